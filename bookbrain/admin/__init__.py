@@ -1,0 +1,30 @@
+"""`bookbrain-admin`: look after an installation."""
+
+import json
+
+import click
+
+from bookbrain import __version__
+from bookbrain.admin.health import check_health
+from bookbrain.cli.errors import Commands
+from bookbrain.config import load_settings
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bookbrain-admin")
+def main() -> None:
+    """Look after a BookBrain installation."""
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def health(as_json: bool) -> None:
+    """Check the library end to end; ends with 1 when something is wrong."""
+    checks = check_health(load_settings())
+    if as_json:
+        click.echo(json.dumps([check._asdict() for check in checks], ensure_ascii=False))
+    else:
+        for check in checks:
+            click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<10} {check.detail}")
+    if not all(check.ok for check in checks):
+        raise click.exceptions.Exit(1)

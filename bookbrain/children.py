@@ -1,0 +1,97 @@
+"""The home of child processes: how they start, how they end."""
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import IO, Any
+
+_PR_SET_PDEATHSIG = 1
+
+
+def start_module(
+    module: str,
+    *args: str,
+    stdin: int | IO[Any] | None = subprocess.DEVNULL,
+    stdout: int | IO[Any] | None = subprocess.DEVNULL,
+    stderr: int | IO[Any] | None = subprocess.DEVNULL,
+    pass_fds: Sequence[int] = (),
+) -> subprocess.Popen[bytes]:
+    """Run `python -m module args…` in a session of its own, so that signals meant for us miss it.
+
+    `-P` keeps the working directory off its import path. Secrets go through `stdin`, never `args`.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module, *args],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        pass_fds=pass_fds,
+        start_new_session=True,
+    )
+
+
+def start_program(
+    command: Sequence[str], *, cwd: str, log: IO[bytes], env: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """Run `command` with its output in `log`; it is killed when the calling thread ends."""
+    return subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        cwd=cwd,
+        env=env,
+        close_fds=False,  # what the caller made inheritable is meant to be, a lock for instance
+        preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread, one system call)
+    )
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def limit_this_process(memory_mb: int) -> None:
+    """Cap this process's address space; no core dumps, no file writes."""
+    size = memory_mb * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def end(process: subprocess.Popen[bytes], grace: float = 0.0) -> int:
+    """Stop `process`, at once or after SIGTERM and `grace` seconds; its return code."""
+    if process.poll() is None and grace:
+        process.terminate()
+        try:
+            return process.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
+    if process.poll() is None:
+        process.kill()
+    return process.wait()
+
+
+def describe_exit(code: int) -> str:
+    """'signal SIGSEGV' or 'exit code 3'."""
+    if code >= 0:
+        return f"exit code {code}"
+    try:
+        return f"signal {signal.Signals(-code).name}"
+    except ValueError:
+        return f"signal {-code}"
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this id exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

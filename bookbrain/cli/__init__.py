@@ -1,0 +1,33 @@
+"""`bookbrain`: add books, find pages. Every command is: parse, one call, print."""
+
+import click
+
+from bookbrain import __version__
+from bookbrain.cli import finding, keeping
+from bookbrain.cli.errors import Commands
+from bookbrain.logs import set_up_logging
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="bookbrain")
+@click.option("-v", "--verbose", is_flag=True, help="Say on stderr what happens inside.")
+def main(verbose: bool) -> None:
+    """Search the technical books you own, by meaning and by keyword, down to the printed page.
+
+    \b
+    Begin with:
+      bookbrain add ~/Books
+      bookbrain search "how do I cancel a CompletableFuture"
+
+    The library lives in ~/.local/share/bookbrain, or in $BOOKBRAIN_HOME. Settings are environment
+    variables, or lines of bookbrain.env in that folder. Set OPENAI_API_KEY (or OPENAI_BASE_URL of a
+    compatible server) to search by meaning too.
+    """
+    set_up_logging(verbose)
+
+
+for command in (
+    keeping.add, keeping.books, keeping.remove, keeping.embed, keeping.rebuild,
+    finding.search, finding.evaluate,
+):  # fmt: skip
+    main.add_command(command)

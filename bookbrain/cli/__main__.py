@@ -1,0 +1,5 @@
+"""`python -m bookbrain.cli`."""
+
+from bookbrain.cli import main
+
+main()

@@ -1,0 +1,97 @@
+"""`bookbrain search` and `bookbrain eval`."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from bookbrain.cli.opening import open_library
+from bookbrain.cli.show import printable, result_markdown, result_text
+from bookbrain.library.evaluation import Evaluation, Measure
+from bookbrain.model import Mode, SearchResult
+
+_mode = click.option(
+    "--mode",
+    type=click.Choice(["hybrid", "keyword", "vector"]),
+    default="hybrid",
+    show_default=True,
+    help="Both legs, or one of them.",
+)
+
+
+@click.command()
+@click.argument("query", nargs=-1, required=True)
+@click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True,
+              help="How many pages at most.")  # fmt: skip
+@_mode
+@click.option("--book", "books", multiple=True, metavar="ID",
+              help="Only in this book (an id, its start, or a file name); repeatable.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--markdown", is_flag=True, help="Citations to paste: quote, title, chapter, page.")
+def search(
+    query: tuple[str, ...], count: int, mode: Mode, books: tuple[str, ...], as_json: bool,
+    markdown: bool,
+) -> None:  # fmt: skip
+    """Find pages by meaning and by keyword.
+
+    \b
+    bookbrain search how do I cancel a future
+    bookbrain search '"exact phrase" -without'
+    bookbrain search 비동기 처리 --book install.ko.pdf
+
+    A word after a minus is left out; put -- before a query that begins with a minus.
+    """
+    if as_json and markdown:
+        raise click.UsageError("Choose one of --json and --markdown.")
+    with open_library() as library:
+        result = library.search(" ".join(query), k=count, mode=mode, books=books or None)
+    if as_json:
+        click.echo(json.dumps(asdict(result), ensure_ascii=False))
+        return
+    click.echo(result_markdown(result) if markdown else result_text(result), nl=False)
+    _say_degraded(result)
+
+
+def _say_degraded(result: SearchResult) -> None:
+    if result.degraded:
+        click.secho(f"Keyword search only. {printable(result.degraded)}", dim=True, err=True)
+
+
+@click.command("eval")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("-k", "count", type=click.IntRange(1, 100), default=5, show_default=True,
+              help="Count a query as hit when one of the first k pages answers it.")  # fmt: skip
+@_mode
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+def evaluate(file: Path, count: int, mode: Mode, as_json: bool) -> None:
+    """Measure search on FILE, a golden set: JSON lines with id, query, book and pages."""
+    with open_library() as library:
+        result = library.evaluate(file, k=count, mode=mode)
+    if as_json:
+        click.echo(json.dumps(_evaluation_json(result), ensure_ascii=False))
+        return
+    for name, measure in _measures(result).items():
+        interval = f"{measure.low:.3f} … {measure.high:.3f}"
+        click.echo(f"{name:<7} {measure.value:.3f}   (95 %: {interval}, {len(result.ids)} queries)")
+    click.echo(f"a query takes {result.p50_ms} ms (p50), {result.p95_ms} ms (p95)")
+    missed = [i for i, r in zip(result.ids, result.ranks, strict=True) if not r or r > count]
+    click.echo(printable(f"missed: {' '.join(missed) or 'none'}"))
+
+
+def _measures(result: Evaluation) -> dict[str, Measure]:
+    return {
+        "hit@1": result.hit_at_1,
+        f"hit@{result.k}": result.hit_at_k,
+        "mrr@10": result.mrr_at_10,
+    }
+
+
+def _evaluation_json(result: Evaluation) -> dict[str, Any]:
+    measures = {
+        n: {"value": m.value, "ci95": [m.low, m.high]} for n, m in _measures(result).items()
+    }
+    queries = [{"id": i, "rank": r} for i, r in zip(result.ids, result.ranks, strict=True)]
+    times = {"p50_ms": result.p50_ms, "p95_ms": result.p95_ms}
+    return {"n": len(result.ids), **measures, **times, "queries": queries}

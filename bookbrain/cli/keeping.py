@@ -1,0 +1,189 @@
+"""`bookbrain add`, `books`, `remove`, `embed` and `rebuild`."""
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+
+import click
+
+from bookbrain.cli.errors import fail
+from bookbrain.cli.opening import open_library
+from bookbrain.cli.progress import shown_progress
+from bookbrain.cli.show import books_text, dollars, printable
+from bookbrain.config import Settings
+from bookbrain.errors import InputError
+from bookbrain.library import AddReport, Outcome, Plan
+
+_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+
+
+@click.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--dry-run", is_flag=True, help="Only say what it would take, and cost.")
+@click.option("--sample", is_flag=True, help="Add BookBrain's own handbook.")
+@_json_option
+def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> None:
+    """Add PDFs, and all PDFs in folders; books that are there already are skipped.
+
+    A book can be found as soon as it is whole. Interrupted, by anything, the same command goes on
+    where it stopped; without a PATH it finishes what waits. Nothing is embedded twice.
+    """
+    with open_library(finish=False) as library:
+        if dry_run:
+            with shown_progress() as progress:
+                plans = library.plan(paths, progress)
+            _show_plans(plans, library.settings, as_json)
+            return
+        with shown_progress() as progress:
+            report = library.add_sample(progress) if sample else library.add(paths, progress)
+        settings = library.settings
+    if not (paths or sample or report.outcomes or report.stopped):
+        raise click.UsageError("Name the files or folders to add.")
+    _show_report(report, settings, as_json)
+    _exit_as(report)
+
+
+def _exit_as(report: AddReport) -> None:
+    if report.stopped:
+        fail(report.stopped)
+    if failed := report.count("failed"):
+        sys.exit(InputError.exit_code if failed == len(report.outcomes) else 1)
+
+
+def _show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
+    if as_json:
+        click.echo(json.dumps([asdict(outcome) for outcome in report.outcomes], ensure_ascii=False))
+        return
+    for outcome in report.outcomes:
+        _show_outcome(outcome)
+    counts = f"{report.count('added')} added, {report.count('known')} already there"
+    if report.count("failed"):
+        counts += f", {report.count('failed')} not added"
+    if settings.embedding.enabled:
+        cost = dollars(report.tokens, settings.embedding.dollars_per_million_tokens)
+        counts += f". Embedding: {report.tokens:,} tokens{f', {cost}' if cost else ''}"
+    click.echo(f"{counts}.")
+    if not settings.embedding.enabled and report.count("added"):
+        click.echo(
+            "They are found by keyword. To search by meaning too, set OPENAI_API_KEY (or "
+            "OPENAI_BASE_URL) and run: bookbrain embed"
+        )
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    if outcome.status == "failed":
+        reason = printable(f"{outcome.path}: {outcome.reason}. {outcome.hint}")
+        click.secho(f"not added  {reason}", fg="red", err=True)
+        return
+    if book := outcome.book:
+        counts = f"{book.pages} pages, {book.passages} passages"
+        click.echo(
+            f"{outcome.status:<9}  {printable(book.file)}: {printable(book.title)} ({counts})"
+        )
+        for problem in book.problems:
+            click.secho(f"           ! {printable(problem)}", fg="yellow")
+
+
+def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> None:
+    price = settings.embedding.dollars_per_million_tokens
+    if as_json:
+        click.echo(json.dumps([asdict(plan) for plan in plans], ensure_ascii=False))
+        return
+    for plan in plans:
+        if plan.reason:
+            reason = printable(f"{plan.file}: {plan.reason}. {plan.hint}")
+            click.secho(f"cannot be added  {reason}", fg="red", err=True)
+        elif plan.known:
+            click.echo(f"already there    {printable(plan.file)}: {printable(plan.title)}")
+        else:
+            name = printable(f"{plan.file}: {plan.title}")
+            click.echo(f"would be added   {name} ({_sizes(plan, price)})")
+    new = [plan for plan in plans if not plan.known and not plan.reason]
+    total = Plan(
+        "", pages=sum(p.pages for p in new), passages=sum(p.passages for p in new),
+        tokens=sum(p.tokens for p in new),
+    )  # fmt: skip
+    click.echo(f"{len(new)} books: {_sizes(total, price)}. Nothing was changed.")
+    if new and not settings.embedding.enabled:
+        click.echo("No embedding endpoint is set: they would be found by keyword, at no cost.")
+
+
+def _sizes(plan: Plan, price: float | None) -> str:
+    cost = dollars(plan.tokens, price)
+    tokens = f"about {plan.tokens:,} tokens{f', {cost}' if cost else ''}"
+    return f"{plan.pages} pages, {plan.passages} passages, {tokens}"
+
+
+@click.command()
+@_json_option
+def books(as_json: bool) -> None:
+    """List the books, with what could not be read of them."""
+    with open_library() as library:
+        shelf = library.books()
+    if as_json:
+        click.echo(json.dumps([asdict(book) for book in shelf], ensure_ascii=False))
+    else:
+        click.echo(books_text(shelf), nl=False)
+
+
+@click.command()
+@click.argument("book", metavar="ID")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(book: str, yes: bool) -> None:
+    """Remove a book: an id, the start of one, or a file name, as `bookbrain books` shows them.
+
+    What was paid for its embeddings is kept: adding it again costs nothing.
+    """
+    with open_library() as library:
+        found = library.find_book(book)
+        if not yes:
+            click.confirm(f"Remove {printable(found.title)} ({printable(found.file)})?", abort=True)
+        with shown_progress() as progress:
+            library.remove(found.id, progress)
+    click.echo(f"Removed {printable(found.title)}.")
+
+
+@click.command()
+@click.option("--yes", is_flag=True, help="Do not ask before spending.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would take, and cost.")
+def embed(yes: bool, dry_run: bool) -> None:
+    """Embed the books that the configured model has not embedded yet; the cost is shown first.
+
+    For books that were added without a key, and after a change of BOOKBRAIN_EMBEDDING_MODEL or
+    BOOKBRAIN_EMBEDDING_DIMENSIONS. Vectors of different models are never mixed.
+    """
+    with open_library() as library:
+        plans = library.plan_embedding()
+        settings = library.settings.embedding
+        if not plans:
+            click.echo(f"All books are embedded with {settings.model}.")
+            return
+        tokens = sum(plan.tokens for plan in plans)
+        cost = dollars(tokens, settings.dollars_per_million_tokens)
+        click.echo(
+            f"{len(plans)} books, {sum(plan.passages for plan in plans)} passages with "
+            f"{settings.model}: about {tokens:,} tokens{f', {cost}' if cost else ''}."
+        )
+        if dry_run:
+            return
+        if not yes:
+            click.confirm("Embed them?", abort=True)
+        with shown_progress() as progress:
+            outcomes = library.embed(progress)
+    billed = sum(outcome.tokens for outcome in outcomes)
+    cost = dollars(billed, settings.dollars_per_million_tokens)
+    click.echo(f"{len(outcomes)} books embedded: {billed:,} tokens{f', {cost}' if cost else ''}.")
+
+
+@click.command()
+def rebuild() -> None:
+    """Make the keyword index and the vector index again from what the library keeps.
+
+    Needs no embedding endpoint and costs nothing.
+    """
+    with open_library() as library:
+        with shown_progress() as progress:
+            library.rebuild(progress)
+        count = len(library.books())
+    click.echo(f"Rebuilt the indexes of {count} books.")

@@ -1,0 +1,179 @@
+"""Settings: one frozen object, read once from the environment, a file and the defaults."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Literal
+
+from bookbrain.errors import ConfigError
+
+SETTINGS_FILE = "bookbrain.env"
+KEY_CREDENTIAL = "openai-api-key"
+
+# Of each OpenAI model: its dimensions, and US dollars per million tokens (list price).
+_OPENAI_MODELS = {
+    "text-embedding-3-small": (1536, 0.02),
+    "text-embedding-3-large": (3072, 0.13),
+    "text-embedding-ada-002": (1536, 0.10),
+}
+
+
+@dataclass(frozen=True)
+class EmbeddingSettings:
+    """Which model embeds, and where. `dimensions` is None when the model decides."""
+
+    api_key: str | None = field(default=None, repr=False)
+    base_url: str | None = None
+    model: str = "text-embedding-3-small"
+    dimensions: int | None = None
+    price: float | None = None
+    timeout: float = 60.0
+
+    @property
+    def enabled(self) -> bool:
+        """Whether search by meaning is configured at all."""
+        return bool(self.api_key or self.base_url)
+
+    def with_timeout(self, seconds: float) -> "EmbeddingSettings":
+        """The same, waiting at most `seconds` for an answer."""
+        return replace(self, timeout=min(self.timeout, seconds))
+
+    @property
+    def expected_dimensions(self) -> int | None:
+        """What every vector must have; None for a model that we do not know."""
+        return self.dimensions or _OPENAI_MODELS.get(self.model, (None, None))[0]
+
+    @property
+    def dollars_per_million_tokens(self) -> float | None:
+        """The price set, else OpenAI's list price; None where nobody knows one."""
+        if self.price is not None:
+            return self.price
+        return None if self.base_url else _OPENAI_MODELS.get(self.model, (None, None))[1]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that an owner can set. `home` is where the library lives."""
+
+    home: Path
+    embedding: EmbeddingSettings = EmbeddingSettings()
+    chroma_url: str | None = None
+    read_timeout: float = 120.0
+    read_memory: int = 2048
+    fusion: Literal["convex", "rrf"] = "convex"
+    vector_weight: float = 0.4
+
+
+def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
+    """The environment over `bookbrain.env` in the library's folder over the defaults.
+
+    Raises ConfigError, naming the setting, for a value that cannot be used.
+    """
+    env = dict(os.environ if environ is None else environ)
+    home = library_home(env)
+    values = _read_settings_file(home / SETTINGS_FILE) | {k: v for k, v in env.items() if v}
+    embedding = EmbeddingSettings(
+        api_key=read_credential(KEY_CREDENTIAL, home, env) or values.get("OPENAI_API_KEY"),
+        base_url=values.get("OPENAI_BASE_URL"),
+        model=values.get("BOOKBRAIN_EMBEDDING_MODEL", EmbeddingSettings.model),
+        dimensions=_whole(values, "BOOKBRAIN_EMBEDDING_DIMENSIONS"),
+        price=_number(values, "BOOKBRAIN_EMBEDDING_PRICE"),
+        timeout=_number(values, "BOOKBRAIN_EMBEDDING_TIMEOUT") or EmbeddingSettings.timeout,
+    )
+    fusion = values.get("BOOKBRAIN_FUSION", "convex")
+    if fusion not in ("convex", "rrf"):
+        raise ConfigError(f"BOOKBRAIN_FUSION is {fusion!r}.", "Set it to convex or rrf.")
+    weight = _number(values, "BOOKBRAIN_VECTOR_WEIGHT")
+    if weight is not None and weight > 1:
+        raise ConfigError(f"BOOKBRAIN_VECTOR_WEIGHT is {weight}.", "Set it between 0 and 1.")
+    return Settings(
+        home=home,
+        embedding=embedding,
+        chroma_url=values.get("CHROMA_URL"),
+        read_timeout=_number(values, "BOOKBRAIN_READ_TIMEOUT") or Settings.read_timeout,
+        read_memory=_whole(values, "BOOKBRAIN_READ_MEMORY") or Settings.read_memory,
+        fusion="rrf" if fusion == "rrf" else "convex",
+        vector_weight=Settings.vector_weight if weight is None else weight,
+    )
+
+
+def library_home(env: Mapping[str, str]) -> Path:
+    """$BOOKBRAIN_HOME, else `bookbrain` in the user's data directory."""
+    if env.get("BOOKBRAIN_HOME"):
+        return Path(env["BOOKBRAIN_HOME"]).expanduser().absolute()
+    data = env.get("XDG_DATA_HOME", "")
+    if not data.startswith("/"):
+        data = str(Path(env.get("HOME") or Path.home()) / ".local" / "share")
+    return Path(data) / "bookbrain"
+
+
+def read_credential(name: str, home: Path, env: Mapping[str, str]) -> str | None:
+    """The secret `name`: from systemd's credentials, else from `credentials/` in the library."""
+    for folder in (env.get("CREDENTIALS_DIRECTORY"), home / "credentials"):
+        if folder and (path := Path(folder) / name).is_file():
+            try:
+                return path.read_text().strip() or None
+            except OSError as error:
+                raise ConfigError(
+                    f"{path} cannot be read: {error.strerror}.", "Mend its permissions."
+                ) from error
+    return None
+
+
+def _read_settings_file(path: Path) -> dict[str, str]:
+    """Plain KEY=value lines, as systemd reads them; no quotes, no expansion."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read: {error}.", "Mend or remove it.") from error
+    values = {}
+    for number, line in enumerate(lines, start=1):
+        entry = line.strip()
+        if not entry or entry.startswith("#"):
+            continue
+        key, equals, value = entry.partition("=")
+        if not equals or (key.strip() not in KNOWN_KEYS):
+            raise ConfigError(
+                f"{path}, line {number}: {key.strip()!r} is not a setting.",
+                f"The settings are: {', '.join(KNOWN_KEYS)}.",
+            )
+        if value.strip():
+            values[key.strip()] = value.strip()
+    return values
+
+
+KNOWN_KEYS = (
+    "OPENAI_API_KEY",
+    "OPENAI_BASE_URL",
+    "CHROMA_URL",
+    "BOOKBRAIN_EMBEDDING_MODEL",
+    "BOOKBRAIN_EMBEDDING_DIMENSIONS",
+    "BOOKBRAIN_EMBEDDING_PRICE",
+    "BOOKBRAIN_EMBEDDING_TIMEOUT",
+    "BOOKBRAIN_READ_TIMEOUT",
+    "BOOKBRAIN_READ_MEMORY",
+    "BOOKBRAIN_FUSION",
+    "BOOKBRAIN_VECTOR_WEIGHT",
+)
+
+
+def _number(values: Mapping[str, str], key: str) -> float | None:
+    if key not in values:
+        return None
+    try:
+        number = float(values[key])
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < float("inf"):
+        raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a number, 0 or more.")
+    return number
+
+
+def _whole(values: Mapping[str, str], key: str) -> int | None:
+    number = _number(values, key)
+    if number is not None and (number != int(number) or number == 0):
+        raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a whole number above 0.")
+    return None if number is None else int(number)

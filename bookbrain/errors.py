@@ -1,0 +1,38 @@
+"""What can go wrong, as a person should hear it.
+
+BookBrainError            exit 1    the work failed, or some of it
+├── InputError            exit 65   a file or a query that cannot be used
+├── UnavailableError      exit 69   a service that is needed does not answer
+├── BusyError             exit 75   try again later
+└── ConfigError           exit 78   a setting is wrong or missing
+"""
+
+
+class BookBrainError(Exception):
+    """A failure with one line on what happened and one on the next step."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message} {self.hint}".rstrip()
+
+
+class InputError(BookBrainError):
+    exit_code = 65
+
+
+class UnavailableError(BookBrainError):
+    exit_code = 69
+
+
+class BusyError(BookBrainError):
+    exit_code = 75
+
+
+class ConfigError(BookBrainError):
+    exit_code = 78

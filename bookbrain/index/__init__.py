@@ -1,0 +1,1 @@
+"""Where books are found: catalog, keywords, embeddings, vectors. Opens no book."""

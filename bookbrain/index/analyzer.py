@@ -1,0 +1,109 @@
+"""Text becomes terms: the one function for books and for queries.
+
+- Code identifiers keep their whole form ("=completablefuture.thencompose") beside their parts.
+- Hangul gives its content morphemes, and every pair of syllables ("~비동") as a second signal.
+- English is stemmed (Snowball); other alphabets are case-folded without accents; Chinese and
+  Japanese give pairs of characters.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Iterator, Sequence
+
+import Stemmer
+
+from bookbrain import korean
+
+ANALYZER_VERSION = 1
+
+WHOLE = "="  # marks an identifier's whole form
+PAIR = "~"  # marks a pair of syllables
+_MAX_TERM = 80
+
+_FOLD = {
+    **dict.fromkeys(range(0x2010, 0x2016), "-"),
+    0x2212: "-",
+    **dict.fromkeys((0x2018, 0x2019, 0x201B, 0x02BC), "'"),
+}
+_TOKEN = re.compile(
+    r"""(?P<code> (?:(?<![\w-])--|[\\@$])? [A-Za-z0-9_] (?:[A-Za-z0-9_.\-/:@+\#]*[A-Za-z0-9_+\#])? )
+      | (?P<hangul> [가-힣]+ )
+      | (?P<han> [\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+ )
+      | (?P<word> [^\W\d_]+ )""",
+    re.VERBOSE,
+)
+_PART = re.compile(r"[A-Za-z0-9]+")
+_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_HUMP = re.compile(r"[a-z][A-Z]|[A-Z]{2,}[a-z]")
+
+_stemmer = Stemmer.Stemmer("english")
+
+
+def terms(text: str) -> list[str]:
+    """The terms of one text, in the order of its words, with repetitions."""
+    return terms_of([text])[0]
+
+
+def terms_of(texts: Sequence[str]) -> list[list[str]]:
+    """The terms of each text; Korean on all cores."""
+    folded = [fold(text) for text in texts]
+    with_hangul = [index for index, text in enumerate(folded) if korean.HANGUL.search(text)]
+    result = [list(_without_morphemes(text)) for text in folded]
+    if with_hangul:
+        morphemes = korean.content_morphemes(folded[index] for index in with_hangul)
+        for index, found in zip(with_hangul, morphemes, strict=True):
+            result[index] += found
+    return result
+
+
+def fold(text: str) -> str:
+    """NFKC with plain dashes and apostrophes."""
+    return unicodedata.normalize("NFKC", text).translate(_FOLD)
+
+
+def literal_terms(text: str) -> list[str]:
+    """Terms that every page with `text` on it has, however the words around it are analysed.
+
+    Whole forms and morphemes depend on what stands beside them; parts and pairs do not.
+    """
+    return [term for term in _without_morphemes(fold(text)) if not term.startswith(WHOLE)]
+
+
+def stem(word: str) -> str:
+    """The term that a single word of an alphabet becomes."""
+    return str(_stemmer.stemWord(word.lower())) if word.isascii() else _unaccented(word)
+
+
+def _without_morphemes(text: str) -> Iterator[str]:
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        match match.lastgroup:
+            case "code":
+                yield from _code_terms(token)
+            case "word":
+                yield _unaccented(token)
+            case _:
+                yield from (PAIR + pair for pair in korean.bigrams(token) or ())
+                if match.lastgroup == "han" and len(token) == 1:
+                    yield PAIR + token
+
+
+def _code_terms(token: str) -> Iterator[str]:
+    """A plain word gives its stem; anything with more to it also its whole form and parts."""
+    parts = _PART.findall(token)
+    if parts != [token]:
+        yield (WHOLE + token.lower().strip(".:/"))[:_MAX_TERM]
+    for part in parts:
+        yield stem(part)[:_MAX_TERM]
+        if _HUMP.search(part):
+            yield from (stem(hump) for hump in _CAMEL.findall(part) if len(hump) > 1)
+
+
+def _unaccented(word: str) -> str:
+    decomposed = unicodedata.normalize("NFKD", word.casefold())
+    return "".join(c for c in decomposed if not unicodedata.combining(c))[:_MAX_TERM]
+
+
+def distinct(terms: Iterable[str]) -> list[str]:
+    """The terms without repetitions, in order."""
+    return list(dict.fromkeys(terms))

@@ -1,0 +1,289 @@
+"""The catalog: which books there are, page by page and passage by passage. SQLite, one file."""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from bookbrain.index.database import open_database, transaction
+from bookbrain.index.migrations import MIGRATIONS
+from bookbrain.model import Book, Heading, Page, Passage, Span
+
+_BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
+                   (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A file on its way in. `waiting` says what for, when a service was not there."""
+
+    id: int
+    path: str
+    waiting: str
+
+
+@dataclass(frozen=True, slots=True)
+class NewBook:
+    """A book about to be visible. `space` is where its passages are embedded ("" for nowhere),
+    `refused` the ordinals of those that are not, and why."""
+
+    book: Book
+    pages: Sequence[Page]
+    passages: Sequence[Passage]
+    space: str = ""
+    refused: Mapping[int, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A passage as the catalog has it: its text is looked up by its spans."""
+
+    book_id: str
+    ordinal: int
+    digest: str
+    spans: tuple[Span, ...]
+
+
+class Catalog:
+    """An open catalog. Every method is one transaction."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_database(path, MIGRATIONS)
+
+    def close(self) -> None:
+        self._db.close()
+
+    # Books
+
+    def add_book(self, new: "NewBook", generation: str, job: int) -> None:
+        """Make a book visible: its rows, the keyword index that has it, and the end of its job."""
+        book_id = new.book.id
+        with transaction(self._db) as db:
+            db.execute(
+                "INSERT INTO book VALUES (?, ?, ?, ?)",
+                (book_id, new.book.title, new.book.file, new.book.added_at),
+            )
+            db.executemany(
+                "INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (_page_row(book_id, page) for page in new.pages),
+            )
+            db.executemany(
+                "INSERT INTO passage VALUES (?, ?, ?, ?)",
+                ((book_id, p.ordinal, p.digest, _spans_json(p.spans)) for p in new.passages),
+            )
+            if new.space:
+                _set_embedded(db, book_id, new.space, new.refused)
+            db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+            db.execute("DELETE FROM job WHERE id = ?", (job,))
+
+    def remove_book(self, book_id: str, generation: str) -> None:
+        """Forget a book, and from now on search the keyword index without it."""
+        with transaction(self._db) as db:
+            db.execute("DELETE FROM book WHERE id = ?", (book_id,))
+            db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+
+    def has_book(self, book_id: str) -> bool:
+        return bool(self._db.execute("SELECT 1 FROM book WHERE id = ?", (book_id,)).fetchone())
+
+    def book_ids(self) -> list[str]:
+        """All books, in the order of their ids."""
+        return [row[0] for row in self._db.execute("SELECT id FROM book ORDER BY id")]
+
+    def books(self, space: str = "") -> list[Book]:
+        """All books, oldest first, with their problems: pages that could not be read, and passages
+        whose embedding `space` refused."""
+        rows = self._db.execute(f"{_BOOKS} ORDER BY added_at, id").fetchall()
+        return [self._book(row, space) for row in rows]
+
+    def book(self, book_id: str, space: str = "") -> Book | None:
+        """One book, None when it is not in the library."""
+        row = self._db.execute(f"{_BOOKS} WHERE id = ?", (book_id,)).fetchone()
+        return self._book(row, space) if row else None
+
+    def _book(self, row: tuple[str, str, str, int, int, str], space: str) -> Book:
+        return Book(*row, problems=self._problems(row[0], space))
+
+    def _problems(self, book_id: str, space: str) -> tuple[str, ...]:
+        pages: dict[str, list[int]] = {}
+        for number, problem in self._db.execute(
+            "SELECT number, problem FROM page WHERE book_id = ? AND problem <> '' ORDER BY number",
+            (book_id,),
+        ):
+            pages.setdefault(problem, []).append(number)
+        refused: dict[str, list[int]] = {}
+        for ordinal, reason in self._db.execute(
+            "SELECT ordinal, reason FROM refused WHERE book_id = ? AND space = ? ORDER BY ordinal",
+            (book_id, space),
+        ):
+            refused.setdefault(reason, []).append(self._first_page(book_id, ordinal))
+        return (
+            *(f"{_pages(numbers)}: {problem}" for problem, numbers in pages.items()),
+            *(f"{_pages(numbers)}: a passage is found by keyword only, its embedding was refused"
+              f" ({reason})" for reason, numbers in refused.items()),
+        )  # fmt: skip
+
+    def _first_page(self, book_id: str, ordinal: int) -> int:
+        passage = self.find_passage(book_id, ordinal)
+        return passage.spans[0].page if passage else 0
+
+    # Pages and passages
+
+    def find_page(self, book_id: str, number: int) -> Page | None:
+        """One page, None when its book is not (or no longer) in the library."""
+        row = self._db.execute(
+            """SELECT number, label, chapter, text, headings, problem
+               FROM page WHERE book_id = ? AND number = ?""",
+            (book_id, number),
+        ).fetchone()
+        return _page(row) if row else None
+
+    def pages(self, book_id: str) -> list[Page]:
+        """All pages of a book, in order."""
+        rows = self._db.execute(
+            """SELECT number, label, chapter, text, headings, problem
+               FROM page WHERE book_id = ? ORDER BY number""",
+            (book_id,),
+        )
+        return [_page(row) for row in rows]
+
+    def find_passage(self, book_id: str, ordinal: int) -> StoredPassage | None:
+        """One passage, None when its book is not (or not yet, or no longer) in the library."""
+        row = self._db.execute(
+            "SELECT book_id, ordinal, digest, spans FROM passage WHERE book_id = ? AND ordinal = ?",
+            (book_id, ordinal),
+        ).fetchone()
+        return _passage(row) if row else None
+
+    def passages(self, book_id: str) -> list[StoredPassage]:
+        """All passages of a book, in order."""
+        rows = self._db.execute(
+            """SELECT book_id, ordinal, digest, spans
+               FROM passage WHERE book_id = ? ORDER BY ordinal""",
+            (book_id,),
+        )
+        return [_passage(row) for row in rows]
+
+    # The keyword index in use
+
+    def generation(self) -> str | None:
+        """The name of the keyword index that belongs to the books of now."""
+        row = self._db.execute("SELECT value FROM setting WHERE name = 'generation'").fetchone()
+        return row[0] if row else None
+
+    def set_generation(self, generation: str) -> None:
+        self._db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+
+    # Embedding
+
+    def embedded_passages(self, space: str) -> int:
+        """How many passages have a vector in `space`."""
+        row = self._db.execute(
+            """SELECT (SELECT count(*) FROM passage JOIN embedded USING (book_id) WHERE space = ?)
+                    - (SELECT count(*) FROM refused WHERE space = ?)""",
+            (space, space),
+        ).fetchone()
+        return int(row[0])
+
+    def unembedded_books(self, space: str) -> list[str]:
+        """The books with passages that are not embedded in `space`, by id."""
+        rows = self._db.execute(
+            """SELECT id FROM book WHERE EXISTS (SELECT 1 FROM passage WHERE book_id = id)
+               AND id NOT IN (SELECT book_id FROM embedded WHERE space = ?) ORDER BY id""",
+            (space,),
+        )
+        return [row[0] for row in rows]
+
+    def is_embedded(self, book_id: str, space: str) -> bool:
+        return bool(
+            self._db.execute(
+                "SELECT 1 FROM embedded WHERE book_id = ? AND space = ?", (book_id, space)
+            ).fetchone()
+        )
+
+    def embedded_spaces(self) -> set[str]:
+        """Every space in which some book is embedded."""
+        return {row[0] for row in self._db.execute("SELECT DISTINCT space FROM embedded")}
+
+    def set_embedded(self, book_id: str, space: str, refused: Mapping[int, str]) -> None:
+        """Note that a book is embedded in `space`, but for the passages refused (and why)."""
+        with transaction(self._db) as db:
+            _set_embedded(db, book_id, space, refused)
+
+    def forget_space(self, space: str) -> None:
+        """Note that no book is embedded in `space` any more."""
+        with transaction(self._db) as db:
+            db.execute("DELETE FROM embedded WHERE space = ?", (space,))
+            db.execute("DELETE FROM refused WHERE space = ?", (space,))
+
+    # Jobs
+
+    def queue(self, paths: Iterable[Path]) -> None:
+        """Ask for files; a file that is asked for already is not asked for twice."""
+        with transaction(self._db) as db:
+            asked = {row[0] for row in db.execute("SELECT path FROM job")}
+            wanted = dict.fromkeys(str(path) for path in paths)
+            db.executemany(
+                "INSERT INTO job (path, waiting) VALUES (?, '')",
+                ((path,) for path in wanted if path not in asked),
+            )
+
+    def jobs(self) -> list[Job]:
+        """The files on their way in, first come first."""
+        return [
+            Job(*row) for row in self._db.execute("SELECT id, path, waiting FROM job ORDER BY id")
+        ]
+
+    def set_waiting(self, reason: str) -> None:
+        """Note why the jobs cannot go on just now; "" when they can."""
+        self._db.execute("UPDATE job SET waiting = ?", (reason,))
+
+    def end_job(self, job: int) -> None:
+        self._db.execute("DELETE FROM job WHERE id = ?", (job,))
+
+    def end_all_jobs(self) -> None:
+        self._db.execute("DELETE FROM job")
+
+
+def _set_embedded(
+    db: sqlite3.Connection, book_id: str, space: str, refused: Mapping[int, str]
+) -> None:
+    db.execute("REPLACE INTO embedded VALUES (?, ?)", (book_id, space))
+    db.execute("DELETE FROM refused WHERE book_id = ? AND space = ?", (book_id, space))
+    db.executemany(
+        "INSERT INTO refused VALUES (?, ?, ?, ?)",
+        ((book_id, space, ordinal, reason) for ordinal, reason in refused.items()),
+    )
+
+
+def _page_row(book_id: str, page: Page) -> tuple[str, int, str, str, str, str, str]:
+    headings = json.dumps([[h.start, h.title] for h in page.headings], ensure_ascii=False)
+    return (book_id, page.number, page.label, page.chapter, headings, page.problem, page.text)
+
+
+def _page(row: sqlite3.Row) -> Page:
+    number, label, chapter, text, headings, problem = row
+    return Page(
+        number, label, chapter, text, tuple(Heading(*h) for h in json.loads(headings)), problem
+    )
+
+
+def _spans_json(spans: tuple[Span, ...]) -> str:
+    return json.dumps([list(asdict(span).values()) for span in spans])
+
+
+def _passage(row: sqlite3.Row) -> StoredPassage:
+    book_id, ordinal, digest, spans = row
+    return StoredPassage(book_id, ordinal, digest, tuple(Span(*s) for s in json.loads(spans)))
+
+
+def _pages(numbers: Sequence[int]) -> str:
+    """'page 3', 'pages 1-4, 9'."""
+    runs: list[list[int]] = []
+    for number in dict.fromkeys(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    listed = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    return f"{'page' if len(runs) == 1 and runs[0][0] == runs[0][1] else 'pages'} {listed}"

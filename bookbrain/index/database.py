@@ -1,0 +1,63 @@
+"""Opening the library's SQLite files: WAL, numbered migrations, one clear error."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from bookbrain.errors import BookBrainError, ConfigError
+
+Migration = Callable[[sqlite3.Connection], None]
+
+_BUSY_SECONDS = 60.0
+
+
+def open_database(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
+    """Open or make the database at `path` and bring its schema up to date.
+
+    Raises ConfigError when a newer BookBrain made it, BookBrainError when it is damaged.
+    """
+    connection = sqlite3.connect(
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+    )
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA foreign_keys=ON")
+        _migrate(connection, path, migrations)
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        if "full" in str(error) or "locked" in str(error) or "unable to open" in str(error):
+            raise
+        raise BookBrainError(f"{path} is damaged: {error}.", "Restore it from a backup.") from error
+    except BaseException:
+        connection.close()
+        raise
+    path.chmod(0o600)
+    return connection
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+    """All of the block's writes or none."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield connection
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        raise ConfigError(f"{path} was made by a newer BookBrain.", "Upgrade BookBrain.")
+    if version == len(migrations):
+        return
+    with transaction(connection):
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        for number, migrate in enumerate(migrations[version:], start=version + 1):
+            migrate(connection)
+            connection.execute(f"PRAGMA user_version={number}")

@@ -1,0 +1,87 @@
+"""The embedding store: what was paid for, never computed twice. SQLite, one file."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bookbrain.index.database import open_database, transaction
+from bookbrain.model import EmbeddingSpace
+
+Vector = NDArray[np.float32]
+
+_MAX_VARIABLES = 500  # well below SQLite's limit of parameters in one statement
+
+
+def _m001_create_tables(connection: sqlite3.Connection) -> None:
+    connection.execute(
+        "CREATE TABLE model (name TEXT PRIMARY KEY, dimensions INTEGER NOT NULL) WITHOUT ROWID"
+    )
+    connection.execute(
+        """CREATE TABLE embedding (
+            space TEXT NOT NULL, digest TEXT NOT NULL, vector BLOB NOT NULL,
+            PRIMARY KEY (space, digest)
+        )"""
+    )
+
+
+class EmbeddingStore:
+    """An open store: little-endian float32 vectors under (space, SHA-256 of the text)."""
+
+    def __init__(self, path: Path) -> None:
+        self._db = open_database(path, (_m001_create_tables,))
+
+    def close(self) -> None:
+        self._db.close()
+
+    def own_dimensions(self, model: str) -> int | None:
+        """The dimensions that `model` was seen to have when it was left to choose."""
+        row = self._db.execute("SELECT dimensions FROM model WHERE name = ?", (model,)).fetchone()
+        return int(row[0]) if row else None
+
+    def set_own_dimensions(self, model: str, dimensions: int) -> None:
+        self._db.execute("INSERT OR IGNORE INTO model VALUES (?, ?)", (model, dimensions))
+
+    def put(self, space: EmbeddingSpace, vectors: Mapping[str, Vector]) -> None:
+        """Keep the vectors of texts, by digest; all or none."""
+        with transaction(self._db) as db:
+            db.executemany(
+                "INSERT OR IGNORE INTO embedding VALUES (?, ?, ?)",
+                ((str(space), d, v.astype("<f4").tobytes()) for d, v in vectors.items()),
+            )
+
+    def missing(self, space: EmbeddingSpace, digests: Iterable[str]) -> list[str]:
+        """Those of the digests that have no vector, in order, each once."""
+        wanted = list(dict.fromkeys(digests))
+        known: set[str] = set()
+        for some in _batches(wanted):
+            rows = self._db.execute(
+                f"SELECT digest FROM embedding WHERE space = ? AND digest IN ({_marks(some)})",  # noqa: S608
+                (str(space), *some),
+            )
+            known.update(row[0] for row in rows)
+        return [digest for digest in wanted if digest not in known]
+
+    def get(self, space: EmbeddingSpace, digests: Iterable[str]) -> dict[str, Vector]:
+        """The vectors there are, by digest."""
+        vectors = {}
+        for some in _batches(dict.fromkeys(digests)):
+            rows = self._db.execute(
+                f"SELECT digest, vector FROM embedding WHERE space = ? AND digest IN ({_marks(some)})",  # noqa: S608, E501
+                (str(space), *some),
+            )
+            vectors.update({digest: np.frombuffer(blob, "<f4") for digest, blob in rows})
+        return vectors
+
+
+def _batches(digests: Iterable[str]) -> Iterator[list[str]]:
+    remaining = iter(digests)
+    while some := list(islice(remaining, _MAX_VARIABLES)):
+        yield some
+
+
+def _marks(values: Sequence[str]) -> str:
+    return ",".join("?" * len(values))

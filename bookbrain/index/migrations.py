@@ -1,0 +1,43 @@
+"""The catalog's schema, step by step. A step that was released never changes."""
+
+import sqlite3
+from collections.abc import Sequence
+
+from bookbrain.index.database import Migration
+
+
+def m001_create_tables(connection: sqlite3.Connection) -> None:
+    """Books with their pages and passages; jobs; what a later step must still do."""
+    for statement in (
+        "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE book (
+            id TEXT PRIMARY KEY, title TEXT NOT NULL, file TEXT NOT NULL, added_at TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE page (
+            book_id TEXT NOT NULL REFERENCES book ON DELETE CASCADE, number INTEGER NOT NULL,
+            label TEXT NOT NULL, chapter TEXT NOT NULL, headings TEXT NOT NULL,
+            problem TEXT NOT NULL, text TEXT NOT NULL,
+            PRIMARY KEY (book_id, number)
+        )""",
+        """CREATE TABLE passage (
+            book_id TEXT NOT NULL REFERENCES book ON DELETE CASCADE, ordinal INTEGER NOT NULL,
+            digest TEXT NOT NULL, spans TEXT NOT NULL,
+            PRIMARY KEY (book_id, ordinal)
+        )""",
+        # The embedding spaces in which every passage of a book is embedded, but for the refused.
+        """CREATE TABLE embedded (
+            book_id TEXT NOT NULL REFERENCES book ON DELETE CASCADE, space TEXT NOT NULL,
+            PRIMARY KEY (book_id, space)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE refused (
+            book_id TEXT NOT NULL REFERENCES book ON DELETE CASCADE, space TEXT NOT NULL,
+            ordinal INTEGER NOT NULL, reason TEXT NOT NULL,
+            PRIMARY KEY (book_id, space, ordinal)
+        ) WITHOUT ROWID""",
+        # A book on its way in: from the moment it is asked for until it is whole or given up.
+        "CREATE TABLE job (id INTEGER PRIMARY KEY, path TEXT NOT NULL, waiting TEXT NOT NULL)",
+    ):
+        connection.execute(statement)
+
+
+MIGRATIONS: Sequence[Migration] = (m001_create_tables,)

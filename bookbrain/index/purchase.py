@@ -1,0 +1,68 @@
+"""Having texts embedded by the child process that survives us."""
+
+import json
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from bookbrain import errors
+from bookbrain.children import describe_exit, end, start_module
+from bookbrain.config import EmbeddingSettings
+from bookbrain.errors import BookBrainError
+from bookbrain.index.embedder import STORE
+
+__all__ = ["STORE", "Purchase", "embed_texts"]
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Purchase:
+    """What was bought: tokens as the server counted them, and the refused texts by digest."""
+
+    tokens: int
+    refused: dict[str, str]
+
+
+def embed_texts(
+    home: Path,
+    settings: EmbeddingSettings,
+    texts: Sequence[str],
+    progress: Progress = lambda done, total: None,
+) -> Purchase:
+    """Put the vectors of all texts into the store, buying only those that it does not have.
+
+    Raises what `Endpoint.embed` raises, and OSError when the disk is full.
+    """
+    child = start_module(
+        "bookbrain.index.embedder", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert child.stdin and child.stdout and child.stderr  # noqa: S101  (pipes were asked for)
+    order = {"home": str(home), "settings": asdict(settings), "texts": list(texts)}
+    last: dict[str, Any] = {}
+    with child.stdin as stdin:
+        stdin.write(json.dumps(order).encode())
+    with child.stdout as stdout, child.stderr as stderr:
+        for line in stdout:
+            last = json.loads(line)
+            if "done" in last:
+                progress(last["done"], last["total"])
+        complaint = stderr.read().decode(errors="replace")
+    code = end(child, grace=5) if child.poll() is None else child.returncode
+    if "error" in last:
+        raise getattr(errors, last["kind"], BookBrainError)(last["error"], last["hint"])
+    if "refused" not in last:
+        raise _failed(code, complaint)
+    return Purchase(last["tokens"], last["refused"])
+
+
+def _failed(code: int, complaint: str) -> Exception:
+    reason = complaint.strip().splitlines()[-1] if complaint.strip() else describe_exit(code)
+    if "No space left" in reason or "disk is full" in reason:
+        return OSError(28, "No space left on device")
+    return BookBrainError(
+        f"Embedding ended before its time: {reason}.", "Run `bookbrain add` again."
+    )

@@ -1,0 +1,1 @@
+"""A file becomes pages and passages; nothing here knows a store."""

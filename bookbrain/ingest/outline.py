@@ -1,0 +1,32 @@
+"""Which chapter a place on a page stands in, by the PDF's outline."""
+
+import re
+from collections.abc import Sequence
+
+from bookbrain.model import Heading
+
+OutlineEntry = tuple[int, str, int]  # level from 0, title, page index from 0
+
+_SPACE = re.compile(r"\s+")
+
+
+def titles_by_page(outline: Sequence[OutlineEntry]) -> dict[int, list[str]]:
+    """The outline's titles under the index of the page that they lead to, in order."""
+    titles: dict[int, list[str]] = {}
+    for _, title, index in outline:
+        if name := _SPACE.sub(" ", title).strip():
+            titles.setdefault(index, []).append(name)
+    return titles
+
+
+def headings(titles: Sequence[str], text: str) -> tuple[Heading, ...]:
+    """Where on the page each title stands; one that is not found counts from the page's top."""
+    found, position = [], 0
+    for title in titles:
+        words = r"\s+".join(map(re.escape, title.split()))
+        at_line_start = re.compile(rf"^[^\n]{{0,20}}?{words}[ \t]*$", re.MULTILINE | re.IGNORECASE)
+        match = at_line_start.search(text, position) or re.search(words, text[position:])
+        if match:
+            position = match.start() + (0 if match.re is at_line_start else position)
+        found.append(Heading(position, title))
+    return tuple(found)

@@ -1,0 +1,121 @@
+"""Pages become passages: about 800 tokens each, 200 of them shared with the one before."""
+
+import re
+from collections.abc import Iterator, Sequence
+
+from bookbrain.ingest.joining import is_code
+from bookbrain.ingest.tokens import count_tokens
+from bookbrain.model import Page, Passage, Span
+
+PASSAGE_TOKENS = 800
+OVERLAP_TOKENS = 200
+_BLOCK_TOKENS = 200  # a block is what is never cut: a paragraph up to this, or a listing
+
+_SENTENCE = re.compile(r".*?(?:[.!?。]['\"”’)\]]*\s+|\Z)", re.DOTALL)
+
+
+def make_passages(pages: Sequence[Page]) -> tuple[Passage, ...]:
+    """Cut the readable pages of a book into overlapping passages, in order.
+
+    Every passage knows its characters on each page (`spans`); its text is those characters, with a
+    newline where the page turns. The same pages always give the same passages.
+    """
+    texts = {page.number: page.text for page in pages}
+    blocks = [(span, count_tokens(_cut(texts, span))) for page in pages for span in _blocks(page)]
+    passages: list[Passage] = []
+    start = 0
+    while start < len(blocks):
+        end = _fill(blocks, start)
+        spans = _merged([span for span, _ in blocks[start:end]])
+        text = "\n".join(_cut(texts, span) for span in spans)
+        passages.append(Passage(len(passages), spans, text))
+        if end == len(blocks):
+            break
+        start = _step_back(blocks, start, end)
+    return tuple(passages)
+
+
+def _cut(texts: dict[int, str], span: Span) -> str:
+    return texts[span.page][span.start : span.end]
+
+
+def _fill(blocks: Sequence[tuple[Span, int]], start: int) -> int:
+    """The end of a passage that starts at block `start`: at least one block, at most the limit."""
+    tokens, end = blocks[start][1], start + 1
+    while end < len(blocks) and tokens + blocks[end][1] <= PASSAGE_TOKENS:
+        tokens += blocks[end][1]
+        end += 1
+    return end
+
+
+def _step_back(blocks: Sequence[tuple[Span, int]], start: int, end: int) -> int:
+    """Where the next passage starts: as many whole blocks before `end` as the overlap holds."""
+    tokens = 0
+    while end - 1 > start and tokens + blocks[end - 1][1] <= OVERLAP_TOKENS:
+        end -= 1
+        tokens += blocks[end][1]
+    return end
+
+
+def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:
+    """Neighbouring spans of one page become one."""
+    merged = [spans[0]]
+    for span in spans[1:]:
+        last = merged[-1]
+        if span.page == last.page:
+            merged[-1] = Span(last.page, last.start, span.end)
+        else:
+            merged.append(span)
+    return tuple(merged)
+
+
+def _blocks(page: Page) -> Iterator[Span]:
+    """A page's paragraphs and listings; a long paragraph in groups of whole sentences."""
+    if page.problem or not page.text.strip():
+        return
+    for start, end in _paragraphs(page.text):
+        if count_tokens(page.text[start:end]) <= _limit(page.text[start:end]):
+            yield Span(page.number, start, end)
+        else:
+            yield from (Span(page.number, a, b) for a, b in _pieces(page.text, start, end))
+
+
+def _limit(block: str) -> int:
+    return PASSAGE_TOKENS if is_code(block.partition("\n")[0]) else _BLOCK_TOKENS
+
+
+def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
+    """Each line on its own, lines of code that follow one another together."""
+    start, position, in_code = 0, 0, False
+    for line in text.splitlines(keepends=True):
+        code = is_code(line)
+        if position > start and not (code and in_code):
+            yield start, position
+            start = position
+        position += len(line)
+        in_code = code
+    if position > start:
+        yield start, position
+
+
+def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Groups of sentences of at most a block's tokens; a longer sentence is cut between words."""
+    piece = start
+    for cut in _cuts(text, start, end):
+        if cut - piece > 1 and count_tokens(text[piece:cut]) >= _BLOCK_TOKENS:
+            yield piece, cut
+            piece = cut
+    if piece < end:
+        yield piece, end
+
+
+def _cuts(text: str, start: int, end: int) -> Iterator[int]:
+    """Where a paragraph may be cut: after sentences, and inside one that is too long."""
+    longest = _BLOCK_TOKENS  # characters; a token is at most one character of ordinary text
+    for sentence in _SENTENCE.finditer(text, start, end):
+        begin = sentence.start()
+        while sentence.end() - begin > longest * 4:
+            space = text.rfind(" ", begin + longest, begin + longest * 2)
+            begin = space + 1 if space > 0 else begin + longest
+            yield begin
+        yield sentence.end()

@@ -1,0 +1,172 @@
+"""The life of a book, from a path to a row in the catalog. Every step can be taken again."""
+
+import errno
+import logging
+import os
+import sqlite3
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from bookbrain.durable import PART, sync_folder
+from bookbrain.errors import BookBrainError, InputError
+from bookbrain.index.catalog import Job, NewBook
+from bookbrain.ingest.discovery import check_is_pdf
+from bookbrain.ingest.passages import make_passages
+from bookbrain.ingest.reading import read_pdf
+from bookbrain.library.reports import AddReport, Outcome, Progress
+from bookbrain.library.stores import Stores
+from bookbrain.model import Book, BookText, Passage
+
+log = logging.getLogger(__name__)
+
+_CHUNK = 1 << 20
+
+
+def finish_jobs(stores: Stores, progress: Progress) -> AddReport:
+    """Take every job to its end: a book that is whole, or a reason why not.
+
+    A fault that is no book's own (a service is gone, the disk is full) ends the work and leaves the
+    jobs for another time; the report names it.
+    """
+    outcomes: list[Outcome] = []
+    jobs = stores.catalog.jobs()
+    for number, job in enumerate(jobs, start=1):
+        progress.begin(Path(job.path).name, number, len(jobs))
+        try:
+            outcome = _finish(stores, job, progress)
+        except BookBrainError as error:
+            with suppress(sqlite3.Error):
+                stores.catalog.set_waiting(error.message)
+            return AddReport(tuple(outcomes), error)
+        outcomes.append(outcome)
+        progress.end(outcome)
+    return AddReport(tuple(outcomes))
+
+
+def _finish(stores: Stores, job: Job, progress: Progress) -> Outcome:
+    """One job's outcome; raises BookBrainError when it is not the book's fault."""
+    try:
+        return _add(stores, job, progress)
+    except InputError as error:
+        outcome = Outcome(job.path, "failed", None, error.message, error.hint)
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(error) from error
+    except BookBrainError:
+        raise
+    except Exception as error:  # one book never stops the others
+        log.debug("%s", job.path, exc_info=True)
+        reason = f"BookBrain failed on it ({type(error).__name__}: {error})"
+        hint = "Please report this; `bookbrain --verbose add` shows where."
+        outcome = Outcome(job.path, "failed", None, reason, hint)
+    try:
+        stores.catalog.end_job(job.id)
+        stores.sweep()
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(error) from error
+    return outcome
+
+
+def _add(stores: Stores, job: Job, progress: Progress) -> Outcome:
+    path = Path(job.path)
+    check_is_pdf(path)
+    book_id = file_digest(path)
+    if stores.catalog.has_book(book_id):
+        stores.catalog.end_job(job.id)
+        return Outcome(job.path, "known", stores.catalog.book(book_id))
+    _keep_file(path, stores.book_file(book_id), book_id)
+    text = read_book(stores, stores.book_file(book_id), progress)
+    title = text.title or path.stem
+    book = Book(
+        book_id, title, path.name, len(text.pages), 0, datetime.now(UTC).isoformat("T", "seconds")
+    )
+    passages = make_passages(text.pages)
+    new, tokens = _embedded(stores, NewBook(book, text.pages, passages), progress)
+    progress.step("indexing", 0, 1)
+    stores.index_book(book_id, list(text.pages))
+    generation = stores.index_books([*stores.catalog.book_ids(), book_id])
+    stores.catalog.add_book(new, generation, job.id)
+    stores.drop_old_indexes()
+    progress.step("indexing", 1, 1)
+    return Outcome(job.path, "added", stores.catalog.book(book_id, new.space), tokens=tokens)
+
+
+def read_book(stores: Stores, path: Path, progress: Progress) -> BookText:
+    """The text of the PDF at `path`, within the limits of the settings."""
+    return read_pdf(
+        path,
+        timeout=stores.settings.read_timeout,
+        memory_mb=stores.settings.read_memory,
+        progress=lambda done, total: progress.step("reading", done, total),
+    )
+
+
+def _embedded(stores: Stores, new: NewBook, progress: Progress) -> tuple[NewBook, int]:
+    """Buy and publish the vectors of a book, where embedding is configured; the tokens it cost."""
+    if not stores.settings.embedding.enabled or not new.passages:
+        return new, 0
+    space, refused, tokens = embed_passages(stores, new.book.id, new.passages, progress)
+    return NewBook(new.book, new.pages, new.passages, space, refused), tokens
+
+
+def embed_passages(
+    stores: Stores, book_id: str, passages: Sequence[Passage], progress: Progress
+) -> tuple[str, dict[int, str], int]:
+    """Put a book's vectors into the store and into Chroma.
+
+    Returns the space, the refused ordinals with their reasons, and the tokens billed.
+    """
+    semantics = stores.semantics()
+    if known := stores.space():
+        semantics.vectors(known)  # a server that is gone is noticed before money is spent
+    purchase = semantics.buy(
+        [passage.text for passage in passages],
+        lambda done, total: progress.step("embedding", done, total),
+    )
+    space = stores.space()
+    if space is None:
+        raise BookBrainError("The endpoint gave no vector for any passage.", "Try again.")
+    digests = {passage.ordinal: passage.digest for passage in passages}
+    refused = {n: purchase.refused[d] for n, d in digests.items() if d in purchase.refused}
+    semantics.publish(space, book_id, digests)
+    return str(space), refused, purchase.tokens
+
+
+def file_digest(path: Path) -> str:
+    digest = sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _keep_file(path: Path, stored: Path, book_id: str) -> None:
+    """Copy a book into the library; InputError when it changes while it is copied."""
+    if stored.exists():
+        return
+    part = stored.with_name(stored.name + PART)
+    digest = sha256()
+    with path.open("rb") as source, part.open("wb") as target:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            target.write(chunk)
+        target.flush()
+        os.fsync(target.fileno())
+    if digest.hexdigest() != book_id:
+        part.unlink()
+        raise InputError("it changed while it was read", "Add it again when it is complete.")
+    part.chmod(0o600)
+    part.replace(stored)
+    sync_folder(stored.parent)
+
+
+def storage_error(error: OSError | sqlite3.Error) -> BookBrainError:
+    """What a person should hear when the library's own files cannot be written."""
+    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "full" in str(error)
+    if full:
+        return BookBrainError(
+            "The disk is full.", "Make room and run `bookbrain add` again: nothing is lost."
+        )
+    return BookBrainError(f"The library cannot be written: {error}.", "Check its folder and mode.")

@@ -1,0 +1,202 @@
+"""Library: every use of the shelf goes through here."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bookbrain.config import Settings
+from bookbrain.durable import is_locked
+from bookbrain.errors import InputError
+from bookbrain.ingest.discovery import Found, check_is_pdf, find_books
+from bookbrain.ingest.passages import make_passages
+from bookbrain.ingest.tokens import count_tokens
+from bookbrain.library import adding, maintaining, searching
+from bookbrain.library.evaluation import Evaluation, evaluate, load_golden
+from bookbrain.library.reports import AddReport, Outcome, Plan, Progress, Silent
+from bookbrain.library.stores import Stores
+from bookbrain.model import Book, Mode, SearchResult
+
+_SHORTEST_ID = 4
+
+
+class Library:
+    """An open library; a context manager. One process writes at a time, readers never wait."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open or make the library in `settings.home`; raises BookBrainError when it cannot be."""
+        try:
+            self._stores = Stores(settings)
+        except (OSError, sqlite3.Error) as error:
+            raise adding.storage_error(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self._stores.close()
+
+    @property
+    def settings(self) -> Settings:
+        return self._stores.settings
+
+    # Adding
+
+    def add(self, paths: Sequence[str | Path], progress: Progress | None = None) -> AddReport:
+        """Add files and folders of PDFs; also finishes what was left unfinished.
+
+        Each book is visible as soon as it is whole. A service that is not there ends the work
+        (`stopped` in the report) and the next call goes on. Raises KeyboardInterrupt after taking
+        back what was not begun.
+        """
+        progress = progress or Silent()
+        found = find_books(paths)
+        refused = [
+            Outcome(path, "failed", None, error.message, error.hint)
+            for path, error in found.unusable
+        ]
+        for outcome in refused:
+            progress.end(outcome)
+        with self._writing(progress):
+            self._stores.catalog.queue(found.files)
+            try:
+                report = adding.finish_jobs(self._stores, progress)
+            except KeyboardInterrupt:
+                self._stores.catalog.end_all_jobs()
+                self._stores.sweep()
+                raise
+        return AddReport((*refused, *report.outcomes), report.stopped)
+
+    def add_sample(self, progress: Progress | None = None) -> AddReport:
+        """Add BookBrain's own handbook."""
+        with as_file(files("bookbrain") / "sample" / "handbook.pdf") as path:
+            return self.add([path], progress)
+
+    def unfinished(self) -> int:
+        """How many books a crash left unfinished: nobody works on them, nothing hinders them."""
+        if is_locked(self._stores.home / "library.lock"):
+            return 0
+        return sum(not job.waiting for job in self._stores.catalog.jobs())
+
+    def waiting(self) -> tuple[int, str]:
+        """How many books wait for a service, and what was wrong with it."""
+        jobs = [job for job in self._stores.catalog.jobs() if job.waiting]
+        return len(jobs), jobs[0].waiting if jobs else ""
+
+    def finish(self, progress: Progress | None = None) -> AddReport:
+        """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
+        progress = progress or Silent()
+        with self._writing(progress):
+            return adding.finish_jobs(self._stores, progress)
+
+    def plan(self, paths: Sequence[str | Path], progress: Progress | None = None) -> list[Plan]:
+        """What adding the paths would take; reads the files and changes nothing."""
+        progress = progress or Silent()
+        found: Found = find_books(paths)
+        plans = [Plan(path, reason=e.message, hint=e.hint) for path, e in found.unusable]
+        for number, path in enumerate(found.files, start=1):
+            progress.begin(path.name, number, len(found.files))
+            try:
+                plans.append(self._plan(path, progress))
+            except InputError as error:
+                plans.append(Plan(str(path), reason=error.message, hint=error.hint))
+        return plans
+
+    def _plan(self, path: Path, progress: Progress) -> Plan:
+        check_is_pdf(path)
+        if book := self._stores.catalog.book(adding.file_digest(path)):
+            return Plan(path.name, book.title, book.pages, book.passages, 0, known=True)
+        text = adding.read_book(self._stores, path, progress)
+        passages = make_passages(text.pages)
+        tokens = sum(count_tokens(passage.text) for passage in passages)
+        return Plan(path.name, text.title or path.stem, len(text.pages), len(passages), tokens)
+
+    # Books
+
+    def books(self) -> list[Book]:
+        """All books, oldest first, each with its problems."""
+        space = self._stores.space() if self.settings.embedding.enabled else None
+        return self._stores.catalog.books(str(space) if space else "")
+
+    def find_book(self, reference: str) -> Book:
+        """The book that an id, the start of one, or a file name means; InputError otherwise."""
+        matches = [
+            book
+            for book in self._stores.catalog.books()
+            if reference in (book.id, book.file)
+            or (len(reference) >= _SHORTEST_ID and book.id.startswith(reference.lower()))
+        ]
+        if len(matches) == 1:
+            return matches[0]
+        what = "Several books are" if matches else "There is no book"
+        raise InputError(f"{what} {reference!r}.", "`bookbrain books` lists the ids.")
+
+    def remove(self, book_id: str, progress: Progress | None = None) -> Book:
+        """Remove a book, its file and its vectors; its embeddings are kept, they were paid for."""
+        with self._writing(progress or Silent()):
+            book = self.find_book(book_id)
+            others = [other for other in self._stores.catalog.book_ids() if other != book.id]
+            spaces = self._stores.catalog.embedded_spaces()
+            self._stores.catalog.remove_book(book.id, self._stores.index_books(others))
+            self._stores.sweep()
+            maintaining.drop_vectors(self._stores, book.id, spaces)
+        return book
+
+    # Searching
+
+    def search(
+        self, query: str, *, k: int = 10, mode: Mode = "hybrid", books: Sequence[str] | None = None
+    ) -> SearchResult:
+        """The best `k` pages for `query`, in all books or in those that `books` names."""
+        ids = [self.find_book(name).id for name in books] if books else None
+        return searching.search(self._stores, query, k=k, mode=mode, books=ids)
+
+    def evaluate(
+        self, golden_file: Path, *, k: int = 5, mode: Mode = "hybrid",
+        on_query: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Evaluation:  # fmt: skip
+        """Measure search on a golden set; `on_query` hears of each query that is done."""
+        golden = load_golden(golden_file)
+        done = 0
+
+        def ask(query: str, count: int) -> SearchResult:
+            nonlocal done
+            result = self.search(query, k=count, mode=mode)
+            done += 1
+            on_query(done, len(golden))
+            return result
+
+        self.search("준비 ready", k=1, mode=mode)  # what loads once is not timed
+        return evaluate(golden, ask, k)
+
+    # Derived stores
+
+    def rebuild(self, progress: Progress | None = None) -> None:
+        """Make every derived store again, without a call to the embedding endpoint."""
+        progress = progress or Silent()
+        with self._writing(progress):
+            maintaining.rebuild(self._stores, progress)
+
+    def plan_embedding(self) -> list[Plan]:
+        """What embedding the books that the configured model lacks would take."""
+        return maintaining.plan_embedding(self._stores)
+
+    def embed(self, progress: Progress | None = None) -> list[Outcome]:
+        """Embed the books that the configured model lacks."""
+        progress = progress or Silent()
+        with self._writing(progress):
+            return maintaining.embed(self._stores, progress)
+
+    @contextmanager
+    def _writing(self, progress: Progress) -> Iterator[None]:
+        try:
+            with self._stores.writing(progress.wait):
+                yield
+        except (OSError, sqlite3.Error) as error:
+            raise adding.storage_error(error) from error

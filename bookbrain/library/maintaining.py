@@ -1,0 +1,127 @@
+"""Making derived stores again, and embedding what is not embedded yet."""
+
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+
+from bookbrain.errors import ConfigError, UnavailableError
+from bookbrain.index.chroma import forget_local_chroma
+from bookbrain.ingest.tokens import count_tokens
+from bookbrain.library.adding import embed_passages
+from bookbrain.library.reports import Outcome, Plan, Progress
+from bookbrain.library.stores import Stores
+from bookbrain.model import Passage
+
+
+def rebuild(stores: Stores, progress: Progress) -> None:
+    """Make the keyword index and every Chroma collection again, from the catalog and the store.
+
+    Calls no embedding endpoint.
+    """
+    books = stores.catalog.books()
+    stores.forget_keywords()
+    for number, book in enumerate(books, start=1):
+        progress.begin(book.file, number, len(books))
+        progress.step("analysing", 0, book.pages)
+        stores.index_book(book.id, stores.catalog.pages(book.id))
+        progress.step("analysing", book.pages, book.pages)
+    if books:
+        stores.catalog.set_generation(stores.index_books([book.id for book in books]))
+    _rebuild_vectors(stores, progress)
+
+
+def _rebuild_vectors(stores: Stores, progress: Progress) -> None:
+    from bookbrain.library.semantic import parse_space  # noqa: PLC0415  (loads slowly)
+
+    spaces = stores.catalog.embedded_spaces()
+    if stores.settings.chroma_url is None:
+        forget_local_chroma(stores.home)
+    for name in sorted(spaces):
+        space = parse_space(name)
+        stores.semantics().vectors(space).clear()
+        books = [b for b in stores.catalog.books() if stores.catalog.is_embedded(b.id, name)]
+        for number, book in enumerate(books, start=1):
+            progress.begin(book.file, number, len(books))
+            digests = {p.ordinal: p.digest for p in stores.catalog.passages(book.id)}
+            stores.semantics().publish(space, book.id, digests)
+            progress.step("indexing", len(digests), len(digests))
+
+
+def drop_vectors(stores: Stores, book_id: str, spaces: Iterable[str]) -> None:
+    """Take a removed book's vectors out of Chroma; where it is down they stay, unseen by search."""
+    from bookbrain.library.semantic import parse_space  # noqa: PLC0415  (loads slowly)
+
+    for name in spaces:
+        with suppress(UnavailableError):
+            stores.semantics().vectors(parse_space(name)).remove_book(book_id)
+
+
+def plan_embedding(stores: Stores) -> list[Plan]:
+    """For each book that the configured model has not embedded: what it would take.
+
+    Texts that the store already has cost nothing. Raises ConfigError when no endpoint is set.
+    """
+    if not stores.settings.embedding.enabled:
+        raise ConfigError(
+            "No embedding endpoint is set.",
+            "Set OPENAI_API_KEY (or OPENAI_BASE_URL of a compatible server) and run this again.",
+        )
+    space = stores.space()
+    plans = []
+    for book_id in stores.catalog.unembedded_books(str(space) if space else ""):
+        book = stores.catalog.book(book_id)
+        passages = stored_passages(stores, book_id)
+        texts = {passage.digest: passage.text for passage in passages}
+        missing = stores.embeddings.missing(space, texts) if space else list(texts)
+        tokens = sum(count_tokens(texts[digest]) for digest in missing)
+        if book:
+            plans.append(Plan(book.file, book.title, book.pages, len(passages), tokens))
+    return plans
+
+
+def embed(stores: Stores, progress: Progress) -> list[Outcome]:
+    """Embed every book that the configured model has not embedded; then drop other models' vectors.
+
+    Raises what the endpoint or Chroma raises; what is done by then stays done.
+    """
+    space = stores.space()
+    book_ids = stores.catalog.unembedded_books(str(space) if space else "")
+    outcomes = []
+    for number, book_id in enumerate(book_ids, start=1):
+        book = stores.catalog.book(book_id)
+        if book is None:
+            continue
+        progress.begin(book.file, number, len(book_ids))
+        passages = stored_passages(stores, book_id)
+        name, refused, tokens = embed_passages(stores, book_id, passages, progress)
+        stores.catalog.set_embedded(book_id, name, refused)
+        outcomes.append(
+            Outcome(book.file, "added", stores.catalog.book(book_id, name), tokens=tokens)
+        )
+        progress.end(outcomes[-1])
+    _drop_other_spaces(stores)
+    return outcomes
+
+
+def _drop_other_spaces(stores: Stores) -> None:
+    """Vectors of another model are never searched again; the embedding store still has them."""
+    from bookbrain.library.semantic import parse_space  # noqa: PLC0415  (loads slowly)
+
+    current = stores.space()
+    if current is None:
+        return
+    for name in stores.catalog.embedded_spaces() - {str(current)}:
+        stores.semantics().vectors(current).drop_space(parse_space(name))
+        stores.catalog.forget_space(name)
+
+
+def stored_passages(stores: Stores, book_id: str) -> Sequence[Passage]:
+    """A book's passages with their texts, cut from its stored pages."""
+    texts = {page.number: page.text for page in stores.catalog.pages(book_id)}
+    return [
+        Passage(
+            stored.ordinal,
+            stored.spans,
+            "\n".join(texts[span.page][span.start : span.end] for span in stored.spans),
+        )
+        for stored in stores.catalog.passages(book_id)
+    ]

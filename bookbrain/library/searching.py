@@ -1,0 +1,194 @@
+"""The life of a query: two legs, one ranking, the exact page."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bookbrain.errors import BookBrainError
+from bookbrain.index import analyzer, fusion
+from bookbrain.index.catalog import StoredPassage
+from bookbrain.index.keywords import KeywordIndex, Scores
+from bookbrain.index.query import Query, parse_query, phrase_finder
+from bookbrain.index.snippet import Snippet, find_marks, make_snippet
+from bookbrain.library.stores import Stores
+from bookbrain.model import Book, Hit, LegHit, Mode, Page, SearchResult, Why
+
+_DEPTH = 100  # how many pages each leg brings to the fusion, at least
+_COMMON = 0.2  # a word on more of the pages than this is not marked, unless all are so common
+
+Allowed = NDArray[np.bool_] | None  # a mask over the documents; None for all
+
+
+@dataclass(frozen=True, slots=True)
+class _Leg:
+    """One leg's best documents in order, with its scores; why it is silent, if it is."""
+
+    scores: Mapping[int, float]
+    complaint: str | None = None
+
+    def why(self) -> dict[int, LegHit]:
+        return {d: LegHit(n, s) for n, (d, s) in enumerate(self.scores.items(), start=1)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One query over one state of the index: its terms, every document's keyword score, which
+    documents are allowed, and how many each leg should bring."""
+
+    stores: Stores
+    index: KeywordIndex
+    query: Query
+    terms: Sequence[str]
+    scores: Scores
+    allowed: Allowed
+    books: Sequence[str] | None
+    depth: int
+
+
+def search(
+    stores: Stores, typed: str, *, k: int, mode: Mode, books: Sequence[str] | None
+) -> SearchResult:
+    """Answer `typed` with at most `k` pages; `books` limits it to these ids.
+
+    Raises InputError for a query that says nothing. A leg that cannot take part is named in
+    `degraded`; the other one answers.
+    """
+    started = time.perf_counter()
+    query = parse_query(typed)
+    index = stores.keywords()
+    hits: tuple[Hit, ...] = ()
+    degraded = None
+    if index is not None and index.documents:
+        terms = analyzer.terms(query.text)
+        allowed = _allowed(stores, index, query, books)
+        depth = max(_DEPTH, 3 * k)
+        asked = _Asked(stores, index, query, terms, index.scores(terms), allowed, books, depth)
+        hits, degraded = _answer(asked, mode, k)
+    took = (time.perf_counter() - started) * 1000
+    return SearchResult(typed, mode, degraded, round(took, 1), hits)
+
+
+def _answer(asked: _Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | None]:
+    vector = _Leg({}) if mode == "keyword" else _vector_leg(asked)
+    keyword = _keyword_leg(asked) if mode != "vector" or vector.complaint else _Leg({})
+    fused = _fused(asked.stores, keyword, vector)
+    best = sorted(fused, key=lambda document: (-fused[document], document))[:k]
+    by_keyword, by_vector = keyword.why(), vector.why()
+    weights = _mark_weights(asked.index, asked.terms)
+    books = {book.id: book for book in asked.stores.catalog.books()}
+    hits = []
+    for rank, document in enumerate(best, start=1):
+        book_id, page_number = asked.index.place(document)
+        page = asked.stores.catalog.find_page(book_id, page_number)
+        if page is None or book_id not in books:  # removed meanwhile
+            continue
+        why = Why(by_keyword.get(document), by_vector.get(document))
+        snippet = make_snippet(page.text, find_marks(page.text, weights, asked.query.phrases))
+        hits.append(_hit(rank, fused[document], books[book_id], page, snippet, why))
+    return tuple(hits), vector.complaint
+
+
+def _allowed(
+    stores: Stores, index: KeywordIndex, query: Query, books: Sequence[str] | None
+) -> Allowed:
+    """The documents that the book filter, the phrases and the exclusions leave."""
+    if books is None and not (query.phrases or query.excluded_words or query.excluded_phrases):
+        return None
+    mask = np.ones(index.documents, np.bool_) if books is None else index.of_books(books)
+    for phrase in query.phrases:
+        mask &= _having_phrase(stores, index, phrase, mask)
+    for phrase in query.excluded_phrases:
+        mask &= ~_having_phrase(stores, index, phrase, mask)
+    for word in query.excluded_words:
+        excluded = np.zeros_like(mask)
+        if words := analyzer.literal_terms(word) or analyzer.terms(word):
+            excluded[index.having_all(words)] = True
+        mask &= ~excluded
+    return mask
+
+
+def _having_phrase(
+    stores: Stores, index: KeywordIndex, phrase: str, within: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """The documents in `within` whose text has the phrase to the letter."""
+    found = np.zeros_like(within)
+    has_phrase = phrase_finder(phrase)
+    for document in index.having_all(analyzer.literal_terms(phrase)):
+        if within[document]:
+            page = stores.catalog.find_page(*index.place(int(document)))
+            found[document] = page is not None and has_phrase(page.text)
+    return found
+
+
+def _keyword_leg(asked: _Asked) -> _Leg:
+    found = asked.index.having_any(asked.terms, asked.scores, asked.depth)
+    if asked.allowed is not None:
+        found = found[asked.allowed[found]]
+    ranked = asked.index.ranked(asked.scores, found, asked.depth)
+    return _Leg({int(document): float(asked.scores[document]) for document in ranked})
+
+
+def _vector_leg(asked: _Asked) -> _Leg:
+    """The pages of the nearest passages; silent, and saying why, when a service is not there."""
+    settings = asked.stores.settings.embedding
+    if not settings.enabled:
+        return _Leg({}, "Search by meaning is off: no OPENAI_API_KEY or OPENAI_BASE_URL is set.")
+    space = asked.stores.space()
+    if space is None:
+        return _Leg({}, f"No book is embedded with {settings.model} yet; run `bookbrain embed`.")
+    semantics = asked.stores.semantics()
+    try:
+        complaint = semantics.lacking(space)
+        nearest = semantics.nearest(space, asked.query.text, asked.depth, asked.books)
+    except BookBrainError as error:
+        return _Leg({}, str(error))
+    found: dict[int, float] = {}
+    for passage, cosine in nearest:
+        document = _best_page(asked, passage)
+        if document is not None and document not in found:
+            found[document] = cosine
+    return _Leg(found, complaint)
+
+
+def _best_page(asked: _Asked, passage: StoredPassage) -> int | None:
+    """The page of a passage with the best keyword score, else the one with most of its text."""
+    pages = [
+        (document, span.end - span.start)
+        for span in passage.spans
+        if (document := asked.index.document(passage.book_id, span.page)) is not None
+        and (asked.allowed is None or asked.allowed[document])
+    ]
+    if not pages:
+        return None
+    return max(pages, key=lambda page: (float(asked.scores[page[0]]), page[1]))[0]
+
+
+def _fused(stores: Stores, keyword: _Leg, vector: _Leg) -> dict[int, float]:
+    settings = stores.settings
+    if not vector.scores:
+        return dict(keyword.scores)
+    if not keyword.scores:
+        return dict(vector.scores)
+    if settings.fusion == "rrf":
+        return fusion.reciprocal_rank(
+            list(keyword.scores), list(vector.scores), settings.vector_weight
+        )
+    return fusion.convex(keyword.scores, vector.scores, settings.vector_weight)
+
+
+def _mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:
+    """The terms worth marking; the rarer, the heavier."""
+    shares = {term: index.share(term) for term in terms}
+    rare = {term: share for term, share in shares.items() if share < _COMMON}
+    return {term: 1 - float(np.log(share + 1e-6)) for term, share in (rare or shares).items()}
+
+
+def _hit(rank: int, score: float, book: Book, page: Page, snippet: Snippet, why: Why) -> Hit:
+    chapter = page.chapter_at(snippet.start)
+    return Hit(
+        rank, score, book.id, book.title, book.file, page.number, page.label, chapter,
+        snippet.html, page.text, why,
+    )  # fmt: skip

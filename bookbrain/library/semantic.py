@@ -1,0 +1,110 @@
+"""Search by meaning: embedding passages and queries, and the vector leg. Slow to import."""
+
+from collections.abc import Mapping, Sequence
+
+from bookbrain.errors import BookBrainError
+from bookbrain.index.catalog import StoredPassage
+from bookbrain.index.embeddings import Vector
+from bookbrain.index.endpoint import Endpoint
+from bookbrain.index.purchase import Progress, Purchase, embed_texts
+from bookbrain.index.vectors import Vectors, cosine
+from bookbrain.library.stores import Stores
+from bookbrain.model import EmbeddingSpace, text_digest
+
+_EXACT_PASSAGES = 20_000  # up to so many passages are compared one by one, exactly
+_QUERY_SECONDS = 15.0
+
+
+class Semantics:
+    """The vector side of an open library. A connection is made when it is first needed."""
+
+    def __init__(self, stores: Stores) -> None:
+        self._stores = stores
+        self._vectors: dict[EmbeddingSpace, Vectors] = {}
+
+    def vectors(self, space: EmbeddingSpace) -> Vectors:
+        """The Chroma collection of `space`; raises UnavailableError without a server."""
+        if space not in self._vectors:
+            self._vectors[space] = Vectors(self._stores.chroma(), space)
+        return self._vectors[space]
+
+    def buy(self, texts: Sequence[str], progress: Progress) -> Purchase:
+        """Have the texts embedded that are not yet."""
+        return embed_texts(self._stores.home, self._stores.settings.embedding, texts, progress)
+
+    def publish(self, space: EmbeddingSpace, book_id: str, digests: Mapping[int, str]) -> None:
+        """Give Chroma the stored vectors of a book's passages (digest by ordinal)."""
+        stored = self._stores.embeddings.get(space, digests.values())
+        found = {ordinal: stored[d] for ordinal, d in digests.items() if d in stored}
+        self.vectors(space).put(book_id, found)
+
+    def nearest(
+        self, space: EmbeddingSpace, query: str, count: int, books: Sequence[str] | None
+    ) -> list[tuple[StoredPassage, float]]:
+        """The passages nearest to `query`, best first, with their exact cosine.
+
+        Within few `books` all passages are compared; else Chroma chooses the candidates.
+        """
+        vector = self._query_vector(space, query)
+        passages = self._candidates(space, vector, count, books)
+        stored = self._stores.embeddings.get(space, (p.digest for p in passages))
+        found = [p for p in passages if p.digest in stored]
+        scores = cosine(vector, [stored[p.digest] for p in found])
+        ranked = sorted(
+            zip(found, scores, strict=True), key=lambda f: (-f[1], f[0].book_id, f[0].ordinal)
+        )
+        return ranked[:count]
+
+    def _candidates(
+        self, space: EmbeddingSpace, vector: Vector, count: int, books: Sequence[str] | None
+    ) -> list[StoredPassage]:
+        catalog = self._stores.catalog
+        if books is not None:
+            passages = [passage for book_id in books for passage in catalog.passages(book_id)]
+            if len(passages) <= _EXACT_PASSAGES:
+                return passages
+        keys = self.vectors(space).nearest(vector, 2 * count)
+        return [p for key in keys if (p := catalog.find_passage(*key))]
+
+    def _query_vector(self, space: EmbeddingSpace, query: str) -> Vector:
+        """The query's vector; bought once, then kept like any other."""
+        digest = text_digest(query)
+        store = self._stores.embeddings
+        if known := store.get(space, [digest]):
+            return known[digest]
+        settings = self._stores.settings.embedding.with_timeout(_QUERY_SECONDS)
+        endpoint = Endpoint(settings, space.dimensions, retries=1)
+        try:
+            vector = endpoint.embed_one(query)
+        finally:
+            endpoint.close()
+        store.put(space, {digest: vector})
+        return vector
+
+    def lacking(self, space: EmbeddingSpace) -> str | None:
+        """Why the vector leg does not see every book, as a sentence; None when it does."""
+        catalog = self._stores.catalog
+        expected = catalog.embedded_passages(str(space))
+        if not expected:
+            return (
+                f"No book is embedded with {space.model} yet; run `bookbrain embed` to search by "
+                "meaning."
+            )
+        if missing := catalog.unembedded_books(str(space)):
+            return (
+                f"{len(missing)} of the books are not embedded with {space.model}; run "
+                "`bookbrain embed`."
+            )
+        if (held := self.vectors(space).count()) < expected:
+            return (
+                f"Chroma lacks {expected - held} of {expected} passages; run `bookbrain rebuild`."
+            )
+        return None
+
+
+def parse_space(name: str) -> EmbeddingSpace:
+    """The space that `str(space)` named."""
+    model, _, dimensions = name.rpartition("/")
+    if not dimensions.isdecimal():
+        raise BookBrainError(f"The catalog names an unknown embedding space: {name}.")
+    return EmbeddingSpace(model, int(dimensions))

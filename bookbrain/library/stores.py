@@ -1,0 +1,151 @@
+"""The library's folder and the stores in it, opened together."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bookbrain.config import Settings
+from bookbrain.durable import PART, file_lock, remove
+from bookbrain.index import analyzer
+from bookbrain.index.catalog import Catalog
+from bookbrain.index.chroma import chroma_url
+from bookbrain.index.embeddings import EmbeddingStore
+from bookbrain.index.keywords import KeywordIndex, write_index
+from bookbrain.index.postings import Segment, count_terms, load_segment, save_segment
+from bookbrain.index.purchase import STORE
+from bookbrain.model import EmbeddingSpace, Page
+
+if TYPE_CHECKING:
+    from bookbrain.library.semantic import Semantics
+
+
+class Stores:
+    """Everything that a library keeps, open for as long as the library is."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.home = settings.home
+        self.books = self.home / "books"
+        self._segments = self.home / "keywords" / "segments"
+        for folder in (self.books, self._segments):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._closing = ExitStack()
+        self.catalog = Catalog(self.home / "catalog.sqlite3")
+        self._closing.callback(self.catalog.close)
+        self.embeddings = EmbeddingStore(self.home / STORE)
+        self._closing.callback(self.embeddings.close)
+        self._keywords: tuple[str, KeywordIndex] | None = None
+        self._chroma: str | None = None
+        self._semantics: Semantics | None = None
+
+    def close(self) -> None:
+        self._closing.close()
+
+    @contextmanager
+    def writing(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Be the one writer; waits for another one, having said so by `on_wait`."""
+        with file_lock(self.home / "library.lock", on_wait=on_wait):
+            self.sweep()
+            yield
+
+    def book_file(self, book_id: str) -> Path:
+        return self.books / f"{book_id}.pdf"
+
+    def space(self) -> EmbeddingSpace | None:
+        """The embedding space of the settings; None while a model's dimensions are not known."""
+        wanted = self.settings.embedding
+        dimensions = wanted.expected_dimensions or self.embeddings.own_dimensions(wanted.model)
+        return EmbeddingSpace(wanted.model, dimensions) if dimensions else None
+
+    def chroma(self) -> str:
+        """The URL of the Chroma server, started at the first call where it is ours."""
+        if self._chroma is None:
+            self._chroma = self._closing.enter_context(
+                chroma_url(self.home, self.settings.chroma_url)
+            )
+        return self._chroma
+
+    def semantics(self) -> "Semantics":
+        """The vector side; imported only here, for Chroma's and OpenAI's clients load slowly."""
+        if self._semantics is None:
+            from bookbrain.library.semantic import Semantics  # noqa: PLC0415
+
+            self._semantics = Semantics(self)
+        return self._semantics
+
+    # The keyword index
+
+    def keywords(self) -> KeywordIndex | None:
+        """The index that belongs to the books of now; None for a library without books."""
+        for _ in range(3):  # a writer may swap it between our two looks
+            generation = self.catalog.generation()
+            if generation is None:
+                return None
+            if self._keywords and self._keywords[0] == generation:
+                return self._keywords[1]
+            try:
+                self._keywords = (generation, KeywordIndex(self._generation(generation)))
+            except FileNotFoundError:
+                continue
+            return self._keywords[1]
+        with file_lock(self.home / "library.lock"):  # it was deleted; it is derived
+            self.index_books(self.catalog.book_ids())
+        return self.keywords()
+
+    def index_book(self, book_id: str, pages: list[Page]) -> None:
+        """Count the terms of a book's pages, each page a document."""
+        documents = analyzer.terms_of(["" if page.problem else page.text for page in pages])
+        save_segment(self._segment(book_id), count_terms(documents))
+
+    def index_books(self, book_ids: list[str]) -> str:
+        """Write the keyword index of exactly these books; its name, which their ids determine."""
+        ids = sorted(book_ids)
+        content = "\n".join([str(analyzer.ANALYZER_VERSION), *ids])
+        generation = sha256(content.encode()).hexdigest()[:24]
+        target = self._generation(generation)
+        if not target.exists():
+            write_index(target, [(book_id, self._load_segment(book_id)) for book_id in ids])
+        return generation
+
+    def forget_keywords(self) -> None:
+        """Delete every keyword index and every counted book."""
+        self._keywords = None
+        for path in [*(self.home / "keywords").iterdir()]:
+            remove(path)
+        self._segments.mkdir(mode=0o700)
+
+    def _load_segment(self, book_id: str) -> Segment:
+        try:
+            return load_segment(self._segment(book_id))
+        except (OSError, ValueError, KeyError, EOFError):  # lost or cut off: it is derived
+            self.index_book(book_id, self.catalog.pages(book_id))
+            return load_segment(self._segment(book_id))
+
+    def _segment(self, book_id: str) -> Path:
+        return self._segments / f"{book_id}-{analyzer.ANALYZER_VERSION}.npz"
+
+    def _generation(self, name: str) -> Path:
+        return self.home / "keywords" / name
+
+    # What a crash may have left
+
+    def drop_old_indexes(self) -> None:
+        """Remove the keyword indexes that are no longer in use. Only for the one writer."""
+        current = self.catalog.generation()
+        for path in (self.home / "keywords").iterdir():
+            if path.name not in (current, "segments"):
+                remove(path)
+
+    def sweep(self) -> None:
+        """Remove what belongs to no book and to no job. Only for the one writer."""
+        known = set(self.catalog.book_ids())
+        busy = bool(self.catalog.jobs())
+        for path in self.books.iterdir():
+            if path.name.endswith(PART) or (path.stem not in known and not busy):
+                remove(path)
+        for path in self._segments.iterdir():
+            if path.name.endswith(PART) or (path.name.split("-")[0] not in known and not busy):
+                remove(path)
+        self.drop_old_indexes()

@@ -1,0 +1,139 @@
+"""The words that every part of BookBrain uses."""
+
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Literal
+
+Mode = Literal["hybrid", "keyword", "vector"]
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A title of the outline that begins at character `start` of its page's text."""
+
+    start: int
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """One physical page of a book.
+
+    `number` counts from 1; `label` is what is printed on the page ("xii", "19"). `chapter` is the
+    innermost outline entry that the page continues ("" for none), `headings` those that begin on
+    it. `problem` says why `text` is not searchable ("" when it is).
+    """
+
+    number: int
+    label: str
+    chapter: str
+    text: str
+    headings: tuple[Heading, ...] = ()
+    problem: str = ""
+
+    def chapter_at(self, position: int) -> str:
+        """The innermost outline entry that character `position` of the text stands under."""
+        begun = [heading.title for heading in self.headings if heading.start <= position]
+        return begun[-1] if begun else self.chapter
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Characters `start` to `end` of the text of physical page `page`."""
+
+    page: int
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Passage:
+    """A stretch of about 800 tokens that is embedded as one text; `ordinal` counts from 0."""
+
+    ordinal: int
+    spans: tuple[Span, ...]
+    text: str
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the text, in hex: what its embedding is stored under."""
+        return text_digest(self.text)
+
+
+def text_digest(text: str) -> str:
+    """SHA-256 of `text` in UTF-8, in hex."""
+    return sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class BookText:
+    """What a reader makes of a file."""
+
+    title: str
+    pages: tuple[Page, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Book:
+    """A book that is whole and searchable; `id` is the SHA-256 of its file, in hex."""
+
+    id: str
+    title: str
+    file: str
+    pages: int
+    passages: int
+    added_at: str
+    problems: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingSpace:
+    """Vectors are comparable only within one model at one number of dimensions."""
+
+    model: str
+    dimensions: int
+
+    def __str__(self) -> str:
+        return f"{self.model}/{self.dimensions}"
+
+
+@dataclass(frozen=True, slots=True)
+class LegHit:
+    """Where one leg of the search put a page: rank from 1, and its own score."""
+
+    rank: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Why:
+    keyword: LegHit | None = None
+    vector: LegHit | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A page that answers. `snippet` is HTML: escaped text with `<mark>` around the matches."""
+
+    rank: int
+    score: float
+    book_id: str
+    title: str
+    file: str
+    page: int
+    page_label: str
+    chapter: str
+    snippet: str
+    text: str
+    why: Why
+
+
+@dataclass(frozen=True, slots=True)
+class SearchResult:
+    """The answer to one query; `degraded` says why a leg did not take part, None when all did."""
+
+    query: str
+    mode: Mode
+    degraded: str | None
+    took_ms: float
+    hits: tuple[Hit, ...]

@@ -1,0 +1,1 @@
+"""The sample book: BookBrain's own handbook, built from packaging/handbook."""

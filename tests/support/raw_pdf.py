@@ -1,0 +1,87 @@
+"""PDF syntax by hand, for what no honest PDF writer would write. Object 1 is the catalog."""
+
+import zlib
+from collections.abc import Mapping, Sequence
+
+CATALOG = b"<< /Type /Catalog /Pages 2 0 R >>"
+ONE_PAGE = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
+
+
+def document(objects: Sequence[bytes]) -> bytes:
+    """A whole PDF with a right cross-reference table; the first object is number 1."""
+    out = bytearray(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
+    offsets = []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    start = len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    for offset in offsets:
+        out += b"%010d 00000 n \n" % offset
+    size = len(objects) + 1
+    out += b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, start)
+    return bytes(out)
+
+
+def stream(data: bytes, entries: bytes = b"", deflated: int = 0) -> bytes:
+    """A stream object, deflated so many times over."""
+    for _ in range(deflated):
+        data = zlib.compress(data, 9)
+    filters = b"/Filter [%s]" % (b"/FlateDecode " * deflated) if deflated else b""
+    head = b"<< /Length %d %s %s >>" % (len(data), entries, filters)
+    return head + b"\nstream\n" + data + b"\nendstream"
+
+
+def page(contents: bytes, resources: bytes = b"") -> bytes:
+    """A page object below object 2; `contents` is a reference or an array of them."""
+    return (
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents %s /Resources << %s >> >>"
+    ) % (contents, resources)
+
+
+def glyph_pages(pages: Sequence[Sequence[Sequence[str]]]) -> bytes:
+    """Pages of lines of glyphs; each glyph is extracted as exactly its own string.
+
+    One font without outlines, whose ToUnicode map gives each glyph its characters: ligatures,
+    half surrogate pairs, control characters and right-to-left text alike.
+    """
+    strings = sorted({glyph for lines in pages for line in lines for glyph in line})
+    codes = {glyph: code for code, glyph in enumerate(strings, 1)}
+    kids = b" ".join(b"%d 0 R" % (6 + 2 * i) for i in range(len(pages)))
+    objects = [
+        CATALOG,
+        b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages)),
+        b"<< /Type /Font /Subtype /Type0 /BaseFont /BookBrain /Encoding /Identity-H "
+        b"/DescendantFonts [4 0 R] /ToUnicode 5 0 R >>",
+        b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /BookBrain /DW 600 /CIDSystemInfo "
+        b"<< /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>",
+        stream(_to_unicode(codes), deflated=1),
+    ]
+    for index, lines in enumerate(pages):
+        objects.append(page(b"%d 0 R" % (7 + 2 * index), b"/Font << /F 3 0 R >>"))
+        objects.append(stream(_draw(lines, codes), deflated=1))
+    return document(objects)
+
+
+def _draw(lines: Sequence[Sequence[str]], codes: Mapping[str, int]) -> bytes:
+    out = [b"BT /F 10 Tf 14 TL 60 740 Td"]
+    for line in lines:
+        out.append(b"<%s> Tj T*" % "".join(f"{codes[glyph]:04x}" for glyph in line).encode())
+    return b"\n".join([*out, b"ET"])
+
+
+def _to_unicode(codes: Mapping[str, int]) -> bytes:
+    rows = [
+        f"<{code:04x}> <{glyph.encode('utf-16-be', 'surrogatepass').hex()}>"
+        for glyph, code in codes.items()
+    ]
+    blocks = [rows[i : i + 100] for i in range(0, len(rows), 100)]
+    chars = "\n".join(
+        f"{len(block)} beginbfchar\n" + "\n".join(block) + "\nendbfchar" for block in blocks
+    )
+    return (
+        "/CIDInit /ProcSet findresource begin 12 dict begin begincmap\n"
+        "/CMapName /BookBrain def /CMapType 2 def\n"
+        "1 begincodespacerange <0000> <ffff> endcodespacerange\n"
+        f"{chars}\nendcmap end end\n"
+    ).encode()
