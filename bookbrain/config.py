@@ -46,10 +46,10 @@ class EmbeddingSettings:
 
     @property
     def dollars_per_million_tokens(self) -> float | None:
-        """The price set, else OpenAI's list price; None where nobody knows one."""
+        """The price set, else OpenAI's list price; None for a model that we do not know."""
         if self.price is not None:
             return self.price
-        return None if self.base_url else _OPENAI_MODELS.get(self.model, (None, None))[1]
+        return _OPENAI_MODELS.get(self.model, (None, None))[1]
 
 
 @dataclass(frozen=True)
