@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from bookbrain.cli.opening import open_library
-from bookbrain.cli.show import printable, result_markdown, result_text
+from bookbrain.cli.show import print_result, printable, result_markdown
 from bookbrain.library.evaluation import Evaluation, Measure
 from bookbrain.model import Mode, SearchResult
 
@@ -50,7 +50,10 @@ def search(
     if as_json:
         click.echo(json.dumps(asdict(result), ensure_ascii=False))
         return
-    click.echo(result_markdown(result) if markdown else result_text(result), nl=False)
+    if markdown:
+        click.echo(result_markdown(result), nl=False)
+    else:
+        print_result(result)
     _say_degraded(result)
 
 

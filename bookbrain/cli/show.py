@@ -1,18 +1,18 @@
 """How hits, books and reports look as text. Nothing here asks or decides."""
 
 import re
-import shutil
-import textwrap
 import unicodedata
 from html import unescape
 
 import click
+from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from bookbrain.model import Book, Hit, SearchResult
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~$])")
-_ON, _OFF = "⟦", "⟧"  # stand for the colours while lines are wrapped
 
 
 def printable(text: str) -> str:
@@ -20,29 +20,33 @@ def printable(text: str) -> str:
     return "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else "?" for c in text)
 
 
-def result_text(result: SearchResult) -> str:
-    """The hits for a terminal, matches highlighted."""
+def print_result(result: SearchResult) -> None:
+    """Print the hits, matches highlighted where stdout is a terminal."""
     if not result.hits:
-        return (
-            "No page has that. Try fewer or other words; `bookbrain books` lists what is there.\n"
-        )
-    width = min(shutil.get_terminal_size((88, 24)).columns, 100)
-    return "\n".join(_hit_text(hit, width) for hit in result.hits)
+        click.echo("No page has that. Try fewer or other words; `bookbrain books` lists the books.")
+        return
+    console = Console(highlight=False, width=min(Console().width, 100))
+    for hit in result.hits:
+        _print_hit(console, hit)
 
 
-def _hit_text(hit: Hit, width: int) -> str:
+def _print_hit(console: Console, hit: Hit) -> None:
     where = f"p. {hit.page_label}"
     if hit.page_label != str(hit.page):
         where += f" (page {hit.page} of the file)"
-    head = click.style(printable(hit.title), bold=True)
-    lines = [f"{hit.rank:>2}. {head}  {click.style(printable(where), fg='cyan')}"]
+    head = Text(f"{hit.rank:>2}. ") + Text(printable(hit.title), "bold")
+    console.print(head + Text(f"  {printable(where)}", "cyan"))
     detail = " · ".join(filter(None, (hit.chapter, hit.file)))
-    lines.append(click.style(f"    {printable(detail)}", dim=True))
-    plain = printable(unescape(_MARK.sub(rf"{_ON}\1{_OFF}", hit.snippet)).replace("\n", " "))
-    wrapped = textwrap.wrap(plain, max(width - 4, 20), break_on_hyphens=False)
-    text = "\n".join(f"    {line}" for line in wrapped)
-    lines.append(text.replace(_ON, "\x1b[1;33m").replace(_OFF, "\x1b[0m"))
-    return "\n".join(lines) + "\n"
+    console.print(Padding(Text(printable(detail), "dim"), (0, 0, 0, 4)))
+    console.print(Padding(_marked(hit.snippet), (0, 0, 1, 4)))
+
+
+def _marked(snippet: str) -> Text:
+    """A snippet's HTML as styled text; between two marks every second piece is one."""
+    text = Text()
+    for number, piece in enumerate(_MARK.split(snippet)):
+        text.append(printable(unescape(piece)), "bold yellow" if number % 2 else "")
+    return text
 
 
 def result_markdown(result: SearchResult) -> str:

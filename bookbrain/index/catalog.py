@@ -101,6 +101,11 @@ class Catalog:
         row = self._db.execute(f"{_BOOKS} WHERE id = ?", (book_id,)).fetchone()
         return self._book(row, space) if row else None
 
+    def book_name(self, book_id: str) -> tuple[str, str] | None:
+        """A book's title and file name, None when it is not in the library."""
+        row = self._db.execute("SELECT title, file FROM book WHERE id = ?", (book_id,)).fetchone()
+        return (row[0], row[1]) if row else None
+
     def _book(self, row: tuple[str, str, str, int, int, str], space: str) -> Book:
         return Book(*row, problems=self._problems(row[0], space))
 

@@ -18,11 +18,10 @@ from typing import Any
 from bookbrain.config import EmbeddingSettings
 from bookbrain.durable import file_lock
 from bookbrain.errors import BookBrainError
-from bookbrain.index.embeddings import EmbeddingStore, Vector
+from bookbrain.index.embeddings import STORE, EmbeddingStore, Vector
 from bookbrain.index.endpoint import Endpoint, Outcome, refuses_everything
 from bookbrain.model import EmbeddingSpace, text_digest
 
-STORE = "embeddings.sqlite3"
 LOCK = "embeddings.lock"
 
 # OpenAI takes 2,048 inputs and 300,000 tokens; small requests lose less when one fails.

@@ -13,6 +13,8 @@ from bookbrain.model import EmbeddingSpace
 
 Vector = NDArray[np.float32]
 
+STORE = "embeddings.sqlite3"  # in the library's folder
+
 _MAX_VARIABLES = 500  # well below SQLite's limit of parameters in one statement
 
 

@@ -11,9 +11,6 @@ from bookbrain import errors
 from bookbrain.children import describe_exit, end, start_module
 from bookbrain.config import EmbeddingSettings
 from bookbrain.errors import BookBrainError
-from bookbrain.index.embedder import STORE
-
-__all__ = ["STORE", "Purchase", "embed_texts"]
 
 Progress = Callable[[int, int], None]
 

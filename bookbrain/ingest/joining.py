@@ -27,6 +27,7 @@ _CODE = re.compile(
 )
 _ITEM = re.compile(r"^\s*(?:[•◦▪‣∙·*–—-]\s|\(?\d{1,2}[.)]\s|\d+(?:\.\d+)+\.?\s|제\s*\d+\s*[장절])")
 _SENTENCE_END = re.compile(r"[.!?。:;]['\"”’)\]]*$")
+_WIDE = re.compile("[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60]")
 _HANGUL_END = re.compile(r"(?:\S+ )?\S*[가-힣]$")
 _HANGUL_START = re.compile(r"[가-힣]\S*(?: \S+)?")
 
@@ -60,15 +61,28 @@ def join_hyphens(text: str, words: Container[str]) -> str:
     return _CUT.sub(join, text).replace(HYPHEN, "-")
 
 
-def join_lines(text: str) -> str:
+def join_lines(pages: Sequence[str]) -> list[str]:
     """Undo the line breaks inside paragraphs; a Korean word cut in two becomes one again."""
-    lines = text.split("\n")
-    full = _full_width(lines)
-    wrapped = [_is_wrapped(a, b, full) for a, b in pairwise(lines)]
-    glued = _glued(lines, wrapped)
+    split = [page.split("\n") for page in pages]
+    wrapped = [_wrapped(lines) for lines in split]
+    breaks = [
+        (number, index, before.group(), after.group())
+        for number, lines in enumerate(split)
+        for index in sorted(wrapped[number])
+        if (before := _HANGUL_END.search(lines[index]))
+        and (after := _HANGUL_START.match(lines[index + 1]))
+    ]
+    together = _are_one_word([(before, after) for _, _, before, after in breaks], split)
+    glued = {place[:2] for place, joined in zip(breaks, together, strict=True) if joined}
+    return [_joined(n, lines, wrapped[n], glued) for n, lines in enumerate(split)]
+
+
+def _joined(
+    number: int, lines: Sequence[str], wrapped: Container[int], glued: Container[tuple[int, int]]
+) -> str:
     parts = [lines[0]]
     for index, line in enumerate(lines[1:]):
-        parts.append("" if index in glued else " " if wrapped[index] else "\n")
+        parts.append("" if (number, index) in glued else " " if index in wrapped else "\n")
         parts.append(line)
     return "".join(parts)
 
@@ -78,32 +92,36 @@ def is_code(line: str) -> bool:
     return bool(_CODE.search(line))
 
 
-def _width(line: str) -> int:
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in line)
+def _wrapped(lines: Sequence[str]) -> set[int]:
+    """The lines whose break is only the page's margin."""
+    widths = [len(line) + len(_WIDE.findall(line)) for line in lines]
+    used = [width for width in widths if width]
+    full = quantiles(used, n=10)[-2] if len(used) > 1 else float("inf")
+    stiff = [is_code(line) or not line for line in lines]
+    return {
+        index
+        for index, (line, following) in enumerate(pairwise(lines))
+        if not (stiff[index] or stiff[index + 1] or _ITEM.match(following))
+        and _reaches_margin(line, widths[index], full)
+    }
 
 
-def _full_width(lines: Sequence[str]) -> float:
-    """How wide a line of running text is on this page."""
-    widths = [_width(line) for line in lines if line]
-    return quantiles(widths, n=10)[-2] if len(widths) > 1 else float("inf")
-
-
-def _is_wrapped(line: str, following: str, full: float) -> bool:
-    """Whether the break after `line` is only the page's margin."""
-    if not line or not following or is_code(line) or is_code(following) or _ITEM.match(following):
-        return False
-    width = _width(line)
+def _reaches_margin(line: str, width: int, full: float) -> bool:
     return width >= 0.85 * full or (width >= 0.6 * full and not _SENTENCE_END.search(line))
 
 
-def _glued(lines: Sequence[str], wrapped: Sequence[bool]) -> set[int]:
-    """Of the wrapped breaks between Hangul, those inside a word."""
-    breaks = [
-        (index, before.group(), after.group())
-        for index, is_wrap in enumerate(wrapped)
-        if is_wrap
-        and (before := _HANGUL_END.search(lines[index]))
-        and (after := _HANGUL_START.match(lines[index + 1]))
-    ]
-    together = korean.belong_together([(before, after) for _, before, after in breaks])
-    return {index for (index, _, _), joined in zip(breaks, together, strict=True) if joined}
+def _are_one_word(pairs: Sequence[tuple[str, str]], pages: Sequence[Sequence[str]]) -> list[bool]:
+    """Whether the words at each break are one: by the book's own words if they tell, else Kiwi."""
+    if not pairs:
+        return []
+    inner = (word for lines in pages for line in lines for word in line.split()[1:-1])
+    words = {word for word in inner if korean.HANGUL.search(word)}
+    answers: dict[tuple[str, str], bool] = {}
+    for before, after in pairs:
+        first, second = before.split()[-1], after.split()[0]
+        joined, apart = first + second in words, first in words and second in words
+        if joined != apart:
+            answers[before, after] = joined
+    unsure = [pair for pair in dict.fromkeys(pairs) if pair not in answers]
+    answers.update(zip(unsure, korean.belong_together(unsure), strict=True))
+    return [answers[pair] for pair in pairs]

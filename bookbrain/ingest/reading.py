@@ -120,12 +120,13 @@ def _pages(
     titles = outline.titles_by_page(entries)
     texts = [clean(raw["text"] or "") for raw in raw_pages]
     words: set[str] = set().union(*map(words_of, texts))
+    problems = [quality.page_problem(raw["text"], raw["scanned"]) for raw in raw_pages]
+    readable = ["" if p else t for p, t in zip(problems, texts, strict=True)]
+    joined = join_lines([join_hyphens(text, words) for text in readable])
     pages, chapter = [], ""
-    for index, raw in enumerate(raw_pages):
-        problem = quality.page_problem(raw["text"], raw["scanned"])
-        text = "" if problem else join_lines(join_hyphens(texts[index], words))
+    for index, (raw, text) in enumerate(zip(raw_pages, joined, strict=True)):
         headings = outline.headings(titles.get(index, []), text)
         label = clean(raw["label"])[:40].strip() or str(raw["number"])
-        pages.append(Page(raw["number"], label, chapter, text, headings, problem))
+        pages.append(Page(raw["number"], label, chapter, text, headings, problems[index]))
         chapter = headings[-1].title if headings else chapter
     return tuple(pages)

@@ -12,9 +12,9 @@ from bookbrain.index import analyzer, fusion
 from bookbrain.index.catalog import StoredPassage
 from bookbrain.index.keywords import KeywordIndex, Scores
 from bookbrain.index.query import Query, parse_query, phrase_finder
-from bookbrain.index.snippet import Snippet, find_marks, make_snippet
+from bookbrain.index.snippet import find_marks, make_snippet
 from bookbrain.library.stores import Stores
-from bookbrain.model import Book, Hit, LegHit, Mode, Page, SearchResult, Why
+from bookbrain.model import Hit, LegHit, Mode, SearchResult, Why
 
 _DEPTH = 100  # how many pages each leg brings to the fusion, at least
 _COMMON = 0.2  # a word on more of the pages than this is not marked, unless all are so common
@@ -48,6 +48,15 @@ class _Asked:
     depth: int
 
 
+@dataclass(frozen=True, slots=True)
+class _Ranked:
+    """Where the fusion put a document."""
+
+    rank: int
+    score: float
+    why: Why
+
+
 def search(
     stores: Stores, typed: str, *, k: int, mode: Mode, books: Sequence[str] | None
 ) -> SearchResult:
@@ -78,17 +87,13 @@ def _answer(asked: _Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | N
     best = sorted(fused, key=lambda document: (-fused[document], document))[:k]
     by_keyword, by_vector = keyword.why(), vector.why()
     weights = _mark_weights(asked.index, asked.terms)
-    books = {book.id: book for book in asked.stores.catalog.books()}
     hits = []
     for rank, document in enumerate(best, start=1):
-        book_id, page_number = asked.index.place(document)
-        page = asked.stores.catalog.find_page(book_id, page_number)
-        if page is None or book_id not in books:  # removed meanwhile
-            continue
-        why = Why(by_keyword.get(document), by_vector.get(document))
-        snippet = make_snippet(page.text, find_marks(page.text, weights, asked.query.phrases))
-        hits.append(_hit(rank, fused[document], books[book_id], page, snippet, why))
-    return tuple(hits), vector.complaint
+        ranked = _Ranked(
+            rank, fused[document], Why(by_keyword.get(document), by_vector.get(document))
+        )
+        hits.append(_hit(asked, weights, asked.index.place(document), ranked))
+    return tuple(hit for hit in hits if hit), vector.complaint
 
 
 def _allowed(
@@ -186,9 +191,26 @@ def _mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]
     return {term: 1 - float(np.log(share + 1e-6)) for term, share in (rare or shares).items()}
 
 
-def _hit(rank: int, score: float, book: Book, page: Page, snippet: Snippet, why: Why) -> Hit:
-    chapter = page.chapter_at(snippet.start)
+def _hit(
+    asked: _Asked, weights: Mapping[str, float], place: tuple[str, int], ranked: _Ranked
+) -> Hit | None:
+    """The page of the match as a hit; None when its book was removed meanwhile."""
+    book_id, number = place
+    page = asked.stores.catalog.find_page(book_id, number)
+    name = asked.stores.catalog.book_name(book_id)
+    if page is None or name is None:
+        return None
+    snippet = make_snippet(page.text, find_marks(page.text, weights, asked.query.phrases))
     return Hit(
-        rank, score, book.id, book.title, book.file, page.number, page.label, chapter,
-        snippet.html, page.text, why,
-    )  # fmt: skip
+        rank=ranked.rank,
+        score=ranked.score,
+        book_id=book_id,
+        title=name[0],
+        file=name[1],
+        page=number,
+        page_label=page.label,
+        chapter=page.chapter_at(snippet.start),
+        snippet=snippet.html,
+        text=page.text,
+        why=ranked.why,
+    )

@@ -11,10 +11,9 @@ from bookbrain.durable import PART, file_lock, remove
 from bookbrain.index import analyzer
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.chroma import chroma_url
-from bookbrain.index.embeddings import EmbeddingStore
+from bookbrain.index.embeddings import STORE, EmbeddingStore
 from bookbrain.index.keywords import KeywordIndex, write_index
 from bookbrain.index.postings import Segment, count_terms, load_segment, save_segment
-from bookbrain.index.purchase import STORE
 from bookbrain.model import EmbeddingSpace, Page
 
 if TYPE_CHECKING:
