@@ -6,7 +6,6 @@ from html import unescape
 
 import click
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from bookbrain.model import Book, Hit, SearchResult
@@ -37,8 +36,11 @@ def _print_hit(console: Console, hit: Hit) -> None:
     head = Text(f"{hit.rank:>2}. ") + Text(printable(hit.title), "bold")
     console.print(head + Text(f"  {printable(where)}", "cyan"))
     detail = " · ".join(filter(None, (hit.chapter, hit.file)))
-    console.print(Padding(Text(printable(detail), "dim"), (0, 0, 0, 4)))
-    console.print(Padding(_marked(hit.snippet), (0, 0, 1, 4)))
+    for text in (Text(printable(detail), "dim"), _marked(hit.snippet)):
+        for line in text.wrap(console, console.width - 4):
+            line.rstrip()
+            console.print(Text("    ") + line)
+    console.print()
 
 
 def _marked(snippet: str) -> Text:

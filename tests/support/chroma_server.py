@@ -1,0 +1,55 @@
+"""A Chroma server of the test's own, for CHROMA_URL."""
+
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Self
+
+
+class ChromaServer:
+    """Runs from construction; after `kill`, `start` runs it again at the same address."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        with (self._folder / "log").open("wb") as log:
+            self._child = subprocess.Popen(
+                [Path(sys.executable).with_name("chroma"), "run", "--path", self._folder / "data",
+                 "--host", "127.0.0.1", "--port", str(self.port)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            )  # fmt: skip
+        while not self._answers():
+            if self._child.poll() is not None:
+                raise RuntimeError((self._folder / "log").read_text())
+            time.sleep(0.05)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self._child.kill()
+        self._child.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def _answers(self) -> bool:
+        try:
+            with urllib.request.urlopen(f"{self.url}/api/v2/heartbeat", timeout=5):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False

@@ -1,0 +1,122 @@
+"""The command line as a person uses it, on a library of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from support.openai_process import OpenAIProcess
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class Shelf:
+    """Commands on the library in `home`. `close` ends every process that works on it."""
+
+    def __init__(self, home: Path, openai: OpenAIProcess | None = None, **settings: str) -> None:
+        self.home = home
+        self.env = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(home.parent),
+            "LANG": "C.UTF-8",
+            "OPENBLAS_NUM_THREADS": "1",
+            "BOOKBRAIN_HOME": str(home),
+            "BOOKBRAIN_EMBEDDING_DIMENSIONS": "64",
+        }
+        if openai:
+            self.env |= {"OPENAI_BASE_URL": openai.url, "OPENAI_API_KEY": openai.key}
+        self.env |= settings
+
+    def start(self, *arguments: str | Path, **settings: str) -> "subprocess.Popen[str]":
+        """The command as a process under way; `finish` waits for it."""
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "bookbrain.cli", *map(os.fspath, arguments)],
+            cwd=self.home.parent,
+            env=self.env | settings,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="surrogateescape",
+        )
+
+    def run(self, *arguments: str | Path, code: int | None = 0, **settings: str) -> Done:
+        """The command's end, which must be with `code` (None: any) and without a traceback."""
+        return self.finish(self.start(*arguments, **settings), code)
+
+    def finish(self, process: "subprocess.Popen[str]", code: int | None = 0) -> Done:
+        out, err = process.communicate(timeout=240)
+        done = Done(process.returncode, out, err)
+        assert "Traceback" not in out + err, f"{process.args}\n{out}\n{err}"
+        assert code is None or done.code == code, f"{process.args}\n{done.code}\n{out}\n{err}"
+        return done
+
+    def add(self, *paths: str | Path, code: int | None = 0, **settings: str) -> Done:
+        return self.run("add", *paths, code=code, **settings)
+
+    def books(self) -> list[dict[str, Any]]:
+        return list(self.run("books", "--json").json())
+
+    def search(self, query: str, *options: str, **settings: str) -> dict[str, Any]:
+        """The answer as JSON."""
+        return dict(self.run("search", "--json", *options, "--", query, **settings).json())
+
+    def processes(self, having: str = "") -> dict[int, str]:
+        """The processes that work on this library, by id, with their command lines."""
+        return {pid: line for pid, line in _processes(self.home) if having in line}
+
+    def kill(self, having: str) -> None:
+        """SIGKILL to the processes with this in their command line."""
+        for pid in self.processes(having):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not self.processes(having), f"the end of {having}")
+
+    def close(self) -> None:
+        while running := self.processes():
+            for pid in running:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.02)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def wait_for(happened: Callable[[], Any], what: str, seconds: float = 60) -> None:
+    """Fail when it does not happen at all; the time is a safety net."""
+    deadline = time.monotonic() + seconds
+    while not happened():
+        assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
+        time.sleep(0.02)
+
+
+def _processes(home: Path) -> Iterator[tuple[int, str]]:
+    """By their environment: a command has BOOKBRAIN_HOME, the Chroma server has HOME."""
+    mark = b"HOME=" + os.fsencode(home) + b"\0"
+    for folder in Path("/proc").iterdir():
+        with suppress(OSError):
+            if folder.name.isdecimal() and mark in (folder / "environ").read_bytes() + b"\0":
+                line = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
+                if line:  # a zombie has none
+                    yield int(folder.name), line.decode(errors="replace")
