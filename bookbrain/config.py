@@ -101,7 +101,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
 def library_home(env: Mapping[str, str]) -> Path:
     """$BOOKBRAIN_HOME, else `bookbrain` in the user's data directory."""
     if env.get("BOOKBRAIN_HOME"):
-        return Path(env["BOOKBRAIN_HOME"]).expanduser().absolute()
+        return Path(os.path.expanduser(env["BOOKBRAIN_HOME"])).absolute()
     data = env.get("XDG_DATA_HOME", "")
     if not data.startswith("/"):
         data = str(Path(env.get("HOME") or Path.home()) / ".local" / "share")
@@ -113,11 +113,9 @@ def read_credential(name: str, home: Path, env: Mapping[str, str]) -> str | None
     for folder in (env.get("CREDENTIALS_DIRECTORY"), home / "credentials"):
         if folder and (path := Path(folder) / name).is_file():
             try:
-                return path.read_text().strip() or None
-            except OSError as error:
-                raise ConfigError(
-                    f"{path} cannot be read: {error.strerror}.", "Mend its permissions."
-                ) from error
+                return path.read_text(encoding="utf-8").strip() or None
+            except (OSError, UnicodeDecodeError) as error:
+                raise ConfigError(f"{path} cannot be read: {error}.", "Mend it.") from error
     return None
 
 

@@ -61,12 +61,13 @@ def _serve(home: Path, port: int) -> "Popen[bytes]":
 
 
 def _wait_until_ready(server: "Popen[bytes]", port: int) -> bool:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while server.poll() is None:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v2/heartbeat", timeout=5):
+            with direct.open(f"http://127.0.0.1:{port}/api/v2/heartbeat", timeout=5):
                 return True
         except (urllib.error.URLError, OSError):
-            time.sleep(0.02)
+            time.sleep(0.05)
     return False
 
 

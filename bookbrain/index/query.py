@@ -66,12 +66,12 @@ def phrase_finder(phrase: str) -> Callable[[str], bool]:
 
 def phrase_pattern(phrase: str) -> re.Pattern[str]:
     """The regular expression behind `phrase_finder`, for text that was folded."""
+    folded = fold(phrase)
     words = [
-        re.sub(r"(?<=[가-힣])(?=[가-힣])", r"\\s?", re.escape(word))
-        for word in fold(phrase).split()
+        re.sub(r"(?<=[가-힣])(?=[가-힣])", r"\\s?", re.escape(word)) for word in folded.split()
     ]
     return re.compile(
-        r"\s*".join(words) if _all_hangul(phrase) else r"\s+".join(words), re.IGNORECASE
+        r"\s*".join(words) if _all_hangul(folded) else r"\s+".join(words), re.IGNORECASE
     )
 
 

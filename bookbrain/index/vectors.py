@@ -36,7 +36,7 @@ class Vectors:
     """
 
     def __init__(self, url: str, space: EmbeddingSpace) -> None:
-        os.environ.setdefault("ANONYMIZED_TELEMETRY", "False")
+        _bypass_proxy()
         self._name = collection_name(space)
         with _chroma_errors(url):
             self._client = HttpClient(
@@ -120,6 +120,12 @@ def _for_chroma(vector: Vector) -> "NDArray[np.float32 | np.int32]":
 def _key(name: str) -> PassageKey:
     book_id, _, ordinal = name.rpartition(":")
     return book_id, int(ordinal)
+
+
+def _bypass_proxy() -> None:
+    """Reach a server on this machine directly: Chroma's client obeys HTTP_PROXY, and only that."""
+    past = {name for name in os.environ.get("NO_PROXY", "").split(",") if name}
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join({*past, "127.0.0.1", "localhost"})
 
 
 def _port(url: str) -> int:

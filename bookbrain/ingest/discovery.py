@@ -22,14 +22,25 @@ def find_books(paths: Iterable[str | Path]) -> Found:
     unusable: list[tuple[str, InputError]] = []
     for given in paths:
         try:
-            files.extend(_books_at(Path(given).expanduser()))
+            books = _books_at(Path(os.path.expanduser(given)))
         except InputError as error:
-            unusable.append((str(given), error))
+            unusable.append((_in_unicode(given), error))
+            continue
+        for book in books:
+            if (name := _in_unicode(book)) == str(book):
+                files.append(book)
+            else:
+                unusable.append((name, InputError("its name is not in UTF-8", "Rename it.")))
     return Found(tuple(dict.fromkeys(files)), tuple(unusable))
 
 
+def _in_unicode(path: str | Path) -> str:
+    """A path as it can be shown and stored: its bytes may be of any encoding."""
+    return str(path).encode(errors="replace").decode()
+
+
 def _books_at(path: Path) -> list[Path]:
-    if not path.exists():
+    if not os.path.exists(path):  # unlike Path.exists, False also for a name that cannot be
         raise InputError("there is no such file or folder", "Check the path.")
     absolute = Path(os.path.abspath(path))  # a link keeps the name that it has
     if not path.is_dir():

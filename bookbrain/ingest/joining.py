@@ -18,6 +18,7 @@ _CLEAN = _CONTROL | _LIGATURES | _SPACES | _INVISIBLE
 
 _WORD = re.compile(r"[^\W\d_]+")
 _CUT = re.compile(r"([^\W\d_]+)\x02\n?([^\W\d_]+)")
+_PARTED = re.compile(r"[^\W\d_]*(?:\x02\n?[^\W\d_]*)+")
 _CODE = re.compile(
     r"""[{};]\s*$            # ends as code does
       | ^\s*(?:[$\#%>]\s|>>>|\.\.\.\s|//|/\*|\\[a-z]+[\[{]|@\w+|<[/\w][^>]*>\s*$)
@@ -37,14 +38,15 @@ def clean(text: str) -> str:
 
     The mark of a hyphen stays: `join_hyphens` needs it.
     """
-    lines = unicodedata.normalize("NFC", text).replace("\r\n", "\n").replace("\r", "\n")
-    lines = lines.replace("\ufffe", HYPHEN).replace("\xad\n", HYPHEN).translate(_CLEAN)
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufffe", HYPHEN)
+    lines = lines.replace("\xad\n", HYPHEN).translate(_CLEAN)
+    lines = unicodedata.normalize("NFC", lines)  # last: what stood between two jamo is gone
     return "\n".join(line.rstrip() for line in lines.split("\n")).strip("\n")
 
 
 def words_of(text: str) -> set[str]:
-    """The words of a page, by which `join_hyphens` knows which hyphens are real."""
-    return set(_WORD.findall(text))
+    """The whole words of a page, by which `join_hyphens` knows which hyphens are real."""
+    return set(_WORD.findall(_PARTED.sub(" ", text)))
 
 
 def join_hyphens(text: str, words: Container[str]) -> str:

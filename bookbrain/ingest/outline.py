@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 
+from bookbrain.ingest.joining import clean
 from bookbrain.model import Heading
 
 OutlineEntry = tuple[int, str, int]  # level from 0, title, page index from 0
@@ -14,13 +15,13 @@ def titles_by_page(outline: Sequence[OutlineEntry]) -> dict[int, list[str]]:
     """The outline's titles under the index of the page that they lead to, in order."""
     titles: dict[int, list[str]] = {}
     for _, title, index in outline:
-        if name := _SPACE.sub(" ", title).strip():
+        if name := _SPACE.sub(" ", clean(title)).strip():
             titles.setdefault(index, []).append(name)
     return titles
 
 
 def headings(titles: Sequence[str], text: str) -> tuple[Heading, ...]:
-    """Where on the page each title stands; one that is not found counts from the page's top."""
+    """Where on the page each title stands; one that is not found: where the one before it does."""
     found, position = [], 0
     for title in titles:
         words = r"\s+".join(map(re.escape, title.split()))

@@ -11,7 +11,9 @@ PASSAGE_TOKENS = 800
 OVERLAP_TOKENS = 200
 _BLOCK_TOKENS = 200  # a block is what is never cut: a paragraph up to this, or a listing
 
-_SENTENCE = re.compile(r".*?(?:[.!?。]['\"”’)\]]*\s+|\Z)", re.DOTALL)
+_CUT_CHARACTERS = 150  # of any text at most a block's tokens
+
+_SENTENCE = re.compile(r".*?(?:[.!?。]['\"”’)\]]*\s+|\n|\Z)", re.DOTALL)
 
 
 def make_passages(pages: Sequence[Page]) -> tuple[Passage, ...]:
@@ -70,11 +72,14 @@ def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:
 
 
 def _blocks(page: Page) -> Iterator[Span]:
-    """A page's paragraphs and listings; a long paragraph in groups of whole sentences."""
-    if page.problem or not page.text.strip():
+    """A page's paragraphs and listings; one that is too long in pieces."""
+    if page.problem:
         return
     for start, end in _paragraphs(page.text):
-        if count_tokens(page.text[start:end]) <= _limit(page.text[start:end]):
+        paragraph = page.text[start:end]
+        if not paragraph.strip():
+            continue
+        if count_tokens(paragraph) <= _limit(paragraph):
             yield Span(page.number, start, end)
         else:
             yield from (Span(page.number, a, b) for a, b in _pieces(page.text, start, end))
@@ -99,23 +104,31 @@ def _paragraphs(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-    """Groups of sentences of at most a block's tokens; a longer sentence is cut between words."""
-    piece = start
+    """Groups of sentences, or of lines of code, each of at most a block's tokens."""
+    piece = last = start
     for cut in _cuts(text, start, end):
-        if cut - piece > 1 and count_tokens(text[piece:cut]) >= _BLOCK_TOKENS:
-            yield piece, cut
-            piece = cut
+        if last > piece and count_tokens(text[piece:cut]) > _BLOCK_TOKENS:
+            yield piece, last
+            piece = last
+        last = cut
     if piece < end:
         yield piece, end
 
 
 def _cuts(text: str, start: int, end: int) -> Iterator[int]:
-    """Where a paragraph may be cut: after sentences, and inside one that is too long."""
-    longest = _BLOCK_TOKENS  # characters; a token is at most one character of ordinary text
+    """Where a paragraph may be cut: after sentences and lines, and inside those too long."""
     for sentence in _SENTENCE.finditer(text, start, end):
         begin = sentence.start()
-        while sentence.end() - begin > longest * 4:
-            space = text.rfind(" ", begin + longest, begin + longest * 2)
-            begin = space + 1 if space > 0 else begin + longest
+        while _is_long(text, begin, sentence.end()):
+            limit = begin + _CUT_CHARACTERS
+            space = text.rfind(" ", begin + _CUT_CHARACTERS // 2, limit)
+            begin = space + 1 if space > 0 else limit
             yield begin
         yield sentence.end()
+
+
+def _is_long(text: str, start: int, end: int) -> bool:
+    length = end - start
+    if not _CUT_CHARACTERS < length < 10 * _CUT_CHARACTERS:
+        return length > _CUT_CHARACTERS
+    return count_tokens(text[start:end]) > _BLOCK_TOKENS

@@ -87,7 +87,14 @@ def _text(page: pdfium.PdfPage) -> str:
     textpage = page.get_textpage()
     if textpage.count_chars() > MAX_PAGE_CHARACTERS:
         return str(textpage.get_text_range(0, MAX_PAGE_CHARACTERS, errors="replace"))
-    return str(textpage.get_text_bounded(errors="replace"))
+    visible = str(textpage.get_text_bounded(errors="replace"))
+    everything = str(textpage.get_text_range(errors="replace"))
+    # Of text that is turned on its side, pdfium forgets the line ends when it cuts to a box.
+    return everything if _characters(everything) == _characters(visible) else visible
+
+
+def _characters(text: str) -> str:
+    return "".join(text.replace("\ufffe", "\x02").split())  # two marks of a hyphen
 
 
 def _is_scan(page: pdfium.PdfPage) -> bool:

@@ -63,7 +63,7 @@ def load_golden(path: Path) -> list[GoldenQuery]:
             continue
         try:
             golden.append(_golden_query(json.loads(line)))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
                 f"{path}, line {number} is not a golden query ({error!r}).",
                 'It needs {"id", "query", "book", "pages"}, and may have "also".',
