@@ -11,12 +11,12 @@ from rich.text import Text
 from bookbrain.model import Book, Hit, SearchResult
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~$])")
+_MARKDOWN = re.compile(r"^(\d*)([-+.)])|([\\`*_\[\]<>#|~$&])")  # a list's start, or markup
 
 
 def printable(text: str) -> str:
-    """`text` without what could steer a terminal: names of files may hold anything."""
-    return "".join(c if c == "\n" or unicodedata.category(c)[0] != "C" else "?" for c in text)
+    """`text` on one line, without what could steer a terminal: names may hold anything."""
+    return "".join("?" if unicodedata.category(c)[0] == "C" else c for c in text)
 
 
 def print_result(result: SearchResult) -> None:
@@ -63,7 +63,7 @@ def _citation(hit: Hit) -> str:
 
 
 def _escaped(text: str) -> str:
-    return _MARKDOWN.sub(r"\\\1", " ".join(printable(text).split()))
+    return _MARKDOWN.sub(r"\1\\\2\3", printable(" ".join(text.split())))
 
 
 def books_text(books: list[Book]) -> str:

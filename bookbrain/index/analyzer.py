@@ -38,6 +38,15 @@ _HUMP = re.compile(r"[a-z][A-Z]|[A-Z]{2,}[a-z]")
 
 _stemmer = Stemmer.Stemmer("english")
 
+_FUNCTION_WORDS = (
+    "a an and any are as at be been but by can could did do does for from get had has have how "
+    "i if in into is it its just me my no not of on one or our out over should so some than "
+    "that the their them then there these they this to up us use was we were what when where "
+    "which while who why will with without would you your"
+)
+# Searched for like any other word, for a plain stop list hurt English, but not marked in a snippet.
+FUNCTION_WORDS = frozenset(_stemmer.stemWords(_FUNCTION_WORDS.split()))
+
 
 def terms(text: str) -> list[str]:
     """The terms of one text, in the order of its words, with repetitions."""

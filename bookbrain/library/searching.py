@@ -17,7 +17,6 @@ from bookbrain.library.stores import Stores
 from bookbrain.model import Hit, LegHit, Mode, SearchResult, Why
 
 _DEPTH = 100  # how many pages each leg brings to the fusion, at least
-_COMMON = 0.2  # a word on more of the pages than this is not marked, unless all are so common
 
 Allowed = NDArray[np.bool_] | None  # a mask over the documents; None for all
 
@@ -185,10 +184,9 @@ def _fused(stores: Stores, keyword: _Leg, vector: _Leg) -> dict[int, float]:
 
 
 def _mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:
-    """The terms worth marking; the rarer, the heavier."""
-    shares = {term: index.share(term) for term in terms}
-    rare = {term: share for term, share in shares.items() if share < _COMMON}
-    return {term: 1 - float(np.log(share + 1e-6)) for term, share in (rare or shares).items()}
+    """The terms worth marking, the rarer the heavier; function words only where nothing else is."""
+    content = [term for term in terms if term not in analyzer.FUNCTION_WORDS] or terms
+    return {term: 1 - float(np.log(index.share(term) + 1e-6)) for term in content}
 
 
 def _hit(

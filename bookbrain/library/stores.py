@@ -86,11 +86,12 @@ class Stores:
                 return self._keywords[1]
             try:
                 self._keywords = (generation, KeywordIndex(self._generation(generation)))
-            except FileNotFoundError:
+            except (OSError, ValueError, KeyError, EOFError):
                 continue
             return self._keywords[1]
-        with file_lock(self.home / "library.lock"):  # it was deleted; it is derived
-            self.index_books(self.catalog.book_ids())
+        with file_lock(self.home / "library.lock"):  # it was deleted or cut off; it is derived
+            remove(self._generation(generation))
+            self.catalog.set_generation(self.index_books(self.catalog.book_ids()))
         return self.keywords()
 
     def index_book(self, book_id: str, pages: list[Page]) -> None:
