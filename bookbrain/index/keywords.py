@@ -1,8 +1,9 @@
 """The frozen keyword index: rank_bm25's Okapi scores in posting arrays, memory-mapped.
 
 Scores are those of `rank_bm25.BM25Okapi` (k1 = 1.5, b = 0.75, epsilon = 0.25) over all pages of the
-library; a test holds them together. Formula: Robertson and Zaragoza, "The Probabilistic Relevance
-Framework: BM25 and Beyond", 2009, with rank_bm25's floor for terms on over half of the documents.
+library that have any term; a test holds them together. Formula: Robertson and Zaragoza, "The
+Probabilistic Relevance Framework: BM25 and Beyond", 2009, with rank_bm25's floor for terms on over
+half of the documents.
 """
 
 import json
@@ -19,7 +20,8 @@ from bookbrain.index.postings import Segment, term_key
 
 K1, B, EPSILON = 1.5, 0.75, 0.25
 
-Scores = NDArray[np.float32]
+Scores = NDArray[np.float64]
+Mask = NDArray[np.bool_]
 
 _ARRAYS = ("terms", "starts", "documents", "scores")
 _BOOKS = "books.json"
@@ -57,14 +59,15 @@ def _okapi(
     documents: NDArray[np.int64],
     frequencies: NDArray[np.int64],
     lengths: NDArray[np.int64],
-) -> Scores:
+) -> NDArray[np.float32]:
     """Each posting's share of its document's score."""
     if not len(documents):
         return np.empty(0, np.float32)
     containing = np.diff(starts)
-    idf = np.log(len(lengths) - containing + 0.5) - np.log(containing + 0.5)
+    count = np.count_nonzero(lengths)  # a scan's blank pages must not make every other page long
+    idf = np.log(count - containing + 0.5) - np.log(containing + 0.5)
     idf[idf < 0] = EPSILON * idf.mean()
-    relative = lengths / lengths.mean()
+    relative = lengths / (lengths.sum() / count)
     damped = frequencies + K1 * (1 - B + B * relative[documents])
     scores = np.repeat(idf, containing) * frequencies * (K1 + 1) / damped
     return np.asarray(scores, np.float32)
@@ -76,7 +79,8 @@ class KeywordIndex:
     def __init__(self, directory: Path) -> None:
         """Map the arrays; raises FileNotFoundError when the index is gone."""
         self._terms, self._starts, self._documents, self._scores = (
-            np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False)
+            # A plain array over the mapped file: np.memmap itself makes every slice slow.
+            np.asarray(np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False))
             for name in _ARRAYS
         )
         layout = json.loads((directory / _BOOKS).read_text())
@@ -86,29 +90,33 @@ class KeywordIndex:
 
     def scores(self, terms: Iterable[str]) -> Scores:
         """The score of every document, 0 where no term stands; a repeated term counts again."""
-        total = np.zeros(self.documents, np.float32)
-        for term in terms:
-            postings = self._postings(term)
-            total[self._documents[postings]] += self._scores[postings]
-        return total
+        postings = [self._postings(term) for term in terms]
+        documents = [np.empty(0, np.int32), *(self._documents[p] for p in postings)]
+        shares = [np.empty(0, np.float32), *(self._scores[p] for p in postings)]
+        total = np.bincount(np.concatenate(documents), np.concatenate(shares), self.documents)
+        return total.astype(np.float64, copy=False)
 
     def top(self, terms: Sequence[str], k: int) -> list[tuple[int, float]]:
         """The best `k` documents with any of the terms; equal ones in document order."""
         scores = self.scores(terms)
-        best = self.ranked(scores, self.having_any(terms, scores, k), k)
+        best = self.best(terms, scores, k)
         return [(int(document), float(scores[document])) for document in best]
 
-    def having_any(self, terms: Iterable[str], scores: Scores, enough: int) -> NDArray[np.int64]:
-        """The documents with any of the terms, in order; `scores` are theirs.
+    def best(
+        self, terms: Iterable[str], scores: Scores, k: int, allowed: Mask | None = None
+    ) -> NDArray[np.int64]:
+        """The best `k` of the allowed documents with any of the terms, whose `scores` these are.
 
-        A term on half of the documents of a small library scores 0: those are looked for only
-        where fewer than `enough` have a score.
+        Equal ones are in document order.
         """
-        found = np.flatnonzero(scores)
-        if len(found) >= enough:
-            return found
-        listed = [self._documents[self._postings(term)] for term in terms]
-        return np.unique(np.concatenate([found, *listed])).astype(np.int64)
+        visible = scores if allowed is None else np.where(allowed, scores, 0)
+        if len(visible) > k and (limit := np.partition(visible, -k)[-k]) > 0:
+            found = np.flatnonzero(visible >= limit)
+        else:  # fewer match; and a term on half of a small library's documents scores 0 or less
+            listed = [self._documents[self._postings(term)] for term in terms]
+            found = np.unique(np.concatenate([np.empty(0, np.int64), *listed]))
+            found = found if allowed is None else found[allowed[found]]
+        return found[np.argsort(-scores[found], kind="stable")][:k]
 
     def having_all(self, terms: Iterable[str]) -> NDArray[np.int64]:
         """The documents with every one of the terms, in order; all documents for no term."""
@@ -121,13 +129,6 @@ class KeywordIndex:
         postings = self._postings(term)
         return float(postings.stop - postings.start) / max(self.documents, 1)
 
-    def ranked(self, scores: Scores, documents: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-        """The best `k` of `documents` (in order) by score, equal ones in document order."""
-        if len(documents) > k:
-            limit = np.partition(scores[documents], len(documents) - k)[len(documents) - k]
-            documents = documents[scores[documents] >= limit]
-        return documents[np.argsort(-scores[documents], kind="stable")][:k]
-
     def place(self, document: int) -> tuple[str, int]:
         """The book and the physical page, from 1, of a document."""
         book = int(np.searchsorted(self._first, document, side="right")) - 1
@@ -139,7 +140,7 @@ class KeywordIndex:
             return None
         return int(self._first[self._books.index(book_id)]) + page - 1
 
-    def of_books(self, book_ids: Iterable[str]) -> NDArray[np.bool_]:
+    def of_books(self, book_ids: Iterable[str]) -> Mask:
         """A mask of the documents that belong to the books."""
         mask = np.zeros(self.documents, np.bool_)
         ends = [*self._first[1:], self.documents]

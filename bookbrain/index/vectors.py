@@ -138,15 +138,16 @@ def _chroma_errors(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, ConnectionError) as error:
-        raise _unavailable(url, "does not answer") from error
+        raise _unavailable(f"Chroma at {url} does not answer.") from error
     except (ChromaError, ValueError) as error:
         # The client raises a bare ValueError when it cannot connect at all.
-        reason = "does not answer" if "Could not connect" in str(error) else f"fails: {error}"
-        raise _unavailable(url, reason) from error
+        if "Could not connect" in str(error):
+            raise _unavailable(f"Chroma at {url} does not answer.") from error
+        raise _unavailable(f"Chroma at {url} fails: {error}.") from error
 
 
-def _unavailable(url: str, reason: str) -> UnavailableError:
+def _unavailable(message: str) -> UnavailableError:
     return UnavailableError(
-        f"Chroma at {url} {reason}.",
+        message,
         "Start it, or mend CHROMA_URL; then run `bookbrain add` again: it goes on from here.",
     )

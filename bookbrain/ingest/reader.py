@@ -1,8 +1,8 @@
 """The child process that opens a PDF: `python -m bookbrain.ingest.reader FILE MEMORY_MB`.
 
-Prints one JSON object a line: first the book (`pages`, `title`, `outline`), then each page
-(`number`, `label`, `text`, `scanned`). A line with `error` is the last one. A hostile PDF may
-crash, hang or fill this process; `reading.py` survives it.
+Prints one JSON object a line: first the book (`pages`, `title`), then each page (`number`, `text`,
+`scanned`), then what a damaged book can do without: `outline`, `labels`. A line with `error` is the
+last one. A hostile PDF may crash, hang or fill this process; `reading.py` survives it.
 """
 
 import json
@@ -42,9 +42,11 @@ def _print_book(document: pdfium.PdfDocument) -> None:
     if pages > MAX_PAGES:
         _print({"error": "too many pages"})
         return
-    _print({"pages": pages, "title": _title(document), "outline": _outline(document)})
+    _print({"pages": pages, "title": _title(document)})
     for index in range(pages):
         _print(_page(document, index))
+    _print({"outline": _outline(document)})
+    _print({"labels": [_label(document, index) for index in range(pages)]})
 
 
 def _title(document: pdfium.PdfDocument) -> str:
@@ -68,18 +70,23 @@ def _outline(document: pdfium.PdfDocument) -> list[tuple[int, str, int]]:
     return entries
 
 
+def _label(document: pdfium.PdfDocument, index: int) -> str:
+    try:
+        return str(document.get_page_label(index))
+    except (pdfium.PdfiumError, UnicodeError):
+        return ""
+
+
 def _page(document: pdfium.PdfDocument, index: int) -> dict[str, Any]:
     """A page's text; `text` is None when pdfium cannot load the page."""
-    label, text, scanned = "", None, False
-    with suppress(pdfium.PdfiumError, UnicodeError):
-        label = document.get_page_label(index)
+    text, scanned = None, False
     with suppress(pdfium.PdfiumError):
         page = document[index]
         text = _text(page)
         if sum(map(str.isalpha, text[:2000])) < _FEW_LETTERS:
             scanned = _is_scan(page)
         page.close()
-    return {"number": index + 1, "label": label, "text": text, "scanned": scanned}
+    return {"number": index + 1, "text": text, "scanned": scanned}
 
 
 def _text(page: pdfium.PdfPage) -> str:

@@ -1,6 +1,7 @@
 """Reading a file in a child process: its text, or one clear reason why not."""
 
 import json
+import logging
 import os
 import select
 import subprocess
@@ -15,9 +16,11 @@ from bookbrain.ingest import outline, quality
 from bookbrain.ingest.joining import clean, join_hyphens, join_lines, words_of
 from bookbrain.model import BookText, Page
 
+log = logging.getLogger(__name__)
+
 Progress = Callable[[int, int], None]
 
-_MAX_CHARACTERS = 200_000_000
+_MAX_BYTES = 500_000_000  # of what a reader prints; a long book is a hundredth of that
 _CHUNK = 1 << 20
 
 _REASONS = {
@@ -37,27 +40,24 @@ def read_pdf(
     The child is killed after `timeout` seconds without a page, or at `memory_mb` MiB. Raises
     InputError with the reason, which completes the sentence "… cannot be added: …".
     """
-    header: dict[str, Any] = {}
+    book: dict[str, Any] = {"outline": [], "labels": []}
     raw_pages: list[dict[str, Any]] = []
-    characters = 0
-    for line in _child_lines(path, timeout, memory_mb):
-        if "error" in line:
-            raise _reason(line["error"])
-        if not header:
-            header = line
-            continue
-        raw_pages.append(line)
-        characters += len(line["text"] or "")
-        if characters > _MAX_CHARACTERS:
-            raise _reason("memory")
-        progress(len(raw_pages), header["pages"])
-    if not header.get("pages"):
-        raise _reason("no pages")
-    return BookText(_title(header["title"], path), _pages(raw_pages, header["outline"]))
-
-
-def _reason(key: str) -> InputError:
-    return InputError(*_REASONS[key])
+    try:
+        for line in _child_lines(path, timeout, memory_mb):
+            if "number" in line:
+                raw_pages.append(line)
+                progress(len(raw_pages), book["pages"])
+            else:
+                book |= line
+    except InputError:
+        if len(raw_pages) < book.get("pages", 1):
+            raise
+        log.warning("%s: its outline or page labels cannot be read", path)  # its text was
+    if "error" in book:
+        raise InputError(*_REASONS[book["error"]])
+    if not raw_pages:
+        raise InputError(*_REASONS["no pages"])
+    return BookText(_title(book["title"], path), _pages(raw_pages, book))
 
 
 def _child_lines(path: Path, timeout: float, memory_mb: int) -> Iterator[dict[str, Any]]:
@@ -83,12 +83,15 @@ def _child_lines(path: Path, timeout: float, memory_mb: int) -> Iterator[dict[st
 def _lines(child: subprocess.Popen[bytes], timeout: float) -> Iterator[bytes]:
     assert child.stdout is not None  # noqa: S101  (a pipe was asked for)
     descriptor = child.stdout.fileno()
-    buffer = b""
+    buffer, received = b"", 0
     deadline = time.monotonic() + timeout
     while True:
         if not select.select([descriptor], [], [], max(deadline - time.monotonic(), 0))[0]:
             raise _stalled(timeout)
         chunk = os.read(descriptor, _CHUNK)
+        received += len(chunk)
+        if received > _MAX_BYTES:
+            raise InputError(*_REASONS["memory"])
         if not chunk:
             return
         *lines, buffer = (buffer + chunk).split(b"\n")
@@ -114,10 +117,9 @@ def _title(title: str, path: Path) -> str:
     return "" if junk or is_file or quality.is_garbled(title) or path.stem == name else name[:300]
 
 
-def _pages(
-    raw_pages: list[dict[str, Any]], entries: list[outline.OutlineEntry]
-) -> tuple[Page, ...]:
-    titles = outline.titles_by_page(entries)
+def _pages(raw_pages: list[dict[str, Any]], book: dict[str, Any]) -> tuple[Page, ...]:
+    titles = outline.titles_by_page(book["outline"])
+    labels = book["labels"] or [""] * len(raw_pages)
     texts = [clean(raw["text"] or "") for raw in raw_pages]
     words: set[str] = set().union(*map(words_of, texts))
     problems = [quality.page_problem(raw["text"], raw["scanned"]) for raw in raw_pages]
@@ -126,7 +128,7 @@ def _pages(
     pages, chapter = [], ""
     for index, (raw, text) in enumerate(zip(raw_pages, joined, strict=True)):
         headings = outline.headings(titles.get(index, []), text)
-        label = clean(raw["label"])[:40].strip() or str(raw["number"])
+        label = clean(labels[index])[:40].strip() or str(raw["number"])
         pages.append(Page(raw["number"], label, chapter, text, headings, problems[index]))
         chapter = headings[-1].title if headings else chapter
     return tuple(pages)

@@ -134,8 +134,10 @@ class Library:
         ]
         if len(matches) == 1:
             return matches[0]
-        what = "Several books are" if matches else "There is no book"
-        raise InputError(f"{what} {reference!r}.", "`bookbrain books` lists the ids.")
+        raise InputError(
+            f"Several books are {reference!r}." if matches else f"There is no book {reference!r}.",
+            "`bookbrain books` lists the ids.",
+        )
 
     def remove(self, book_id: str, progress: Progress | None = None) -> Book:
         """Remove a book, its file and its vectors; its embeddings are kept, they were paid for."""

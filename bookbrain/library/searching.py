@@ -5,12 +5,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bookbrain.errors import BookBrainError
 from bookbrain.index import analyzer, fusion
 from bookbrain.index.catalog import StoredPassage
-from bookbrain.index.keywords import KeywordIndex, Scores
+from bookbrain.index.keywords import KeywordIndex, Mask, Scores
 from bookbrain.index.query import Query, parse_query, phrase_finder
 from bookbrain.index.snippet import find_marks, make_snippet
 from bookbrain.library.stores import Stores
@@ -18,7 +17,7 @@ from bookbrain.model import Hit, LegHit, Mode, SearchResult, Why
 
 _DEPTH = 100  # how many pages each leg brings to the fusion, at least
 
-Allowed = NDArray[np.bool_] | None  # a mask over the documents; None for all
+Allowed = Mask | None  # over the documents; None for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +113,7 @@ def _allowed(
     return mask
 
 
-def _having_phrase(
-    stores: Stores, index: KeywordIndex, phrase: str, within: NDArray[np.bool_]
-) -> NDArray[np.bool_]:
+def _having_phrase(stores: Stores, index: KeywordIndex, phrase: str, within: Mask) -> Mask:
     """The documents in `within` whose text has the phrase to the letter."""
     found = np.zeros_like(within)
     has_phrase = phrase_finder(phrase)
@@ -128,10 +125,7 @@ def _having_phrase(
 
 
 def _keyword_leg(asked: _Asked) -> _Leg:
-    found = asked.index.having_any(asked.terms, asked.scores, asked.depth)
-    if asked.allowed is not None:
-        found = found[asked.allowed[found]]
-    ranked = asked.index.ranked(asked.scores, found, asked.depth)
+    ranked = asked.index.best(asked.terms, asked.scores, asked.depth, asked.allowed)
     return _Leg({int(document): float(asked.scores[document]) for document in ranked})
 
 

@@ -90,7 +90,8 @@ class Stores:
                 continue
             return self._keywords[1]
         with file_lock(self.home / "library.lock"):  # it was deleted or cut off; it is derived
-            remove(self._generation(generation))
+            if broken := self.catalog.generation():
+                remove(self._generation(broken))
             self.catalog.set_generation(self.index_books(self.catalog.book_ids()))
         return self.keywords()
 

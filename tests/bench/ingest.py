@@ -1,24 +1,18 @@
 """Pages a second of `bookbrain add` beside a peer: the same Debian books, in one run.
 
-    python tests/bench/ingest.py [--books 8]
+    PYTHONPATH=tests python tests/bench/ingest.py [--books 8]
 
 BookBrain reads, analyses and indexes by keyword into a library of its own. The peers, whichever are
 installed: Recoll (`recollindex`, package recollcmd) reads and indexes as well; `pdftotext` (package
 poppler-utils) only reads.
 """
 
-# The neighbour `keyword.py` is called like a module of the standard library: `tests` takes the
-# place of this folder on the path.
-import sys
-
-if sys.path[0] == __file__.rpartition("/")[0]:
-    sys.path[0] = sys.path[0].rpartition("/")[0]
-
 import argparse
 import json
 import os
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path

@@ -1,10 +1,11 @@
 """PDFs that harm their reader. What each does was seen with pypdfium2 5.15 (PDFium 159.0.8149).
 
-`hang`          FPDF_LoadPage does not come back for hours; memory stays at 30 MB
+`hang`          FPDF_LoadPage does not come back for hours; memory stays at 40 MB
 `balloon`       the page, or its text, asks for many GB: under RLIMIT_AS the process gets SIGABRT
 `crash`         the page reads well; asking for its label overflows the stack: SIGSEGV
 `lying_count`   a page tree that claims more pages than it has; each of them fails by itself
-`no_pages`      a valid PDF with an empty page tree; PDFium: "Failed to load document (Success)"
+`no_pages`      a valid PDF with an empty page tree: "Failed to load document", for the reason
+                "Success", or for what was wrong with the file before
 """
 
 import zlib
@@ -24,7 +25,7 @@ _MESH = stream(
 
 
 def hang(path: Path, repeats: int = 1_000_000) -> Path:
-    """Some 24 ms of work for each of `repeats`, in 12 kB: loading the only page takes hours."""
+    """Some 24 ms of work for each of `repeats`, in 15 kB: loading the only page takes hours."""
     objects = [
         CATALOG,
         ONE_PAGE,

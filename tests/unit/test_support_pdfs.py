@@ -116,7 +116,7 @@ print("done", flush=True)
 """
 
 
-def read_in_child(path: Path, seconds: float = 20, megabytes: int = 2048) -> tuple[int | None, str]:
+def read_in_child(path: Path, seconds: float = 60, megabytes: int = 2048) -> tuple[int | None, str]:
     """How the child ended (a signal is negative, None: killed at the time limit), and its words."""
     command = [sys.executable, "-c", READ, str(path), str(megabytes)]
     try:

@@ -1,21 +1,15 @@
 """The keyword leg beside rank_bm25 and bm25s: the same passages and queries, in one run.
 
-    python tests/bench/keyword.py [--passages 30000] [--queries 200]
+    PYTHONPATH=tests python tests/bench/keyword_leg.py [--passages 30000] [--queries 200]
 
 The passages are pages of Debian's books, repeated with a fifth of their terms exchanged until there
 are enough; made-up pages where Debian cannot be reached. Reading and analysing the text is not
 timed. Exits 1 when a score of ours is more than 1e-4 from rank_bm25's.
 """
 
-# This file is called like a module of the standard library, which must be found first: `tests`
-# takes the place of the script's own folder on the path.
-import sys
-
-if sys.path[0] == __file__.rpartition("/")[0]:
-    sys.path[0] = sys.path[0].rpartition("/")[0]
-
 import argparse
 import random
+import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
