@@ -51,11 +51,14 @@ def _fill(blocks: Sequence[tuple[Span, int]], start: int) -> int:
 
 
 def _step_back(blocks: Sequence[tuple[Span, int]], start: int, end: int) -> int:
-    """Where the next passage starts: as many whole blocks before `end` as the overlap holds."""
-    tokens = 0
-    while end - 1 > start and tokens + blocks[end - 1][1] <= OVERLAP_TOKENS:
+    """Where the next passage starts: as many whole blocks before `end` as the overlap holds.
+
+    Fewer where block `end`, which it must bring, would find no room after them.
+    """
+    room = min(OVERLAP_TOKENS, PASSAGE_TOKENS - blocks[end][1])
+    while end - 1 > start and blocks[end - 1][1] <= room:
         end -= 1
-        tokens += blocks[end][1]
+        room -= blocks[end][1]
     return end
 
 

@@ -1,0 +1,49 @@
+"""What every test starts from: no settings of the person who runs it, no library of theirs."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+_SETTINGS = ("BOOKBRAIN_", "OPENAI_", "CHROMA_", "XDG_")
+_OTHERS = ("CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "FORCE_COLOR", "NO_COLOR", "COLUMNS")
+_PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+# The same examples every time, and nothing written into the checkout.
+settings.register_profile(
+    "tests",
+    database=None,
+    deadline=None,
+    derandomize=True,
+    max_examples=60,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("tests")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _nobody(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For what runs outside of a test: fixtures of a module or of the session."""
+    with pytest.MonkeyPatch.context() as patch:
+        _isolate(patch, tmp_path_factory.mktemp("nobody"))
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _somebody_new(tmp_path: Path) -> Iterator[None]:
+    """HOME and BOOKBRAIN_HOME of a test are below its own folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        _isolate(patch, tmp_path)
+        yield
+
+
+def _isolate(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith(_SETTINGS) or name in _OTHERS or name.lower() in _PROXIES:
+            patch.delenv(name)
+    (folder / "home").mkdir()
+    patch.setenv("HOME", str(folder / "home"))
+    patch.setenv("LC_ALL", "C.UTF-8")
+    patch.setenv("BOOKBRAIN_HOME", str(folder / "home" / "library"))

@@ -1,0 +1,101 @@
+"""Which files are meant, and what is said of those that cannot be books."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bookbrain.errors import InputError
+from bookbrain.ingest.discovery import check_is_pdf, find_books
+
+
+def touch(path: Path, data: bytes = b"%PDF-1.7") -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    return path
+
+
+def test_folders_are_searched_by_name(tmp_path: Path) -> None:
+    names = ["b.pdf", "a.PDF", "sub/c.Pdf", "sub/deep/d.pdf", "한글 책.pdf"]
+    books = [touch(tmp_path / name) for name in names]
+    for name in ("e.txt", ".hidden.pdf", ".trash/f.pdf", "pdf"):
+        touch(tmp_path / name)
+    found = find_books([tmp_path])
+    assert found.unusable == ()
+    assert found.files == tuple(sorted(books))
+
+
+def test_a_hidden_folder_that_is_named_counts(tmp_path: Path) -> None:
+    book = touch(tmp_path / ".books" / "a.pdf")
+    assert find_books([tmp_path / ".books"]).files == (book,)
+
+
+def test_files_are_taken_as_they_are_named_and_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book, text = touch(tmp_path / "a.pdf"), touch(tmp_path / "notes.txt")
+    monkeypatch.chdir(tmp_path)
+    assert find_books(["notes.txt", tmp_path, "./a.pdf", str(book)]).files == (text, book)
+
+
+def test_a_link_keeps_its_name(tmp_path: Path) -> None:
+    book = touch(tmp_path / "store" / "0001")
+    link = tmp_path / "Kernel.pdf"
+    link.symlink_to(book)
+    assert find_books([link]).files == (link,)
+
+
+def test_what_cannot_be_used_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    book = touch(tmp_path / "a.pdf")
+    missing = ["nothing.pdf", "x" * 300, "a\0b", "~nobody-of-this-name/x.pdf"]
+    found = find_books([*missing, tmp_path / "empty", book])
+    assert found.files == (book,)
+    assert [path for path, _ in found.unusable] == [*missing, str(tmp_path / "empty")]
+    assert {error.message for _, error in found.unusable} == {
+        "there is no such file or folder",
+        "there is no PDF in this folder",
+    }
+
+
+def test_tilde_is_home_only_where_it_names_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = touch(Path(os.environ["HOME"]) / "a.pdf")
+    odd = touch(tmp_path / "~odd.pdf")
+    monkeypatch.chdir(tmp_path)
+    assert find_books(["~/a.pdf", "~odd.pdf"]).files == (book, odd)
+
+
+def test_a_name_in_another_encoding_is_refused_alone(tmp_path: Path) -> None:
+    latin = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.pdf")
+    touch(Path(latin))
+    book = touch(tmp_path / "z.pdf")
+    found = find_books([tmp_path])
+    assert found.files == (book,)
+    ((name, error),) = found.unusable
+    assert name == f"{tmp_path}/caf?.pdf"
+    assert "UTF-8" in error.message
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [(b"", "empty"), (b"just text", "not a PDF"), (b"\0" * 5000 + b"%PDF-1.4", "not a PDF")],
+)
+def test_what_is_no_pdf(tmp_path: Path, data: bytes, reason: str) -> None:
+    with pytest.raises(InputError, match=reason) as error:
+        check_is_pdf(touch(tmp_path / "x.pdf", data))
+    assert error.value.hint
+
+
+def test_what_may_be_one(tmp_path: Path) -> None:
+    check_is_pdf(touch(tmp_path / "a", b"%PDF-1.7 and so on"))
+    check_is_pdf(touch(tmp_path / "b", b"From: a mail header\n%PDF-1.2"))
+
+
+def test_what_is_no_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.pdf")
+    (tmp_path / "gone.pdf").symlink_to(tmp_path / "nowhere")
+    for name in ("pipe.pdf", "gone.pdf", ".", "missing.pdf"):
+        with pytest.raises(InputError, match=r"not a file|no such file"):
+            check_is_pdf(tmp_path / name)

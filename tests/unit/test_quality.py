@@ -1,0 +1,47 @@
+"""Pages that cannot be searched are told from those that only look odd."""
+
+import pytest
+
+from bookbrain.ingest.quality import GARBLED, SCANNED, UNREADABLE, is_garbled, page_problem
+
+PROSE = "The kernel schedules threads. 비동기 처리를 하려면 콜백을 쓴다. "
+
+
+def test_the_problem_of_a_page() -> None:
+    assert page_problem(None, scanned=False) == UNREADABLE
+    assert page_problem(None, scanned=True) == UNREADABLE
+    assert page_problem("", scanned=True) == SCANNED
+    assert page_problem("", scanned=False) == ""
+    assert page_problem(PROSE, scanned=False) == ""
+    assert page_problem("\ue001\ue002\ue003\ue004\ue005\ue006", scanned=False) == GARBLED
+
+
+@pytest.mark.parametrize("noise", ["\ufffd", "\ue123", "\x07", "\uffff", "\x9c"])
+def test_a_tenth_of_noise(noise: str) -> None:
+    letters = "a" * 90
+    assert is_garbled(letters + noise * 11)
+    assert not is_garbled(letters + noise * 8)
+    assert not is_garbled("abc" + noise * 4), "four odd characters are an accident"
+
+
+def test_rare_syllables() -> None:
+    """쥔쥥쥘 is what kotex-doc.pdf has for "TeX"."""
+    assert is_garbled(PROSE * 5 + "쥔쥥쥘쥩쥫쥬쥭쥓쥕")
+    assert not is_garbled(PROSE * 50 + "뷁 쌰 쥥 쥩 쥫")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        PROSE * 20,
+        "distri\x02bution and docu\x02mentation " * 4,
+        "a\ufffeb c\ufffed e\ufffef g\ufffeh i\ufffej k\ufffel",
+        "日本語の技術書 中文技术书籍",
+        "👩‍💻 🇰🇷 👍🏽 🎉 🎉 🎉 🎉",
+        "Z͑ͫ̓algo עברית العربية",
+        "∀x∈ℝ: ⌈x⌉ ≥ ∑ ∫ √ ≈ → ⇒ ■ □ ●",
+        "\t\n \n\t" * 30,
+    ],
+)
+def test_what_is_only_unusual(text: str) -> None:
+    assert not is_garbled(text)

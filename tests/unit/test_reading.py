@@ -1,0 +1,152 @@
+"""Real PDFs, read by the real child process."""
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from reportlab.pdfgen.canvas import Canvas
+from support import pdfs
+
+from bookbrain.errors import InputError
+from bookbrain.ingest.quality import GARBLED, SCANNED, UNREADABLE
+from bookbrain.ingest.reading import read_pdf
+from bookbrain.model import BookText
+
+
+def read(path: Path, timeout: float = 30, memory_mb: int = 1024) -> BookText:
+    return read_pdf(path, timeout=timeout, memory_mb=memory_mb)
+
+
+def reason(path: Path, **limits: Any) -> str:
+    """Why it cannot be added; the reader is gone by then."""
+    with pytest.raises(InputError) as error:
+        read(path, **limits)
+    assert error.value.hint
+    assert children() == []
+    return error.value.message
+
+
+def children() -> list[str]:
+    return Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
+
+
+class TestBooks:
+    def test_labels_title_chapters(self, tmp_path: Path) -> None:
+        path = pdfs.book(
+            tmp_path / "b.pdf",
+            ["서문", "1. Kernel\nIt begins.\n1.1 Threads\nThey run.", "More threads."],
+            title="운영체제",
+            labels=["xii", "1", "2"],
+            outline=[(0, "Kernel", 1), (1, "1.1 Threads", 1)],
+        )
+        book = read(path)
+        assert book.title == "운영체제"
+        assert [page.number for page in book.pages] == [1, 2, 3]
+        assert [page.label for page in book.pages] == ["xii", "1", "2"]
+        kernel = book.pages[1]
+        assert kernel.chapter_at(kernel.text.index("begins")) == "Kernel"
+        assert kernel.chapter_at(kernel.text.index("They")) == "1.1 Threads"
+        assert [page.chapter for page in book.pages] == ["", "", "1.1 Threads"]
+
+    @pytest.mark.parametrize(
+        "title", ["", "untitled", "Microsoft Word - thesis", "book.dvi", "same", "123 - 4"]
+    )
+    def test_a_title_that_is_none(self, tmp_path: Path, title: str) -> None:
+        assert read(pdfs.book(tmp_path / "same.pdf", ["x"], title=title)).title == ""
+
+    def test_without_labels_pages_are_numbered(self, tmp_path: Path) -> None:
+        book = read(pdfs.book(tmp_path / "b.pdf", ["a", "b"]))
+        assert [page.label for page in book.pages] == ["1", "2"]
+
+    def test_progress(self, tmp_path: Path) -> None:
+        seen: list[tuple[int, int]] = []
+        path = pdfs.book(tmp_path / "b.pdf", ["a", "b", "c"])
+        read_pdf(path, timeout=30, memory_mb=1024, progress=lambda *step: seen.append(step))
+        assert seen == [(1, 3), (2, 3), (3, 3)]
+
+    @pytest.mark.parametrize("rotate", [90, 180, 270])
+    def test_rotated_pages_read_the_same(self, tmp_path: Path, rotate: int) -> None:
+        pages = ["one line\ntwo lines here\n세 번째 줄\nfour", "another"]
+        turned = read(pdfs.book(tmp_path / "t.pdf", pages, rotate=rotate))
+        upright = read(pdfs.book(tmp_path / "u.pdf", pages))
+        assert turned.pages == upright.pages
+
+    def test_what_is_outside_the_crop_box_is_not_read(self, tmp_path: Path) -> None:
+        canvas = Canvas(str(tmp_path / "c.pdf"), cropBox=(0, 0, 595, 700))
+        canvas.drawString(50, 600, "Inside the page")
+        canvas.drawString(50, 800, "Printer's mark")
+        canvas.save()
+        assert read(tmp_path / "c.pdf").pages[0].text == "Inside the page"
+
+    def test_odd_text(self, tmp_path: Path) -> None:
+        pages = read(pdfs.odd_text(tmp_path / "o.pdf")).pages
+        texts = dict(zip(pdfs.ODD_LINES, (page.text for page in pages), strict=True))
+        assert "efficient flow file" in texts["ligature"]
+        assert "비동기" in texts["nfd_hangul"]
+        assert "asynchronous" in texts["soft_hyphen"]
+        assert "\x1b" not in texts["control"]
+        assert "\u202e" not in texts["override"]
+        assert all(text.encode() for text in texts.values()), "no half surrogates"
+
+    def test_markup_stays_text(self, tmp_path: Path) -> None:
+        assert "<script>" in read(pdfs.script(tmp_path / "s.pdf")).title
+
+
+class TestPagesWithProblems:
+    def test_scanned_pages_are_named_and_blank_ones_are_not(self, tmp_path: Path) -> None:
+        book = read(pdfs.mixed(tmp_path / "m.pdf", ["text", "scan", "blank", "text"]))
+        assert [page.problem for page in book.pages] == ["", SCANNED, "", ""]
+        assert [bool(page.text) for page in book.pages] == [True, False, False, True]
+
+    @pytest.mark.parametrize("kind", ["private", "control", "hangul", "kotex"])
+    def test_garbled(self, tmp_path: Path, kind: Any) -> None:
+        good = "A good page of ordinary words"
+        book = read(pdfs.garbled(tmp_path / "g.pdf", kind, good=[good]))
+        assert [(page.problem, page.text) for page in book.pages] == [(GARBLED, ""), ("", good)]
+
+    def test_pages_that_cannot_be_loaded(self, tmp_path: Path) -> None:
+        book = read(pdfs.lying_count(tmp_path / "l.pdf", 3))
+        assert [page.problem for page in book.pages] == ["", UNREADABLE, UNREADABLE]
+
+    def test_a_broken_label_tree_costs_only_the_labels(self, tmp_path: Path) -> None:
+        """It crashes the reader, but after all of the text was read."""
+        book = read(pdfs.crash(tmp_path / "c.pdf"))
+        assert [page.label for page in book.pages] == [str(page.number) for page in book.pages]
+        assert any(page.text for page in book.pages)
+
+
+class TestRefused:
+    def test_password(self, tmp_path: Path) -> None:
+        assert "password" in reason(pdfs.encrypted(tmp_path / "e.pdf"))
+        assert read(pdfs.encrypted(tmp_path / "o.pdf", "")).pages[0].text
+
+    def test_no_pages(self, tmp_path: Path) -> None:
+        assert reason(pdfs.no_pages(tmp_path / "n.pdf"))
+
+    @pytest.mark.parametrize("part", [0.1, 0.6])
+    def test_truncated(self, tmp_path: Path, part: float) -> None:
+        assert "cut off" in reason(pdfs.truncated(tmp_path / "t.pdf", part))
+
+    def test_too_many_pages(self, tmp_path: Path) -> None:
+        assert "too many pages" in reason(pdfs.lying_count(tmp_path / "l.pdf"))
+
+    def test_hang(self, tmp_path: Path) -> None:
+        message = reason(pdfs.hang(tmp_path / "h.pdf"), timeout=3)
+        assert message == "reading it made no progress for 3 seconds"
+
+    @pytest.mark.parametrize("kind", ["stream", "text"])
+    def test_balloon(self, tmp_path: Path, kind: Any) -> None:
+        message = reason(pdfs.balloon(tmp_path / "b.pdf", kind), memory_mb=300)
+        assert signal.SIGABRT.name in message or "too much memory" in message
+
+    def test_who_stops_listening_leaves_no_reader_behind(self, tmp_path: Path) -> None:
+        path = pdfs.long_book(tmp_path / "b.pdf", 5)
+
+        def interrupt(done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            read_pdf(path, timeout=30, memory_mb=1024, progress=interrupt)
+        assert children() == []
