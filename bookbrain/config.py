@@ -79,7 +79,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         model=values.get("BOOKBRAIN_EMBEDDING_MODEL", EmbeddingSettings.model),
         dimensions=_whole(values, "BOOKBRAIN_EMBEDDING_DIMENSIONS"),
         price=_number(values, "BOOKBRAIN_EMBEDDING_PRICE"),
-        timeout=_number(values, "BOOKBRAIN_EMBEDDING_TIMEOUT") or EmbeddingSettings.timeout,
+        timeout=_seconds(values, "BOOKBRAIN_EMBEDDING_TIMEOUT") or EmbeddingSettings.timeout,
     )
     fusion = values.get("BOOKBRAIN_FUSION", "convex")
     if fusion not in ("convex", "rrf"):
@@ -91,7 +91,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         home=home,
         embedding=embedding,
         chroma_url=values.get("CHROMA_URL"),
-        read_timeout=_number(values, "BOOKBRAIN_READ_TIMEOUT") or Settings.read_timeout,
+        read_timeout=_seconds(values, "BOOKBRAIN_READ_TIMEOUT") or Settings.read_timeout,
         read_memory=_whole(values, "BOOKBRAIN_READ_MEMORY") or Settings.read_memory,
         fusion="rrf" if fusion == "rrf" else "convex",
         vector_weight=Settings.vector_weight if weight is None else weight,
@@ -133,7 +133,9 @@ def _read_settings_file(path: Path) -> dict[str, str]:
         if not entry or entry.startswith("#"):
             continue
         key, equals, value = entry.partition("=")
-        if not equals or (key.strip() not in KNOWN_KEYS):
+        if not equals:  # it may be the key itself: never shown
+            raise ConfigError(f"{path}, line {number} is not `KEY=value`.", "Mend it.")
+        if key.strip() not in KNOWN_KEYS:
             raise ConfigError(
                 f"{path}, line {number}: {key.strip()!r} is not a setting.",
                 f"The settings are: {', '.join(KNOWN_KEYS)}.",
@@ -167,6 +169,13 @@ def _number(values: Mapping[str, str], key: str) -> float | None:
         number = -1.0
     if not 0 <= number < float("inf"):
         raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a number, 0 or more.")
+    return number
+
+
+def _seconds(values: Mapping[str, str], key: str) -> float | None:
+    number = _number(values, key)
+    if number == 0:
+        raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a number above 0.")
     return number
 
 

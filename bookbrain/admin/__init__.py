@@ -3,10 +3,12 @@
 import json
 
 import click
+from rich.cells import set_cell_size
 
 from bookbrain import __version__
 from bookbrain.admin.health import check_health
 from bookbrain.cli.errors import Commands
+from bookbrain.cli.show import shown
 from bookbrain.config import load_settings
 
 
@@ -25,6 +27,8 @@ def health(as_json: bool) -> None:
         click.echo(json.dumps([check._asdict() for check in checks], ensure_ascii=False))
     else:
         for check in checks:
-            click.echo(f"{'ok  ' if check.ok else 'FAIL'}  {check.name:<10} {check.detail}")
+            state = shown("ok  " if check.ok else "FAIL")
+            name = set_cell_size(shown(check.name), 10)
+            click.echo(f"{state}  {name} {shown(check.detail)}")
     if not all(check.ok for check in checks):
         raise click.exceptions.Exit(1)

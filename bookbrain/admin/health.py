@@ -31,9 +31,10 @@ def check_health(settings: Settings) -> list[Check]:
 def _books(library: Library) -> Check:
     books = library.books()
     unfinished = library.unfinished() + library.waiting()[0]
-    detail = f"{len(books)} books, {sum(book.pages for book in books)} pages"
+    pages = sum(book.pages for book in books)
+    detail = f"{len(books)} books, {pages} pages"
     if unfinished:
-        detail += f", {unfinished} unfinished; run `bookbrain add`"
+        detail = f"{len(books)} books, {pages} pages, {unfinished} unfinished; run `bookbrain add`"
     return Check("library", not unfinished, detail)
 
 
@@ -44,8 +45,9 @@ def _search(library: Library) -> Check:
         return Check("search", False, str(error))
     if result.degraded and library.settings.embedding.enabled:
         return Check("search", False, result.degraded)
-    kind = "by meaning and keyword" if library.settings.embedding.enabled else "by keyword"
-    return Check("search", True, f"{kind}, {result.took_ms} ms")
+    if library.settings.embedding.enabled:
+        return Check("search", True, f"by meaning and keyword, {result.took_ms} ms")
+    return Check("search", True, f"by keyword, {result.took_ms} ms")
 
 
 def _disk(settings: Settings) -> Check:

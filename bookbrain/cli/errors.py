@@ -4,7 +4,8 @@ from typing import Any, NoReturn
 
 import click
 
-from bookbrain.cli.show import printable
+from bookbrain.cli.help import Command, HelpContext
+from bookbrain.cli.show import say
 from bookbrain.errors import BookBrainError
 
 INTERRUPTED = 130
@@ -13,19 +14,23 @@ INTERRUPTED = 130
 class Commands(click.Group):
     """A group whose commands may raise BookBrainError."""
 
+    context_class = HelpContext
+    command_class = Command
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except BookBrainError as error:
             fail(error)
         except KeyboardInterrupt:
-            click.echo("\nInterrupted.", err=True)
+            click.echo(err=True)
+            say("Interrupted.", err=True)
             ctx.exit(INTERRUPTED)
 
 
 def fail(error: BookBrainError) -> NoReturn:
     """Print the error and its next step on stderr, and end with its code."""
-    click.secho(f"Error: {printable(error.message)}", fg="red", err=True)
+    say(f"Error: {error.message}", fg="red", err=True)
     if error.hint:
-        click.echo(f"Next:  {printable(error.hint)}", err=True)
+        say(f"Next:  {error.hint}", err=True)
     raise click.exceptions.Exit(error.exit_code)

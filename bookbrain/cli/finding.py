@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
+from bookbrain.cli.help import Command
 from bookbrain.cli.opening import open_library
-from bookbrain.cli.show import print_result, printable, result_markdown
+from bookbrain.cli.show import print_result, result_markdown, say, shown
 from bookbrain.library.evaluation import Evaluation, Measure
 from bookbrain.model import Mode, SearchResult
 
@@ -21,7 +22,7 @@ _mode = click.option(
 )
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("query", nargs=-1, required=True)
 @click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True,
               help="How many pages at most.")  # fmt: skip
@@ -44,7 +45,7 @@ def search(
     A word after a minus is left out; put -- before a query that begins with a minus.
     """
     if as_json and markdown:
-        raise click.UsageError("Choose one of --json and --markdown.")
+        raise click.UsageError(shown("Choose one of --json and --markdown."))
     with open_library() as library:
         result = library.search(" ".join(query), k=count, mode=mode, books=books or None)
     if as_json:
@@ -59,10 +60,10 @@ def search(
 
 def _say_degraded(result: SearchResult) -> None:
     if result.degraded:
-        click.secho(f"Keyword search only. {printable(result.degraded)}", dim=True, err=True)
+        say(f"Keyword search only. {result.degraded}", dim=True, err=True)
 
 
-@click.command("eval")
+@click.command("eval", cls=Command)
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("-k", "count", type=click.IntRange(1, 100), default=5, show_default=True,
               help="Count a query as hit when one of the first k pages answers it.")  # fmt: skip
@@ -76,11 +77,13 @@ def evaluate(file: Path, count: int, mode: Mode, as_json: bool) -> None:
         click.echo(json.dumps(_evaluation_json(result), ensure_ascii=False))
         return
     for name, measure in _measures(result).items():
-        interval = f"{measure.low:.3f} … {measure.high:.3f}"
-        click.echo(f"{name:<7} {measure.value:.3f}   (95 %: {interval}, {len(result.ids)} queries)")
-    click.echo(f"a query takes {result.p50_ms} ms (p50), {result.p95_ms} ms (p95)")
+        say(
+            f"{name:<7} {measure.value:.3f}   "
+            f"(95 %: {measure.low:.3f} … {measure.high:.3f}, {len(result.ids)} queries)"
+        )
+    say(f"a query takes {result.p50_ms} ms (p50), {result.p95_ms} ms (p95)")
     missed = [i for i, r in zip(result.ids, result.ranks, strict=True) if not r or r > count]
-    click.echo(printable(f"missed: {' '.join(missed) or 'none'}"))
+    say(f"missed: {' '.join(missed)}" if missed else "missed: none")
 
 
 def _measures(result: Evaluation) -> dict[str, Measure]:

@@ -8,9 +8,10 @@ from dataclasses import asdict
 import click
 
 from bookbrain.cli.errors import fail
+from bookbrain.cli.help import Command
 from bookbrain.cli.opening import open_library
 from bookbrain.cli.progress import shown_progress
-from bookbrain.cli.show import books_text, dollars, printable
+from bookbrain.cli.show import dollars, print_books, say, shown
 from bookbrain.config import Settings
 from bookbrain.errors import InputError
 from bookbrain.library import AddReport, Outcome, Plan
@@ -18,7 +19,7 @@ from bookbrain.library import AddReport, Outcome, Plan
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @click.option("--dry-run", is_flag=True, help="Only say what it would take, and cost.")
 @click.option("--sample", is_flag=True, help="Add BookBrain's own handbook.")
@@ -39,7 +40,7 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
             report = library.add_sample(progress) if sample else library.add(paths, progress)
         settings = library.settings
     if not (paths or sample or report.outcomes or report.stopped):
-        raise click.UsageError("Name the files or folders to add.")
+        raise click.UsageError(shown("Name the files or folders to add."))
     _show_report(report, settings, as_json)
     _exit_as(report)
 
@@ -57,15 +58,19 @@ def _show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
         return
     for outcome in report.outcomes:
         _show_outcome(outcome)
-    counts = f"{report.count('added')} added, {report.count('known')} already there"
-    if report.count("failed"):
-        counts += f", {report.count('failed')} not added"
+    added, known = report.count("added"), report.count("known")
+    failed = report.count("failed")
+    counts = (
+        f"{added} added, {known} already there, {failed} not added."
+        if failed
+        else f"{added} added, {known} already there."
+    )
     if settings.embedding.enabled:
-        cost = dollars(report.tokens, settings.embedding.dollars_per_million_tokens)
-        counts += f". Embedding: {report.tokens:,} tokens{f', {cost}' if cost else ''}"
-    click.echo(f"{counts}.")
-    if not settings.embedding.enabled and report.count("added"):
-        click.echo(
+        bill = _bill(report.tokens, settings.embedding.dollars_per_million_tokens)
+        counts += f" Embedding: {bill}."
+    say(counts)
+    if not settings.embedding.enabled and added:
+        say(
             "They are found by keyword. To search by meaning too, set OPENAI_API_KEY (or "
             "OPENAI_BASE_URL) and run: bookbrain embed"
         )
@@ -73,16 +78,14 @@ def _show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
 
 def _show_outcome(outcome: Outcome) -> None:
     if outcome.status == "failed":
-        reason = printable(f"{outcome.path}: {outcome.reason}. {outcome.hint}")
-        click.secho(f"not added  {reason}", fg="red", err=True)
+        say(f"not added  {outcome.path}: {outcome.reason}. {outcome.hint}", fg="red", err=True)
         return
     if book := outcome.book:
-        counts = f"{book.pages} pages, {book.passages} passages"
-        click.echo(
-            f"{outcome.status:<9}  {printable(book.file)}: {printable(book.title)} ({counts})"
-        )
+        counts = f"({book.pages} pages, {book.passages} passages)"
+        what = f"{book.file}: {book.title} {counts}"
+        say(f"added      {what}" if outcome.status == "added" else f"known      {what}")
         for problem in book.problems:
-            click.secho(f"           ! {printable(problem)}", fg="yellow")
+            say(f"           ! {problem}", fg="yellow")
 
 
 def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> None:
@@ -92,30 +95,36 @@ def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> Non
         return
     for plan in plans:
         if plan.reason:
-            reason = printable(f"{plan.file}: {plan.reason}. {plan.hint}")
-            click.secho(f"cannot be added  {reason}", fg="red", err=True)
+            say(f"cannot be added  {plan.file}: {plan.reason}. {plan.hint}", fg="red", err=True)
         elif plan.known:
-            click.echo(f"already there    {printable(plan.file)}: {printable(plan.title)}")
+            say(f"already there    {plan.file}: {plan.title}")
         else:
-            name = printable(f"{plan.file}: {plan.title}")
-            click.echo(f"would be added   {name} ({_sizes(plan, price)})")
+            say(f"would be added   {plan.file}: {plan.title} ({_sizes(plan, price)})")
     new = [plan for plan in plans if not plan.known and not plan.reason]
     total = Plan(
         "", pages=sum(p.pages for p in new), passages=sum(p.passages for p in new),
         tokens=sum(p.tokens for p in new),
     )  # fmt: skip
-    click.echo(f"{len(new)} books: {_sizes(total, price)}. Nothing was changed.")
+    say(f"{len(new)} books: {_sizes(total, price)}. Nothing was changed.")
     if new and not settings.embedding.enabled:
-        click.echo("No embedding endpoint is set: they would be found by keyword, at no cost.")
+        say("No embedding endpoint is set: they would be found by keyword, at no cost.")
 
 
 def _sizes(plan: Plan, price: float | None) -> str:
-    cost = dollars(plan.tokens, price)
-    tokens = f"about {plan.tokens:,} tokens{f', {cost}' if cost else ''}"
-    return f"{plan.pages} pages, {plan.passages} passages, {tokens}"
+    return f"{plan.pages} pages, {plan.passages} passages, {_estimate(plan.tokens, price)}"
 
 
-@click.command()
+def _estimate(tokens: int, price: float | None) -> str:
+    cost = dollars(tokens, price)
+    return f"about {tokens:,} tokens, {cost}" if cost else f"about {tokens:,} tokens"
+
+
+def _bill(tokens: int, price: float | None) -> str:
+    cost = dollars(tokens, price)
+    return f"{tokens:,} tokens, {cost}" if cost else f"{tokens:,} tokens"
+
+
+@click.command(cls=Command)
 @_json_option
 def books(as_json: bool) -> None:
     """List the books, with what could not be read of them."""
@@ -124,10 +133,10 @@ def books(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(book) for book in shelf], ensure_ascii=False))
     else:
-        click.echo(books_text(shelf), nl=False)
+        print_books(shelf)
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("book", metavar="ID")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(book: str, yes: bool) -> None:
@@ -138,13 +147,13 @@ def remove(book: str, yes: bool) -> None:
     with open_library() as library:
         found = library.find_book(book)
         if not yes:
-            click.confirm(f"Remove {printable(found.title)} ({printable(found.file)})?", abort=True)
+            click.confirm(shown(f"Remove {found.title} ({found.file})?"), abort=True)
         with shown_progress() as progress:
             library.remove(found.id, progress)
-    click.echo(f"Removed {printable(found.title)}.")
+    say(f"Removed {found.title}.")
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option("--yes", is_flag=True, help="Do not ask before spending.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would take, and cost.")
 def embed(yes: bool, dry_run: bool) -> None:
@@ -157,26 +166,25 @@ def embed(yes: bool, dry_run: bool) -> None:
         plans = library.plan_embedding()
         settings = library.settings.embedding
         if not plans:
-            click.echo(f"All books are embedded with {settings.model}.")
+            say(f"All books are embedded with {settings.model}.")
             return
         tokens = sum(plan.tokens for plan in plans)
-        cost = dollars(tokens, settings.dollars_per_million_tokens)
-        click.echo(
+        say(
             f"{len(plans)} books, {sum(plan.passages for plan in plans)} passages with "
-            f"{settings.model}: about {tokens:,} tokens{f', {cost}' if cost else ''}."
+            f"{settings.model}: {_estimate(tokens, settings.dollars_per_million_tokens)}."
         )
         if dry_run:
             return
         if not yes:
-            click.confirm("Embed them?", abort=True)
+            click.confirm(shown("Embed them?"), abort=True)
         with shown_progress() as progress:
             outcomes = library.embed(progress)
     billed = sum(outcome.tokens for outcome in outcomes)
-    cost = dollars(billed, settings.dollars_per_million_tokens)
-    click.echo(f"{len(outcomes)} books embedded: {billed:,} tokens{f', {cost}' if cost else ''}.")
+    bill = _bill(billed, settings.dollars_per_million_tokens)
+    say(f"{len(outcomes)} books embedded: {bill}.")
 
 
-@click.command()
+@click.command(cls=Command)
 def rebuild() -> None:
     """Make the keyword index and the vector index again from what the library keeps.
 
@@ -186,4 +194,4 @@ def rebuild() -> None:
         with shown_progress() as progress:
             library.rebuild(progress)
         count = len(library.books())
-    click.echo(f"Rebuilt the indexes of {count} books.")
+    say(f"Rebuilt the indexes of {count} books.")

@@ -3,10 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
-
 from bookbrain.cli.progress import shown_progress
-from bookbrain.cli.show import printable
+from bookbrain.cli.show import say
 from bookbrain.config import load_settings
 from bookbrain.library import Library
 
@@ -19,8 +17,8 @@ def open_library(*, finish: bool = True) -> Iterator[Library]:
             _finish(library, count)
         waiting, reason = library.waiting()
         if finish and waiting:
-            click.echo(
-                f"{waiting} to be added: waiting ({printable(reason)}) "
+            say(
+                f"{waiting} to be added: waiting ({reason}) "
                 "`bookbrain add` without a path goes on.",
                 err=True,
             )
@@ -29,15 +27,13 @@ def open_library(*, finish: bool = True) -> Iterator[Library]:
 
 def _finish(library: Library, count: int) -> None:
     """Like a database after a crash. Ctrl-C puts it off."""
-    click.echo(f"Finishing {count} interrupted by a crash (Ctrl-C: later).", err=True)
+    say(f"Finishing {count} interrupted by a crash (Ctrl-C: later).", err=True)
     try:
         with shown_progress() as progress:
             report = library.finish(progress)
     except KeyboardInterrupt:
-        click.echo("Left for later.", err=True)
+        say("Left for later.", err=True)
         return
     for outcome in report.outcomes:
         if outcome.status == "failed":
-            click.echo(
-                printable(f"Not added: {outcome.path}: {outcome.reason}. {outcome.hint}"), err=True
-            )
+            say(f"Not added: {outcome.path}: {outcome.reason}. {outcome.hint}", err=True)

@@ -3,14 +3,15 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import click
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bookbrain.cli.show import printable
+from bookbrain.cli.show import printable, say, shown
 from bookbrain.library import Outcome, Silent
 from bookbrain.library.reports import Step
+
+_WAITING = "Another bookbrain is writing to the library: waiting for it …"
 
 
 class _Bars(Silent):
@@ -18,18 +19,18 @@ class _Bars(Silent):
 
     def __init__(self, bars: Progress) -> None:
         self._bars = bars
-        self._all = bars.add_task("all books", total=None, visible=False, step="")
+        self._all = bars.add_task(shown("all books"), total=None, visible=False, step="")
         self._book = bars.add_task("", total=None, visible=False, step="")
 
     def wait(self) -> None:
-        self._bars.console.print("Another bookbrain is writing to the library: waiting for it …")
+        self._bars.console.print(shown(_WAITING))
 
     def begin(self, file: str, number: int, of: int) -> None:
         self._bars.update(self._all, total=of, completed=number - 1, visible=of > 1)
         self._bars.reset(self._book, description=_name(file), total=None, visible=True)
 
     def step(self, step: Step, done: int, total: int) -> None:
-        self._bars.update(self._book, completed=done, total=total, step=step)
+        self._bars.update(self._book, completed=done, total=total, step=shown(step))
 
     def end(self, outcome: Outcome) -> None:
         self._bars.advance(self._all)
@@ -40,7 +41,7 @@ class _Lines(Silent):
     """Where stderr is no terminal: only what a person must know."""
 
     def wait(self) -> None:
-        click.echo("Another bookbrain is writing to the library: waiting for it …", err=True)
+        say(_WAITING, err=True)
 
 
 @contextmanager

@@ -1,14 +1,17 @@
-"""How hits, books and reports look as text. Nothing here asks or decides."""
+"""How texts, hits and books look. Nothing here asks or decides."""
 
+import os
 import re
 import unicodedata
 from html import unescape
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
 from bookbrain.model import Book, Hit, SearchResult
+from bookbrain.translation import language, translated
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
 _MARKDOWN = re.compile(r"^(\d*)([-+.)])|([\\`*_\[\]<>#|~$&])")  # a list's start, or markup
@@ -19,10 +22,20 @@ def printable(text: str) -> str:
     return "".join("?" if unicodedata.category(c)[0] == "C" else c for c in text)
 
 
+def shown(text: str) -> str:
+    """`text` as the person should see it: in the language of the locale, and printable."""
+    return printable(translated(text, language(os.environ)))
+
+
+def say(text: str, **style: Any) -> None:
+    """Print `text` as `shown`; `style` is that of click.secho, and `err` for stderr."""
+    click.secho(shown(text), **style)
+
+
 def print_result(result: SearchResult) -> None:
     """Print the hits, matches highlighted where stdout is a terminal."""
     if not result.hits:
-        click.echo("No page has that. Try fewer or other words; `bookbrain books` lists the books.")
+        say("No page has that. Try fewer or other words; `bookbrain books` lists the books.")
         return
     console = Console(highlight=False, width=min(Console().width, 100))
     for hit in result.hits:
@@ -32,9 +45,9 @@ def print_result(result: SearchResult) -> None:
 def _print_hit(console: Console, hit: Hit) -> None:
     where = f"p. {hit.page_label}"
     if hit.page_label != str(hit.page):
-        where += f" (page {hit.page} of the file)"
+        where = f"p. {hit.page_label} (page {hit.page} of the file)"
     head = Text(f"{hit.rank:>2}. ") + Text(printable(hit.title), "bold")
-    console.print(head + Text(f"  {printable(where)}", "cyan"))
+    console.print(head + Text(f"  {shown(where)}", "cyan"))
     detail = " · ".join(filter(None, (hit.chapter, hit.file)))
     for text in (Text(printable(detail), "dim"), _marked(hit.snippet)):
         for line in text.wrap(console, console.width - 4):
@@ -59,25 +72,25 @@ def result_markdown(result: SearchResult) -> str:
 def _citation(hit: Hit) -> str:
     quote = _escaped(unescape(_MARK.sub(r"\1", hit.snippet)))
     chapter = f", “{_escaped(hit.chapter)}”" if hit.chapter else ""
-    return f"> {quote}\n>\n> — *{_escaped(hit.title)}*{chapter}, p. {_escaped(hit.page_label)}\n"
+    page = _escaped(shown(f"p. {hit.page_label}"))
+    return f"> {quote}\n>\n> — *{_escaped(hit.title)}*{chapter}, {page}\n"
 
 
 def _escaped(text: str) -> str:
     return _MARKDOWN.sub(r"\1\\\2\3", printable(" ".join(text.split())))
 
 
-def books_text(books: list[Book]) -> str:
-    """The shelf for a terminal: a line a book, its problems below it."""
+def print_books(books: list[Book]) -> None:
+    """Print the shelf: a line a book, its problems below it."""
     if not books:
-        return "No books yet. Add some: bookbrain add ~/Books\n"
-    lines = []
+        say("No books yet. Add some: bookbrain add ~/Books")
     for book in books:
-        counts = f"{book.pages:>5} pages {book.passages:>5} passages"
-        lines.append(f"{book.id[:12]}  {counts}  {printable(book.title)}  ({printable(book.file)})")
-        lines += [
-            click.style(f"              ! {printable(p)}", fg="yellow") for p in book.problems
-        ]
-    return "\n".join(lines) + "\n"
+        say(
+            f"{book.id[:12]}  {book.pages:>5} pages {book.passages:>5} passages  "
+            f"{book.title}  ({book.file})"
+        )
+        for problem in book.problems:
+            say(f"              ! {problem}", fg="yellow")
 
 
 def dollars(tokens: int, per_million: float | None) -> str:

@@ -10,30 +10,32 @@ from bookbrain.errors import BookBrainError, ConfigError
 Migration = Callable[[sqlite3.Connection], None]
 
 _BUSY_SECONDS = 60.0
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
 def open_database(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
     """Open or make the database at `path` and bring its schema up to date.
 
-    Raises ConfigError when a newer BookBrain made it, BookBrainError when it is damaged.
+    Raises ConfigError when a newer BookBrain made it, BookBrainError when it is damaged,
+    sqlite3.Error when it is only not to be had now (a full disk, a lock).
     """
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
     try:
+        path.chmod(0o600)  # before SQLite makes files beside it: they get its mode
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         _migrate(connection, path, migrations)
     except sqlite3.DatabaseError as error:
         connection.close()
-        if "full" in str(error) or "locked" in str(error) or "unable to open" in str(error):
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:  # the primary code
             raise
         raise BookBrainError(f"{path} is damaged: {error}.", "Restore it from a backup.") from error
     except BaseException:
         connection.close()
         raise
-    path.chmod(0o600)
     return connection
 
 

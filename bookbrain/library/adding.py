@@ -23,6 +23,7 @@ from bookbrain.model import Book, BookText, Passage
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the latter: no room for a -shm file
 
 
 def finish_jobs(stores: Stores, progress: Progress) -> AddReport:
@@ -63,7 +64,6 @@ def _finish(stores: Stores, job: Job, progress: Progress) -> Outcome:
         outcome = Outcome(job.path, "failed", None, reason, hint)
     try:
         stores.catalog.end_job(job.id)
-        stores.sweep()
     except (OSError, sqlite3.Error) as error:
         raise storage_error(error) from error
     return outcome
@@ -135,10 +135,14 @@ def embed_passages(
 
 
 def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex; InputError when it cannot be read to its end."""
     digest = sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"it cannot be read ({error.strerror})", "Get the file again.") from error
     return digest.hexdigest()
 
 
@@ -164,8 +168,10 @@ def _keep_file(path: Path, stored: Path, book_id: str) -> None:
 
 def storage_error(error: OSError | sqlite3.Error) -> BookBrainError:
     """What a person should hear when the library's own files cannot be written."""
-    full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "full" in str(error)
-    if full:
+    if (
+        getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
+        or getattr(error, "sqlite_errorcode", None) in _FULL
+    ):
         return BookBrainError(
             "The disk is full.", "Make room and run `bookbrain add` again: nothing is lost."
         )

@@ -48,6 +48,7 @@ class Stores:
         with file_lock(self.home / "library.lock", on_wait=on_wait):
             self.sweep()
             yield
+            self.sweep()  # what was refused leaves no copy of its file
 
     def book_file(self, book_id: str) -> Path:
         return self.books / f"{book_id}.pdf"

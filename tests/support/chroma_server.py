@@ -1,5 +1,6 @@
 """A Chroma server of the test's own, for CHROMA_URL."""
 
+import os
 import socket
 import subprocess
 import sys
@@ -29,6 +30,7 @@ class ChromaServer:
             self._child = subprocess.Popen(
                 [Path(sys.executable).with_name("chroma"), "run", "--path", self._folder / "data",
                  "--host", "127.0.0.1", "--port", str(self.port)],
+                env={"PATH": os.defpath, "HOME": str(self._folder)},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip
         while not self._answers():

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,10 +28,20 @@ class Done:
 
 
 class Shelf:
-    """Commands on the library in `home`. `close` ends every process that works on it."""
+    """Commands on the library in `home`. `close` ends every process that works on it.
 
-    def __init__(self, home: Path, openai: OpenAIProcess | None = None, **settings: str) -> None:
+    `inside` is put before each command: what enters a namespace, for instance.
+    """
+
+    def __init__(
+        self,
+        home: Path,
+        openai: OpenAIProcess | None = None,
+        inside: Sequence[str] = (),
+        **settings: str,
+    ) -> None:
         self.home = home
+        self.inside = inside
         self.env = {
             "PATH": os.environ["PATH"],
             "HOME": str(home.parent),
@@ -47,7 +57,7 @@ class Shelf:
     def start(self, *arguments: str | Path, **settings: str) -> "subprocess.Popen[str]":
         """The command as a process under way; `finish` waits for it."""
         return subprocess.Popen(
-            [sys.executable, "-P", "-m", "bookbrain.cli", *map(os.fspath, arguments)],
+            [*self.inside, sys.executable, "-P", "-m", "bookbrain.cli", *map(os.fspath, arguments)],
             cwd=self.home.parent,
             env=self.env | settings,
             stdin=subprocess.DEVNULL,

@@ -1,0 +1,61 @@
+"""Help in the language of the person, wrapped by the width that it takes on the screen."""
+
+from collections.abc import Iterable
+from inspect import cleandoc
+from unicodedata import east_asian_width
+
+import click
+
+from bookbrain.cli.show import shown
+
+_FILLER = "\u2060"  # click wraps by characters: beside it a wide one counts for two
+
+
+class _Formatter(click.HelpFormatter):
+    def write(self, string: str) -> None:
+        super().write(string.replace(_FILLER, ""))
+
+    def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
+        super().write_usage(prog, args, _shown("Usage: ") if prefix is None else prefix)
+
+    def write_heading(self, heading: str) -> None:
+        super().write_heading(_shown(heading))
+
+    def write_text(self, text: str) -> None:
+        super().write_text("\n\n".join(map(_paragraph, text.split("\n\n"))))
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        super().write_dl([(name, _shown(text)) for name, text in rows], col_max, col_spacing)
+
+
+class HelpContext(click.Context):
+    """A context whose help is translated."""
+
+    formatter_class = _Formatter
+
+
+class Command(click.Command):
+    """A command whose help is translated."""
+
+    context_class = HelpContext
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """The first sentence of the help; click's, where it is not translated."""
+        summary = " ".join(cleandoc(self.help or "").partition("\n\n")[0].split())
+        korean = shown(summary)
+        if korean == summary:
+            return super().get_short_help_str(limit)
+        return korean.partition(". ")[0].rstrip(".") + "."
+
+
+def _paragraph(text: str) -> str:
+    """A paragraph after click's mark \\b keeps its lines."""
+    if text.startswith("\b"):
+        return "\n".join(["\b", *map(_shown, text.splitlines()[1:])])
+    return _shown(" ".join(text.split()))
+
+
+def _shown(text: str) -> str:
+    return "".join(c + _FILLER if east_asian_width(c) in "WF" else c for c in shown(text))

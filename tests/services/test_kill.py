@@ -1,0 +1,162 @@
+"""`kill -9` at any instant: no half book, no lost book, nothing bought twice."""
+
+import json
+import random
+import sqlite3
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import pdfs
+from support.openai_process import OpenAIProcess
+from support.shelf import Shelf
+
+from bookbrain.config import load_settings
+from bookbrain.library import Library
+
+pytestmark = [
+    pytest.mark.slow,
+    # The library is asked in this process, and Chroma's client leaves its connections to the
+    # collector, as the keeper of the server is left to itself.
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
+
+_PARTS, _KILLS = 3, 10  # in three tests, so that two processes can share them
+_QUERIES = (
+    "비동기 처리", "트랜잭션 로그 수집", "가비지 컬렉션 성능", "교착 상태를 막기 위해",
+    "벡터 검색", "암호화 통신 인증서 갱신", "요청이 한꺼번에 몰리면", '"메모리 관리"',
+    "형태소 분석 -kernel", "probe_1_7", "probe_2_3", "probe_3_11", "CompletableFuture.thenCompose",
+    "@Transactional timeout", "SELECT COUNT GROUP BY", "kubectl scale replicas",
+    "what releases the lock", '"after a restart"', "the scheduler evicts the cache", "zzz",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Undisturbed:
+    """A library that nobody killed, and how long adding to it took."""
+
+    books: list[Path]
+    seconds: float
+    state: dict[str, Any]
+    texts: int
+
+
+@pytest.fixture(scope="module")
+def undisturbed(
+    tmp_path_factory: pytest.TempPathFactory, _stand_in: OpenAIProcess
+) -> Iterator[Undisturbed]:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    books = [
+        pdfs.long_book(folder / "korean.pdf", 24, seed=1, language="ko"),
+        pdfs.long_book(folder / "english.pdf", 30, seed=2, language="en"),
+        pdfs.long_book(folder / "mixed.pdf", 20, seed=3, language="mixed"),
+    ]
+    _stand_in.forget()
+    with Shelf(folder / "library", _stand_in) as shelf:
+        started = time.monotonic()
+        shelf.add(*books)
+        seconds = time.monotonic() - started
+        texts = len(_stand_in.bought)
+        yield Undisturbed(books, seconds, _state(shelf), texts)
+
+
+@pytest.mark.parametrize("part", range(_PARTS))
+def test_the_same_command_again_finishes(
+    part: int, tmp_path: Path, openai: OpenAIProcess, undisturbed: Undisturbed
+) -> None:
+    for number in range(part, _PARTS * _KILLS, _PARTS):
+        openai.forget()
+        with _killed(tmp_path / str(number), number, openai, undisturbed) as shelf:
+            _assert_no_half_book(shelf)
+            shelf.add(*undisturbed.books)
+            assert set(openai.requested.values()) == {1}, f"kill {number}: a text was asked twice"
+            assert len(openai.bought) == undisturbed.texts
+            assert _state(shelf) == undisturbed.state, f"kill {number}"
+
+
+def test_any_next_command_finishes(
+    tmp_path: Path, openai: OpenAIProcess, undisturbed: Undisturbed
+) -> None:
+    finished = 0
+    for number in (4, 13, 22):
+        openai.forget()
+        with _killed(tmp_path / str(number), number, openai, undisturbed) as shelf:
+            jobs = _rows(shelf.home / "catalog.sqlite3", "job")
+            done = shelf.run("books", "--json")
+            if jobs:
+                assert "interrupted" in done.err
+                assert len(done.json()) == 3
+                finished += 1
+            else:
+                assert done.json() in ([], shelf.books())
+                shelf.add(*undisturbed.books)
+            assert set(openai.requested.values()) == {1}
+            assert _state(shelf) == undisturbed.state
+    assert finished
+
+
+def _killed(home: Path, number: int, openai: OpenAIProcess, undisturbed: Undisturbed) -> Shelf:
+    """A library whose `add` was killed at the instant of this number, on its way for certain."""
+    everything = _PARTS * _KILLS
+    instant = (number + random.Random(number).random()) / everything * undisturbed.seconds
+    for attempt in range(10):
+        shelf = Shelf(home.with_name(f"{home.name}-{attempt}"), openai)
+        process = shelf.start("add", *undisturbed.books)
+        try:
+            process.wait(instant)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.communicate()
+            return shelf
+        process.communicate()
+        shelf.close()
+        openai.forget()
+        instant *= 0.8  # a quicker run than the first: it was done already
+    raise AssertionError("the run was always over before it could be killed")
+
+
+def _assert_no_half_book(shelf: Shelf) -> None:
+    """What a reader sees just after the kill, before anybody mends anything."""
+    catalog = shelf.home / "catalog.sqlite3"
+    if not catalog.exists() or not _rows(catalog, "sqlite_master"):
+        return
+    books = {row[0] for row in _rows(catalog, "book")}
+    for table in ("page", "passage", "embedded"):
+        assert {row[0] for row in _rows(catalog, table)} == books, table
+    assert all((shelf.home / "books" / f"{book}.pdf").is_file() for book in books)
+
+
+def _state(shelf: Shelf) -> dict[str, Any]:
+    """Everything that must be the same after a kill."""
+    catalog = shelf.home / "catalog.sqlite3"
+    tables = [row[1] for row in _rows(catalog, "sqlite_master") if row[0] == "table"]
+    with Library(load_settings(shelf.env)) as library:
+        hits = [_answer(library, query) for query in _QUERIES]
+    return {
+        "rows": {table: _rows(catalog, table) for table in tables},
+        "files": {path.name: path.read_bytes() for path in (shelf.home / "books").iterdir()},
+        "keywords": sorted(path.name for path in (shelf.home / "keywords").rglob("*")),
+        "hits": hits,
+    }
+
+
+def _answer(library: Library, query: str) -> str:
+    answer = asdict(library.search(query, mode="hybrid"))
+    assert answer["degraded"] is None
+    return json.dumps(answer | {"took_ms": 0}, ensure_ascii=False)
+
+
+def _rows(catalog: Path, table: str) -> list[tuple[Any, ...]]:
+    """All rows, in order, without the time at which a book was added."""
+    connection = sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)
+    try:
+        names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
+        kept = ", ".join(name for name in names if name not in ("added_at", "rootpage"))
+        return sorted(connection.execute(f"SELECT {kept or '*'} FROM {table}"))
+    finally:
+        connection.close()

@@ -1,0 +1,265 @@
+"""Child processes: what they may take, how they end, and that they end."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+
+from bookbrain.children import describe_exit, end, is_alive, start_module, start_program
+
+_SECONDS = 60  # a safety net: nothing here takes one
+
+_HUNGRY = """if True:
+    import json, resource, sys
+    from bookbrain.children import limit_this_process
+
+    def take(megabytes):
+        try:
+            return bool(bytearray(megabytes << 20))
+        except MemoryError:
+            return False
+
+    before = take(600)
+    limit_this_process(600)
+    said = {"before": before, "much": take(600), "little": take(50), "core":
+            resource.getrlimit(resource.RLIMIT_CORE)}
+    try:
+        with open(sys.argv[1], "wb") as file:
+            file.write(b"x")
+        said["written"] = True
+    except OSError:
+        said["written"] = False
+    try:
+        resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40))
+        said["raised"] = True
+    except (OSError, ValueError):
+        said["raised"] = False
+    print(json.dumps(said))
+"""
+
+_PARENT = """if True:
+    import os, sys, time
+    from pathlib import Path
+    from bookbrain.children import start_program
+    pipe = int(sys.argv[1])
+    os.set_inheritable(pipe, True)
+    with open(sys.argv[2], "wb") as log:
+        start_program(
+            ["/bin/sh", "-c", f"echo up >&{pipe}; exec sleep 600"], cwd="/", log=log, env={}
+        )
+    time.sleep(600)
+"""
+
+_STUBBORN = """if True:
+    import signal, sys, time
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("up", flush=True)
+    time.sleep(600)
+"""
+
+_OBEDIENT = """if True:
+    import signal, sys, time
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(5))
+    print("up", flush=True)
+    time.sleep(600)
+"""
+
+_PROBE = """
+import json, os, sys
+print(json.dumps({"args": sys.argv[1:], "session": os.getsid(0), "pid": os.getpid(),
+                  "stdin": sys.stdin.read(), "pipe": os.environ.get("PROBE_FD")
+                  and os.read(int(os.environ["PROBE_FD"]), 9).decode()}))
+"""
+
+
+@contextmanager
+def _running(program: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """A child that has said that it is up."""
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as child:
+        try:
+            assert child.stdout
+            assert child.stdout.readline() == b"up\n"
+            yield child
+        finally:
+            child.kill()
+
+
+def test_a_limited_process_cannot_take_more_nor_write_files(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _HUNGRY, tmp_path / "file"],
+        capture_output=True,
+        check=True,
+        env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
+    )
+    assert json.loads(done.stdout) == {
+        "before": True, "much": False, "little": True, "core": [0, 0], "written": False,
+        "raised": os.geteuid() == 0,
+    }  # fmt: skip
+    assert (tmp_path / "file").read_bytes() == b""
+
+
+# How they end
+
+
+def test_end_kills_a_child_that_ignores_sigterm() -> None:
+    with _running(_STUBBORN) as child:
+        assert end(child, grace=0.2) == -signal.SIGKILL
+
+
+def test_end_lets_a_child_finish_in_its_own_way() -> None:
+    with _running(_OBEDIENT) as child:
+        assert end(child, grace=_SECONDS) == 5
+
+
+def test_end_without_grace_kills_at_once() -> None:
+    with _running(_OBEDIENT) as child:
+        assert end(child) == -signal.SIGKILL
+
+
+def test_end_of_one_that_ended_is_its_own_code() -> None:
+    child = subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"])
+    os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+    assert end(child, grace=_SECONDS) == 3
+    assert end(child) == 3
+
+
+def test_is_alive() -> None:
+    with _running(_STUBBORN) as child:
+        assert is_alive(child.pid)
+        end(child)
+        assert not is_alive(child.pid)
+    assert is_alive(os.getpid())
+    assert is_alive(1), "though it is not ours"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (0, "exit code 0"),
+        (3, "exit code 3"),
+        (-signal.SIGSEGV, "signal SIGSEGV"),
+        (-signal.SIGKILL, "signal SIGKILL"),
+        (-signal.SIGXFSZ, "signal SIGXFSZ"),
+        (-40, "signal 40"),
+    ],
+)
+def test_an_exit_is_described(code: int, said: str) -> None:
+    assert describe_exit(code) == said
+
+
+def test_the_exit_of_a_real_child_is_described() -> None:
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGABRT)"
+    child = subprocess.Popen([sys.executable, "-c", program])
+    assert describe_exit(child.wait()) == "signal SIGABRT"
+
+
+# start_program
+
+
+def _end_of(pipe: int) -> bool:
+    """Whether the pipe ends: every process that had its other end is gone."""
+    readable, _, _ = select.select([pipe], [], [], _SECONDS)
+    return bool(readable) and os.read(pipe, 9) == b""
+
+
+def test_a_program_dies_with_its_parent_however_that_dies(tmp_path: Path) -> None:
+    ours, theirs = os.pipe()
+    parent = subprocess.Popen(
+        [sys.executable, "-c", _PARENT, str(theirs), tmp_path / "log"], pass_fds=[theirs]
+    )
+    try:
+        assert os.read(ours, 9) == b"up\n", "the program has the pipe"
+        children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
+        assert len(children) == 1
+        os.close(theirs)
+        assert not select.select([ours], [], [], 0.2)[0], "it lives as long as its parent"
+        parent.kill()
+        parent.wait()
+        ended = _end_of(ours)
+        if not ended:
+            os.kill(int(children[0]), signal.SIGKILL)
+        assert ended
+    finally:
+        parent.kill()
+        parent.wait()
+        os.close(ours)
+
+
+def test_a_program_has_its_folder_its_environment_its_log_and_nothing_to_read(
+    tmp_path: Path,
+) -> None:
+    with (tmp_path / "log").open("wb") as log:
+        program = start_program(
+            ["/bin/sh", "-c", 'pwd; echo "$NAME:$HOME"; cat; echo wrong >&2; exit 4'],
+            cwd=str(tmp_path),
+            log=log,
+            env={"NAME": "이름"},
+        )
+        assert program.wait(_SECONDS) == 4
+    assert (tmp_path / "log").read_text("utf-8") == f"{tmp_path}\n이름:\nwrong\n"
+
+
+# start_module
+
+
+@pytest.fixture
+def probe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module that says what it was given."""
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "probe_of_start.py").write_text(_PROBE, encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "modules"))
+    return "probe_of_start"
+
+
+def test_a_module_has_a_session_of_its_own(probe: str) -> None:
+    child = start_module(probe, "one", "둘 three", stdout=subprocess.PIPE)
+    out, _ = child.communicate(timeout=_SECONDS)
+    said = json.loads(out)
+    assert said["args"] == ["one", "둘 three"]
+    assert said["session"] == said["pid"] == child.pid != os.getsid(0)
+    assert said["stdin"] == "", "it does not read from the terminal"
+
+
+def test_a_module_gets_what_it_is_handed(probe: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    ours, theirs = os.pipe()
+    monkeypatch.setenv("PROBE_FD", str(ours))
+    os.write(theirs, b"handed")
+    child = start_module(probe, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=[ours])
+    out, _ = child.communicate(b"secret", timeout=_SECONDS)
+    os.close(ours)
+    os.close(theirs)
+    said = json.loads(out)
+    assert (said["stdin"], said["pipe"], said["args"]) == ("secret", "handed", [])
+
+
+def test_the_working_directory_gives_no_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("json.py", "here_only.py"):
+        (tmp_path / name).write_text("raise SystemExit(9)\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    child = start_module("here_only", stderr=subprocess.PIPE)
+    _, err = child.communicate(timeout=_SECONDS)
+    assert child.returncode == 1
+    assert b"No module named here_only" in err
+    assert start_module("json.tool", "--help").wait(_SECONDS) == 0
+
+
+def test_ctrl_c_does_not_reach_a_module(probe: str) -> None:
+    """Ctrl-C goes to the process group of the terminal."""
+    ours, theirs = os.pipe()
+    child = start_module(probe, stdin=ours)
+    try:
+        assert os.getpgid(child.pid) == child.pid != os.getpgid(0)
+    finally:
+        os.close(theirs)
+        os.close(ours)
+        with suppress(ProcessLookupError):
+            child.wait(_SECONDS)

@@ -1,0 +1,275 @@
+"""Settings: where they come from, which win, and what a wrong one says."""
+
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+
+import pytest
+
+from bookbrain.config import (
+    KNOWN_KEYS,
+    EmbeddingSettings,
+    Settings,
+    library_home,
+    load_settings,
+    read_credential,
+)
+from bookbrain.errors import BookBrainError, ConfigError
+
+README = Path(__file__).parents[2] / "README.md"
+SECRET = "sk-proj-1234567890"
+
+# Of each setting: a value from a file, another from the environment, and what it is read as.
+VALUES: dict[str, tuple[str, str, object]] = {
+    "OPENAI_API_KEY": ("sk-file", "sk-env", "sk-env"),
+    "OPENAI_BASE_URL": ("http://file/v1", "http://env/v1", "http://env/v1"),
+    "CHROMA_URL": ("http://file:1", "http://env:2", "http://env:2"),
+    "BOOKBRAIN_EMBEDDING_MODEL": ("bge-m3", "e5", "e5"),
+    "BOOKBRAIN_EMBEDDING_DIMENSIONS": ("256", "512", 512),
+    "BOOKBRAIN_EMBEDDING_PRICE": ("0.5", "0.25", 0.25),
+    "BOOKBRAIN_EMBEDDING_TIMEOUT": ("7", "8.5", 8.5),
+    "BOOKBRAIN_READ_TIMEOUT": ("9", "10", 10.0),
+    "BOOKBRAIN_READ_MEMORY": ("1000", "3000", 3000),
+    "BOOKBRAIN_FUSION": ("convex", "rrf", "rrf"),
+    "BOOKBRAIN_VECTOR_WEIGHT": ("0.7", "0", 0.0),
+}
+_NOT_NUMBERS = ("many", "-1", "nan", "inf", "1e999", "1,5")
+_NOT_WHOLE = ("0", "1.5", *_NOT_NUMBERS)
+BAD = {
+    "BOOKBRAIN_EMBEDDING_DIMENSIONS": _NOT_WHOLE,
+    "BOOKBRAIN_READ_MEMORY": _NOT_WHOLE,
+    "BOOKBRAIN_EMBEDDING_PRICE": _NOT_NUMBERS,
+    "BOOKBRAIN_EMBEDDING_TIMEOUT": ("0", *_NOT_NUMBERS),
+    "BOOKBRAIN_READ_TIMEOUT": ("0", *_NOT_NUMBERS),
+    "BOOKBRAIN_VECTOR_WEIGHT": ("1.01", *_NOT_NUMBERS),
+    "BOOKBRAIN_FUSION": ("both", "RRF"),
+}
+_EMBEDDING = {
+    "OPENAI_API_KEY": "api_key",
+    "OPENAI_BASE_URL": "base_url",
+    "CHROMA_URL": "chroma_url",
+}
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    folder = tmp_path / "library"
+    folder.mkdir()
+    return folder
+
+
+def _load(home: Path, file: str = "", **environ: str) -> Settings:
+    if file:
+        (home / "bookbrain.env").write_text(file, encoding="utf-8")
+    return load_settings({"BOOKBRAIN_HOME": str(home)} | environ)
+
+
+def _read(settings: Settings, key: str) -> object:
+    """The field that is set by `key`, by its name."""
+    name = _EMBEDDING.get(key) or key.removeprefix("BOOKBRAIN_").removeprefix("EMBEDDING_").lower()
+    owner = settings if name in {field.name for field in fields(Settings)} else settings.embedding
+    return getattr(owner, name)
+
+
+def _defaults(home: Path) -> Settings:
+    return Settings(home=home)
+
+
+def test_there_is_a_value_here_for_every_setting() -> None:
+    assert VALUES.keys() == set(KNOWN_KEYS)
+
+
+def test_nothing_set_gives_the_defaults(home: Path) -> None:
+    assert _load(home) == _defaults(home)
+    assert not _load(home).embedding.enabled
+
+
+@pytest.mark.parametrize("key", KNOWN_KEYS)
+def test_environment_over_file_over_default(home: Path, key: str) -> None:
+    in_file, in_environment, expected = VALUES[key]
+    default = _read(_load(home), key)
+    from_file = _load(home, f"{key}={in_file}\n")
+    if key != "BOOKBRAIN_FUSION":  # its only other value
+        assert _read(from_file, key) not in (default, expected)
+    assert str(_read(from_file, key)).removesuffix(".0") == in_file
+    assert _read(_load(home, **{key: in_environment}), key) == expected
+    assert _read(_load(home, **{key: ""}), key) == _read(from_file, key), "empty is not set"
+
+
+@pytest.mark.parametrize("key", KNOWN_KEYS)
+def test_a_setting_changes_nothing_else(home: Path, key: str) -> None:
+    settings = _load(home, **{key: VALUES[key][1]})
+    differing = [k for k in KNOWN_KEYS if _read(settings, k) != _read(_defaults(home), k)]
+    assert differing == [key]
+
+
+def test_the_file_has_comments_and_spaces_and_values_as_they_are(home: Path) -> None:
+    settings = _load(
+        home,
+        "# mine\n\n  OPENAI_BASE_URL = http://host/v1?a=b#c \n"
+        "BOOKBRAIN_EMBEDDING_MODEL=임베딩 모델\nCHROMA_URL=\n",
+    )
+    assert settings.embedding.base_url == "http://host/v1?a=b#c"
+    assert settings.embedding.model == "임베딩 모델"
+    assert settings.chroma_url is None
+
+
+@pytest.mark.parametrize(("key", "value"), [(key, value) for key in BAD for value in BAD[key]])
+def test_a_bad_value_names_the_setting(home: Path, key: str, value: str) -> None:
+    for load in (lambda: _load(home, **{key: value}), lambda: _load(home, f"{key}={value}\n")):
+        with pytest.raises(ConfigError) as refused:
+            load()
+        assert key in refused.value.message
+        assert refused.value.hint.startswith("Set it ")
+        assert refused.value.exit_code == 78
+
+
+@pytest.mark.parametrize("key", BAD)
+def test_the_edges_of_what_is_allowed(home: Path, key: str) -> None:
+    edges = {"BOOKBRAIN_FUSION": "convex", "BOOKBRAIN_EMBEDDING_PRICE": "0"}
+    value = edges.get(key, "1")
+    assert str(_read(_load(home, **{key: value}), key)).removesuffix(".0") == value
+
+
+@pytest.mark.parametrize("line", ["BOOKBRAIN_FUSOIN=rrf", "BOOKBRAIN_HOME=/x", "export A=1", "=1"])
+def test_what_is_no_setting_is_refused_by_its_line(home: Path, line: str) -> None:
+    with pytest.raises(ConfigError) as refused:
+        _load(home, f"# first\nCHROMA_URL=http://x\n{line}\n")
+    assert f"{home / 'bookbrain.env'}, line 3: '{line.partition('=')[0]}'" in refused.value.message
+    assert all(key in refused.value.hint for key in KNOWN_KEYS)
+
+
+@pytest.mark.parametrize("line", [SECRET, f"OPENAI_API_KEY: {SECRET}", f"OPENAI_API_KEY {SECRET}"])
+def test_a_line_that_may_be_the_key_is_not_shown(home: Path, line: str) -> None:
+    with pytest.raises(ConfigError, match="line 1 is not `KEY=value`") as refused:
+        _load(home, f"{line}\n")
+    assert SECRET not in str(refused.value)
+
+
+def test_a_file_that_cannot_be_read_is_named(home: Path) -> None:
+    file = home / "bookbrain.env"
+    file.write_bytes("BOOKBRAIN_EMBEDDING_MODEL=모델\n".encode("cp949"))
+    with pytest.raises(ConfigError, match="cannot be read") as refused:
+        _load(home)
+    assert str(file) in refused.value.message
+    file.unlink()
+    file.mkdir()
+    with pytest.raises(ConfigError, match="cannot be read"):
+        _load(home)
+
+
+# The key
+
+
+def _credential(folder: Path, text: str) -> None:
+    folder.mkdir(exist_ok=True)
+    (folder / "openai-api-key").write_text(text, encoding="utf-8")
+
+
+def test_the_key_is_taken_from_systemd_then_the_library_then_the_setting(
+    home: Path, tmp_path: Path
+) -> None:
+    systemd = {"CREDENTIALS_DIRECTORY": str(tmp_path / "credstore")}
+    setting = {"OPENAI_API_KEY": "sk-setting"}
+    assert _load(home, **systemd, **setting).embedding.api_key == "sk-setting"
+    _credential(home / "credentials", " sk-library\n")
+    assert _load(home, **systemd, **setting).embedding.api_key == "sk-library"
+    assert _load(home).embedding.enabled
+    _credential(tmp_path / "credstore", "sk-systemd\n")
+    assert _load(home, **systemd, **setting).embedding.api_key == "sk-systemd"
+    assert _load(home, **setting).embedding.api_key == "sk-library"
+
+
+def test_no_credential_is_none(home: Path) -> None:
+    assert read_credential("openai-api-key", home, {}) is None
+    _credential(home / "credentials", " \n")
+    assert read_credential("openai-api-key", home, {}) is None
+    assert read_credential("other", home, {}) is None
+
+
+def test_a_credential_that_cannot_be_read_is_named_and_not_shown(home: Path) -> None:
+    _credential(home / "credentials", "")
+    (home / "credentials" / "openai-api-key").write_bytes(SECRET.encode() + b"\xff")
+    with pytest.raises(ConfigError) as refused:
+        _load(home)
+    assert str(home / "credentials" / "openai-api-key") in refused.value.message
+    assert SECRET not in str(refused.value)
+
+
+def test_the_key_is_in_no_repr(home: Path) -> None:
+    settings = _load(home, OPENAI_API_KEY=SECRET)
+    later = settings.embedding.with_timeout(3)
+    assert settings.embedding.api_key == later.api_key == SECRET
+    for value in (settings, later, replace(settings, chroma_url="http://x")):
+        assert SECRET not in f"{value!r} {value!s}"
+    with pytest.raises(BookBrainError) as refused:
+        _load(home, OPENAI_API_KEY=SECRET, BOOKBRAIN_FUSION="both")
+    assert SECRET not in repr(refused.value) + str(refused.value)
+
+
+# Where the library is
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({"HOME": "/h"}, "/h/.local/share/bookbrain"),
+        ({"HOME": "/h", "XDG_DATA_HOME": "/data"}, "/data/bookbrain"),
+        ({"HOME": "/h", "XDG_DATA_HOME": "data"}, "/h/.local/share/bookbrain"),
+        ({"HOME": "/h", "XDG_DATA_HOME": ""}, "/h/.local/share/bookbrain"),
+        ({"HOME": "/h", "XDG_DATA_HOME": "/data", "BOOKBRAIN_HOME": "/lib"}, "/lib"),
+        ({"HOME": "/h", "XDG_DATA_HOME": "/data", "BOOKBRAIN_HOME": ""}, "/data/bookbrain"),
+    ],
+)
+def test_where_the_library_is(environ: dict[str, str], expected: str) -> None:
+    assert library_home(environ) == Path(expected)
+    assert load_settings(environ).home == Path(expected)
+
+
+def test_a_relative_home_and_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert library_home({"BOOKBRAIN_HOME": "books"}) == tmp_path / "books"
+    assert library_home({"BOOKBRAIN_HOME": "~/books"}) == tmp_path / "home" / "books"
+
+
+def test_the_settings_file_is_that_of_the_library(home: Path, tmp_path: Path) -> None:
+    _load(home, "CHROMA_URL=http://here\n")
+    assert load_settings({"BOOKBRAIN_HOME": str(tmp_path / "other")}).chroma_url is None
+
+
+# What follows from the settings
+
+
+def test_a_base_url_alone_is_enough_to_search_by_meaning() -> None:
+    assert EmbeddingSettings(base_url="http://localhost:11434/v1").enabled
+    assert EmbeddingSettings(api_key="sk").enabled
+
+
+def test_dimensions_and_price_of_a_model() -> None:
+    large = EmbeddingSettings(model="text-embedding-3-large")
+    assert (large.expected_dimensions, large.dollars_per_million_tokens) == (3072, 0.13)
+    set_ = replace(large, dimensions=256, price=0.0)
+    assert (set_.expected_dimensions, set_.dollars_per_million_tokens) == (256, 0.0)
+    unknown = EmbeddingSettings(model="bge-m3")
+    assert (unknown.expected_dimensions, unknown.dollars_per_million_tokens) == (None, None)
+
+
+def test_a_shorter_timeout_wins() -> None:
+    settings = EmbeddingSettings(model="e5", timeout=20)
+    assert settings.with_timeout(5) == replace(settings, timeout=5)
+    assert settings.with_timeout(50) == settings
+
+
+# The README
+
+
+def test_the_readme_describes_every_setting_and_no_other() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \|(.*?)\|(.*)\|$", README.read_text("utf-8"), re.M)
+    assert {name for name, _, _ in rows} == {*KNOWN_KEYS, "BOOKBRAIN_HOME"}
+    assert [name for name, *said in rows if not re.search("[a-z]{3}", "".join(said))] == []
+    defaults = {name: default.strip("` ") for name, default, _ in rows}
+    for key in (
+        "BOOKBRAIN_EMBEDDING_MODEL", "BOOKBRAIN_EMBEDDING_TIMEOUT", "BOOKBRAIN_VECTOR_WEIGHT",
+        "BOOKBRAIN_FUSION", "BOOKBRAIN_READ_TIMEOUT", "BOOKBRAIN_READ_MEMORY",
+    ):  # fmt: skip
+        assert defaults[key] == str(_read(_defaults(Path("/")), key)).removesuffix(".0")

@@ -1,0 +1,243 @@
+"""Everything that a person can be shown is in the Korean catalogue, and is found there again."""
+
+import json
+import re
+import tomllib
+from pathlib import Path
+from string import Formatter
+from unicodedata import east_asian_width
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+from support.shelf import Shelf
+from support.shown_texts import PLACE, shown_texts
+
+import bookbrain.admin
+import bookbrain.cli
+from bookbrain.translation import language, translated
+
+PACKAGE = Path(__file__).parents[2] / "bookbrain"
+CATALOGUE: dict[str, str] = tomllib.loads(
+    (PACKAGE / "messages.ko.toml").read_text(encoding="utf-8")
+)
+SHOWN = sorted(shown_texts(PACKAGE))
+
+# What click writes, and what `bookbrain.cli.help` finds in it.
+BY_CLICK = {
+    "Options", "Commands", "Show this message and exit.", "Show the version and exit.",
+    f"{PLACE}  [default: {PLACE}]",
+}  # fmt: skip
+EXAMPLES = {"d": "1,234", "k": "BOOKBRAIN_X", "t": "exit code 31", "": "«값. 하나: 둘»"}
+
+# Names that stay as they are in Korean.
+NAMES = {
+    "BookBrain", "bookbrain", "OpenAI", "Chroma", "PDF", "JSON", "ID", "API", "UTF", "GB", "ms",
+    "stderr", "Ctrl", "env", "sk", "FILE", "PATH", "convex", "rrf", "id", "query", "book", "pages",
+    "also", "Books", "local", "share", "embed", "add", "p50", "p95",
+}  # fmt: skip
+
+
+def _fields(template: str) -> list[tuple[str, str]]:
+    return [(name, kind or "") for _, name, kind, _ in Formatter().parse(template) if name]
+
+
+def _plain(template: str) -> str:
+    """The template as `shown_texts` writes it."""
+    return "".join(
+        text + (PLACE if name else "") for text, name, _, _ in Formatter().parse(template)
+    )
+
+
+ENTRIES = {_plain(english): english for english in CATALOGUE}
+
+
+def _entries_of(text: str) -> set[str]:
+    """The entries that translate it: as a whole, and sentence by sentence; empty without any."""
+    sentences = [s for s in re.split(r"(?<=[.?!]) ", text) if s != PLACE]
+    known = {s for s in sentences if s in ENTRIES}
+    return ({text} & set(ENTRIES)) | (known if len(known) == len(set(sentences)) else set())
+
+
+def test_the_collector_sees_texts_of_every_kind() -> None:
+    for text in (
+        "it is protected by a password",
+        f"There is no book {PLACE}.",
+        "Only say what it would take, and cost.",
+        f"{PLACE} added, {PLACE} already there, {PLACE} not added. Embedding: {PLACE}.",
+        f"{PLACE}: damaged",
+        "Nothing is embedded twice.",
+        f"Chroma at {PLACE} does not answer.",
+        "Another bookbrain is writing to the library: waiting for it …",
+    ):
+        assert any(text in shown for shown in SHOWN), text
+    assert len(SHOWN) > 150
+
+
+def test_every_shown_text_has_a_korean_one() -> None:
+    assert [text.replace(PLACE, "{…}") for text in SHOWN if not _entries_of(text)] == []
+
+
+def test_no_entry_is_left_over() -> None:
+    used = BY_CLICK.union(*map(_entries_of, SHOWN))
+    assert [entry for entry in set(ENTRIES) - used if entry.strip(f" !{PLACE}")] == []
+
+
+def test_every_entry_is_found_again_with_its_values() -> None:
+    for english, korean in CATALOGUE.items():
+        fields = _fields(english)
+        assert sorted(name for name, _ in fields) == sorted(name for name, _ in _fields(korean))
+        values = {name: EXAMPLES[kind] for name, kind in fields}
+        filled = re.sub(r"\{(\w+):\w\}", r"{\1}", english).format(**values)
+        expected = {n: "종료 코드 31" if v == "exit code 31" else v for n, v in values.items()}
+        assert translated(filled, "ko") == korean.format(**expected)
+        assert translated(f"Error: {filled}", "ko") == f"오류: {korean.format(**expected)}"
+        assert translated(filled, "en") == filled
+
+
+def test_the_korean_is_korean() -> None:
+    for entry in CATALOGUE.values():
+        korean = re.sub(r"`[^`]*`|[A-Z]+_[A-Z_]+|\{\w+\}|--\w+", " ", entry)
+        assert {w for w in re.findall(r"[A-Za-z][A-Za-z0-9]+", korean)} <= NAMES, entry
+        if korean.strip(" !:()."):
+            assert re.search("[가-힣]", korean), entry
+
+
+def test_no_particle_depends_on_a_value() -> None:
+    particle = r"\w\}\)?(을|를|이|가|은|는|과|와|으로|로|이나|나|이라는|라는)(?![가-힣])"
+    assert [entry for entry in CATALOGUE.values() if re.search(particle, entry)] == []
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, "en"),
+        ({"LANG": "ko_KR.UTF-8"}, "ko"),
+        ({"LANG": "ko"}, "ko"),
+        ({"LANG": "kok_IN.UTF-8"}, "en"),
+        ({"LANG": "de_DE.UTF-8"}, "en"),
+        ({"LANG": "ko_KR.UTF-8", "LC_MESSAGES": "en_US.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LC_MESSAGES": "ko_KR"}, "ko"),
+        ({"LANG": "ko_KR.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
+        ({"LANG": "ko_KR.UTF-8", "LC_ALL": ""}, "ko"),
+        ({"LANG": "en_US.UTF-8", "LANGUAGE": "ko:en"}, "ko"),
+        ({"LANG": "ko_KR.UTF-8", "LANGUAGE": "en_GB:ko"}, "en"),
+        ({"LANG": "ko_KR.UTF-8", "LANGUAGE": "de:ko"}, "ko"),
+        ({"LANG": "C", "LANGUAGE": "ko"}, "en"),
+        ({"LANGUAGE": "ko"}, "en"),
+    ],
+)
+def test_the_language_of_an_environment(environ: dict[str, str], expected: str) -> None:
+    assert language(environ) == expected
+
+
+@pytest.mark.parametrize(
+    ("english", "korean"),
+    [
+        (
+            "pages 1, 3-5: no text (a scan)",
+            "1, 3-5쪽: 글자가 없습니다(스캔한 쪽)",
+        ),
+        (
+            "not added  /a: b/Vol. 1.pdf: it is empty. Get the file again.",
+            "넣지 못함  /a: b/Vol. 1.pdf: 파일이 비어 있습니다. 파일을 다시 내려받으십시오.",
+        ),
+        (
+            "not added  /x.pdf: BookBrain failed on it (ValueError: a. b: c). Please report this; "
+            "`bookbrain --verbose add` shows where.",
+            "넣지 못함  /x.pdf: BookBrain이 처리하지 못했습니다(ValueError: a. b: c). 이 오류를 "
+            "알려 주십시오. `bookbrain --verbose add`가 오류가 난 곳을 보여 줍니다.",
+        ),
+        (
+            "would be added   a.pdf: Java: A Guide (2nd ed.) (9 pages, 3 passages, about 5,000 "
+            "tokens, $0.0001)",
+            "넣을 책       a.pdf: Java: A Guide (2nd ed.) (9쪽, 구절 3개, 토큰 약 5,000개, "
+            "$0.0001)",
+        ),
+        (
+            "Keyword search only. OpenAI cannot be reached. Run `bookbrain add` again later: it "
+            "goes on where this stopped.",
+            "키워드로만 검색했습니다. 연결할 수 없습니다: OpenAI. 나중에 `bookbrain add`를 다시 "
+            "실행하십시오. 멈춘 곳에서 이어집니다.",
+        ),
+        (
+            "Error: /Vol. 1/bookbrain.env cannot be read: no.",
+            "오류: 읽을 수 없습니다: /Vol. 1/bookbrain.env (no).",
+        ),
+        ("Error: Who knows. Try again.", "오류: Who knows. Try again."),
+        ("Removed damaged.", "책을 지웠습니다: damaged."),
+        ("Keyword search only. Who knows.", "키워드로만 검색했습니다. Who knows."),
+        ("Something else entirely.", "Something else entirely."),
+        ("", ""),
+    ],
+)
+def test_values_are_kept_and_messages_in_messages_translated(english: str, korean: str) -> None:
+    assert translated(english, "ko") == korean
+
+
+def test_a_hostile_title_costs_no_time() -> None:
+    for title in ("Removed a. " * 500, "Removed {0} (1 pages, " * 200, "{title} {0}" + ": " * 300):
+        assert title in translated(f"Removed {title}.", "ko")
+        assert title in translated(f"added      a.pdf: {title} (1 pages, 2 passages)", "ko")
+    for reason in ("Error: " * 60, "not added  a: " * 30, "Keyword search only. " * 100):
+        assert translated(f"Error: {reason}", "ko").startswith("오류: ")
+
+
+def _cells(line: str) -> int:
+    return sum(2 if east_asian_width(c) in "WF" else 1 for c in line)
+
+
+def test_the_commands_speak_the_language_of_the_locale(tmp_path: Path) -> None:
+    ko = {"LC_ALL": "ko_KR.UTF-8"}
+    with Shelf(tmp_path / "home") as shelf:
+        assert shelf.add("--sample", **ko).out.startswith("넣음       handbook.pdf: ")
+        failed = shelf.add(tmp_path / "none.pdf", code=65, **ko)
+        assert failed.err.endswith(
+            "none.pdf: 그런 파일이나 폴더가 없습니다. 경로를 확인하십시오.\n"
+        )
+        english, korean = shelf.run("search", "스레드"), shelf.run("search", "스레드", **ko)
+        assert re.search(r"p\. \d+ \(page \d+ of the file\)", english.out)
+        assert re.search(r"\d+쪽 \(파일에서 \d+번째 쪽\)", korean.out)
+        assert english.err.startswith("Keyword search only. Search by meaning is off")
+        assert korean.err.startswith("키워드로만 검색했습니다. 뜻으로 찾기는 꺼져 있습니다.")
+
+
+def _run(group: click.Group, locale: str, *arguments: str) -> Result:
+    runner = CliRunner(env={"LC_ALL": locale, "COLUMNS": "80"})
+    return runner.invoke(group, arguments, prog_name="bookbrain")
+
+
+@pytest.mark.parametrize("line", ["books", "search 스레드", "add --dry-run nowhere"])
+def test_json_is_the_same_in_every_language(line: str) -> None:
+    assert _run(bookbrain.cli.main, "C.UTF-8", "add", "--sample").exit_code == 0
+    english, korean = (
+        re.sub(
+            r'"took_ms": [\d.]+', "", _run(bookbrain.cli.main, e, *line.split(), "--json").stdout
+        )
+        for e in ("C.UTF-8", "ko_KR.UTF-8")
+    )
+    assert english == korean
+    assert len(json.loads(korean.replace(" ,", ""))) > 0
+
+
+def test_an_error_is_two_korean_lines() -> None:
+    failed = _run(bookbrain.cli.main, "ko_KR.UTF-8", "remove", "nothing")
+    assert failed.exit_code == 65
+    assert failed.stderr == (
+        "오류: 그런 책이 없습니다: 'nothing'.\n다음: ID는 `bookbrain books`가 보여 줍니다.\n"
+    )
+    assert _run(bookbrain.cli.main, "C.UTF-8", "remove", "nothing").stderr == (
+        "Error: There is no book 'nothing'.\nNext:  `bookbrain books` lists the ids.\n"
+    )
+
+
+@pytest.mark.parametrize("group", [bookbrain.cli.main, bookbrain.admin.main])
+def test_help_is_in_korean_and_fits_the_screen(group: click.Group) -> None:
+    for command in ([], *([name] for name in group.commands)):
+        assert _run(group, "C.UTF-8", *command, "--help").stdout.startswith("Usage: ")
+        korean = _run(group, "ko_KR.UTF-8", *command, "--help").stdout
+        assert korean.startswith("사용법: ")
+        assert max(map(_cells, korean.splitlines())) <= 80
+        assert "\u2060" not in korean
+        prose = re.sub("(?m)^ +bookbrain .*", "", korean)
+        assert not re.search(r"\b(the|and|of|by|is|a|that)\b", prose)
