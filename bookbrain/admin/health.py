@@ -32,9 +32,11 @@ def _books(library: Library) -> Check:
     books = library.books()
     unfinished = library.unfinished() + library.waiting()[0]
     pages = sum(book.pages for book in books)
-    detail = f"{len(books)} books, {pages} pages"
+    detail = f"books: {len(books)}, pages: {pages}"
     if unfinished:
-        detail = f"{len(books)} books, {pages} pages, {unfinished} unfinished; run `bookbrain add`"
+        detail = (
+            f"books: {len(books)}, pages: {pages}, unfinished: {unfinished}; run `bookbrain add`"
+        )
     return Check("library", not unfinished, detail)
 
 

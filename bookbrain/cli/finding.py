@@ -59,7 +59,11 @@ def search(
 
 
 def _say_degraded(result: SearchResult) -> None:
-    if result.degraded:
+    if not result.degraded:
+        return
+    if any(hit.why.vector for hit in result.hits):
+        say(f"Note: {result.degraded}", dim=True, err=True)
+    else:
         say(f"Keyword search only. {result.degraded}", dim=True, err=True)
 
 
@@ -73,6 +77,8 @@ def evaluate(file: Path, count: int, mode: Mode, as_json: bool) -> None:
     """Measure search on FILE, a golden set: JSON lines with id, query, book and pages."""
     with open_library() as library:
         result = library.evaluate(file, k=count, mode=mode)
+    if result.degraded:
+        say(f"Note: {result.degraded}", dim=True, err=True)
     if as_json:
         click.echo(json.dumps(_evaluation_json(result), ensure_ascii=False))
         return

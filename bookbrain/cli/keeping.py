@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 
 import click
 
@@ -14,7 +15,7 @@ from bookbrain.cli.progress import shown_progress
 from bookbrain.cli.show import dollars, print_books, say, shown
 from bookbrain.config import Settings
 from bookbrain.errors import InputError
-from bookbrain.library import AddReport, Outcome, Plan
+from bookbrain.library import AddReport, Outcome, Plan, sample_book
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 
@@ -30,26 +31,28 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
     A book can be found as soon as it is whole. Interrupted, by anything, the same command goes on
     where it stopped; without a PATH it finishes what waits. Nothing is embedded twice.
     """
-    with open_library(finish=False) as library:
+    with open_library(finish=False) as library, shown_progress() as progress, sample_book() as book:
+        wanted: list[str | Path] = [*paths, *([book] if sample else [])]
         if dry_run:
-            with shown_progress() as progress:
-                plans = library.plan(paths, progress)
-            _show_plans(plans, library.settings, as_json)
-            return
-        with shown_progress() as progress:
-            report = library.add_sample(progress) if sample else library.add(paths, progress)
+            plans = library.plan(wanted, progress)
+        else:
+            report = library.add(wanted, progress)
         settings = library.settings
-    if not (paths or sample or report.outcomes or report.stopped):
+    if dry_run:
+        _show_plans(plans, settings, as_json)
+        _exit_as(sum(bool(plan.reason) for plan in plans), len(plans))
+        return
+    if not (wanted or report.outcomes or report.stopped):
         raise click.UsageError(shown("Name the files or folders to add."))
     _show_report(report, settings, as_json)
-    _exit_as(report)
-
-
-def _exit_as(report: AddReport) -> None:
     if report.stopped:
         fail(report.stopped)
-    if failed := report.count("failed"):
-        sys.exit(InputError.exit_code if failed == len(report.outcomes) else 1)
+    _exit_as(report.count("failed"), len(report.outcomes))
+
+
+def _exit_as(failed: int, of: int) -> None:
+    if failed:
+        sys.exit(InputError.exit_code if failed == of else 1)
 
 
 def _show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
@@ -105,7 +108,7 @@ def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> Non
         "", pages=sum(p.pages for p in new), passages=sum(p.passages for p in new),
         tokens=sum(p.tokens for p in new),
     )  # fmt: skip
-    say(f"{len(new)} books: {_sizes(total, price)}. Nothing was changed.")
+    say(f"In all {_sizes(total, price)}. Nothing was changed.")
     if new and not settings.embedding.enabled:
         say("No embedding endpoint is set: they would be found by keyword, at no cost.")
 
@@ -170,8 +173,9 @@ def embed(yes: bool, dry_run: bool) -> None:
             return
         tokens = sum(plan.tokens for plan in plans)
         say(
-            f"{len(plans)} books, {sum(plan.passages for plan in plans)} passages with "
-            f"{settings.model}: {_estimate(tokens, settings.dollars_per_million_tokens)}."
+            f"To embed with {settings.model}: books {len(plans)}, "
+            f"passages {sum(plan.passages for plan in plans)}, "
+            f"{_estimate(tokens, settings.dollars_per_million_tokens)}."
         )
         if dry_run:
             return
@@ -181,7 +185,7 @@ def embed(yes: bool, dry_run: bool) -> None:
             outcomes = library.embed(progress)
     billed = sum(outcome.tokens for outcome in outcomes)
     bill = _bill(billed, settings.dollars_per_million_tokens)
-    say(f"{len(outcomes)} books embedded: {bill}.")
+    say(f"Books embedded: {len(outcomes)} ({bill}).")
 
 
 @click.command(cls=Command)
@@ -194,4 +198,4 @@ def rebuild() -> None:
         with shown_progress() as progress:
             library.rebuild(progress)
         count = len(library.books())
-    say(f"Rebuilt the indexes of {count} books.")
+    say(f"Indexes rebuilt. Books: {count}.")

@@ -18,8 +18,7 @@ def open_library(*, finish: bool = True) -> Iterator[Library]:
         waiting, reason = library.waiting()
         if finish and waiting:
             say(
-                f"{waiting} to be added: waiting ({reason}) "
-                "`bookbrain add` without a path goes on.",
+                f"Waiting to be added: {waiting}. {reason} `bookbrain add` without a path goes on.",
                 err=True,
             )
         yield library

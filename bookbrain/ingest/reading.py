@@ -52,7 +52,7 @@ def read_pdf(
     except InputError:
         if len(raw_pages) < book.get("pages", 1):
             raise
-        log.warning("%s: its outline or page labels cannot be read", path)  # its text was
+        log.info("%s: its outline or page labels cannot be read", path)  # its text was
     if "error" in book:
         raise InputError(*_REASONS[book["error"]])
     if not raw_pages:

@@ -73,10 +73,10 @@ def _add(stores: Stores, job: Job, progress: Progress) -> Outcome:
     path = Path(job.path)
     check_is_pdf(path)
     book_id = file_digest(path)
+    _keep_file(path, stores.book_file(book_id), book_id)
     if stores.catalog.has_book(book_id):
         stores.catalog.end_job(job.id)
         return Outcome(job.path, "known", stores.catalog.book(book_id))
-    _keep_file(path, stores.book_file(book_id), book_id)
     text = read_book(stores, stores.book_file(book_id), progress)
     title = text.title or path.stem
     book = Book(

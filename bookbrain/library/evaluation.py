@@ -37,7 +37,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """`ranks` are from 1, None where no hit of the first ten (or k) answers; times in ms."""
+    """`ranks` are from 1, None where no hit of the first ten (or k) answers; times in ms.
+
+    `degraded` says why a leg did not take part in the last query, None when both did.
+    """
 
     k: int
     ids: tuple[str, ...]
@@ -47,6 +50,7 @@ class Evaluation:
     mrr_at_10: Measure
     p50_ms: float
     p95_ms: float
+    degraded: str | None = None
 
 
 def load_golden(path: Path) -> list[GoldenQuery]:
@@ -85,10 +89,12 @@ def evaluate(
     """Ask every query by `search(query, number of hits)` and measure what comes back."""
     ranks: list[int | None] = []
     times: list[float] = []
+    degraded = None
     for item in golden:
         result = search(item.query, max(k, DEPTH))
         ranks.append(_rank(result.hits, item.places))
         times.append(result.took_ms)
+        degraded = result.degraded
     cuts = quantiles(times, n=100, method="inclusive") if len(times) > 1 else times * 99
     return Evaluation(
         k,
@@ -99,6 +105,7 @@ def evaluate(
         _measure([1 / rank if rank and rank <= DEPTH else 0.0 for rank in ranks]),
         round(cuts[49], 1),
         round(cuts[94], 1),
+        degraded,
     )
 
 

@@ -23,6 +23,13 @@ from bookbrain.model import Book, Mode, SearchResult
 _SHORTEST_ID = 4
 
 
+@contextmanager
+def sample_book() -> Iterator[Path]:
+    """BookBrain's own handbook, a file until the block ends."""
+    with as_file(files("bookbrain") / "sample" / "handbook.pdf") as path:
+        yield path
+
+
 class Library:
     """An open library; a context manager. One process writes at a time, readers never wait."""
 
@@ -72,11 +79,6 @@ class Library:
                 self._stores.sweep()
                 raise
         return AddReport((*refused, *report.outcomes), report.stopped)
-
-    def add_sample(self, progress: Progress | None = None) -> AddReport:
-        """Add BookBrain's own handbook."""
-        with as_file(files("bookbrain") / "sample" / "handbook.pdf") as path:
-            return self.add([path], progress)
 
     def unfinished(self) -> int:
         """How many books a crash left unfinished: nobody works on them, nothing hinders them."""
