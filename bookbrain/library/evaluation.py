@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean, quantiles
 from typing import Any
+from unicodedata import normalize
 
 from bookbrain.errors import InputError
 from bookbrain.model import Hit, SearchResult
@@ -79,7 +80,11 @@ def load_golden(path: Path) -> list[GoldenQuery]:
 
 def _golden_query(entry: dict[str, Any]) -> GoldenQuery:
     answers = [entry, *entry.get("also", [])]
-    places = {(str(answer["book"]), int(page)) for answer in answers for page in answer["pages"]}
+    places = {
+        (normalize("NFC", answer["book"]), int(page))
+        for answer in answers
+        for page in answer["pages"]
+    }
     return GoldenQuery(str(entry["id"]), str(entry["query"]), frozenset(places))
 
 
@@ -110,7 +115,9 @@ def evaluate(
 
 
 def _rank(hits: Sequence[Hit], places: frozenset[Place]) -> int | None:
-    return next((hit.rank for hit in hits if (hit.file, hit.page) in places), None)
+    return next(
+        (hit.rank for hit in hits if (normalize("NFC", hit.file), hit.page) in places), None
+    )
 
 
 def _measure(values: Sequence[float]) -> Measure:

@@ -7,6 +7,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 from types import TracebackType
 from typing import Self
+from unicodedata import normalize
 
 from bookbrain.config import Settings
 from bookbrain.durable import is_locked
@@ -128,10 +129,12 @@ class Library:
 
     def find_book(self, reference: str) -> Book:
         """The book that an id, the start of one, or a file name means; InputError otherwise."""
+        name = normalize("NFC", reference)
         matches = [
             book
             for book in self._stores.catalog.books()
-            if reference in (book.id, book.file)
+            if reference == book.id
+            or name == normalize("NFC", book.file)  # some systems take Hangul apart
             or (len(reference) >= _SHORTEST_ID and book.id.startswith(reference.lower()))
         ]
         if len(matches) == 1:

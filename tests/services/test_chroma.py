@@ -163,7 +163,7 @@ def test_rebuild_makes_every_derived_store_again_for_nothing(
     wait_for(lambda: not local.processes(), "the end of the server")
     shutil.rmtree(local.home / "keywords")
     shutil.rmtree(local.home / "chroma")
-    assert "Rebuilt the indexes of 3 books." in local.run("rebuild").out
+    assert "Indexes rebuilt. Books: 3." in local.run("rebuild").out
     assert answers(local) == before
     assert not openai.requests
     shutil.rmtree(local.home / "keywords")  # without a rebuild: the keyword index mends itself
@@ -208,7 +208,7 @@ def test_another_model_is_never_mixed(
 
     done = shelf.run("embed", "--yes", **other)
     assert plan.strip() in done.out, "the cost is shown first"
-    assert "2 books embedded" in done.out
+    assert "Books embedded: 2" in done.out
     now = shelf.search(query, **other)
     assert now["degraded"] is None
     assert {h["file"] for h in now["hits"] if h["why"]["vector"]} >= {"book1.pdf", "book2.pdf"}

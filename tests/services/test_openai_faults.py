@@ -42,7 +42,7 @@ class TestWrongKey:
         assert_nothing_of(shelf, done, 78, "API key", "OPENAI_API_KEY=", "bookbrain.env")
         assert not openai.requested
         waiting = shelf.run("books")
-        assert "2 to be added: waiting" in waiting.err
+        assert "Waiting to be added: 2." in waiting.err
         assert "API key" in waiting.err
         assert "2 added" in shelf.add().out
         assert "waiting" not in shelf.run("books").err
