@@ -51,24 +51,34 @@ class Endpoint:
     def close(self) -> None:
         self._client.close()
 
-    def embed(self, texts: Sequence[str], outcome: Outcome, keep: Keep) -> None:
+    def embed(
+        self, texts: Sequence[str], outcome: Outcome, keep: Keep, *, again: bool = True
+    ) -> None:
         """Embed distinct texts in one request, or in as many as it takes to isolate a bad one.
+
+        What an answer lacks, or has no sound vector for, is asked for once more if `again`.
 
         `keep` gets every good answer at once, by text. Raises ConfigError for a wrong key,
         BusyError for a limit, UnavailableError when the endpoint is down or refuses everything.
         """
+        good: dict[str, Vector] = {}
         try:
             response = self._ask(texts)
         except _RefusedError as refusal:
             self._divide(texts, str(refusal), outcome, keep)
             return
-        outcome.tokens += response.usage.total_tokens if response.usage else 0
-        good, complaint = self._good_vectors(texts, response)
+        except _MalformedError as error:
+            complaint = str(error)
+        else:
+            outcome.tokens += response.usage.total_tokens if response.usage else 0
+            good, complaint = self._good_vectors(texts, response)
         if good:
             keep(good)
             outcome.embedded += len(good)
         bad = [text for text in texts if text not in good]
-        if bad:
+        if bad and again:
+            self.embed(bad, outcome, keep, again=False)
+        elif bad:
             self._divide(bad, complaint, outcome, keep)
 
     def embed_one(self, text: str) -> Vector:
@@ -84,8 +94,8 @@ class Endpoint:
         """Ask again in halves; a text that is refused on its own is given up."""
         if len(texts) > 1:
             half = len(texts) // 2
-            self.embed(texts[:half], outcome, keep)
-            self.embed(texts[half:], outcome, keep)
+            self.embed(texts[:half], outcome, keep, again=False)
+            self.embed(texts[half:], outcome, keep, again=False)
             return
         outcome.refused[texts[0]] = reason
         if not outcome.embedded and len(outcome.refused) >= _HOPELESS:
@@ -130,6 +140,10 @@ class _RefusedError(Exception):
     """The endpoint does not want this request: one of its texts, or its size."""
 
 
+class _MalformedError(Exception):
+    """The answer was cut off or garbled, though the request was fine."""
+
+
 def refuses_everything(reason: str) -> UnavailableError:
     """The error for an endpoint that accepts no text at all."""
     return UnavailableError(
@@ -145,7 +159,7 @@ def _translated_errors(settings: EmbeddingSettings) -> Iterator[None]:
     except openai.OpenAIError as error:
         raise _translated(error, settings) from error
     except ValueError as error:  # a body that is not JSON, or has no data
-        raise _RefusedError(f"the answer was malformed ({error})") from error
+        raise _MalformedError(f"the answer was malformed ({error})") from error
 
 
 def _translated(error: openai.OpenAIError, settings: EmbeddingSettings) -> Exception:
@@ -154,7 +168,7 @@ def _translated(error: openai.OpenAIError, settings: EmbeddingSettings) -> Excep
         case openai.APIStatusError(status_code=400 | 413 | 422):
             return _RefusedError(_first_line(error))
         case openai.APIResponseValidationError():
-            return _RefusedError("the answer was malformed")
+            return _MalformedError("the answer was malformed")
         case openai.APIStatusError(status_code=status):
             return _status_error(error, status, where, settings.model)
         case openai.APITimeoutError():

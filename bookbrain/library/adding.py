@@ -33,6 +33,7 @@ def finish_jobs(stores: Stores, progress: Progress) -> AddReport:
     jobs for another time; the report names it.
     """
     outcomes: list[Outcome] = []
+    stores.catalog.set_waiting("")  # a crash from here on is a crash: the next command goes on
     jobs = stores.catalog.jobs()
     for number, job in enumerate(jobs, start=1):
         progress.begin(Path(job.path).name, number, len(jobs))

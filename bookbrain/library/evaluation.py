@@ -80,6 +80,8 @@ def load_golden(path: Path) -> list[GoldenQuery]:
 
 def _golden_query(entry: dict[str, Any]) -> GoldenQuery:
     answers = [entry, *entry.get("also", [])]
+    if not all(answer["pages"] and isinstance(answer["pages"], list) for answer in answers):
+        raise ValueError("pages must be a list of numbers")
     places = {
         (normalize("NFC", answer["book"]), int(page))
         for answer in answers

@@ -125,7 +125,6 @@ def build() -> bytes:
         sys.exit(f"Missing {missing[0]}: apt-get install fonts-nanum")
     for name, path in FONTS.items():
         registerFont(TTFont(name, path))
-    reportlab.rl_config.useA85 = 0  # a fifth smaller
     source = SOURCE.read_text(encoding="utf-8")
     _check_glyphs(source)
     out = BytesIO()
@@ -144,7 +143,10 @@ def build() -> bytes:
             PageTemplate("body", [frame], _begin_body_page, _print_number),
         ]
     )
-    with patch.dict(os.environ, SOURCE_DATE_EPOCH="1767225600"):  # the date that reportlab writes
+    with (
+        patch.dict(os.environ, SOURCE_DATE_EPOCH="1767225600"),  # the date that reportlab writes
+        patch.object(reportlab.rl_config, "useA85", 0),  # a fifth smaller
+    ):
         document.multiBuild(list(_story(source)))
     return out.getvalue()
 

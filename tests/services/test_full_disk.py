@@ -35,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Namespace]:
 
 
 # From where not even the catalog fits to where the third book does not.
-@pytest.mark.parametrize("size", [32, 96, 320, 1200, 1600, 2000])
+@pytest.mark.parametrize("size", [32, 96, 320, 1200, 1500])
 def test_the_next_add_after_making_room_finishes(
     size: int,
     tmp_path: Path,

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support import pdfs
 from support.openai_process import OpenAIProcess
-from support.shelf import Shelf
+from support.shelf import Shelf, wait_for
 
 from bookbrain.config import load_settings
 from bookbrain.library import Library
@@ -98,6 +98,20 @@ def test_any_next_command_finishes(
             assert set(openai.requested.values()) == {1}
             assert _state(shelf) == undisturbed.state
     assert finished
+
+
+def test_killed_after_it_had_waited(
+    shelf: Shelf, openai: OpenAIProcess, english: list[Path]
+) -> None:
+    shelf.add(english[0], code=78, OPENAI_API_KEY="sk-wrong")
+    assert shelf.books() == [], "it waits for the key"
+    openai.fail("slow", seconds=1)
+    process = shelf.start("add")
+    wait_for(lambda: openai.requested, "the request")
+    process.kill()
+    process.communicate()
+    assert len(shelf.books()) == 1, "nobody waits any more"
+    assert set(openai.requested.values()) == {1}
 
 
 def _killed(home: Path, number: int, openai: OpenAIProcess, undisturbed: Undisturbed) -> Shelf:

@@ -26,7 +26,8 @@ def assert_whole(shelf: Shelf, openai: OpenAIProcess, number: int = 1) -> None:
     books = shelf.books()
     assert len(books) == number
     assert all(book["problems"] == [] for book in books)
-    assert sum(book["passages"] for book in books) == len(openai.requested)
+    texts = [text for text in openai.requested if "\n" in text]  # queries are of one line
+    assert sum(book["passages"] for book in books) == len(texts)
     assert set(openai.delivered.values()) == {1}
     answer = shelf.search("lock queue", "--mode", "vector")
     assert answer["degraded"] is None
@@ -161,6 +162,7 @@ def test_a_book_stopped_between_two_requests_keeps_what_it_bought(
 
 
 class TestOneText:
+    @pytest.mark.slow
     def test_refused_it_is_found_by_keyword_only_and_named(
         self, shelf: Shelf, openai: OpenAIProcess, english: list[Path]
     ) -> None:

@@ -12,6 +12,8 @@ from support.chroma_server import ChromaServer
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
 
+pytestmark = pytest.mark.xdist_group("search")  # one library for all of them
+
 LABELS = ("i", "ii", "1", "2", "3", "4")
 PAGES = (
     "Preface\nWho may read this.",
@@ -101,6 +103,7 @@ def test_the_page_is_where_the_match_is(library: Shelf, books: dict[str, Path]) 
         assert f"<mark>{probe}</mark>" in hit["snippet"]
 
 
+@pytest.mark.slow
 def test_korean(library: Shelf) -> None:
     hit = library.search("비동기로 기록한 트랜잭션")["hits"][0]
     assert (hit["page"], hit["page_label"], hit["chapter"]) == (5, "3", "한국어")
@@ -141,7 +144,8 @@ def test_on_the_screen_and_as_markdown(library: Shelf) -> None:
 ODD = (
     "x", "가", ".", "?!", "…—·", "the of and", "은는이가", '"', '"unbalanced loop', 'loop"', '""',
     '"" -""', "-loop", '-"red button" -loop', "- -", "\x01\x1b[31m\x7f", "loop\x1b[2J\x08\r\n",
-    "👩‍💻🇰🇷", "loop 👍🏽", "\u202eloop", "\u0300", "(((((*", "NEAR(loop, 3) OR *", "'; DROP TABLE book;",
+    "👩‍💻🇰🇷", "loop 👍🏽", "\u202eloop", "\u0300", "(((((*", "NEAR(loop, 3) OR *",
+    "'; DROP TABLE book;",
     "\udcff\udcfe", "loop " * 2000, "가" * 10_000, '"a" ' * 2500, "-x " * 3000,
 )  # fmt: skip
 
@@ -167,11 +171,6 @@ def _assert_answered(library: Shelf, query: str, *options: str) -> None:
 def test_odd_queries_get_an_answer_or_a_clear_line(mode: str, library: Shelf) -> None:
     for query in ODD:
         _assert_answered(library, query, "--mode", mode)
-
-
-def test_some_odd_queries(library: Shelf) -> None:
-    for query in ("?!", '"unbalanced loop', "-loop", "loop " * 2000):
-        _assert_answered(library, query, "--mode", "keyword")
 
 
 def test_eval(library: Shelf, tmp_path: Path) -> None:

@@ -29,18 +29,14 @@ _HUNGRY = """if True:
     before = take(600)
     limit_this_process(600)
     said = {"before": before, "much": take(600), "little": take(50), "core":
-            resource.getrlimit(resource.RLIMIT_CORE)}
+            resource.getrlimit(resource.RLIMIT_CORE),
+            "for good": resource.getrlimit(resource.RLIMIT_AS)[1] == 600 << 20}
     try:
         with open(sys.argv[1], "wb") as file:
             file.write(b"x")
         said["written"] = True
     except OSError:
         said["written"] = False
-    try:
-        resource.setrlimit(resource.RLIMIT_AS, (1 << 40, 1 << 40))
-        said["raised"] = True
-    except (OSError, ValueError):
-        said["raised"] = False
     print(json.dumps(said))
 """
 
@@ -52,7 +48,7 @@ _PARENT = """if True:
     os.set_inheritable(pipe, True)
     with open(sys.argv[2], "wb") as log:
         start_program(
-            ["/bin/sh", "-c", f"echo up >&{pipe}; exec sleep 600"], cwd="/", log=log, env={}
+            ["/bin/sh", "-c", f"echo up >/dev/fd/{pipe}; exec sleep 600"], cwd="/", log=log, env={}
         )
     time.sleep(600)
 """
@@ -99,8 +95,8 @@ def test_a_limited_process_cannot_take_more_nor_write_files(tmp_path: Path) -> N
         env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
     )
     assert json.loads(done.stdout) == {
-        "before": True, "much": False, "little": True, "core": [0, 0], "written": False,
-        "raised": os.geteuid() == 0,
+        "before": True, "much": False, "little": True, "core": [0, 0], "for good": True,
+        "written": False,
     }  # fmt: skip
     assert (tmp_path / "file").read_bytes() == b""
 
@@ -163,10 +159,10 @@ def test_the_exit_of_a_real_child_is_described() -> None:
 # start_program
 
 
-def _end_of(pipe: int) -> bool:
-    """Whether the pipe ends: every process that had its other end is gone."""
+def _read(pipe: int) -> bytes | None:
+    """What comes; nothing, where every process that had the other end is gone."""
     readable, _, _ = select.select([pipe], [], [], _SECONDS)
-    return bool(readable) and os.read(pipe, 9) == b""
+    return os.read(pipe, 9) if readable else None
 
 
 def test_a_program_dies_with_its_parent_however_that_dies(tmp_path: Path) -> None:
@@ -175,17 +171,17 @@ def test_a_program_dies_with_its_parent_however_that_dies(tmp_path: Path) -> Non
         [sys.executable, "-c", _PARENT, str(theirs), tmp_path / "log"], pass_fds=[theirs]
     )
     try:
-        assert os.read(ours, 9) == b"up\n", "the program has the pipe"
+        assert _read(ours) == b"up\n", "the program has the pipe"
         children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
         assert len(children) == 1
         os.close(theirs)
         assert not select.select([ours], [], [], 0.2)[0], "it lives as long as its parent"
         parent.kill()
         parent.wait()
-        ended = _end_of(ours)
-        if not ended:
+        came = _read(ours)
+        if came is None:
             os.kill(int(children[0]), signal.SIGKILL)
-        assert ended
+        assert came == b"", "it outlives its parent"
     finally:
         parent.kill()
         parent.wait()

@@ -1,0 +1,285 @@
+"""What ARCHITECTURE.md promises of the modules, read from their syntax trees."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "bookbrain"
+
+# What each part may import of the others, beside itself. Modules of the package's own folder are
+# the base of all.
+MAY_IMPORT = {
+    "base": set(),
+    "ingest": {"base"},
+    "index": {"base"},
+    "library": {"base", "ingest", "index"},
+    "cli": {"base", "library"},
+    "admin": {"base", "library", "cli"},
+    "sample": set(),  # data
+}
+
+# Where a library is at home. A folder stands for its modules.
+HOMES = {
+    "chromadb": {"index/vectors.py"},
+    "openai": {"index/endpoint.py"},
+    "rank_bm25": {"index/postings.py"},
+    "pypdfium2": {"ingest/reader.py"},
+    "kiwipiepy": {"korean.py"},
+    "Stemmer": {"index/analyzer.py"},
+    "click": {"cli", "admin"},
+    "rich": {"cli", "admin"},
+}
+CALL_HOMES = {
+    "subprocess": {"children.py"},
+    "sqlite3.connect": {"index/database.py"},
+}
+_PROCESS_STARTERS = {
+    "os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.posix_spawnp",
+    "os.execv", "os.execve", "os.execvp", "os.execvpe", "os.execl", "os.spawnv", "pty.spawn",
+    "pty.fork",
+}  # fmt: skip
+_CODE_IN_DATA = {
+    "pickle",
+    "_pickle",
+    "cPickle",
+    "dill",
+    "cloudpickle",
+    "shelve",
+    "marshal",
+    "joblib",
+}
+
+MOST_LINES = 300
+MOST_LINES_OF_A_FUNCTION = 60
+MOST_BLANKET_EXCEPTS = 4
+
+
+def _modules() -> dict[str, ast.Module]:
+    """The tree of every module, by its path in the package."""
+    return {
+        path.relative_to(PACKAGE).as_posix(): ast.parse(path.read_text(encoding="utf-8"))
+        for path in sorted(PACKAGE.rglob("*.py"))
+    }
+
+
+MODULES = _modules()
+NAMES = {"bookbrain"} | {
+    ".".join(("bookbrain", *Path(path).with_suffix("").parts)).removesuffix(".__init__")
+    for path in MODULES
+}
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """Whatever a module imports, wherever in it: `a.b` for `import a.b` and `from a import b`."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{'.' * node.level}{node.module or ''}.{a.name}" for a in node.names)
+
+
+def calls(tree: ast.Module) -> Iterator[str]:
+    """What a module calls, by its full name: `subprocess.run`, under whatever name it is known."""
+    known = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            known.update({a.asname or a.name.split(".")[0]: a.name for a in node.names})
+        elif isinstance(node, ast.ImportFrom):
+            known.update({a.asname or a.name: f"{node.module}.{a.name}" for a in node.names})
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            first, *rest = ast.unparse(node.func).split(".")
+            yield ".".join((known.get(first, first), *rest))
+
+
+def blanket_excepts(tree: ast.Module) -> Iterator[str]:
+    """Handlers of everything; one that only cleans up and raises on is none."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ExceptHandler) or _ends_in_raise(node):
+            continue
+        caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+        if any(c is None or ast.unparse(c) in ("Exception", "BaseException") for c in caught):
+            yield f"line {node.lineno}"
+
+
+def _ends_in_raise(handler: ast.ExceptHandler) -> bool:
+    return isinstance(last := handler.body[-1], ast.Raise) and last.exc is None
+
+
+def _part(path: str) -> str:
+    return path.split("/", maxsplit=1)[0] if "/" in path else "base"
+
+
+def _is_at_home(path: str, homes: set[str]) -> bool:
+    return path in homes or path.split("/", maxsplit=1)[0] in homes
+
+
+def _imported_parts(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    for name in imports(tree):
+        first, *rest = name.split(".")
+        if first == "bookbrain":
+            yield (rest[0] if rest[0] in MAY_IMPORT else "base"), name
+
+
+# The instruments themselves
+
+SEEN = ast.parse("""
+import subprocess as sp, os.path
+from sqlite3 import connect as open_it
+def late():
+    import chromadb.config
+    from openai import OpenAI
+    sp.run(["x"])
+    open_it("x")
+    os.path.join("a")
+try: late()
+except (ValueError, Exception): pass
+try: late()
+except: pass
+try: late()
+except BaseException:
+    late()
+    raise
+try: late()
+except OSError: pass
+""")
+
+
+def test_the_instruments_see_what_is_hidden() -> None:
+    assert set(imports(SEEN)) == {
+        "subprocess", "os.path", "sqlite3.connect", "chromadb.config", "openai.OpenAI"
+    }  # fmt: skip
+    assert {"subprocess.run", "sqlite3.connect", "late"} <= set(calls(SEEN))
+    assert len(list(blanket_excepts(SEEN))) == 2
+    assert len(MODULES) > 30
+
+
+# Imports
+
+
+def test_every_part_has_its_arrows_and_its_row_in_the_document() -> None:
+    assert {_part(path) for path in MODULES} == MAY_IMPORT.keys()
+    table = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rows = [line for line in table.splitlines() if line.startswith("| `")]
+    for part in MAY_IMPORT.keys() - {"base", "sample"}:
+        assert any(f"`{part}/`" in row for row in rows), part
+    for path in MODULES:
+        if "/" not in path and path != "__init__.py":
+            assert any(f"`{path}`" in row for row in rows), path
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_imports_go_one_way(path: str) -> None:
+    part = _part(path)
+    allowed = MAY_IMPORT[part] | {part}
+    assert [name for to, name in _imported_parts(MODULES[path]) if to not in allowed] == []
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_imports_are_absolute_and_of_what_there_is(path: str) -> None:
+    for name in imports(MODULES[path]):
+        assert not name.startswith("."), name
+        if name.startswith("bookbrain."):
+            assert name in NAMES or name.rpartition(".")[0] in NAMES, name
+
+
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    """At run time: what is imported for type checking, or in a function, is no circle."""
+    arrows = {}
+    for path, tree in MODULES.items():
+        own = ".".join(("bookbrain", *Path(path).with_suffix("").parts)).removesuffix(".__init__")
+        top = ast.Module([n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)], [])
+        found = {n if n in NAMES else n.rpartition(".")[0] for n in imports(top)}
+        arrows[own] = (found & NAMES) - {own, "bookbrain"}
+    while leaves := {name for name, to in arrows.items() if not to & arrows.keys()}:
+        arrows = {name: to for name, to in arrows.items() if name not in leaves}
+    assert arrows == {}
+
+
+@pytest.mark.parametrize("library", HOMES)
+def test_each_library_has_one_home(library: str) -> None:
+    users = {
+        path
+        for path, tree in MODULES.items()
+        if library in {name.split(".")[0] for name in imports(tree)}
+    }
+    assert {path for path in users if not _is_at_home(path, HOMES[library])} == set()
+    for home in HOMES[library]:
+        assert any(_is_at_home(path, {home}) for path in users), f"{home} has no use of {library}"
+
+
+# Calls
+
+
+def test_processes_start_in_children_only() -> None:
+    starters = {
+        path
+        for path, tree in MODULES.items()
+        for call in calls(tree)
+        if call.startswith(("subprocess.", "multiprocessing.", "asyncio.create_subprocess"))
+        or call in _PROCESS_STARTERS
+        or call.endswith("ProcessPoolExecutor")
+    }
+    assert starters == CALL_HOMES["subprocess"]
+
+
+def test_databases_are_opened_in_one_place() -> None:
+    openers = {path for path, tree in MODULES.items() if "sqlite3.connect" in set(calls(tree))}
+    assert openers == CALL_HOMES["sqlite3.connect"]
+
+
+def test_modules_that_are_started_exist() -> None:
+    started = [
+        node.args[0]
+        for tree in MODULES.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("start_module")
+    ]
+    assert started
+    for argument in started:
+        assert isinstance(argument, ast.Constant), ast.unparse(argument)
+        assert argument.value in NAMES
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_nothing_stored_can_run_code(path: str) -> None:
+    tree = MODULES[path]
+    assert {name.split(".")[0] for name in imports(tree)} & _CODE_IN_DATA == set()
+    assert {"eval", "exec", "compile", "__import__"} & set(calls(tree)) == set()
+    keywords = {
+        keyword.arg: ast.unparse(keyword.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+    }
+    assert keywords.get("allow_pickle", "False") == "False"
+
+
+# Size
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_a_module_is_short_and_says_what_it_does(path: str) -> None:
+    lines = (PACKAGE / path).read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= MOST_LINES
+    assert ast.get_docstring(MODULES[path])
+
+
+@pytest.mark.parametrize("path", MODULES)
+def test_a_function_fits_a_screen(path: str) -> None:
+    long = {
+        node.name: node.end_lineno - node.lineno + 1
+        for node in ast.walk(MODULES[path])
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.end_lineno
+        and node.end_lineno - node.lineno + 1 > MOST_LINES_OF_A_FUNCTION
+    }
+    assert long == {}
+
+
+def test_few_places_catch_everything() -> None:
+    found = [f"{path}: {at}" for path, tree in MODULES.items() for at in blanket_excepts(tree)]
+    assert len(found) <= MOST_BLANKET_EXCEPTS, found
