@@ -28,7 +28,7 @@ class Stores:
         self.home = settings.home
         self.books = self.home / "books"
         self._segments = self.home / "keywords" / "segments"
-        for folder in (self.books, self._segments):
+        for folder in (self.home, self.books, self._segments.parent, self._segments):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._closing = ExitStack()
         self.catalog = Catalog(self.home / "catalog.sqlite3")

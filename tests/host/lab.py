@@ -20,12 +20,11 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from host.network import NETWORKS, LabError, Network, do, network, remove_network, stop_forwarding
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "ip", "iptables")
 PACKAGES = "systemd,systemd-sysv,dbus,ca-certificates"
-NETWORKS = Path("/run/netns")
-FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
-FORWARDED = Path("/run/bookbrain-test-hosts.ip_forward")  # what it said before the first network
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Whatever lets pip and TLS work out here is what they need in there.
 PASSED_ON = (
@@ -39,27 +38,6 @@ PASSED_ON = (
 )
 NOT_PASSED_ON = ("PIP_CACHE_DIR", "PIP_FIND_LINKS", "PIP_LOG")  # folders of this machine
 NEVER_COPIED = {".git", ".venv", ".cache", "__pycache__", "build", "dist", ".hypothesis"}
-
-
-class LabError(Exception):
-    """No host can be had here; the message says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Network:
-    """A network namespace, joined to this machine by a pair of links and masqueraded."""
-
-    name: str
-    subnet: str  # its first three numbers
-
-    def cut(self) -> None:
-        """From now on nothing gets in or out."""
-        _do("ip", "-n", self.name, "link", "set", "eth0", "down")
-
-    def mend(self) -> None:
-        """Undo `cut`, or connect for the first time."""
-        _do("ip", "-n", self.name, "link", "set", "eth0", "up")
-        _do("ip", "-n", self.name, "route", "replace", "default", "via", f"{self.subnet}.1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,15 +138,15 @@ class Lab:
             made.callback(_remove, root)
             root.with_suffix(".pid").write_text("none yet")
             self._lay_root(suite, root)
-            network = made.enter_context(_network(name))
-            leader = made.enter_context(_running(root, network, systemd=systemd))
-            yield Host(root, network, leader, passed_on())
+            joined = made.enter_context(network(name))
+            leader = made.enter_context(_running(root, joined, systemd=systemd))
+            yield Host(root, joined, leader, passed_on())
 
     def _lay_root(self, suite: str, root: Path) -> None:
         template = self.folder / suite
         if not template.exists():
             try:
-                _do(
+                do(
                     *("mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}"),
                     *(f"--aptopt={option}" for option in apt_options()),
                     *(suite, str(template)),
@@ -176,7 +154,7 @@ class Lab:
             except LabError:
                 _remove(template)
                 raise
-        _do("cp", "-a", "--reflink=auto", str(template), str(root))
+        do("cp", "-a", "--reflink=auto", str(template), str(root))
         resolved = Path("/run/systemd/resolve/resolv.conf")
         servers = resolved if resolved.exists() else Path("/etc/resolv.conf")
         (root / "etc/resolv.conf").unlink(missing_ok=True)
@@ -226,59 +204,6 @@ def _refuse_what_cannot_work() -> None:
         raise LabError("test hosts need root")
     if missing := [tool for tool in TOOLS if not shutil.which(tool)]:
         raise LabError(f"test hosts need {', '.join(missing)}")
-
-
-@contextmanager
-def _network(name: str) -> Iterator[Network]:
-    subnet = _free_subnet()
-    outer = f"v{name.removeprefix('host-')}"[:15]
-    with ExitStack() as made:
-        made.callback(_remove_network, name, outer)
-        _do("ip", "netns", "add", name)
-        _do(*f"ip link add {outer} type veth peer name eth0 netns {name}".split())
-        _do("ip", "addr", "add", f"{subnet}.1/24", "dev", outer)
-        _do("ip", "link", "set", outer, "up")
-        _do("ip", "-n", name, "addr", "add", f"{subnet}.2/24", "dev", "eth0")
-        _do("ip", "-n", name, "link", "set", "lo", "up")
-        _forward()
-        ours = f"{subnet}.0/24 -m comment --comment {name} -j"
-        _do(*f"iptables -w -t nat -I POSTROUTING -s {ours} MASQUERADE".split())
-        _do(*f"iptables -w -I FORWARD -s {ours} ACCEPT".split())
-        _do(*f"iptables -w -I FORWARD -d {ours} ACCEPT".split())
-        network = Network(name, subnet)
-        network.mend()
-        yield network
-
-
-def _forward() -> None:
-    before = FORWARDING.read_text()
-    try:
-        FORWARDING.write_text("1\n")
-    except OSError as error:
-        raise LabError(f"test hosts need to forward packets: {error}") from error
-    if not FORWARDED.exists():
-        FORWARDED.write_text(before)
-
-
-def _free_subnet() -> str:
-    taken = subprocess.run(
-        ["ip", "-4", "-o", "addr"], capture_output=True, text=True, check=True
-    ).stdout
-    numbers = ((os.getpid() + step) % 256 for step in range(256))
-    return next(net for number in numbers if f" {(net := f'10.77.{number}')}." not in taken)
-
-
-def _remove_network(name: str, outer: str) -> None:
-    for table in ("nat", "filter"):
-        rules = subprocess.run(
-            ["iptables", "-w", "-t", table, "-S"], capture_output=True, text=True, check=False
-        ).stdout
-        for rule in rules.splitlines():
-            if name in shlex.split(rule):
-                delete = ["-D", *shlex.split(rule)[1:]]
-                subprocess.run(["iptables", "-w", "-t", table, *delete], check=False)
-    for remove in (["ip", "link", "del", outer], ["ip", "netns", "del", name]):
-        subprocess.run(remove, capture_output=True, check=False)
 
 
 @contextmanager
@@ -371,23 +296,14 @@ def _sweep(folder: Path, *, ours: bool = False) -> None:
             if str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
                 _stop(int(pid))
         name = file.stem
-        _remove_network(name, f"v{name.removeprefix('host-')}"[:15])
-    if FORWARDED.exists() and not any(NETWORKS.glob("host-*")):  # of other labs
-        FORWARDING.write_text(FORWARDED.read_text())
-        FORWARDED.unlink()
+        remove_network(name)
+    stop_forwarding()
     _remove(folder)
 
 
 def _remove(folder: Path) -> None:
     command = ["rm", "-rf", "--one-file-system", str(folder)]
     subprocess.run(command, check=False, start_new_session=True)  # goes on if we are interrupted
-
-
-def _do(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
-    if done.returncode:
-        shown = shlex.join(command[:4])
-        raise LabError(f"`{shown} …` failed here: {(done.stderr or done.stdout)[-500:].strip()}")
 
 
 def listing(folder: Path, leave_out: Iterable[str] = ()) -> dict[str, str]:

@@ -176,6 +176,7 @@ NAMES = (
 )
 
 
+@pytest.mark.slow
 def test_folders_are_searched_and_odd_names_kept(plain: Shelf, tmp_path: Path) -> None:
     top = tmp_path / "shelf"
     for number, name in enumerate(NAMES):
@@ -245,6 +246,7 @@ class TestDryRun:
         }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_json_shapes_and_remove(plain: Shelf, tmp_path: Path, english: list[Path]) -> None:
     assert plain.run("books", "--json").json() == []
     text = _text(tmp_path / "text.pdf")

@@ -35,6 +35,7 @@ def assert_whole(shelf: Shelf, openai: OpenAIProcess, number: int = 1) -> None:
     assert all(hit["why"]["vector"] for hit in answer["hits"])
 
 
+@pytest.mark.slow
 class TestWrongKey:
     def test_stops_says_how_to_set_it_and_goes_on_later(
         self, shelf: Shelf, openai: OpenAIProcess, english: list[Path]

@@ -16,7 +16,7 @@ _SHOWING = {"say", "shown", "_shown", "echo", "secho", "confirm", "UsageError", 
 _OTHERS = {
     "children.py": ("describe_exit",),
     "index/catalog.py": ("_problems", "_pages"),
-    "index/endpoint.py": ("complaint", "_RefusedError"),
+    "index/endpoint.py": ("complaint", "_RefusedError", "_MalformedError"),
     "ingest/reading.py": ("_REASONS",),
     "library/adding.py": ("reason", "hint"),
     "library/reports.py": ("Step",),

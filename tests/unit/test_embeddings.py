@@ -78,6 +78,14 @@ def test_more_than_one_statement_can_ask_for(store: EmbeddingStore, count: int) 
     assert store.missing(SPACE, iter(vectors)) == [f"digest-{n}" for n in range(0, count, 7)]
 
 
+def test_more_than_sqlite_takes_in_one_statement(store: EmbeddingStore) -> None:
+    connection = sqlite3.connect(":memory:")
+    limit = connection.getlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER)
+    connection.close()
+    store.put(SPACE, _vectors(1))
+    assert len(store.missing(SPACE, (f"digest-{n}" for n in range(limit + 1)))) == limit
+
+
 @pytest.mark.parametrize(
     "other", [EmbeddingSpace(SPACE.model, 9), EmbeddingSpace("text-embedding-3-large", 8)]
 )

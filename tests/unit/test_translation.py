@@ -187,6 +187,7 @@ def _cells(line: str) -> int:
     return sum(2 if east_asian_width(c) in "WF" else 1 for c in line)
 
 
+@pytest.mark.slow
 def test_the_commands_speak_the_language_of_the_locale(tmp_path: Path) -> None:
     ko = {"LC_ALL": "ko_KR.UTF-8"}
     with Shelf(tmp_path / "home") as shelf:
