@@ -64,11 +64,11 @@ def _okapi(
     if not len(documents):
         return np.empty(0, np.float32)
     containing = np.diff(starts)
-    count = np.count_nonzero(lengths)  # a scan's blank pages must not make every other page long
+    count = int(np.count_nonzero(lengths))  # blank pages must not make every other page long
+    average = float(lengths.sum()) / count
     idf = np.log(count - containing + 0.5) - np.log(containing + 0.5)
     idf[idf < 0] = EPSILON * idf.mean()
-    relative = lengths / (lengths.sum() / count)
-    damped = frequencies + K1 * (1 - B + B * relative[documents])
+    damped = frequencies + K1 * (1 - B + B * lengths[documents] / average)
     scores = np.repeat(idf, containing) * frequencies * (K1 + 1) / damped
     return np.asarray(scores, np.float32)
 
