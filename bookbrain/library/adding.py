@@ -81,7 +81,12 @@ def _add(stores: Stores, job: Job, progress: Progress) -> Outcome:
     text = read_book(stores, stores.book_file(book_id), progress)
     title = text.title or path.stem
     book = Book(
-        book_id, title, path.name, len(text.pages), 0, datetime.now(UTC).isoformat("T", "seconds")
+        book_id,
+        title,
+        path.name,
+        len(text.pages),
+        0,
+        datetime.now(UTC).isoformat("T", "milliseconds"),
     )
     passages = make_passages(text.pages)
     new, tokens = _embedded(stores, NewBook(book, text.pages, passages), progress)
