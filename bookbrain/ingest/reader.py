@@ -90,18 +90,16 @@ def _page(document: pdfium.PdfDocument, index: int) -> dict[str, Any]:
 
 
 def _text(page: pdfium.PdfPage) -> str:
-    """What is visible inside the page's crop box, in pdfium's order."""
+    """What is visible inside the page's crop box, in pdfium's order.
+
+    On a page turned on its side pdfium's boxes lose the breaks between lines, so that words run
+    together: there all characters are taken, whatever the crop.
+    """
     textpage = page.get_textpage()
-    if textpage.count_chars() > MAX_PAGE_CHARACTERS:
-        return str(textpage.get_text_range(0, MAX_PAGE_CHARACTERS, errors="replace"))
-    visible = str(textpage.get_text_bounded(errors="replace"))
-    everything = str(textpage.get_text_range(errors="replace"))
-    # Of text that is turned on its side, pdfium forgets the line ends when it cuts to a box.
-    return everything if _characters(everything) == _characters(visible) else visible
-
-
-def _characters(text: str) -> str:
-    return "".join(text.replace("\ufffe", "\x02").split())  # two marks of a hyphen
+    count = textpage.count_chars()
+    if count > MAX_PAGE_CHARACTERS or page.get_rotation() in (90, 270):
+        return str(textpage.get_text_range(0, min(count, MAX_PAGE_CHARACTERS), errors="replace"))
+    return str(textpage.get_text_bounded(errors="replace"))
 
 
 def _is_scan(page: pdfium.PdfPage) -> bool:
