@@ -1,5 +1,6 @@
 """`kill -9` at any instant: no half book, no lost book, nothing bought twice."""
 
+import gc
 import json
 import random
 import sqlite3
@@ -20,6 +21,7 @@ from bookbrain.library import Library
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.timeout(900),
     # The library is asked in this process, and Chroma's client leaves its connections to the
     # collector, as the keeper of the server is left to itself.
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
@@ -159,6 +161,8 @@ def _state(shelf: Shelf) -> dict[str, Any]:
     tables = [row[1] for row in _rows(catalog, "sqlite_master") if row[0] == "table"]
     with Library(load_settings(shelf.env)) as library:
         hits = [_answer(library, query) for query in _QUERIES]
+    del library
+    gc.collect()  # here, where its warnings are expected, and not in a later test
     return {
         "rows": {table: _rows(catalog, table) for table in tables},
         "files": {path.name: path.read_bytes() for path in (shelf.home / "books").iterdir()},
