@@ -284,21 +284,21 @@ begin() { # one installation at a time; what an interrupted one left is put righ
     exec 9<"$OURS"
     flock -n 9 || die 75 "Another installation is running." "다른 설치가 진행 중입니다."
     stop_processes "$OURS/tools/"
-    stop_processes "$OURS/work/"
+    stop_processes "$OURS/scratch/"
     trap tidy_up EXIT
     tidy_up
-    mkdir -p "$OURS/work/tmp"
-    export TMPDIR=$OURS/work/tmp PIP_CACHE_DIR=${PIP_CACHE_DIR:-$OURS/cache} PIP_NO_INPUT=1 PIP_USER=0
+    mkdir -p "$OURS/scratch/tmp"
+    export TMPDIR=$OURS/scratch/tmp PIP_CACHE_DIR=${PIP_CACHE_DIR:-$OURS/cache} PIP_NO_INPUT=1 PIP_USER=0
     unset VIRTUAL_ENV PYTHONHOME PYTHONPATH
     : >"$LOG"
 }
 
 tidy_up() { # brings back the program that was set aside, unless a new one has taken its place
-    if [[ -e $OURS/work/previous ]] && ! is_current; then
+    if [[ -e $OURS/scratch/previous ]] && ! is_current; then
         rm -rf "$VENV"
-        mv "$OURS/work/previous" "$VENV"
+        mv "$OURS/scratch/previous" "$VENV"
     fi
-    rm -rf "$OURS/work"
+    rm -rf "$OURS/scratch"
 }
 
 make_tools() { # pipx and what builds a wheel
@@ -315,7 +315,7 @@ make_tools() { # pipx and what builds a wheel
 # What is built is a copy: the clone may be read-only or somebody else's. The empty .gitignore
 # keeps the builder from looking for one in the folders above.
 build_program() {
-    local source=$OURS/work/source file
+    local source=$OURS/scratch/source file
     run mkdir -p "$source"
     for file in bookbrain pyproject.toml README.md LICENSE; do
         run cp -r --no-preserve=mode "$CLONE/$file" "$source"
@@ -331,13 +331,13 @@ get_libraries() {
         "라이브러리를 내려받습니다. 약 220 MB이고, 모두 SHA-256으로 확인합니다"
     attempt "$OURS/tools/bin/python" -Im pip wheel --progress-bar off --require-hashes --no-deps \
         --only-binary :all: --no-binary "$WITHOUT_WHEEL" --no-build-isolation \
-        --wheel-dir "$OURS/work/libraries" -r "$LOCK"
+        --wheel-dir "$OURS/scratch/libraries" -r "$LOCK"
 }
 
 install_program() { # from the files that were checked; the network is not asked again
     step "Installing BookBrain: about a minute" "BookBrain을 설치합니다. 1분쯤 걸립니다"
-    if works; then run mv "$VENV" "$OURS/work/previous"; else run rm -rf "$VENV"; fi
-    pipx_install "--no-index --only-binary :all: --find-links '$OURS/work/libraries'"
+    if works; then run mv "$VENV" "$OURS/scratch/previous"; else run rm -rf "$VENV"; fi
+    pipx_install "--no-index --only-binary :all: --find-links '$OURS/scratch/libraries'"
     run cp "$LOCK" "$VENV/locked-from"
 }
 
