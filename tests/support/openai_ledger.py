@@ -3,6 +3,7 @@
 import threading
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
+from threading import get_ident
 from typing import Any
 
 from support.openai_api import Call, Fault, Kind
@@ -33,11 +34,14 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.RLock()
         self._faults: list[Fault] = []
+        self._open: set[int] = set()  # threads that have a request under way
+        self._late: set[int] = set()  # of these, the ones whose request is forgotten already
         self.forget()
 
     def forget(self) -> None:
-        """Count from zero again."""
+        """Count from zero again; what is under way ends unseen, it is an earlier test's."""
         with self._lock:
+            self._late |= self._open
             self._requested: Counter[str] = Counter()
             self._bought: Counter[str] = Counter()
             self._delivered: Counter[str] = Counter()
@@ -85,6 +89,8 @@ class Ledger:
     def ask(self, call: Call) -> list[Fault]:
         """Write the request down and take its faults out of the line."""
         with self._lock:
+            self._open.add(get_ident())
+            self._late.discard(get_ident())
             self._requested.update(call.texts)
             slow = [f for f in self._faults if f.kind == "slow"]
             other = [f for f in self._faults if f.kind != "slow" and f.concerns(call.texts)]
@@ -102,13 +108,17 @@ class Ledger:
 
     def sell(self, call: Call) -> None:
         with self._lock:
-            self._bought.update(call.texts)
+            if get_ident() not in self._late:
+                self._bought.update(call.texts)
 
     def deliver(self, call: Call, sign: int = 1) -> None:
         with self._lock:
-            for text in call.texts:
+            for text in call.texts if get_ident() not in self._late else ():
                 self._delivered[text] += sign
 
     def note(self, served: Served) -> None:
         with self._lock:
-            self._requests.append(served)
+            if get_ident() not in self._late:
+                self._requests.append(served)
+            self._open.discard(get_ident())
+            self._late.discard(get_ident())
