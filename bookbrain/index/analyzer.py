@@ -8,7 +8,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import Stemmer
 
@@ -111,8 +111,3 @@ def _code_terms(token: str) -> Iterator[str]:
 def _unaccented(word: str) -> str:
     decomposed = unicodedata.normalize("NFKD", word.casefold())
     return "".join(c for c in decomposed if not unicodedata.combining(c))[:_MAX_TERM]
-
-
-def distinct(terms: Iterable[str]) -> list[str]:
-    """The terms without repetitions, in order."""
-    return list(dict.fromkeys(terms))
