@@ -56,16 +56,22 @@ class Vectors:
             return self._collection.count()
 
     def put(self, book_id: str, vectors: Mapping[int, Vector]) -> None:
-        """Add or replace the vectors of a book's passages, by ordinal."""
+        """Add the vectors of a book's passages, by ordinal, but for those that are there.
+
+        A passage's vector never changes, and to write one again would cost Chroma's graph links.
+        """
         ordinals = sorted(vectors)
         with _chroma_errors(self._url):
             for start in range(0, len(ordinals), _BATCH):
-                some = ordinals[start : start + _BATCH]
-                self._collection.upsert(
-                    ids=[f"{book_id}:{ordinal}" for ordinal in some],
-                    embeddings=[_for_chroma(vectors[ordinal]) for ordinal in some],
-                    metadatas=[{"book": book_id}] * len(some),
-                )
+                names = {f"{book_id}:{n}": vectors[n] for n in ordinals[start : start + _BATCH]}
+                for name in self._collection.get(ids=list(names), include=[])["ids"]:
+                    del names[name]
+                if names:
+                    self._collection.upsert(
+                        ids=list(names),
+                        embeddings=[_for_chroma(vector) for vector in names.values()],
+                        metadatas=[{"book": book_id}] * len(names),
+                    )
 
     def remove_book(self, book_id: str) -> None:
         """Remove the vectors of a book; none there is fine."""

@@ -11,7 +11,10 @@ from bookbrain.index.vectors import Vectors, cosine
 from bookbrain.library.stores import Stores
 from bookbrain.model import EmbeddingSpace, text_digest
 
-_EXACT_PASSAGES = 20_000  # up to so many passages are compared one by one, exactly
+# Up to so many passages are compared one by one, exactly: within chosen books, where Chroma's graph
+# is slow and may miss some, and in a small library, where it would save nothing.
+_EXACT_WITHIN_BOOKS = 20_000
+_EXACT_LIBRARY = 1_000
 _QUERY_SECONDS = 15.0
 
 
@@ -43,7 +46,7 @@ class Semantics:
     ) -> list[tuple[StoredPassage, float]]:
         """The passages nearest to `query`, best first, with their exact cosine.
 
-        Within few `books` all passages are compared; else Chroma chooses the candidates.
+        Where they are few all passages are compared; else Chroma chooses the candidates.
         """
         vector = self._query_vector(space, query)
         passages = self._candidates(space, vector, count, books)
@@ -59,9 +62,11 @@ class Semantics:
         self, space: EmbeddingSpace, vector: Vector, count: int, books: Sequence[str] | None
     ) -> list[StoredPassage]:
         catalog = self._stores.catalog
+        if books is None and catalog.embedded_passages(str(space)) <= _EXACT_LIBRARY:
+            books = catalog.book_ids()
         if books is not None:
             passages = [passage for book_id in books for passage in catalog.passages(book_id)]
-            if len(passages) <= _EXACT_PASSAGES:
+            if len(passages) <= _EXACT_WITHIN_BOOKS:
                 return passages
         keys = self.vectors(space).nearest(vector, 2 * count)
         return [p for key in keys if (p := catalog.find_passage(*key))]
