@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from bookbrain.errors import ConfigError
+from bookbrain.server import with_server_defaults
 
 SETTINGS_FILE = "bookbrain.env"
 KEY_CREDENTIAL = "openai-api-key"
@@ -66,13 +67,15 @@ class Settings:
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The environment over `bookbrain.env` in the library's folder over the defaults.
+    """The environment over a settings file over the defaults.
 
+    The file is $BOOKBRAIN_SETTINGS, else `bookbrain.env` in the library's folder.
     Raises ConfigError, naming the setting, for a value that cannot be used.
     """
-    env = dict(os.environ if environ is None else environ)
+    env = with_server_defaults(os.environ) if environ is None else dict(environ)
     home = library_home(env)
-    values = _read_settings_file(home / SETTINGS_FILE) | {k: v for k, v in env.items() if v}
+    file = Path(env.get("BOOKBRAIN_SETTINGS") or home / SETTINGS_FILE)
+    values = _read_settings_file(file) | {k: v for k, v in env.items() if v}
     embedding = EmbeddingSettings(
         api_key=read_credential(KEY_CREDENTIAL, home, env) or values.get("OPENAI_API_KEY"),
         base_url=values.get("OPENAI_BASE_URL"),

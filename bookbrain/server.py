@@ -1,0 +1,66 @@
+"""Where an installation on a server keeps its things, as `install.sh --domain …` lays them out."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bookbrain.errors import ConfigError
+
+SERVICE_USER = "bookbrain"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders of a server below `root`, which is `/` but in tests."""
+
+    root: Path = Path("/")
+
+    @property
+    def home(self) -> Path:
+        """The library."""
+        return self.root / "var/lib/bookbrain"
+
+    @property
+    def inbox(self) -> Path:
+        """PDFs that land here are added; what cannot be is in its `rejected`, with the reason."""
+        return self.home / "inbox"
+
+    @property
+    def backups(self) -> Path:
+        return self.root / "var/backups/bookbrain"
+
+    @property
+    def etc(self) -> Path:
+        return self.root / "etc/bookbrain"
+
+    @property
+    def settings(self) -> Path:
+        return self.etc / "bookbrain.env"
+
+    @property
+    def credentials(self) -> Path:
+        """Secrets, each a file that only root reads; systemd hands them to the units."""
+        return self.etc / "credentials"
+
+    @property
+    def caddyfile(self) -> Path:
+        """The Caddyfile of the machine, which imports ours."""
+        return self.root / "etc/caddy/Caddyfile"
+
+
+def with_server_defaults(env: Mapping[str, str], layout: Layout = Layout()) -> dict[str, str]:
+    """The environment in which a command works: on a server, for root, the one of its service.
+
+    Raises ConfigError for an ordinary user of a server who has no library: theirs is not meant.
+    """
+    if env.get("BOOKBRAIN_HOME") or not layout.settings.exists():
+        return dict(env)
+    if os.geteuid() != 0:
+        raise ConfigError("The library of this server belongs to root.", "Run it with sudo.")
+    return {
+        "BOOKBRAIN_HOME": str(layout.home),
+        "BOOKBRAIN_SETTINGS": str(layout.settings),
+        "CREDENTIALS_DIRECTORY": str(layout.credentials),
+        **env,
+    }
