@@ -34,7 +34,7 @@ EXAMPLES = {"d": "1,234", "k": "BOOKBRAIN_X", "t": "exit code 31", "": "«값. �
 NAMES = {
     "BookBrain", "bookbrain", "OpenAI", "Chroma", "PDF", "JSON", "ID", "API", "UTF", "GB", "ms",
     "stderr", "Ctrl", "env", "sk", "FILE", "PATH", "convex", "rrf", "id", "query", "book", "pages",
-    "also", "Books", "local", "share", "embed", "add", "p50", "p95",
+    "also", "Books", "local", "share", "embed", "add", "p50", "p95", "sudo", "root",
 }  # fmt: skip
 
 
