@@ -318,19 +318,24 @@ def test_what_was_committed_is_there_after_opening_again(catalog: Catalog, file:
         again.close()
 
 
-def test_many_processes_may_make_the_same_database_at_once(tmp_path: Path) -> None:
-    code = "import sys; from bookbrain.index.catalog import Catalog; from pathlib import Path\n"
-    code += "sys.stdin.readline(); [Catalog(Path(f'{sys.argv[1]}/{n}')).close() for n in range(30)]"
-    command = [sys.executable, "-c", code, str(tmp_path)]
+def test_several_processes_may_make_the_same_database_at_once(tmp_path: Path) -> None:
+    program = """if True:
+        import sys
+        from pathlib import Path
+        from bookbrain.index.catalog import Catalog
+        print("ready", flush=True)
+        for name in sys.stdin:
+            Catalog(Path(sys.argv[1], name.strip())).close()
+    """
+    command = [sys.executable, "-c", program, str(tmp_path)]
     racing = [
-        subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(3)
+        subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True) for _ in range(4)
     ]
-    for process in racing:
-        assert process.stdin
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    assert [process.communicate()[1] for process in racing] == [""] * 3
+    assert [process.stdout.readline() for process in racing if process.stdout] == ["ready\n"] * 4
+    for number in range(30):
+        for process in racing:
+            print(number, file=process.stdin, flush=True)
+    assert [process.communicate()[1] for process in racing] == [""] * 4
 
 
 def test_the_file_is_its_owners_alone(catalog: Catalog, file: Path) -> None:
