@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 _PR_SET_PDEATHSIG = 1
 
@@ -48,6 +48,34 @@ def start_program(
         close_fds=False,  # what the caller made inheritable is meant to be, a lock for instance
         preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread, one system call)
     )
+
+
+class Ended(NamedTuple):
+    """How a program ended, and what it wrote."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run_program(command: Sequence[str], *, timeout: float) -> Ended:
+    """Run `command` without input to its end; after `timeout` seconds it is killed.
+
+    Raises FileNotFoundError when there is no such program.
+    """
+    try:
+        done = subprocess.run(
+            list(command),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired:
+        return Ended(-signal.SIGKILL, "", "")
+    return Ended(done.returncode, done.stdout, done.stderr)
 
 
 def die_with_parent() -> None:

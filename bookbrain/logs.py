@@ -30,3 +30,9 @@ def set_up_logging(verbose: bool = False) -> None:
     handler.setFormatter(_JournalFormatter(layout) if under_systemd else logging.Formatter(layout))
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("bookbrain").setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+def log_work() -> None:
+    """From here on log what is done, too: for a command that nobody watches."""
+    log = logging.getLogger("bookbrain")
+    log.setLevel(min(log.level, logging.INFO))

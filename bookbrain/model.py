@@ -1,8 +1,9 @@
 """The words that every part of BookBrain uses."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import sha256
-from typing import Literal
+from typing import Any, Literal
 
 Mode = Literal["hybrid", "keyword", "vector"]
 
@@ -137,3 +138,23 @@ class SearchResult:
     degraded: str | None
     took_ms: float
     hits: tuple[Hit, ...]
+
+    @property
+    def remark(self) -> str:
+        """`degraded` for a person; "" where there is nothing to say."""
+        if not self.degraded:
+            return ""
+        if any(hit.why.vector for hit in self.hits):
+            return f"Note: {self.degraded}"
+        return f"Keyword search only. {self.degraded}"
+
+
+def to_json(value: object) -> str:
+    """JSON on one line, with every dataclass as an object: what `--json` and the API answer."""
+    return json.dumps(value, ensure_ascii=False, default=_as_dict)
+
+
+def _as_dict(value: object) -> dict[str, Any]:
+    if is_dataclass(value) and not isinstance(value, type):
+        return asdict(value)
+    raise TypeError(f"{type(value).__name__} is not JSON")

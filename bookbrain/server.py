@@ -62,5 +62,5 @@ def with_server_defaults(env: Mapping[str, str], layout: Layout = Layout()) -> d
         "BOOKBRAIN_HOME": str(layout.home),
         "BOOKBRAIN_SETTINGS": str(layout.settings),
         "CREDENTIALS_DIRECTORY": str(layout.credentials),
-        **env,
+        **{name: value for name, value in env.items() if value},
     }

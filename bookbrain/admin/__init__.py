@@ -6,10 +6,11 @@ import click
 from rich.cells import set_cell_size
 
 from bookbrain import __version__
+from bookbrain.admin import commands
 from bookbrain.admin.health import check_health
 from bookbrain.cli.errors import Commands
+from bookbrain.cli.opening import take_settings
 from bookbrain.cli.show import shown
-from bookbrain.config import load_settings
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +23,7 @@ def main() -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 def health(as_json: bool) -> None:
     """Check the library end to end; ends with 1 when something is wrong."""
-    checks = check_health(load_settings())
+    checks = check_health(take_settings())
     if as_json:
         click.echo(json.dumps([check._asdict() for check in checks], ensure_ascii=False))
     else:
@@ -32,3 +33,7 @@ def health(as_json: bool) -> None:
             click.echo(f"{state}  {name} {shown(check.detail)}")
     if not all(check.ok for check in checks):
         raise click.exceptions.Exit(1)
+
+
+for command in (commands.site, commands.users, commands.key):
+    main.add_command(command)

@@ -1,7 +1,6 @@
 """`bookbrain search` and `bookbrain eval`."""
 
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +9,8 @@ import click
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import open_library
 from bookbrain.cli.show import print_result, result_markdown, say, shown
-from bookbrain.library.evaluation import Evaluation, Measure
-from bookbrain.model import Mode, SearchResult
+from bookbrain.library.evaluation import Evaluation, Measure, load_golden
+from bookbrain.model import Mode, to_json
 
 _mode = click.option(
     "--mode",
@@ -49,22 +48,14 @@ def search(
     with open_library() as library:
         result = library.search(" ".join(query), k=count, mode=mode, books=books or None)
     if as_json:
-        click.echo(json.dumps(asdict(result), ensure_ascii=False))
+        click.echo(to_json(result))
         return
     if markdown:
         click.echo(result_markdown(result), nl=False)
     else:
         print_result(result)
-    _say_degraded(result)
-
-
-def _say_degraded(result: SearchResult) -> None:
-    if not result.degraded:
-        return
-    if any(hit.why.vector for hit in result.hits):
-        say(f"Note: {result.degraded}", dim=True, err=True)
-    else:
-        say(f"Keyword search only. {result.degraded}", dim=True, err=True)
+    if result.remark:
+        say(result.remark, dim=True, err=True)
 
 
 @click.command("eval", cls=Command)
@@ -75,8 +66,9 @@ def _say_degraded(result: SearchResult) -> None:
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 def evaluate(file: Path, count: int, mode: Mode, as_json: bool) -> None:
     """Measure search on FILE, a golden set: JSON lines with id, query, book and pages."""
+    golden = load_golden(file)  # before the library: a file of root's may be for root only
     with open_library() as library:
-        result = library.evaluate(file, k=count, mode=mode)
+        result = library.evaluate(golden, k=count, mode=mode)
     if result.degraded:
         say(f"Note: {result.degraded}", dim=True, err=True)
     if as_json:

@@ -1,21 +1,25 @@
 """`bookbrain add`, `books`, `remove`, `embed` and `rebuild`."""
 
-import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from bookbrain.cli.errors import fail
 from bookbrain.cli.help import Command
-from bookbrain.cli.opening import open_library
+from bookbrain.cli.opening import open_library, sources_of_root
 from bookbrain.cli.progress import shown_progress
 from bookbrain.cli.show import dollars, print_books, say, shown
 from bookbrain.config import Settings
 from bookbrain.errors import InputError
 from bookbrain.library import AddReport, Outcome, Plan, sample_book
+from bookbrain.library.arrivals import INBOX, REJECTED, arrivals, rejections
+from bookbrain.library.staging import add_sources, plan_sources
+from bookbrain.model import to_json
+
+_MOST_NAMED = 5  # files of the inbox
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 
@@ -31,12 +35,24 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
     A book can be found as soon as it is whole. Interrupted, by anything, the same command goes on
     where it stopped; without a PATH it finishes what waits. Nothing is embedded twice.
     """
-    with open_library(finish=False) as library, shown_progress() as progress, sample_book() as book:
-        wanted: list[str | Path] = [*paths, *([book] if sample else [])]
+    with ExitStack() as block:
+        book = [block.enter_context(sample_book())] if sample else []
+        wanted: list[str | Path] = [*paths, *book]
+        sources = block.enter_context(sources_of_root(wanted))
+        library = block.enter_context(open_library(finish=False))
+        progress = block.enter_context(shown_progress())
         if dry_run:
-            plans = library.plan(wanted, progress)
+            plans = (
+                plan_sources(library, sources, progress)
+                if sources
+                else library.plan(wanted, progress)
+            )
         else:
-            report = library.add(wanted, progress)
+            report = (
+                add_sources(library, sources, progress)
+                if sources
+                else library.add(wanted, progress)
+            )
         settings = library.settings
     if dry_run:
         _show_plans(plans, settings, as_json)
@@ -57,7 +73,7 @@ def _exit_as(failed: int, of: int) -> None:
 
 def _show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
     if as_json:
-        click.echo(json.dumps([asdict(outcome) for outcome in report.outcomes], ensure_ascii=False))
+        click.echo(to_json(report.outcomes))
         return
     for outcome in report.outcomes:
         _show_outcome(outcome)
@@ -94,7 +110,7 @@ def _show_outcome(outcome: Outcome) -> None:
 def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> None:
     price = settings.embedding.dollars_per_million_tokens
     if as_json:
-        click.echo(json.dumps([asdict(plan) for plan in plans], ensure_ascii=False))
+        click.echo(to_json(plans))
         return
     for plan in plans:
         if plan.reason:
@@ -133,10 +149,24 @@ def books(as_json: bool) -> None:
     """List the books, with what could not be read of them."""
     with open_library() as library:
         shelf = library.books()
+        inbox = library.settings.home / INBOX
     if as_json:
-        click.echo(json.dumps([asdict(book) for book in shelf], ensure_ascii=False))
+        click.echo(to_json(shelf))
     else:
         print_books(shelf)
+    _say_what_waits(inbox)
+
+
+def _say_what_waits(inbox: Path) -> None:
+    if waiting := [str(path.relative_to(inbox)) for path in arrivals(inbox)]:
+        names = ", ".join([*waiting[:_MOST_NAMED], *(["…"] if waiting[_MOST_NAMED:] else [])])
+        say(f"In the inbox, on their way: {len(waiting)} ({names}).", dim=True, err=True)
+    rejected = rejections(inbox)
+    for file in rejected[:_MOST_NAMED]:
+        say(f"not added  {file.file}: {file.reason}. {file.hint}", fg="red", err=True)
+    if rejected:
+        where = inbox / REJECTED
+        say(f"Not added: {len(rejected)}. They are in {where}.", dim=True, err=True)
 
 
 @click.command(cls=Command)

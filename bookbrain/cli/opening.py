@@ -1,18 +1,46 @@
 """Opening the library for a command; what a crash left unfinished is finished first."""
 
-from collections.abc import Iterator
+import os
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from bookbrain.cli.progress import shown_progress
 from bookbrain.cli.show import say
-from bookbrain.config import load_settings
+from bookbrain.config import Settings, load_settings
 from bookbrain.library import Library
+from bookbrain.library.staging import Sources, open_sources
+from bookbrain.server import Layout, with_server_defaults
+from bookbrain.service_user import THIS_MACHINE, become_service_user, works_for_service
+
+
+def take_settings(layout: Layout = THIS_MACHINE) -> Settings:
+    """The settings, secrets among them; from here on root on a server is the service's user.
+
+    To be called once, after all that only root can read, and before the library is opened.
+    """
+    settings = load_settings(with_server_defaults(os.environ, layout))
+    if works_for_service(os.environ, layout):
+        become_service_user(layout)
+    return settings
 
 
 @contextmanager
-def open_library(*, finish: bool = True) -> Iterator[Library]:
+def sources_of_root(
+    paths: Iterable[str | Path], layout: Layout = THIS_MACHINE
+) -> Iterator[Sources | None]:
+    """The books at the paths, open, where only root may be able to read them; else None."""
+    if not works_for_service(os.environ, layout):
+        yield None
+        return
+    with open_sources(paths) as sources:
+        yield sources
+
+
+@contextmanager
+def open_library(*, finish: bool = True, layout: Layout = THIS_MACHINE) -> Iterator[Library]:
     """The library of the settings, open until the block ends."""
-    with Library(load_settings()) as library:
+    with Library(take_settings(layout)) as library:
         if finish and (count := library.unfinished()):
             _finish(library, count)
         waiting, reason = library.waiting()

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from hashlib import sha256
 
 import httpx
@@ -23,6 +24,7 @@ CHUNKER_VERSION = 1  # of ingest/passages.py: other passages are other vectors
 PassageKey = tuple[str, int]  # book id, ordinal
 
 _BATCH = 200
+_PATIENCE = 2.0  # seconds that a server may take to show that it lives
 _CONFIGURATION: CreateCollectionConfiguration = {
     "hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 24}
 }
@@ -49,6 +51,9 @@ class Vectors:
                 embedding_function=None,
             )
         self._url = url
+
+    def close(self) -> None:
+        self._client.close()  # type: ignore[attr-defined]  # its interface forgets it
 
     def count(self) -> int:
         """How many passages the collection holds."""
@@ -107,6 +112,21 @@ class Vectors:
         return [_key(name) for name in answer["ids"][0]]
 
 
+def check_server(url: str) -> None:
+    """Raise UnavailableError when Chroma does not answer soon: its client would wait for ever."""
+    base = url.rstrip("/").removesuffix("/api/v2")
+    with _chroma_errors(url):
+        answer = _prober().get(f"{base}/api/v2/heartbeat")
+        if answer.is_server_error:  # of a proxy before it
+            answer.raise_for_status()
+
+
+@cache
+def _prober() -> httpx.Client:
+    _bypass_proxy()
+    return httpx.Client(timeout=_PATIENCE)
+
+
 def collection_name(space: EmbeddingSpace) -> str:
     """The collection of a space and of the way that passages are cut."""
     digest = sha256(f"{space}|{CHUNKER_VERSION}".encode()).hexdigest()
@@ -143,7 +163,7 @@ def _port(url: str) -> int:
 def _chroma_errors(url: str) -> Iterator[None]:
     try:
         yield
-    except (httpx.HTTPError, ConnectionError) as error:
+    except (httpx.HTTPError, httpx.InvalidURL, ConnectionError) as error:
         raise _unavailable(f"Chroma at {url} does not answer.") from error
     except (ChromaError, ValueError) as error:
         # The client raises a bare ValueError when it cannot connect at all.

@@ -16,6 +16,7 @@ from bookbrain.index.catalog import Job, NewBook
 from bookbrain.ingest.discovery import check_is_pdf
 from bookbrain.ingest.passages import make_passages
 from bookbrain.ingest.reading import read_pdf
+from bookbrain.library.arrivals import INBOX
 from bookbrain.library.reports import AddReport, Outcome, Progress
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book, BookText, Passage
@@ -34,7 +35,7 @@ def finish_jobs(stores: Stores, progress: Progress) -> AddReport:
     """
     outcomes: list[Outcome] = []
     stores.catalog.set_waiting("")  # a crash from here on is a crash: the next command goes on
-    jobs = stores.catalog.jobs()
+    jobs = _remaining(stores)
     for number, job in enumerate(jobs, start=1):
         progress.begin(Path(job.path).name, number, len(jobs))
         try:
@@ -46,6 +47,20 @@ def finish_jobs(stores: Stores, progress: Progress) -> AddReport:
         outcomes.append(outcome)
         progress.end(outcome)
     return AddReport(tuple(outcomes))
+
+
+def _remaining(stores: Stores) -> list[Job]:
+    """The jobs, but for files that somebody took out of the inbox: these end, nobody misses them.
+
+    Mostly their book is in already.
+    """
+    remaining = []
+    for job in stores.catalog.jobs():
+        if Path(job.path).is_relative_to(stores.home / INBOX) and not os.path.lexists(job.path):
+            stores.catalog.end_job(job.id)
+        else:
+            remaining.append(job)
+    return remaining
 
 
 def _finish(stores: Stores, job: Job, progress: Progress) -> Outcome:

@@ -16,7 +16,7 @@ from bookbrain.ingest.discovery import Found, check_is_pdf, find_books
 from bookbrain.ingest.passages import make_passages
 from bookbrain.ingest.tokens import count_tokens
 from bookbrain.library import adding, maintaining, searching
-from bookbrain.library.evaluation import Evaluation, evaluate, load_golden
+from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.library.reports import AddReport, Outcome, Plan, Progress, Silent
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book, Mode, SearchResult
@@ -48,6 +48,9 @@ class Library:
         self, kind: type[BaseException] | None, error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:  # fmt: skip
+        self.close()
+
+    def close(self) -> None:
         self._stores.close()
 
     @property
@@ -164,12 +167,18 @@ class Library:
         ids = [self.find_book(name).id for name in books] if books else None
         return searching.search(self._stores, query, k=k, mode=mode, books=ids)
 
+    def lacks_chroma(self) -> bool:
+        """Whether search by meaning is set up and its Chroma server does not answer soon.
+
+        Our own server counts as there: it starts when it is needed.
+        """
+        return self.settings.embedding.enabled and not self._stores.semantics().chroma_answers()
+
     def evaluate(
-        self, golden_file: Path, *, k: int = 5, mode: Mode = "hybrid",
+        self, golden: Sequence[GoldenQuery], *, k: int = 5, mode: Mode = "hybrid",
         on_query: Callable[[int, int], None] = lambda done, total: None,
     ) -> Evaluation:  # fmt: skip
         """Measure search on a golden set; `on_query` hears of each query that is done."""
-        golden = load_golden(golden_file)
         done = 0
 
         def ask(query: str, count: int) -> SearchResult:

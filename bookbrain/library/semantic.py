@@ -1,13 +1,14 @@
 """Search by meaning: embedding passages and queries, and the vector leg. Slow to import."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
-from bookbrain.errors import BookBrainError
+from bookbrain.errors import BookBrainError, UnavailableError
 from bookbrain.index.catalog import StoredPassage
 from bookbrain.index.embeddings import Vector
 from bookbrain.index.endpoint import Endpoint
 from bookbrain.index.purchase import Progress, Purchase, embed_texts
-from bookbrain.index.vectors import Vectors, cosine
+from bookbrain.index.vectors import Vectors, check_server, cosine
 from bookbrain.library.stores import Stores
 from bookbrain.model import EmbeddingSpace, text_digest
 
@@ -16,6 +17,8 @@ from bookbrain.model import EmbeddingSpace, text_digest
 _EXACT_WITHIN_BOOKS = 20_000
 _EXACT_LIBRARY = 1_000
 _QUERY_SECONDS = 15.0
+
+T = TypeVar("T")
 
 
 class Semantics:
@@ -30,6 +33,38 @@ class Semantics:
         if space not in self._vectors:
             self._vectors[space] = Vectors(self._stores.chroma(), space)
         return self._vectors[space]
+
+    def chroma_answers(self) -> bool:
+        """Whether the server of CHROMA_URL answers; true for our own, which starts when needed."""
+        try:
+            if url := self._stores.settings.chroma_url:
+                check_server(url)
+        except UnavailableError:
+            return False
+        return True
+
+    def _ask_chroma(self, space: EmbeddingSpace, ask: Callable[[Vectors], T]) -> T:
+        """What `ask` finds in the collection; raises UnavailableError without a server.
+
+        A connection of before is made anew once: a process that lives long sees servers that come
+        back, at another port even, and collections that `bookbrain rebuild` made anew.
+        """
+        connected = space in self._vectors
+        try:
+            check_server(self._stores.chroma())
+            return ask(self.vectors(space))
+        except UnavailableError:
+            self._disconnect()
+            if not connected:
+                raise
+        check_server(self._stores.chroma())
+        return ask(self.vectors(space))
+
+    def _disconnect(self) -> None:
+        for vectors in self._vectors.values():
+            vectors.close()
+        self._vectors.clear()
+        self._stores.forget_chroma()
 
     def buy(self, texts: Sequence[str], progress: Progress) -> Purchase:
         """Have the texts embedded that are not yet."""
@@ -68,7 +103,7 @@ class Semantics:
             passages = [passage for book_id in books for passage in catalog.passages(book_id)]
             if len(passages) <= _EXACT_WITHIN_BOOKS:
                 return passages
-        keys = self.vectors(space).nearest(vector, 2 * count)
+        keys = self._ask_chroma(space, lambda vectors: vectors.nearest(vector, 2 * count))
         return [p for key in keys if (p := catalog.find_passage(*key))]
 
     def _query_vector(self, space: EmbeddingSpace, query: str) -> Vector:
@@ -100,7 +135,7 @@ class Semantics:
                 f"{len(missing)} of the books are not embedded with {space.model}; run "
                 "`bookbrain embed`."
             )
-        if (held := self.vectors(space).count()) < expected:
+        if (held := self._ask_chroma(space, Vectors.count)) < expected:
             return (
                 f"Chroma lacks {expected - held} of {expected} passages; run `bookbrain rebuild`."
             )

@@ -37,6 +37,7 @@ class Stores:
         self._closing.callback(self.embeddings.close)
         self._keywords: tuple[str, KeywordIndex] | None = None
         self._chroma: str | None = None
+        self._chroma_use = self._closing.enter_context(ExitStack())
         self._semantics: Semantics | None = None
 
     def close(self) -> None:
@@ -62,10 +63,15 @@ class Stores:
     def chroma(self) -> str:
         """The URL of the Chroma server, started at the first call where it is ours."""
         if self._chroma is None:
-            self._chroma = self._closing.enter_context(
+            self._chroma = self._chroma_use.enter_context(
                 chroma_url(self.home, self.settings.chroma_url)
             )
         return self._chroma
+
+    def forget_chroma(self) -> None:
+        """Look for the Chroma server again at the next call: ours may have gone or moved."""
+        self._chroma = None
+        self._chroma_use.close()
 
     def semantics(self) -> "Semantics":
         """The vector side; imported only here, for Chroma's and OpenAI's clients load slowly."""

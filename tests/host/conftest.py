@@ -2,9 +2,12 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from host.lab import Lab, LabError
+from host.machine import copy_clean
+from host.network import do
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -30,3 +33,11 @@ def lab() -> Iterator[Lab]:
         if "host" in os.environ.get("BOOKBRAIN_REQUIRE", "").split(","):
             pytest.fail(f"no test host here, and BOOKBRAIN_REQUIRE asks for one: {error}")
         pytest.skip(f"no test host here: {error}")
+
+
+@pytest.fixture(scope="session")
+def release(lab: Lab) -> Path:
+    """The folder of a release, made from this checkout."""
+    tree = copy_clean(lab.folder / "release")
+    do(str(tree / "packaging/release"))
+    return tree / "dist"

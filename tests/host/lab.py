@@ -8,24 +8,19 @@ and when it opens, what a lab whose process was killed left behind.
 
 import hashlib
 import os
-import shlex
 import shutil
-import signal
 import stat
 import subprocess
 import sys
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
 from pathlib import Path
 
-from host.network import NETWORKS, LabError, Network, do, network, remove_network, stop_forwarding
+from host.machine import CHECKOUT, Host, stop
+from host.network import LabError, do, network, remove_network, stop_forwarding
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "ip", "iptables")
 PACKAGES = "systemd,systemd-sysv,dbus,ca-certificates"
-PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # Whatever lets pip and TLS work out here is what they need in there.
 PASSED_ON = (
     "PIP_",
@@ -37,76 +32,6 @@ PASSED_ON = (
     "NO_PROXY",
 )
 NOT_PASSED_ON = ("PIP_CACHE_DIR", "PIP_FIND_LINKS", "PIP_LOG")  # folders of this machine
-NEVER_COPIED = {".git", ".venv", ".cache", "__pycache__", "build", "dist", ".hypothesis"}
-
-
-@dataclass(frozen=True, slots=True)
-class Host:
-    """A running host. `root` is its file system seen from here; `leader` its first process."""
-
-    root: Path
-    network: Network
-    leader: int
-    environ: Mapping[str, str] = field(default_factory=dict)
-
-    def start(
-        self, command: str, *, user: str = "root", env: Mapping[str, str] | None = None
-    ) -> "subprocess.Popen[str]":
-        """Start a line of shell inside as `user`, in that user's home, with stderr in stdout."""
-        home = "/root" if user == "root" else f"/home/{user}"
-        values = {"HOME": home, "USER": user, "PATH": PATH, "LANG": "C.UTF-8"}
-        values |= dict(self.environ) | dict(env or {})
-        inside = ["nsenter", "-t", str(self.leader), "-a", "--"]
-        variables = ["env", "-i", *(f"{name}={value}" for name, value in values.items())]
-        become = [] if user == "root" else ["runuser", "-u", user, "--"]
-        shell = ["bash", "-c", f"cd {shlex.quote(home)} && {command}"]
-        return subprocess.Popen(
-            [*inside, *variables, *become, *shell],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
-
-    def run(
-        self,
-        command: str,
-        *,
-        user: str = "root",
-        env: Mapping[str, str] | None = None,
-        timeout: float = 300,
-    ) -> "subprocess.CompletedProcess[str]":
-        """Run a line of shell inside to its end; see `start`."""
-        process = self.start(command, user=user, env=env)
-        try:
-            output, _ = process.communicate(timeout=timeout)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            output, _ = process.communicate()
-            raise AssertionError(f"{command!r} took over {timeout} s:\n{output}") from None
-        return subprocess.CompletedProcess(command, process.returncode, output, "")
-
-    def add_user(self, name: str, number: int = 1000) -> None:
-        """An ordinary user with a home; the base system has no command for it."""
-        for file, line in (
-            ("passwd", f"{name}:x:{number}:{number}::/home/{name}:/bin/bash"),
-            ("group", f"{name}:x:{number}:"),
-            ("shadow", f"{name}:!:::::::"),
-        ):
-            with (self.root / "etc" / file).open("a") as known:
-                known.write(line + "\n")
-        home = self.root / "home" / name
-        home.mkdir(mode=0o755)
-        os.chown(home, number, number)
-
-    def copy_checkout(self, folder: str) -> Path:
-        """Put a clean copy of this checkout at `folder` inside, as a fresh clone has it."""
-        target = self.root / folder.lstrip("/")
-        for file in clean_files(CHECKOUT):
-            (target / file).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(CHECKOUT / file, target / file, follow_symlinks=False)
-        return target
 
 
 class Lab:
@@ -139,8 +64,10 @@ class Lab:
             root.with_suffix(".pid").write_text("none yet")
             self._lay_root(suite, root)
             joined = made.enter_context(network(name))
-            leader = made.enter_context(_running(root, joined, systemd=systemd))
-            yield Host(root, joined, leader, passed_on())
+            host = Host(root, joined, systemd, passed_on())
+            made.callback(host.cut_power)
+            host.boot()
+            yield host
 
     def _lay_root(self, suite: str, root: Path) -> None:
         template = self.folder / suite
@@ -159,20 +86,6 @@ class Lab:
         servers = resolved if resolved.exists() else Path("/etc/resolv.conf")
         (root / "etc/resolv.conf").unlink(missing_ok=True)
         (root / "etc/resolv.conf").write_text(servers.read_text())
-
-
-def clean_files(checkout: Path) -> list[Path]:
-    """The files that a clone of `checkout` with all its changes committed would have."""
-    git = ["git", "-C", str(checkout), "ls-files", "-coz", "--exclude-standard"]
-    with suppress(OSError, subprocess.CalledProcessError):
-        listing = subprocess.run(git, check=True, capture_output=True).stdout.decode()
-        names = (Path(name) for name in listing.split("\0") if name)
-        return [name for name in names if (checkout / name).is_file()]
-    found = []
-    for folder, folders, files in os.walk(checkout):
-        folders[:] = [name for name in folders if name not in NEVER_COPIED]
-        found += [Path(folder, name).relative_to(checkout) for name in files]
-    return found
 
 
 def passed_on() -> dict[str, str]:
@@ -206,85 +119,6 @@ def _refuse_what_cannot_work() -> None:
         raise LabError(f"test hosts need {', '.join(missing)}")
 
 
-@contextmanager
-def _running(root: Path, network: Network, *, systemd: bool) -> Iterator[int]:
-    command = [
-        *("systemd-nspawn", "--quiet", f"--directory={root}", f"--machine={network.name}"),
-        *("--register=no", "--keep-unit", f"--network-namespace-path={NETWORKS / network.name}"),
-        *("--resolv-conf=off", "--timezone=off", "--bind-ro=/etc/ssl/certs", "--console=pipe"),
-        *(["--boot"] if systemd else ["--as-pid2", "sleep", "infinity"]),
-    ]
-    log = root.with_suffix(".log")
-    with log.open("w") as output:
-        nspawn = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
-            start_new_session=True,
-        )
-    root.with_suffix(".pid").write_text(str(nspawn.pid))
-    try:
-        leader = _wait_for_leader(nspawn, log)
-        if systemd:
-            _wait_for_systemd(leader, log)
-        yield leader
-    finally:
-        _stop(nspawn.pid)
-        nspawn.wait()
-
-
-def _children(pid: int) -> list[int]:
-    with suppress(OSError):
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
-        return [int(child) for child in children.split()]
-    return []
-
-
-def _is_first(pid: int) -> bool:
-    """Whether it is process 1 of a namespace of its own."""
-    with suppress(OSError):
-        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        return any(line.startswith("NSpid:") and line.split()[-1] == "1" for line in lines)
-    return False
-
-
-def _wait_for_leader(nspawn: "subprocess.Popen[bytes]", log: Path) -> int:
-    for _ in range(300):
-        if leaders := [child for child in _children(nspawn.pid) if _is_first(child)]:
-            time.sleep(0.5)  # it sets up its mounts before it starts the first program
-            if nspawn.poll() is None:
-                return leaders[0]
-        if nspawn.poll() is not None:
-            break
-        time.sleep(0.1)
-    raise LabError(f"systemd-nspawn cannot start a host here: {log.read_text()[-500:].strip()}")
-
-
-def _wait_for_systemd(leader: int, log: Path) -> None:
-    state = ""
-    for _ in range(120):
-        asked = subprocess.run(
-            ["nsenter", "-t", str(leader), "-a", "systemctl", "is-system-running"],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        state = asked.stdout.strip()
-        if state in ("running", "degraded"):
-            return
-        time.sleep(0.5)
-    raise LabError(f"systemd does not come up in a host here ({state}): {log.read_text()[-500:]}")
-
-
-def _stop(nspawn: int) -> None:
-    """End a host at once: when its first process is gone, so is everything in it."""
-    for process in [*filter(_is_first, _children(nspawn)), nspawn]:
-        with suppress(ProcessLookupError):
-            os.kill(process, signal.SIGKILL)
-
-
 def _sweep(folder: Path, *, ours: bool = False) -> None:
     """Remove a lab: its hosts, its networks, its folder; unless its process still runs."""
     owner = folder.name.removeprefix("host-")
@@ -294,7 +128,7 @@ def _sweep(folder: Path, *, ours: bool = False) -> None:
         pid = file.read_text()
         with suppress(OSError):
             if str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                _stop(int(pid))
+                stop(int(pid))
         name = file.stem
         remove_network(name)
     stop_forwarding()

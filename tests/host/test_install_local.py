@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from host.lab import Host, Lab, listing
+from host.lab import Lab, listing
+from host.machine import Host
 
 pytestmark = pytest.mark.timeout(900)
 

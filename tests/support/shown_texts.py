@@ -22,6 +22,8 @@ _OTHERS = {
     "library/reports.py": ("Step",),
     "library/searching.py": ("_Leg",),
     "library/semantic.py": ("lacking",),
+    "model.py": ("remark",),
+    "web/page.py": ("translated", "_where"),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow")
 

@@ -16,7 +16,8 @@ MAY_IMPORT = {
     "ingest": {"base"},
     "index": {"base"},
     "library": {"base", "ingest", "index"},
-    "cli": {"base", "library"},
+    "web": {"base", "library"},
+    "cli": {"base", "library", "web"},
     "admin": {"base", "library", "cli"},
     "sample": set(),  # data
 }
@@ -29,8 +30,13 @@ HOMES = {
     "pypdfium2": {"ingest/reader.py"},
     "kiwipiepy": {"korean.py"},
     "Stemmer": {"index/analyzer.py"},
+    "bcrypt": {"admin"},
+    "caddy_api_client": {"admin"},
     "click": {"cli", "admin"},
     "rich": {"cli", "admin"},
+    "streamlit": {"web"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
 }
 CALL_HOMES = {
     "subprocess": {"children.py"},

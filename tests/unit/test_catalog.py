@@ -332,7 +332,7 @@ def test_several_processes_may_make_the_same_database_at_once(tmp_path: Path) ->
         subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True) for _ in range(4)
     ]
     assert [process.stdout.readline() for process in racing if process.stdout] == ["ready\n"] * 4
-    for number in range(30):
+    for number in range(100):
         for process in racing:
             print(number, file=process.stdin, flush=True)
     assert [process.communicate()[1] for process in racing] == [""] * 4

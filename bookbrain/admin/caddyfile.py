@@ -1,0 +1,73 @@
+"""The generated piece of the Caddyfile; what it does is in `Caddyfile`."""
+
+from pathlib import Path
+
+from bookbrain.admin.site import Site
+from bookbrain.admin.users import credentials_pattern
+from bookbrain.server import Layout
+
+Version = tuple[int, int]
+
+_PIECE = """\
+# Written by `bookbrain-admin site` and `bookbrain-admin users`: changes made here are lost.
+
+(bookbrain_upstream) {{
+	to {upstream}{streams}
+}}
+
+(bookbrain_matchers) {{
+	@session header_regexp session Cookie `(?:^|; *)bookbrain={session}(?:;|$)`
+	@known vars_regexp known {{http.request.header.Authorization}} `{credentials}`
+}}
+
+(bookbrain_cookie) {{
+	header +Set-Cookie "bookbrain={session}; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict"
+}}
+
+(bookbrain_users) {{
+	{basic_auth} bcrypt BookBrain {{{users}
+	}}
+}}
+
+{domain} {{
+	tls {tls}
+	import bookbrain
+}}
+"""  # noqa: E501
+_STREAMS = "\n\tstream_close_delay 5m"
+_USER = "\n\t\t{name} {password}"
+_OTHER_CA = " {{{lines}\n\t}}"
+_CA = "\n\t\tca {}"
+_CA_ROOT = "\n\t\tca_root {}"
+
+
+def piece_file(layout: Layout) -> Path:
+    return layout.etc / "caddy" / "site.caddy"
+
+
+def site_piece(site: Site, version: Version) -> str:
+    """The piece for Caddy of this version.
+
+    2.7 brought WebSockets that outlive a reload, 2.8 renamed `basicauth`.
+    """
+    users = (_USER.format(name=user.name, password=user.password) for user in site.users)
+    return _PIECE.format(
+        domain=site.domain,
+        tls=_tls(site),
+        upstream=site.upstream,
+        streams=_STREAMS if version >= (2, 7) else "",
+        session=site.session,
+        credentials=credentials_pattern(site.users),
+        basic_auth="basic_auth" if version >= (2, 8) else "basicauth",
+        users="".join(users),
+    )
+
+
+def _tls(site: Site) -> str:
+    lines = []
+    if site.acme and site.acme_directory:
+        lines.append(_CA.format(site.acme_directory))
+    if site.acme and site.acme_root:
+        lines.append(_CA_ROOT.format(site.acme_root))
+    block = [_OTHER_CA.format(lines="".join(lines))] if lines else []
+    return "".join([site.email if site.acme else "internal", *block])

@@ -1,0 +1,22 @@
+"""`bookbrain ingest-inbox`: what the service of the inbox runs."""
+
+import click
+
+from bookbrain.cli.errors import fail
+from bookbrain.cli.help import Command
+from bookbrain.cli.opening import open_library
+from bookbrain.library.inbox import ingest
+from bookbrain.logs import log_work
+
+
+@click.command("ingest-inbox", cls=Command, hidden=True)
+def ingest_inbox() -> None:
+    """Add the books of the inbox, until none is left; for the service of the inbox.
+
+    What cannot be added is moved to the folder `rejected` in it, with the reason.
+    """
+    log_work()
+    with open_library(finish=False) as library:
+        stopped = ingest(library)
+    if stopped:
+        fail(stopped)

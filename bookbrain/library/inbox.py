@@ -1,0 +1,194 @@
+"""The inbox of a server: what lands there becomes a book, or lies in `rejected` with the reason."""
+
+import errno
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from bookbrain.durable import PART, file_lock, write_file
+from bookbrain.errors import BookBrainError
+from bookbrain.library.arrivals import (
+    INBOX,
+    REJECTED,
+    Look,
+    Patience,
+    arrivals,
+    empty_folders,
+    is_whole,
+    look_at,
+    reason_file,
+)
+from bookbrain.library.facade import Library
+from bookbrain.library.reports import AddReport, Outcome, Silent
+from bookbrain.translation import translated
+
+log = logging.getLogger(__name__)
+
+PATIENCE = Patience()
+STAGING = ".bookbrain-"  # how the hidden name of a file begins that a command copies into the inbox
+
+
+@contextmanager
+def open_inbox(home: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Path]:
+    """The inbox of the library in `home`, for one at a time; made where there is none."""
+    inbox = home / INBOX
+    inbox.mkdir(exist_ok=True)
+    with file_lock(home / "inbox.lock", on_wait=on_wait):
+        for left in inbox.glob(f"{STAGING}*{PART}"):  # by a command that was killed
+            left.unlink(missing_ok=True)
+        yield inbox
+
+
+def ingest(library: Library, patience: Patience = PATIENCE) -> BookBrainError | None:
+    """Add what is in the inbox, and finish what was left unfinished, until nothing is left to do.
+
+    A file goes when its book is in the catalog; one that cannot be added goes to `rejected`. One
+    that cannot be read or moved is named in the log and stays. Returns the fault that ended the
+    work early and is no book's own: everything stays then for the next run.
+    """
+    inbox = library.settings.home / INBOX
+    if stopped := _finish(library):
+        return stopped
+    looks: dict[Path, Look] = {}
+    stuck: set[Path] = set()
+    while True:
+        looks = _look_around(inbox, looks, stuck)
+        whole = [path for path, look in looks.items() if _is_ready(path, look, patience, stuck)]
+        for path in whole:
+            if stopped := _take(library, path, looks[path], stuck):
+                return stopped
+        folders = _remove_empty_folders(inbox, patience, stuck)
+        if not whole:
+            if not folders and looks.keys() <= stuck:
+                return None
+            time.sleep(_pause(looks, patience))
+
+
+def _finish(library: Library) -> BookBrainError | None:
+    if not library.unfinished() and not library.waiting()[0]:
+        return None
+    report = library.finish(_Logged())
+    for outcome in report.outcomes:
+        _log_outcome(outcome.path, outcome)
+    return report.stopped
+
+
+def _look_around(inbox: Path, before: dict[Path, Look], stuck: set[Path]) -> dict[Path, Look]:
+    looks = {}
+    for path in arrivals(inbox):
+        try:
+            look = look_at(path, before.get(path))
+        except OSError as error:
+            _leave(path, error, stuck)
+            continue
+        if look:
+            looks[path] = look
+    return looks
+
+
+def _is_ready(path: Path, look: Look, patience: Patience, stuck: set[Path]) -> bool:
+    if path in stuck:
+        return False
+    try:
+        return is_whole(path, look, patience)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        _leave(path, error, stuck)
+        return False
+
+
+def _take(library: Library, path: Path, look: Look, stuck: set[Path]) -> BookBrainError | None:
+    """Make a book of the file; a fault that is not the book's, if there was one."""
+    with open_inbox(library.settings.home, _Logged().wait) as inbox:
+        if not os.path.lexists(path):
+            return None
+        name = str(path.relative_to(inbox))
+        log.info("begin file=%r bytes=%d", name, look.size)
+        report = library.add([path], _Logged())
+        outcome = _outcome_of(path, report)
+        for other in report.outcomes:
+            if other is not outcome:
+                _log_outcome(other.path, other)
+        if outcome is None:
+            stuck.update([] if report.stopped else [path])
+            return report.stopped
+        now = look_at(path)
+        if now and not now.is_like(look):
+            log.info("changing file=%r: it is looked at again", name)
+            return report.stopped
+        _log_outcome(name, outcome)
+        try:
+            _put_away(inbox, path, outcome)
+        except OSError as error:
+            _leave(path, error, stuck)
+        return report.stopped
+
+
+def _outcome_of(path: Path, report: AddReport) -> Outcome | None:
+    name = str(path).encode(errors="replace").decode()  # as a report names it
+    return next((outcome for outcome in report.outcomes if outcome.path == name), None)
+
+
+def _put_away(inbox: Path, path: Path, outcome: Outcome) -> None:
+    """Remove a file whose book is in the catalog; move another one to where its reason is."""
+    if outcome.status != "failed":
+        path.unlink(missing_ok=True)
+        return
+    name = str(path.relative_to(inbox)).encode(errors="replace").decode()
+    target = inbox / REJECTED / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    korean = "\n".join(translated(text, "ko") for text in (outcome.reason, outcome.hint))
+    text = f"{outcome.reason}\n{outcome.hint}\n\n{korean}\n"
+    write_file(reason_file(target), text.encode(errors="replace"), 0o640)
+    path.replace(target)
+
+
+def _remove_empty_folders(inbox: Path, patience: Patience, stuck: set[Path]) -> list[Path]:
+    """Remove the folders that are empty for a while; the empty ones that are left for later."""
+    for folder in empty_folders(inbox):
+        try:
+            age = time.time() - folder.stat().st_mtime
+            if folder not in stuck and not 0 <= age < patience.folder:
+                folder.rmdir()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            if error.errno != errno.ENOTEMPTY:  # a file has just come
+                _leave(folder, error, stuck)
+    return [folder for folder in empty_folders(inbox) if folder not in stuck]
+
+
+def _pause(looks: dict[Path, Look], patience: Patience) -> float:
+    """Seconds until it is worth looking again."""
+    now = time.monotonic()
+    settling = any(now - look.since < patience.settle for look in looks.values())
+    return max(0.05, min(patience.settle / 4, patience.look) if settling else patience.look)
+
+
+def _leave(path: Path, error: OSError, stuck: set[Path]) -> None:
+    """Say it once, and do not come back to it in this run."""
+    if path not in stuck:
+        log.warning("left file=%r: it cannot be read or moved (%s)", str(path), error.strerror)
+    stuck.add(path)
+
+
+def _log_outcome(name: str, outcome: Outcome) -> None:
+    book = outcome.book
+    if outcome.status == "failed":
+        log.warning("rejected file=%r reason=%r hint=%r", name, outcome.reason, outcome.hint)
+    elif book and outcome.status == "added":
+        counts = (book.pages, book.passages, outcome.tokens)
+        log.info("added file=%r book=%s pages=%d passages=%d tokens=%d", name, book.id, *counts)
+        for problem in book.problems:
+            log.warning("problem file=%r: %s", name, problem)
+    elif book:
+        log.info("known file=%r book=%s", name, book.id)
+
+
+class _Logged(Silent):
+    def wait(self) -> None:
+        log.info("waiting: another bookbrain is writing to the library")

@@ -1,0 +1,243 @@
+"""Books that only root can read, on their way to the user of the service.
+
+Root opens them, gives up its rights, and copies what is open into the inbox, from where they are
+added. Whatever is told of a copy names the file that the person gave.
+"""
+
+import errno
+import filecmp
+import os
+import resource
+import stat
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import BinaryIO
+from uuid import uuid4
+
+from bookbrain.durable import PART, sync_folder
+from bookbrain.errors import BookBrainError, InputError
+from bookbrain.ingest.discovery import check_is_pdf, find_books
+from bookbrain.library.adding import storage_error
+from bookbrain.library.facade import Library
+from bookbrain.library.inbox import STAGING, open_inbox
+from bookbrain.library.reports import AddReport, Outcome, Plan, Progress, Silent, Step
+
+_CHUNK = 1 << 20
+_LONGEST_NAME = 255  # bytes
+_OTHER_FILES = 256  # that are open beside the sources, at most
+_SCRATCH = Path("/var/tmp")  # noqa: S108  (a folder of its own in it, and on a disk)
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A file that a person gave, open."""
+
+    path: Path
+    file: BinaryIO
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The books at the paths that a person gave, and what became of those that cannot be used."""
+
+    files: tuple[Source, ...]
+    refused: tuple[Outcome, ...]
+
+
+@contextmanager
+def open_sources(paths: Iterable[str | Path]) -> Iterator[Sources]:
+    """The books at `paths`, open with the rights of now until the block ends."""
+    found = find_books(paths)
+    refused = [_refused(path, error) for path, error in found.unusable]
+    files = []
+    _allow_open_files(len(found.files) + _OTHER_FILES)
+    with ExitStack() as closing:
+        for path in found.files:
+            try:
+                files.append(Source(path, closing.enter_context(_opened(path))))
+            except InputError as error:
+                refused.append(_refused(str(path), error))
+        yield Sources(tuple(files), tuple(refused))
+
+
+def add_sources(library: Library, sources: Sources, progress: Progress | None = None) -> AddReport:
+    """As `Library.add`. The copies go with their books; those that wait for a service stay."""
+    progress = progress or Silent()
+    for outcome in sources.refused:
+        progress.end(outcome)
+    try:
+        with open_inbox(library.settings.home, progress.wait) as inbox:
+            copies = _Copies(progress)
+            try:
+                refused = copies.make(sources.files, inbox)
+                report = library.add(list(copies.given), copies)
+            except BaseException:
+                copies.remove()
+                raise
+    except OSError as error:
+        raise storage_error(error) from error
+    outcomes = (*sources.refused, *refused, *(copies.named(o) for o in report.outcomes))
+    return AddReport(outcomes, report.stopped)
+
+
+def plan_sources(
+    library: Library, sources: Sources, progress: Progress | None = None, scratch: Path = _SCRATCH
+) -> list[Plan]:
+    """As `Library.plan`; the copies are in `scratch` for as long as it takes."""
+    copies = _Copies(progress or Silent())
+    try:
+        with TemporaryDirectory(prefix="bookbrain-", dir=scratch) as folder:
+            refused = (*sources.refused, *copies.make(sources.files, Path(folder)))
+            plans = library.plan(list(copies.given), copies)
+    except OSError as error:
+        raise storage_error(error) from error
+    names = {str(copy): str(given[0]) for copy, given in copies.given.items()}
+    names |= {copy.name: given[0].name for copy, given in copies.given.items()}
+    return [
+        *(Plan(outcome.path, reason=outcome.reason, hint=outcome.hint) for outcome in refused),
+        *(replace(plan, file=names.get(plan.file, plan.file)) for plan in plans),
+    ]
+
+
+class _Copies(Silent):
+    """The copies of a command, each with the files that it is one of. A copy goes at its end."""
+
+    def __init__(self, progress: Progress) -> None:
+        self.given: dict[Path, list[Path]] = {}
+        self._progress = progress
+
+    def wait(self) -> None:
+        self._progress.wait()
+
+    def begin(self, file: str, number: int, of: int) -> None:
+        self._progress.begin(file, number, of)
+
+    def step(self, step: Step, done: int, total: int) -> None:
+        self._progress.step(step, done, total)
+
+    def make(self, sources: Sequence[Source], folder: Path) -> list[Outcome]:
+        """Copy all; the outcomes of those that cannot be read. OSError when there is no room."""
+        refused = []
+        for number, source in enumerate(sources, start=1):
+            self.begin(source.path.name, number, len(sources))
+            try:
+                copy = copy_into(folder, source, self._progress)
+            except InputError as error:
+                refused.append(_refused(str(source.path), error))
+                self._progress.end(refused[-1])
+                continue
+            self.given.setdefault(copy, []).append(source.path)
+        return refused
+
+    def end(self, outcome: Outcome) -> None:
+        if Path(outcome.path) in self.given:
+            Path(outcome.path).unlink(missing_ok=True)
+        self._progress.end(self.named(outcome))
+
+    def named(self, outcome: Outcome) -> Outcome:
+        """The outcome under the name that the person gave."""
+        given = self.given.get(Path(outcome.path))
+        return replace(outcome, path=str(given[0])) if given else outcome
+
+    def remove(self) -> None:
+        for copy in self.given:
+            copy.unlink(missing_ok=True)
+
+
+def copy_into(folder: Path, source: Source, progress: Progress | None = None) -> Path:
+    """Copy the source into `folder`, whole or not at all, under its name; the path of the copy.
+
+    Another file of that name is not touched: the copy gets " (2)", unless they are the same.
+    Raises InputError when the source cannot be read, OSError when the folder takes no more.
+    """
+    part = folder / f"{STAGING}{uuid4().hex}{PART}"
+    size = os.fstat(source.file.fileno()).st_size
+    try:
+        with part.open("xb") as target:
+            source.file.seek(0)
+            while chunk := _read(source):
+                target.write(chunk)
+                if progress:
+                    progress.step(_COPYING, target.tell() >> 20, max(size, target.tell()) >> 20)
+            target.flush()
+            os.fsync(target.fileno())
+        part.chmod(0o640)
+        return _named(part, source.path.name)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+_COPYING: Step = "reading"
+
+
+def _named(part: Path, name: str) -> Path:
+    """Give the finished copy its name, or the next one that is free."""
+    for number in count(1):
+        target = part.with_name(_numbered(name, number))
+        try:
+            os.link(part, target)  # unlike a rename it replaces nothing
+        except FileExistsError:
+            if _are_same(part, target):
+                break
+            continue
+        sync_folder(part.parent)
+        break
+    return target
+
+
+def _numbered(name: str, number: int) -> str:
+    if number == 1:
+        return name
+    stem, suffix = os.path.splitext(name)
+    end = f" ({number}){suffix}"
+    room = _LONGEST_NAME - len(os.fsencode(end))
+    return os.fsencode(stem)[:room].decode(errors="ignore") + end
+
+
+def _are_same(one: Path, other: Path) -> bool:
+    try:
+        return filecmp.cmp(one, other, shallow=False)
+    except OSError:
+        return False
+
+
+def _opened(path: Path) -> BinaryIO:
+    check_is_pdf(path)
+    try:
+        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise BookBrainError("These are too many files at once.", "Add fewer.") from error
+        raise InputError(
+            f"it cannot be opened ({error.strerror})", "Check its owner and mode."
+        ) from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it was one when it was checked
+        file.close()
+        raise InputError("it is not a file", "Name a PDF or a folder of PDFs.")
+    return file
+
+
+def _read(source: Source) -> bytes:
+    try:
+        return source.file.read(_CHUNK)
+    except OSError as error:
+        raise InputError(f"it cannot be read ({error.strerror})", "Get the file again.") from error
+
+
+def _refused(path: str, error: InputError) -> Outcome:
+    return Outcome(path, "failed", None, error.message, error.hint)
+
+
+def _allow_open_files(number: int) -> None:
+    """Raise the limit on open files to `number`, where it is lower; only root may always."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= number:
+        return
+    most = hard if hard == resource.RLIM_INFINITY else max(hard, number)
+    if os.geteuid() != 0 and hard != resource.RLIM_INFINITY:
+        number, most = min(number, hard), hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (number, most))

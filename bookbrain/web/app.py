@@ -1,0 +1,82 @@
+"""The ASGI app: Streamlit's pages and the plain routes in one."""
+
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import streamlit
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
+from streamlit import config
+from streamlit import logger as streamlit_logger
+
+from bookbrain.config import Settings
+from bookbrain.web.health import Health
+from bookbrain.web.origin import SameOrigin
+from bookbrain.web.routes import make_routes
+from bookbrain.web.shelf import Shelf, use_shelf
+
+_PAGE = Path(__file__).with_name("page.py")
+# Whatever STREAMLIT_* variables and .streamlit/config.toml of the working directory say.
+_OPTIONS: dict[str, Any] = {
+    "browser.gatherUsageStats": False,
+    "client.showErrorDetails": "none",
+    "client.showSidebarNavigation": False,
+    "client.toolbarMode": "minimal",
+    "global.developmentMode": False,
+    "logger.enableRich": False,
+    "runner.magicEnabled": False,
+    "server.allowedHosts": [],
+    "server.baseUrlPath": "",
+    "server.enableAgentApi": False,
+    "server.enableCORS": True,
+    "server.enableStaticServing": False,
+    "server.enableXsrfProtection": True,
+    "server.fileWatcherType": "none",
+    "server.headless": True,
+    "server.maxUploadSize": 1,  # MB: no page takes files
+    "server.runOnSave": False,
+    "server.scriptHealthCheckEnabled": False,
+}
+
+
+def make_app(settings: Settings) -> ASGIApp:
+    """The app on the library of `settings`, which it opens when it is first asked.
+
+    One in a process: Streamlit's options and the shelf of its pages are the process's.
+    """
+    _configure_streamlit()
+    shelf, health = Shelf(settings), Health(settings)
+    use_shelf(shelf)
+
+    @asynccontextmanager
+    async def lifespan(app: streamlit.App) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            health.close()
+            shelf.close()
+
+    return streamlit.App(
+        _PAGE,
+        lifespan=lifespan,
+        routes=make_routes(shelf, health),
+        middleware=[Middleware(SameOrigin)],
+    )
+
+
+def _configure_streamlit() -> None:
+    for name, value in _OPTIONS.items():
+        config.set_option(name, value)
+    # Its loggers have handlers of their own, so the priority of journald goes into the format.
+    priority = "<4>" if "JOURNAL_STREAM" in os.environ else "%(levelname)s: "
+    config.set_option("logger.messageFormat", f"{priority}%(name)s: %(message)s")
+    streamlit_logger.set_log_level("warning")
+    streamlit_logger.update_formatter()
+    # Streamlit puts the page's folder first on the path while it runs, where our `watchdog` would
+    # hide the package; last, it hides nothing and Streamlit leaves the path alone.
+    if str(_PAGE.parent) not in sys.path:
+        sys.path.append(str(_PAGE.parent))

@@ -1,0 +1,57 @@
+# shellcheck shell=bash
+# --uninstall on a server: everything of ours goes, apart from the library, its backups, and the
+# settings, which --purge takes as well. Debian's packages stay.
+
+uninstall_server() {
+    local unit
+    [[ $EUID -eq 0 || $DRY_RUN ]] || die 1 "Run it with sudo." "sudo로 실행하세요."
+    lay_out
+    step "Removing BookBrain from this server" "이 서버에서 BookBrain을 지웁니다"
+    for unit in /etc/systemd/system/bookbrain*.{timer,path,service}; do
+        [[ ! -e $unit ]] || run systemctl --quiet disable --now "${unit##*/}"
+    done
+    leave_caddy
+    close_ports
+    run rm -f /etc/systemd/system/bookbrain*.{timer,path,service}{,.new} /etc/sysusers.d/bookbrain.conf{,.new} \
+        /etc/tmpfiles.d/bookbrain.conf{,.new} /usr/local/bin/bookbrain /usr/local/bin/bookbrain-admin
+    run rm -rf "$OURS"
+    run systemctl daemon-reload
+    run systemctl reset-failed 'bookbrain*'
+    if [[ $PURGE ]]; then
+        purge_server
+    else
+        say "The library is still in $HOME_OF_BOOKS, backups in /var/backups/bookbrain, settings in $ETC. --uninstall --purge removes them as well." \
+            "서재는 $HOME_OF_BOOKS, 백업은 /var/backups/bookbrain, 설정은 $ETC 에 그대로 있습니다. --uninstall --purge는 이것까지 지웁니다."
+    fi
+    say "Packages that were installed with apt stay. If nothing else needs them: apt-get purge caddy ${BUILD_PACKAGES[*]}" \
+        "apt로 설치한 패키지는 남아 있습니다. 다른 데 쓰지 않는다면: apt-get purge caddy ${BUILD_PACKAGES[*]}"
+}
+
+leave_caddy() { # takes our import out of the machine's Caddyfile; other sites go on
+    grep -qsxF "$IMPORT" /etc/caddy/Caddyfile || return 0
+    run sed -i "\|^$IMPORT\$|d" /etc/caddy/Caddyfile
+    run systemctl try-reload-or-restart caddy
+}
+
+purge_server
+    else
+        say "The library is still in $HOME_OF_BOOKS, backups in /var/backups/bookbrain, settings in $ETC. --uninstall --purge removes them as well." \
+            "서재는 $HOME_OF_BOOKS, 백업은 /var/backups/bookbrain, 설정은 $ETC 에 그대로 있습니다. --uninstall --purge는 이것까지 지웁니다."
+    fi
+    say "Packages that were installed with apt stay. If nothing else needs them: apt-get purge caddy ${BUILD_PACKAGES[*]}" \
+        "apt로 설치한 패키지는 남아 있습니다. 다른 데 쓰지 않는다면: apt-get purge caddy ${BUILD_PACKAGES[*]}"
+}
+
+leave_caddy() { # takes our import out of the machine's Caddyfile; other sites go on
+    local file=/etc/caddy/Caddyfile
+    grep -qs "^import $ETC/Caddyfile" "$file" || return 0
+    run sed -i "\|^import $ETC/Caddyfile|d; /^# BookBrain/d" "$file"
+    run systemctl try-reload-or-restart caddy
+}
+
+purge_server() {
+    run rm -rf "$HOME_OF_BOOKS" /var/backups/bookbrain "$ETC" /etc/systemd/system/bookbrain*.d \
+        /var/lib/systemd/timers/stamp-bookbrain-*
+    if getent passwd bookbrain >/dev/null; then run userdel bookbrain; fi
+    if getent group bookbrain >/dev/null; then run groupdel bookbrain; fi
+}

@@ -1,0 +1,334 @@
+# shellcheck shell=bash
+# On a server: one folder a release in /opt/bookbrain/releases, `current` points to the one in use.
+
+readonly HOME_OF_BOOKS=/var/lib/bookbrain ETC=/etc/bookbrain
+readonly IMPORT="import $ETC/Caddyfile"
+# What the new release brings; the rest of the machine finds it by these names.
+readonly FILES=(
+    "packaging/sysusers.conf /etc/sysusers.d/bookbrain.conf 0644"
+    "packaging/tmpfiles.conf /etc/tmpfiles.d/bookbrain.conf 0644"
+    "Caddyfile $ETC/Caddyfile 0644"
+    "packaging/bookbrain.env $ETC/bookbrain.env 0640 root:bookbrain"
+)
+readonly PACKAGES=(ca-certificates caddy python3 python3-venv)
+# What systemd-python is built with, for it publishes no wheel.
+readonly BUILD_PACKAGES=(gcc libc6-dev libsystemd-dev pkg-config)
+
+install_server() {
+    lay_out
+    ask_what_is_missing
+    check_server
+    check_machine "$(nearest_folder "$OURS")"
+    name_localhost
+    install_packages
+    find_python || true
+    if ! is_current; then
+        begin
+        make_tools
+        build_program
+        have_libraries
+        install_program "$OURS/libraries"
+        finish
+    fi
+    place_files
+    place_commands
+    open_ports
+    switch_release
+    set_up_site
+    show_site
+}
+
+lay_out() { # sets where everything goes
+    umask 022
+    OURS=/opt/bookbrain
+    LOG=$OURS/install.log
+    LOCK=$TREE/packaging/requirements-server.txt FLAVOUR='[server]'
+    find_wheelhouse
+    CURRENT=$OURS/current
+    RELEASE=$OURS/releases/$(release_name)
+    export PIPX_HOME=$RELEASE PIPX_BIN_DIR=$RELEASE/bin PIPX_MAN_DIR=$RELEASE/man
+    export PIPX_DISABLE_SHARED_LIBS_AUTO_UPGRADE=1 PIPX_DEFAULT_BACKEND=pip PIPX_USE_EMOJI=0
+    PIPX=$OURS/tools/bin/pipx
+    BIN=/usr/local/bin
+    VENV=$RELEASE/venvs/bookbrain
+    REPLACED=$OURS/replaced
+    CHANGED='' CADDY_CHANGED=''
+}
+
+release_name() { # the version, and what tells one state of a clone from another
+    local version
+    version=$(basename "$(program_wheel)" | cut -d- -f2)
+    echo "$version-$(source_id | cut -c1-8)"
+}
+
+nearest_folder() { # PATH: itself, or what is there of the folders above
+    local folder=$1
+    until [[ -d $folder ]]; do folder=$(dirname "$folder"); done
+    echo "$folder"
+}
+
+# --- what the owner must say --------------------------------------------------------------------
+
+ask_what_is_missing() {
+    [[ ! -e $ETC/site.json ]] || return 0 # it was said before; bookbrain-admin changes it
+    if [[ $NO_ACME ]]; then
+        DOMAIN=${DOMAIN:-$(hostname -I | awk '{ print $1 }')}
+    else
+        ask DOMAIN --domain "Domain that points to this server" "이 서버를 가리키는 도메인"
+        ask EMAIL --email "E-mail address for Let's Encrypt" "Let's Encrypt가 쓸 이메일 주소"
+    fi
+    ask READER --user "Name of the user who may enter" "들어올 사용자의 이름"
+    [[ $PASSWORD_FILE || $DRY_RUN ]] || has_terminal ||
+        die 2 "There is no terminal to ask for the password on: give --password-file." \
+            "비밀번호를 물어볼 터미널이 없습니다. --password-file을 주세요."
+    [[ ! $PASSWORD_FILE || $PASSWORD_FILE == - || -r $PASSWORD_FILE ]] ||
+        die 78 "--password-file: '$PASSWORD_FILE' cannot be read." "--password-file: '$PASSWORD_FILE'을(를) 읽을 수 없습니다."
+}
+
+ask() { # VARIABLE OPTION ENGLISH KOREAN
+    [[ ! ${!1} ]] || return 0
+    has_terminal ||
+        die 2 "$2 is missing: give it, or BOOKBRAIN_$(tr 'a-z-' 'A-Z_' <<<"${2#--}") in the environment." \
+            "$2 옵션이나 BOOKBRAIN_$(tr 'a-z-' 'A-Z_' <<<"${2#--}") 환경 변수가 필요합니다."
+    until [[ ${!1} ]]; do
+        read -rp "$(say "$3" "$4"): " "${1?}" </dev/tty
+    done
+}
+
+has_terminal() { # standard input may be the script itself
+    { : </dev/tty; } 2>/dev/null
+}
+
+# --- Debian's packages --------------------------------------------------------------------------
+
+install_packages() {
+    local missing=() package
+    for package in "${PACKAGES[@]}" "${BUILD_PACKAGES[@]}"; do
+        is_installed "$package" || missing+=("$package")
+    done
+    # Ubuntu 22.04's own Python is 3.10; apt has a newer one beside it.
+    if python3 -Ic 'import sys; assert sys.version_info < (3, 11)' 2>/dev/null && ! find_python; then
+        has_fresh_lists || run_apt update
+        missing+=("$(newest_python_of_apt)-venv")
+    fi
+    package=$(find_python && echo "${PYTHON##*/}" || echo python3)-dev
+    [[ $package == python3* ]] || package=python3-dev
+    is_installed "$package" || missing+=("$package")
+    if ! ((${#missing[@]})); then return; fi
+    step "Installing ${missing[*]} with apt (waits for another apt)" "apt로 ${missing[*]} 설치 (다른 apt가 끝나기를 기다립니다)"
+    has_fresh_lists || run_apt update
+    [[ $DRY_RUN || $(apt-cache policy caddy) == *"Candidate: "[0-9]* ]] || is_installed caddy ||
+        die 69 "This release has no package of Caddy. Add Caddy's own repository, then run this again: https://caddyserver.com/docs/install#debian-ubuntu-raspbian" \
+            "이 배포판에는 Caddy 패키지가 없습니다. Caddy 저장소를 더한 뒤 다시 실행하세요: https://caddyserver.com/docs/install#debian-ubuntu-raspbian"
+    run_apt install --no-install-recommends "${missing[@]}"
+    find_python || [[ $DRY_RUN ]] ||
+        die 69 "Python 3.11 or newer is not there." "Python 3.11 이상이 없습니다."
+}
+
+name_localhost() { # minimal images leave it out, and Caddy does not start without
+    if ! grep -qsw localhost /etc/hosts; then
+        run sh -c 'printf "127.0.0.1 localhost\n::1 localhost\n" >>/etc/hosts'
+    fi
+}
+
+run_apt() { # ARGUMENT...
+    run "${APT[@]}" "$@" </dev/null ||
+        die 1 "apt-get failed, see above. If the network was away, just run this again." \
+            "apt-get이 실패했습니다. 위를 보세요. 네트워크가 끊겼다면 다시 실행하면 됩니다."
+}
+
+is_installed() { # PACKAGE
+    [[ $(dpkg-query -Wf '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]
+}
+
+# --- the program --------------------------------------------------------------------------------
+
+have_libraries() { # kept for the next release, which mostly needs the same
+    if cmp -s "$LOCK" "$OURS/libraries/locked-from"; then return; fi
+    get_libraries "$OURS/libraries"
+    run cp "$LOCK" "$OURS/libraries/locked-from"
+}
+
+place_commands() {
+    local name
+    for name in bookbrain bookbrain-admin; do
+        [[ $(readlink "$BIN/$name") == "$CURRENT/bin/$name" ]] || run ln -sfn "$CURRENT/bin/$name" "$BIN/$name"
+    done
+}
+
+# --- files that the owner may edit --------------------------------------------------------------
+
+place_files() {
+    local line unit
+    [[ ! -d $REPLACED ]] || run rm -rf "$REPLACED"
+    for line in "${FILES[@]}"; do
+        # shellcheck disable=SC2086 # its words are the arguments
+        place $line
+        [[ $line != *tmpfiles.conf* ]] || make_folders
+    done
+    for unit in "$TREE"/systemd/*; do
+        place "systemd/${unit##*/}" "/etc/systemd/system/${unit##*/}" 0644
+    done
+}
+
+make_folders() { # and the user whose they are
+    getent passwd bookbrain >/dev/null || run systemd-sysusers /etc/sysusers.d/bookbrain.conf
+    [[ -d $ETC/credentials && -d $HOME_OF_BOOKS/inbox ]] || run systemd-tmpfiles --create /etc/tmpfiles.d/bookbrain.conf
+    if [[ ${SUDO_USER:-root} != root && $(id -nG "$SUDO_USER" 2>/dev/null) != *bookbrain* ]]; then
+        run usermod -aG bookbrain "$SUDO_USER" # may put books into the inbox
+    fi
+}
+
+# Like dpkg with its conffiles: what the owner has changed stays, and the new one is put beside it.
+# What was placed the last time is kept in /opt/bookbrain/placed, to tell whose change it is.
+place() { # FILE-OF-THE-TREE TARGET MODE [OWNER:GROUP]
+    local file=$TREE/$1 target=$2 placed=$OURS/placed$2
+    if cmp -s "$file" "$placed" && [[ -e $target ]]; then return; fi
+    if [[ -e $target ]] && ! cmp -s "$file" "$target" && ! cmp -s "$placed" "$target"; then
+        warn "$target was edited: it stays. The new one is $target.new" "$target 은(는) 고친 파일이라 그대로 둡니다. 새 파일: $target.new"
+        target=$target.new
+    elif [[ -e $target && ! $DRY_RUN ]]; then
+        install -d "$REPLACED"
+        cp -a --parents "$target" "$REPLACED" # for a way back
+    fi
+    if ! cmp -s "$file" "$target"; then
+        if [[ $1 == Caddyfile ]]; then CADDY_CHANGED=1; else CHANGED=1; fi
+    fi
+    run install -D -m "$3" -o "$(cut -d: -f1 <<<"${4:-root:root}")" -g "$(cut -d: -f2 <<<"${4:-root:root}")" "$file" "$target"
+    run install -D -m 0644 "$file" "$placed"
+}
+
+# --- from one release to the next ---------------------------------------------------------------
+
+switch_release() {
+    local previous
+    previous=$(readlink "$CURRENT" || true)
+    if [[ $previous == "$RELEASE" && ! $CHANGED ]] && systemctl --quiet is-active bookbrain; then return; fi
+    step "Starting BookBrain" "BookBrain을 시작합니다"
+    if [[ ! $previous || $previous == "$RELEASE" || $DRY_RUN ]]; then
+        start_release "$RELEASE" || fail_to_start
+    else
+        upgrade "$previous"
+    fi
+    forget_old_releases "$previous"
+}
+
+start_release() { # RELEASE: makes it the current one; fails when it does not come up and stay healthy
+    run ln -sfn "$1" "$CURRENT.new"
+    run mv -T "$CURRENT.new" "$CURRENT"
+    run systemctl daemon-reload
+    run systemctl --quiet enable bookbrain.service bookbrain-ingest.path bookbrain-health.timer
+    run systemctl restart bookbrain.service && run systemctl restart bookbrain-health.timer && is_healthy
+}
+
+is_healthy() {
+    local left=5
+    until run systemctl start bookbrain-health.service 2>/dev/null; do
+        ((left--)) || return 1
+        sleep 2
+    done
+}
+
+fail_to_start() {
+    journalctl --no-pager -n 15 -o cat -u bookbrain -u bookbrain-chroma -u bookbrain-health >&2 || true
+    die 1 "BookBrain is installed but does not come up, see above. More: journalctl -u bookbrain. Mend it, then run this again." \
+        "BookBrain을 설치했지만 시작되지 않습니다. 위를 보세요. 더 보려면: journalctl -u bookbrain. 고친 뒤 다시 실행하세요."
+}
+
+upgrade() { # PREVIOUS-RELEASE
+    local before=healthy
+    is_healthy || before=ill # then the new one cannot be asked for more than to start
+    run systemctl stop bookbrain.service
+    keep_data
+    if start_release "$RELEASE" || { [[ $before == ill ]] && systemctl --quiet is-active bookbrain; }; then
+        rm -rf "$OURS/before-upgrade" "$REPLACED"
+        return
+    fi
+    journalctl --no-pager -n 15 -o cat -u bookbrain -u bookbrain-health >&2 || true
+    go_back "$1"
+}
+
+keep_data() { # a new release may change the tables, and the old one could not read them
+    rm -rf "$OURS/before-upgrade"
+    install -d -m 0700 "$OURS/before-upgrade"
+    find "$HOME_OF_BOOKS" -maxdepth 1 -name '*.sqlite3*' -exec cp -a --reflink=auto -t "$OURS/before-upgrade" {} + || {
+        rm -rf "$OURS/before-upgrade"
+        systemctl start bookbrain
+        die 1 "There is no room for a copy of the catalog: nothing was upgraded, the old version serves. Make room in /opt." \
+            "목록의 사본을 둘 자리가 없어 새 판으로 바꾸지 않았습니다. 옛 판이 동작합니다. /opt에 자리를 만드세요."
+    }
+}
+
+go_back() { # PREVIOUS-RELEASE
+    step "The new version does not work: going back" "새 판이 동작하지 않아 옛 판으로 돌아갑니다"
+    systemctl stop bookbrain.service || true
+    rm -f "$HOME_OF_BOOKS"/*.sqlite3*
+    cp -a "$OURS/before-upgrade/." "$HOME_OF_BOOKS"
+    rm -rf "$OURS/before-upgrade"
+    if [[ -d $REPLACED ]]; then
+        cp -a "$REPLACED/." /
+        cp -a "$REPLACED/." "$OURS/placed"
+    fi
+    start_release "$1" || fail_to_start
+    rm -rf "$RELEASE"
+    die 1 "The new version failed its health check, see above. The version before serves again and nothing is lost." \
+        "새 판이 상태 검사를 통과하지 못했습니다. 위를 보세요. 옛 판이 다시 동작하고, 잃은 것은 없습니다."
+}
+
+forget_old_releases() { # PREVIOUS-RELEASE: that one stays
+    local release
+    for release in "$OURS"/releases/*; do
+        [[ $release == "$RELEASE" || $release == "${1:-}" || ! -d $release ]] || run rm -rf "$release"
+    done
+}
+
+# --- the site -----------------------------------------------------------------------------------
+
+set_up_site() {
+    local site=() known
+    import_into_caddy
+    [[ ! $DOMAIN ]] || site+=(--domain "$DOMAIN")
+    [[ ! $EMAIL ]] || site+=(--email "$EMAIL")
+    [[ ! $NO_ACME ]] || site+=(--no-acme)
+    [[ ! ${BOOKBRAIN_ACME_DIRECTORY:-} ]] || site+=(--acme-directory "$BOOKBRAIN_ACME_DIRECTORY")
+    [[ ! ${BOOKBRAIN_ACME_ROOT:-} ]] || site+=(--acme-root "$BOOKBRAIN_ACME_ROOT")
+    if ((${#site[@]})); then run "$BIN/bookbrain-admin" site "${site[@]}"; fi
+    [[ $READER ]] || return 0
+    known=$("$BIN/bookbrain-admin" users list 2>/dev/null) || known=
+    if grep -qxF -- "$READER" <<<"$known"; then return; fi
+    if [[ $PASSWORD_FILE ]]; then
+        run "$BIN/bookbrain-admin" users add "$READER" --password-file "$PASSWORD_FILE"
+    elif [[ $DRY_RUN ]]; then
+        run "$BIN/bookbrain-admin" users add "$READER"
+    else
+        "$BIN/bookbrain-admin" users add "$READER" </dev/tty
+    fi
+}
+
+import_into_caddy() { # the machine's own Caddyfile and its sites stay as they are
+    if ! grep -qsxF "$IMPORT" /etc/caddy/Caddyfile; then
+        run sed -i "\$a $IMPORT" /etc/caddy/Caddyfile
+        CADDY_CHANGED=1
+    fi
+    if ! systemctl --quiet is-active caddy; then
+        run systemctl --quiet enable --now caddy
+    elif [[ $CADDY_CHANGED ]]; then
+        run systemctl reload caddy
+    fi
+}
+
+show_site() {
+    [[ ! $DRY_RUN ]] || return 0
+    step "BookBrain serves" "BookBrain이 동작합니다"
+    "$BIN/bookbrain-admin" site
+    say "
+    sudo bookbrain add /path/to/books        add books, or put them into $HOME_OF_BOOKS/inbox
+    sudo bookbrain-admin key                 the OpenAI key, to search by meaning too
+    sudo bookbrain-admin status              how it is; doctor finds what is wrong
+    systemctl stop bookbrain, start, status; journalctl -u bookbrain" \
+        "
+    sudo bookbrain add /책이/있는/폴더        책 넣기. $HOME_OF_BOOKS/inbox 에 넣어도 됩니다
+    sudo bookbrain-admin key                 OpenAI 키를 넣으면 뜻으로도 검색합니다
+    sudo bookbrain-admin status              지금 상태. doctor는 문제를 찾아 줍니다
+    systemctl stop bookbrain, start, status; journalctl -u bookbrain"
+}

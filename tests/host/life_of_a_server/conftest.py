@@ -1,0 +1,25 @@
+"""The hosts of this folder: one for each release of Debian, through all its files in order."""
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from host.authority import authority
+from host.lab import Lab
+from host.server import WORD, Server, succeeded
+from host.serving import served
+
+
+@pytest.fixture(scope="session", params=["bookworm", "trixie"])
+def server(request: pytest.FixtureRequest, lab: Lab, release: Path) -> Iterator[Server]:
+    """A bare host that has curl; BookBrain comes with the first tests."""
+    with ExitStack() as made:
+        host = made.enter_context(lab.host(request.param, systemd=True))
+        here = f"{host.network.subnet}.1"
+        acme = made.enter_context(authority(host.root.with_suffix(".acme"), here, host.address))
+        url = made.enter_context(served(release, here))
+        succeeded(host.run("apt-get -qq update && apt-get -qq -y install curl iptables >&2"))
+        (host.root / "root/password").write_text(WORD + "\n")
+        (host.root / "srv/acme-root.pem").write_bytes(acme.root.read_bytes())
+        yield Server(host, url, acme)

@@ -1,0 +1,107 @@
+"""Oracle's firewall, and the end: nothing of ours is left, and what is not ours still works."""
+
+import pytest
+from host.server import DOMAIN, Server
+from host.site import Site
+
+pytestmark = pytest.mark.timeout(600)
+
+# What Oracle's images of Ubuntu load, in iptables-save's words.
+RULES = """*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p icmp -j ACCEPT
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p tcp -m state --state NEW -m tcp --dport 22 -j ACCEPT
+-A INPUT -j REJECT --reject-with icmp-host-prohibited
+-A FORWARD -j REJECT --reject-with icmp-host-prohibited
+COMMIT
+"""
+OTHER_SITE = f"""
+other.{DOMAIN} {{
+	tls internal
+	respond "the other site"
+}}
+"""
+
+
+def chain(server: Server) -> str:
+    return server.run("iptables -S INPUT")
+
+
+def test_an_other_site_of_the_owner(server: Server) -> None:
+    file = server.host.root / "etc/caddy/Caddyfile"
+    file.write_text(file.read_text() + OTHER_SITE)
+    server.run("systemctl reload caddy")
+    assert other_site(server)
+    server.wait("the site", server.is_up)
+
+
+def other_site(server: Server) -> bool:
+    root = server.run("cat /var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt")
+    answer = Site(server.host.address, f"other.{DOMAIN}", root).ask("/")
+    return answer.body == b"the other site"
+
+
+def test_ports_are_opened_in_front_of_the_reject(server: Server) -> None:
+    succeeded = server.host.run(
+        "echo iptables-persistent iptables-persistent/autosave_v4 boolean false |"
+        " debconf-set-selections; DEBIAN_FRONTEND=noninteractive"
+        " apt-get -qq -y install iptables-persistent >&2"
+    )
+    assert succeeded.returncode == 0, succeeded.stdout
+    (server.host.root / "etc/iptables/rules.v4").write_text(RULES)
+    server.run("iptables-restore /etc/iptables/rules.v4")
+    assert not reachable(server)
+    server.install()
+    assert server.is_up()
+    lines = chain(server).splitlines()
+    assert lines.index("-A INPUT -p tcp -m state --state NEW -m tcp --dport 22 -j ACCEPT") < 5
+    assert chain(server).count("bookbrain") == 1
+    server.install()
+    assert chain(server).count("bookbrain") == 1
+
+
+def reachable(server: Server) -> bool:
+    try:
+        return server.is_up()
+    except OSError:
+        return False
+
+
+def test_and_after_a_restart(server: Server) -> None:
+    server.host.restart()
+    server.wait("the site", server.is_up, 120)
+    assert "REJECT" in chain(server)
+    assert chain(server).count("bookbrain") == 1
+
+
+def test_uninstall_keeps_the_library(server: Server) -> None:
+    server.run("bash /root/install.sh --version || true")
+    server.run("bookbrain-admin uninstall --yes")
+    (server.host.root / "tmp/rules").write_text(RULES)
+    assert "bookbrain" not in chain(server)
+    assert (server.host.root / "etc/iptables/rules.v4").read_text() == RULES
+    assert (server.host.root / "var/lib/bookbrain/catalog.sqlite3").exists()
+    assert other_site(server)
+    assert server.run("systemctl list-units --all --no-legend 'bookbrain*'").strip() == ""
+
+
+def test_the_library_is_there_after_another_installation(server: Server) -> None:
+    server.install()
+    server.wait("the site", server.is_up)
+    assert "one.pdf" in server.books()
+
+
+def test_purge_leaves_nothing(server: Server) -> None:
+    server.run("bookbrain-admin uninstall --purge --yes")
+    assert chain(server) == "".join(
+        f"{line}\n" for line in ["-P INPUT ACCEPT", *RULES.splitlines()] if "INPUT " in line[:9]
+    )
+    found = "find / -xdev -name '*bookbrain*' -not -path '/proc/*' -not -path '/tmp/*'"
+    left = server.run(f"{found} -not -path '*/acme*' -not -path '/var/log/*'").split()
+    assert left == []
+    assert "bookbrain" not in server.run("cat /etc/passwd /etc/group /etc/caddy/Caddyfile")
+    assert other_site(server)

@@ -1,0 +1,77 @@
+"""A site as a visitor meets it: HTTPS to an address, under a name, with a root to trust."""
+
+import base64
+import http.client
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back; header names in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """The site `name` at `address`. `root` is the PEM of the authority that it must show."""
+
+    address: str
+    name: str
+    root: str
+
+    def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
+        """One request over HTTPS; `_` in a header's name is a dash."""
+        wrapped = self._connect()
+        try:
+            return self._ask(wrapped, path, method, headers)
+        finally:
+            wrapped.close()
+
+    def ask_plainly(self, path: str) -> Answer:
+        """One request over HTTP."""
+        plain = socket.create_connection((self.address, 80), 30)
+        try:
+            return self._ask(plain, path, "GET", {})
+        finally:
+            plain.close()
+
+    def open_websocket(self, **headers: str) -> int:
+        """The status of an attempt to open Streamlit's WebSocket: 101 when it is open."""
+        key = base64.b64encode(os.urandom(16)).decode()
+        upgrade = {
+            "Connection": "Upgrade",
+            "Upgrade": "websocket",
+            "Sec_WebSocket_Version": "13",
+            "Sec_WebSocket_Key": key,
+            "Origin": f"https://{self.name}",
+        }
+        return self.ask("/_stcore/stream", **upgrade, **headers).status
+
+    def _connect(self) -> ssl.SSLSocket:
+        trusted = ssl.create_default_context(cadata=self.root)
+        plain = socket.create_connection((self.address, 443), 30)
+        return trusted.wrap_socket(plain, server_hostname=self.name)
+
+    def _ask(
+        self, connected: socket.socket, path: str, method: str, headers: Mapping[str, str]
+    ) -> Answer:
+        connection = http.client.HTTPConnection(self.name)
+        connection.sock = connected
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        connection.request(method, path, headers=named)
+        answer = connection.getresponse()
+        body = b"" if answer.status == 101 else answer.read()
+        found = {name.lower(): value for name, value in answer.getheaders()}
+        return Answer(answer.status, found, body)
+
+
+def password(user: str, word: str) -> str:
+    """The value of an Authorization header."""
+    return "Basic " + base64.b64encode(f"{user}:{word}".encode()).decode()

@@ -1,0 +1,560 @@
+"""The site behind a real Caddy: who gets through, and what a change leaves behind.
+
+$CADDY may name another Caddy than the one on the PATH.
+"""
+
+import base64
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from bookbrain.admin import main
+from bookbrain.admin.caddy import Caddy
+from bookbrain.admin.caddyfile import piece_file, site_piece
+from bookbrain.admin.publishing import Machine
+from bookbrain.admin.site import Address, Site, read_site, with_address, write_site
+from bookbrain.children import die_with_parent
+from bookbrain.server import Layout
+
+CADDY = os.environ.get("CADDY", "caddy")
+OURS = Path(__file__).parents[2] / "Caddyfile"
+PASSWORD = "correct horse"
+QUERY = "what-was-searched-for"
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("caddy"),  # one server for all of them
+    pytest.mark.skipif(not shutil.which(CADDY), reason="no caddy: apt-get install caddy"),
+]
+
+_APP = """
+import sys, uvicorn
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route, WebSocketRoute
+
+async def mirror(request):
+    if request.url.path == "/redirect":
+        return Response(status_code=307, headers={"Location": "/?q=" + request.url.query})
+    return JSONResponse({"path": request.url.path, "query": request.url.query,
+                         "size": len(await request.body()),
+                         "headers": request.headers.items()}, headers={"X-Frame-Options": "x"})
+
+async def echo(socket):
+    await socket.accept()
+    async for text in socket.iter_text():
+        await socket.send_text(text)
+
+METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+app = Starlette(routes=[WebSocketRoute("/{path:path}", echo),
+                        Route("/{path:path}", mirror, methods=METHODS)])
+uvicorn.run(app, port=int(sys.argv[1]), log_level="warning")
+"""
+
+_MACHINE = """
+{{
+	admin 127.0.0.1:{admin}
+	http_port {http}
+	https_port {https}
+	skip_install_trust
+}}
+:{http} {{
+	respond "the default site"
+}}
+http://other.localhost {{
+	respond "the other site"
+}}
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    code: int
+    headers: http.client.HTTPMessage
+    text: str
+
+
+@dataclass
+class Server:
+    """A machine with the owner's other sites, a Caddy, and an app behind it."""
+
+    machine: Machine
+    https: int
+    http: int
+    app_port: int
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def admin(self, *arguments: str, given: str = "", code: int = 0) -> Result:
+        done = CliRunner().invoke(main, arguments, obj=self.machine, input=given)
+        assert done.exit_code == code, done.output
+        return done
+
+    @property
+    def site(self) -> Site:
+        site = read_site(self.machine.layout)
+        assert site
+        return site
+
+    @property
+    def cookie(self) -> str:
+        return f"bookbrain={self.site.session}"
+
+    def ask(self, path: str = "/", method: str = "GET", **headers: str) -> Answer:
+        connection = http.client.HTTPSConnection(
+            "localhost", self.https, timeout=20, context=_any()
+        )
+        return _ask(connection, path, method, headers)
+
+    def ask_http(self, host: str, path: str = "/") -> Answer:
+        connection = http.client.HTTPConnection("localhost", self.http, timeout=20)
+        return _ask(connection, path, "GET", {"Host": host})
+
+    def echo(self, text: str, **headers: str) -> str:
+        """What a WebSocket answers; raises InvalidStatus when it is not opened."""
+        url = f"wss://localhost:{self.https}/_stcore/stream"
+        with connect(url, ssl=_any(), additional_headers=headers, proxy=None) as opened:
+            opened.send(text)
+            return str(opened.recv(timeout=20))
+
+    def files(self) -> dict[str, bytes]:
+        root = self.machine.layout.root
+        return {str(p): p.read_bytes() for p in (root / "etc").rglob("*") if p.is_file()}
+
+    def ticks(self) -> int:
+        """CPU time that Caddy has taken, in clock ticks."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return int(fields[11]) + int(fields[12])
+
+
+def _any() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _ask(
+    connection: http.client.HTTPConnection, path: str, method: str, headers: dict[str, str]
+) -> Answer:
+    try:
+        connection.request(method, path, headers=headers)
+        answer = connection.getresponse()
+        return Answer(answer.status, answer.headers, answer.read().decode())
+    finally:
+        connection.close()
+
+
+def basic(name: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
+
+
+def _ports(count: int) -> list[int]:
+    probes = [socket.socket() for _ in range(count)]
+    try:
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [probe.getsockname()[1] for probe in probes]
+    finally:
+        for probe in probes:
+            probe.close()
+
+
+@contextmanager
+def _running(command: list[str], log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
+    """A child that listens on `port`, until the block ends."""
+    env = {"PATH": os.environ["PATH"], "HOME": str(log.parent)}
+    with log.open("ab") as file:
+        child = subprocess.Popen(
+            command, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
+            preexec_fn=die_with_parent,  # noqa: PLW1509
+        )  # fmt: skip
+    try:
+        until = time.monotonic() + 30
+        while child.poll() is None and time.monotonic() < until:
+            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                break
+            time.sleep(0.02)
+        else:
+            raise RuntimeError(log.read_text())
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+
+
+def _app(folder: Path, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    return _running([sys.executable, "-c", _APP, str(port)], folder / "app.log", port)
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Serves localhost for the user ann."""
+    folder = tmp_path_factory.mktemp("server")
+    admin, plain, https, app = _ports(4)
+    layout = Layout(folder)
+    layout.caddyfile.parent.mkdir(parents=True)
+    layout.etc.mkdir()
+    shutil.copy(OURS, layout.etc / "Caddyfile")
+    layout.caddyfile.write_text(
+        _MACHINE.format(admin=admin, http=plain, https=https) + f"import {layout.etc}/Caddyfile\n"
+    )
+    site = with_address(None, Address("before.localhost.test", acme=False))
+    write_site(layout, replace(site, upstream=f"127.0.0.1:{app}"))
+    machine = Machine(layout, Caddy(f"http://127.0.0.1:{admin}", CADDY))
+    command = [CADDY, "run", "--config", str(layout.caddyfile), "--adapter", "caddyfile"]
+    log = folder / "caddy.log"
+    with _app(folder, app), _running(command, log, admin) as process:
+        made = Server(machine, https, plain, app, process, log)
+        made.admin("site", "--domain", "localhost")
+        made.admin("users", "add", "ann", "--password-file", "-", given=f"{PASSWORD}\n")
+        yield made
+
+
+@pytest.fixture
+def ann() -> dict[str, str]:
+    return {"Authorization": basic("ann", PASSWORD)}
+
+
+# Who gets through
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"])
+@pytest.mark.parametrize(
+    "path", ["/", "/api/search?q=x", "/page/1/2.png", "/healthz/", "/healthz/x"]
+)
+def test_nothing_opens_without_a_password(server: Server, method: str, path: str) -> None:
+    answer = server.ask(path, method)
+    assert (answer.code, answer.text) == (401, "")
+    assert answer.headers["WWW-Authenticate"] == 'Basic realm="BookBrain"'
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize("headers", [
+    {},
+    {"Cookie": "bookbrain="},
+    {"Cookie": "bookbrain=x"},
+    {"Cookie": "{cookie}x"},
+    {"Cookie": "x{cookie}"},
+    {"Authorization": basic("ann", "wrong password")},
+    {"Authorization": basic("eve", PASSWORD)},
+    {"Authorization": basic("ann", "")},
+    {"Authorization": "Basic ="},
+    {"Authorization": f"Bearer {PASSWORD}"},
+])  # fmt: skip
+def test_neither_do_other_credentials(server: Server, headers: dict[str, str]) -> None:
+    headers = {name: value.replace("{cookie}", server.cookie) for name, value in headers.items()}
+    answer = server.ask(**headers)
+    assert answer.code == 401
+    assert "Set-Cookie" not in answer.headers
+    with pytest.raises(InvalidStatus) as refused:
+        server.echo("x", **headers)
+    assert refused.value.response.status_code == 401
+
+
+def test_a_refusal_does_not_tell_whether_there_is_such_a_user(server: Server) -> None:
+    known = server.ask(Authorization=basic("ann", "wrong password"))
+    unknown = server.ask(Authorization=basic("eve", "wrong password"))
+    for answer in (known, unknown):
+        del answer.headers["Date"]
+    assert (sorted(known.headers.items()), known.text) == (
+        sorted(unknown.headers.items()), unknown.text
+    )  # fmt: skip
+
+
+def test_the_state_of_health_is_open_to_read(server: Server) -> None:
+    assert server.ask("/healthz").code == 200
+    assert server.ask("/healthz", "HEAD").code == 200
+    for method in ("POST", "PUT", "DELETE", "OPTIONS", "PATCH"):
+        assert server.ask("/healthz", method).code == 401
+    for path in ("/healthz?q=1", "/HealthZ", "//healthz", "/books/../healthz", "/%68ealthz"):
+        answer = server.ask(path)
+        if answer.code != 401:
+            seen = json.loads(answer.text)
+            assert (seen["path"], seen["query"]) == ("/healthz", ""), path
+
+
+def test_the_password_opens(server: Server, ann: dict[str, str]) -> None:
+    answer = server.ask("/x?q=1", **ann, Cookie=f"a=1; {server.cookie}; b=2")
+    assert answer.code == 200
+    seen = json.loads(answer.text)
+    assert (seen["path"], seen["query"]) == ("/x", "q=1")
+    headers = dict(seen["headers"])
+    assert "authorization" not in headers
+    assert headers["cookie"] == "a=1; bookbrain=-; b=2"
+    assert headers["x-forwarded-proto"] == "https"
+    assert "cookie" not in dict(json.loads(server.ask(**ann).text)["headers"])
+
+
+def test_the_answer_is_hardened(server: Server, ann: dict[str, str]) -> None:
+    for headers in (server.ask(**ann).headers, server.ask().headers):
+        assert headers["Strict-Transport-Security"] == "max-age=31536000"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "same-origin"
+        assert headers.get_all("X-Frame-Options") == ["SAMEORIGIN"]
+        assert headers["Content-Security-Policy"] == "frame-ancestors 'self'"
+        assert "Server" not in headers
+        assert "Via" not in headers
+
+
+def test_the_cookie_opens_a_websocket(server: Server, ann: dict[str, str]) -> None:
+    given = server.ask(**ann).headers["Set-Cookie"].split("; ")
+    assert given[0] == server.cookie
+    assert {"HttpOnly", "Secure", "SameSite=Strict", "Path=/"} <= set(given)
+    assert server.echo("책", Cookie=f"_streamlit_xsrf=1; {given[0]}") == "책"
+    assert server.echo("book", **ann) == "book"
+    assert server.ask(Cookie=given[0]).code == 200
+
+
+def test_an_open_websocket_outlives_a_change(server: Server, ann: dict[str, str]) -> None:
+    if server.machine.caddy.version() < (2, 7):
+        pytest.skip("Caddy drops WebSockets before 2.7")
+    url = f"wss://localhost:{server.https}/"
+    with connect(url, ssl=_any(), additional_headers=ann, proxy=None) as opened:
+        server.admin("users", "add", "dora", "--password-file", "-", given="a long password\n")
+        server.admin("users", "remove", "dora")
+        opened.send("still there")
+        assert opened.recv(timeout=20) == "still there"
+
+
+def test_an_address_without_a_name(server: Server, ann: dict[str, str]) -> None:
+    server.admin("site", "--domain", "127.0.0.1")
+    try:
+        connection = http.client.HTTPSConnection("127.0.0.1", server.https, context=_any())
+        until = time.monotonic() + 20
+        while time.monotonic() < until:  # Caddy makes the certificate meanwhile
+            with suppress(ssl.SSLError):
+                assert _ask(connection, "/", "GET", ann).code == 200
+                break
+            time.sleep(0.05)
+        else:
+            pytest.fail("no certificate")
+    finally:
+        server.admin("site", "--domain", "localhost")
+
+
+# Users
+
+
+def test_a_new_password_ends_the_old_one_and_every_session(server: Server) -> None:
+    server.admin("users", "add", "carl", "--password-file", "-", given="first password\n")
+    cookie = server.cookie
+    assert server.ask(Authorization=basic("carl", "first password")).code == 200
+    assert server.ask(Cookie=cookie).code == 200
+    done = server.admin("users", "passwd", "carl", "--password-file", "-", given="2nd password\n")
+    assert "password\n" not in done.output
+    assert server.ask(Authorization=basic("carl", "first password")).code == 401
+    assert server.ask(Authorization=basic("carl", "2nd password")).code == 200
+    with pytest.raises(InvalidStatus):
+        server.echo("x", Cookie=cookie)
+    assert server.echo("x", Cookie=server.cookie) == "x"
+    cookie = server.cookie
+    assert server.admin("users", "list").output == "ann\ncarl\n"
+    server.admin("users", "remove", "carl")
+    assert server.ask(Authorization=basic("carl", "2nd password")).code == 401
+    assert server.ask(Cookie=cookie).code == 401
+    assert server.admin("users", "list").output == "ann\n"
+    server.admin("users", "remove", "ann", code=65)
+
+
+@pytest.mark.parametrize("name", ["b", "bo", "bob", "a.b_c@d-e", "@x", "-x"])
+def test_every_name_works(server: Server, name: str) -> None:
+    server.admin("users", "add", "--password-file", "-", "--", name, given=f"{PASSWORD} {name}\n")
+    try:
+        assert server.ask(Authorization=basic(name, f"{PASSWORD} {name}")).code == 200
+        assert server.ask(Authorization=basic(name, PASSWORD)).code == 401
+    finally:
+        server.admin("users", "remove", "--", name)
+
+
+def test_an_unknown_user_costs_no_cpu(server: Server) -> None:
+    def cost(*credentials: str) -> int:
+        before = server.ticks()
+        for number in range(6):
+            connection = http.client.HTTPSConnection("localhost", server.https, context=_any())
+            connection.putrequest("GET", "/")
+            for text in credentials:
+                connection.putheader("Authorization", basic(*text.format(number).split(":")))
+            connection.endheaders()
+            assert connection.getresponse().status == 401
+            connection.close()
+        return server.ticks() - before
+
+    known = cost("ann:wrong {}")
+    assert known < 6 * 0.3 * os.sysconf("SC_CLK_TCK")
+    for unknown in (cost("eve:wrong {}"), cost("an:wrong {}"), cost("eve:wrong {}", "ann:x {}")):
+        assert unknown < known  # Caddy alone would take twenty times as much
+
+
+# Changes
+
+
+def test_what_changes_nothing_is_not_done(server: Server) -> None:
+    before = piece_file(server.machine.layout).stat().st_mtime_ns
+    done = server.admin("site", "--domain", "localhost", "--no-acme")
+    assert "Nothing had to be changed." in done.output
+    assert "https://localhost/" in done.output
+    assert piece_file(server.machine.layout).stat().st_mtime_ns == before
+
+
+def test_what_caddy_does_not_understand_leaves_all_as_before(
+    server: Server, ann: dict[str, str]
+) -> None:
+    path = server.machine.layout.caddyfile
+    whole = path.read_text()
+    path.write_text(f"{whole}\nbooks.example.org {{\n}}\n")
+    before = server.files()
+    try:
+        done = server.admin("site", "--domain", "books.example.org", code=1)
+        assert "ambiguous site" in done.stderr
+        assert server.files() == before
+    finally:
+        path.write_text(whole)
+    assert server.ask(**ann).code == 200
+
+
+def test_what_caddy_does_not_load_leaves_all_as_before(
+    server: Server, ann: dict[str, str], tmp_path: Path
+) -> None:
+    root = tmp_path / "root.pem"
+    root.write_text("no certificate")
+    before = server.files()
+    address = ("--domain", "books.example.org", "--email", "a@example.org", "--acme")
+    done = server.admin("site", *address, "--acme-root", str(root), code=1)
+    assert "root.pem" in done.stderr
+    assert server.files() == before
+    assert server.ask(**ann).code == 200
+
+
+def test_a_caddy_that_is_not_there(server: Server) -> None:
+    before = server.files()
+    gone = Caddy(f"http://127.0.0.1:{_ports(1)[0]}", CADDY)
+    done = CliRunner().invoke(
+        main, ["site", "--domain", "x.localhost.test"], obj=replace(server.machine, caddy=gone)
+    )
+    assert done.exit_code == 69
+    assert "systemctl start caddy" in done.stderr
+    assert server.files() == before
+
+
+def test_a_machine_that_does_not_import_ours(server: Server) -> None:
+    path = server.machine.layout.caddyfile
+    whole = path.read_text()
+    path.write_text(re.sub("import .*", "", whole))
+    before = server.files()
+    try:
+        done = server.admin("site", "--domain", "x.localhost.test", code=78)
+        assert f"import {server.machine.layout.etc}/Caddyfile" in done.stderr
+        assert server.files() == before
+    finally:
+        path.write_text(whole)
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_caddy_knows_the_certificate_authority(server: Server, own: bool, tmp_path: Path) -> None:
+    root = tmp_path / "root.pem"
+    root.touch()
+    other = Address(acme_directory="https://ca/dir", acme_root=str(root)) if own else Address()
+    site = with_address(None, Address("books.example.org", "owner@example.org"))
+    caddy, layout = server.machine.caddy, Layout(tmp_path)
+    piece_file(layout).parent.mkdir(parents=True)
+    shutil.copy(OURS, layout.etc)
+    piece_file(layout).write_text(site_piece(with_address(site, other), caddy.version()))
+    config = json.loads(caddy.adapted(layout.etc / "Caddyfile"))
+    (policy,) = config["apps"]["tls"]["automation"]["policies"]
+    assert policy["subjects"] == ["books.example.org"]
+    assert {issuer["email"] for issuer in policy["issuers"]} == {"owner@example.org"}
+    if own:
+        (issuer,) = policy["issuers"]
+        assert (issuer["ca"], issuer["trusted_roots_pem_files"]) == ("https://ca/dir", [str(root)])
+
+
+def test_our_caddyfile_is_fine_before_there_is_a_site(server: Server, tmp_path: Path) -> None:
+    shutil.copy(OURS, tmp_path)
+    assert json.loads(server.machine.caddy.adapted(tmp_path / "Caddyfile")) is not None
+
+
+# Beside it
+
+
+def test_the_other_sites_answer_as_before(server: Server) -> None:
+    assert server.ask_http("other.localhost").text == "the other site"
+    assert server.ask_http("127.0.0.1").text == "the default site"
+    answer = server.ask_http("localhost", "/a?b=c")
+    assert (answer.code, answer.headers["Location"]) == (308, "https://localhost/a?b=c")
+
+
+def test_too_large_an_upload(server: Server, ann: dict[str, str]) -> None:
+    head = {"Host": "localhost", "Content-Length": str(10**9), **ann}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    with (
+        socket.create_connection(("localhost", server.https), 20) as plain,
+        _any().wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        secure.sendall(f"POST /up HTTP/1.1\r\n{lines}\r\n".encode())
+        with suppress(OSError):
+            secure.sendall(bytes(2**19))  # Caddy, as Go, swallows some of what it refuses
+        assert secure.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_an_upload(server: Server, ann: dict[str, str]) -> None:
+    connection = http.client.HTTPSConnection("localhost", server.https, timeout=20, context=_any())
+    connection.request("POST", "/up", bytes(5_000_000), ann)
+    assert json.loads(connection.getresponse().read())["size"] == 5_000_000
+    connection.close()
+
+
+def test_an_app_that_is_down(server: Server, ann: dict[str, str], tmp_path: Path) -> None:
+    (port,) = _ports(1)
+    other = replace(server.site, upstream=f"127.0.0.1:{port}")
+    before = server.site
+    write_site(server.machine.layout, other)
+    server.admin("site", "--no-acme")
+    try:
+        answer = server.ask(f"/?q={QUERY}", **ann)
+        assert (answer.code, answer.headers["Retry-After"]) == (503, "10")
+        assert "does not answer yet" in answer.text
+        assert "아직 응답하지 않습니다" in answer.text
+        assert answer.headers["Strict-Transport-Security"]
+        assert server.ask().code == 401
+        assert server.ask("/healthz").code == 503
+        with _app(tmp_path, port):
+            assert server.ask(**ann).code == 200
+    finally:
+        write_site(server.machine.layout, before)
+        server.admin("site", "--no-acme")
+
+
+def test_the_log_holds_no_secret_and_no_query(server: Server, ann: dict[str, str]) -> None:
+    referer = {"Referer": f"https://localhost/?q={QUERY}"}
+    server.ask(f"/api/search?q={QUERY}", **ann, **referer)
+    server.ask(f"/redirect?{QUERY}", Cookie=server.cookie, **referer)
+    server.ask(f"/?q={QUERY}", Authorization=basic("ann", "wrong password"), **referer)
+    server.ask("/last", Cookie=server.cookie)
+    until = time.monotonic() + 20
+    while '"/last"' not in server.log.read_text() and time.monotonic() < until:
+        time.sleep(0.05)
+    text = server.log.read_text()
+    assert '"uri":"/api/search"' in text
+    assert '"Authorization"' in text
+    for secret in (QUERY, server.site.session, ann["Authorization"][6:], "password", PASSWORD):
+        assert secret not in text
+    entries = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+    users = {e.get("user_id") for e in entries if e.get("status") == 200}
+    assert "ann" in users

@@ -1,0 +1,274 @@
+"""`bookbrain serve` as a process: what it answers, how it ends, what it does without services."""
+
+import http.client
+import json
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from support.chroma_server import ChromaServer
+from support.openai_process import OpenAIProcess
+from support.shelf import Done, Shelf, wait_for
+from websockets.sync.client import ClientConnection, connect
+
+pytestmark = pytest.mark.slow
+
+
+class App:
+    """A serving process under way on a free port."""
+
+    def __init__(self, shelf: Shelf, *options: str, **settings: str) -> None:
+        self._shelf = shelf
+        self.port = free_port()
+        self.process = shelf.start("serve", "--port", str(self.port), *options, **settings)
+        wait_for(lambda: self.health() or self.process.poll() is not None, "the app's answer")
+        assert self.process.poll() is None, self.process.communicate()
+
+    def get(self, path: str, method: str = "GET", **params: str) -> tuple[int, str]:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
+        try:
+            connection.request(method, f"{path}?{urlencode(params)}" if params else path)
+            response = connection.getresponse()
+            return response.status, response.read().decode()
+        finally:
+            connection.close()
+
+    def health(self) -> str:
+        """The word; "" while nobody listens."""
+        try:
+            return self.get("/healthz")[1]
+        except OSError:
+            return ""
+
+    def search(self, query: str, **params: str) -> dict[str, Any]:
+        status, text = self.get("/api/search", q=query, **params)
+        assert status == 200, text
+        return dict(json.loads(text))
+
+    def open_page(self) -> ClientConnection:
+        """What a browser opens behind the page."""
+        return connect(
+            f"ws://127.0.0.1:{self.port}/_stcore/stream",
+            subprotocols=["streamlit"],
+            origin=f"http://127.0.0.1:{self.port}",
+            max_size=None,
+        )
+
+    def end(self, number: int = signal.SIGTERM) -> Done:
+        """The process's end by this signal, with code 0 and in time."""
+        self.process.send_signal(number)
+        self.process.wait(30)  # a search may be stuck for longer than that
+        return self._shelf.finish(self.process)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def serving(shelf: Shelf, *options: str, **settings: str) -> Iterator[App]:
+    app = App(shelf, *options, **settings)
+    try:
+        yield app
+    finally:
+        app.process.kill()
+        app.process.communicate()
+
+
+def ask_page(page: ClientConnection, query: str, until: str) -> bytes:
+    """All that the app sends as the page's answer, up to this."""
+    message = BackMsg()
+    message.rerun_script.query_string = urlencode({"q": query})
+    message.rerun_script.context_info.locale = "ko-KR"
+    page.send(message.SerializeToString())
+    received = b""
+    while until.encode() not in received:
+        received += bytes(page.recv(timeout=60))
+    return received
+
+
+def test_it_answers_like_the_commands_and_ends_when_asked(
+    plain: Shelf, english: list[Path]
+) -> None:
+    plain.add(*english)
+    with serving(plain) as app:
+        assert app.health() == "ok"
+        for query in ("lock queue", "probe_2_5", '"waits for the socket" -kernel'):
+            expected = plain.search(query, "-k", "7") | {"took_ms": 0}
+            assert app.search(query, k="7") | {"took_ms": 0} == expected
+        assert json.loads(app.get("/api/books")[1]) == plain.books()
+        assert app.get("/api/search", q="x" * 10_000)[0] == 200
+        assert app.get("/api/search", q="lock", k="0")[0] == 400
+        assert app.get("/api/books", method="POST")[0] == 405
+        assert app.get("/api/nothing")[0] == 404
+        assert "<title>" in app.get("/")[1]
+        plain.run("remove", "--yes", "book3.pdf")
+        assert json.loads(app.get("/api/books")[1]) == plain.books()
+        assert {hit["file"] for hit in app.search("lock")["hits"]} <= {"book1.pdf", "book2.pdf"}
+        done = app.end()
+    assert done.out == f"BookBrain is at http://127.0.0.1:{app.port} (Ctrl-C ends it).\n"
+    assert done.err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_it_ends_while_a_browser_is_connected(
+    plain: Shelf, english: list[Path], number: signal.Signals
+) -> None:
+    plain.add(english[0])
+    with serving(plain) as app, app.open_page() as one, app.open_page() as two:
+        for page, query in ((one, "probe_1_5"), (two, "lock"), (one, "socket")):
+            answer = ask_page(page, query, until=f"<mark>{query}</mark>")
+            assert "키워드로만 검색했습니다.".encode() in answer
+        done = app.end(number)
+    assert done.err == ""
+    for secret in ("probe_1_5", "socket"):
+        assert secret not in done.out + done.err
+
+
+def test_signals_before_it_is_ready(plain: Shelf) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        port = free_port()
+        process = plain.start("serve", "--port", str(port))
+        wait_for(lambda port=port: _is_taken(port), "the port")
+        process.send_signal(number)
+        assert plain.finish(process).err == ""
+
+
+def _is_taken(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_port_that_is_taken_is_named(plain: Shelf) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        done = plain.run("serve", "--port", str(port), code=69)
+    assert done.err == (
+        f"Error: Port {port} of 127.0.0.1 is taken.\n"
+        "Next:  End the program that has it, or choose another port with --port.\n"
+    )
+    done = plain.run("serve", "--host", "192.0.2.1", code=69)
+    assert done.err.startswith("Error: Cannot listen on port 8501 of 192.0.2.1 (")
+
+
+def test_a_wrong_setting_ends_it_at_once(plain: Shelf) -> None:
+    done = plain.run("serve", "--port", str(free_port()), code=78, BOOKBRAIN_FUSION="best")
+    assert done.err == "Error: BOOKBRAIN_FUSION is 'best'.\nNext:  Set it to convex or rrf.\n"
+
+
+def test_streamlits_own_settings_do_not_matter(plain: Shelf) -> None:
+    folder = plain.home.parent / ".streamlit"
+    folder.mkdir()
+    (folder / "config.toml").write_text('[server]\nbaseUrlPath = "elsewhere"\n')
+    with serving(plain, STREAMLIT_BROWSER_GATHER_USAGE_STATS="true") as app:
+        assert app.health() == "ok"
+        assert json.loads(app.get("/_stcore/host-config")[1])
+        with app.open_page():
+            pass
+        app.end()
+
+
+def test_without_systemd_it_goes_on(plain: Shelf) -> None:
+    with serving(plain, NOTIFY_SOCKET="/nowhere/notify", WATCHDOG_USEC="30000000") as app:
+        assert app.health() == "ok"
+        app.process.send_signal(signal.SIGTERM)
+        out, err = app.process.communicate(timeout=30)
+    assert app.process.returncode == 0
+    assert out == ""
+    assert "systemd" in err
+    assert "Traceback" not in err
+
+
+def test_chroma_may_come_and_go(tmp_path: Path, openai: OpenAIProcess, english: list[Path]) -> None:
+    (tmp_path / "chroma").mkdir()
+    with (
+        ChromaServer(tmp_path / "chroma") as chroma,
+        Shelf(tmp_path / "library", openai, CHROMA_URL=chroma.url) as shelf,
+    ):
+        shelf.add(*english)
+        expected = shelf.search("the kernel waits") | {"took_ms": 0}
+        assert expected["degraded"] is None
+        chroma.kill()
+        asked = len(openai.requested)
+        with serving(shelf) as app:
+            assert app.health() == "degraded"
+            assert len(openai.requested) == asked, "nothing is embedded at the start"
+            for _ in range(2):
+                degraded = app.search("the kernel waits")
+                assert "does not answer" in degraded["degraded"]
+                assert degraded["hits"]
+                chroma.start()
+                assert app.search("the kernel waits") | {"took_ms": 0} == expected
+                shelf.run("rebuild")  # the collection of before is no more
+                assert app.search("the kernel waits") | {"took_ms": 0} == expected
+                wait_for(lambda: app.health() == "ok", "health")
+                chroma.kill()
+            wait_for(lambda: app.health() == "degraded", "health")
+            app.end()
+        assert len(openai.requested) == asked
+
+
+def test_our_own_chroma_may_be_killed(
+    tmp_path: Path, openai: OpenAIProcess, english: list[Path]
+) -> None:
+    with Shelf(tmp_path / "library", openai) as shelf:
+        shelf.add(english[0])
+        with serving(shelf) as app:
+            expected = app.search("lock queue") | {"took_ms": 0}
+            assert expected["degraded"] is None
+            shelf.kill("chroma run")
+            wait_for(lambda: not shelf.processes("chroma_keeper"), "the end of its keeper")
+            assert app.search("lock queue") | {"took_ms": 0} == expected
+            app.end()
+        wait_for(lambda: not shelf.processes(), "the end of the server")
+
+
+def test_a_chroma_that_hangs_holds_up_nothing(
+    tmp_path: Path, openai: OpenAIProcess, english: list[Path]
+) -> None:
+    with Shelf(tmp_path / "library", openai) as shelf, socket.create_server(("127.0.0.1", 0)) as it:
+        shelf.add(english[0])
+        with serving(shelf, CHROMA_URL=f"http://127.0.0.1:{it.getsockname()[1]}") as app:
+            wait_for(lambda: app.health() == "degraded", "health")
+            assert app.search("lock queue")["hits"]
+            app.end()
+
+
+def test_it_ends_while_a_search_waits_for_openai(
+    tmp_path: Path, chroma: ChromaServer, openai: OpenAIProcess, english: list[Path]
+) -> None:
+    with Shelf(tmp_path / "library", openai, CHROMA_URL=chroma.url) as shelf:
+        shelf.add(english[0])
+        with serving(shelf, BOOKBRAIN_EMBEDDING_TIMEOUT="600") as app:
+            openai.fail("slow", seconds=120)
+            known = len(openai.requested)
+            search = Thread(target=_try, args=[app, "a question of today"])
+            search.start()
+            wait_for(lambda: len(openai.requested) > known, "the question's embedding")
+            assert app.health() == "ok"
+            app.process.send_signal(signal.SIGTERM)
+            try:
+                assert app.process.wait(12) == 0
+            except subprocess.TimeoutExpired:
+                pytest.fail("it waits for the search")
+            search.join(10)
+            out, err = app.process.communicate()
+            assert "Traceback" not in out + err
+            assert "a question of today" not in out + err
+
+
+def _try(app: App, query: str) -> None:
+    try:
+        app.get("/api/search", q=query)
+    except (OSError, http.client.HTTPException):
+        return

@@ -1,0 +1,160 @@
+"""What systemd is told, and when it is not."""
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Event, Thread
+from types import ModuleType
+
+import pytest
+
+from bookbrain.web.watchdog import Answer, Watch, ask, notifier, watchdog_interval
+
+OK, DEGRADED, DOWN = Answer(200, "ok"), Answer(200, "degraded"), Answer(503, "down")
+
+
+def tell(answers: list[Answer | None], interval: float | None = 0.001) -> list[str]:
+    """What is told while the app answers so; with the last answer the watch is stopped."""
+    told: list[str] = []
+    stop = Event()
+    remaining = iter(answers)
+    left = len(answers)
+
+    def answer() -> Answer | None:
+        nonlocal left
+        left -= 1
+        if left == 0:
+            stop.set()
+        return next(remaining)
+
+    Watch(answer, told.append, interval, lambda: told.append("on_ready")).run(stop)
+    return told
+
+
+def test_ready_only_after_the_first_200() -> None:
+    assert tell([None, DOWN, None, OK, OK]) == [
+        "READY=1\nSTATUS=ok", "on_ready", "WATCHDOG=1\nSTATUS=ok",
+    ]  # fmt: skip
+    assert tell([DEGRADED, OK])[0] == "READY=1\nSTATUS=degraded"
+
+
+def test_fed_by_any_answer_and_by_no_silence() -> None:
+    assert tell([OK, None, DOWN, None, None, DEGRADED, None])[2:] == [
+        "WATCHDOG=1\nSTATUS=down", "WATCHDOG=1\nSTATUS=degraded",
+    ]  # fmt: skip
+
+
+def test_a_stop_before_ready_tells_nothing() -> None:
+    assert tell([None, DOWN, None]) == []
+    assert tell([OK]) == []
+
+
+def test_without_a_watchdog_the_watch_ends_when_the_app_is_ready() -> None:
+    assert tell([None, OK, OK], interval=None) == ["READY=1\nSTATUS=ok", "on_ready"]
+
+
+# Asking
+
+
+class _Degraded(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/healthz" else 404)
+        self.end_headers()
+        self.wfile.write(b"degraded")
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextmanager
+def _server() -> Iterator[int]:
+    with HTTPServer(("127.0.0.1", 0), _Degraded) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield server.server_port
+        server.shutdown()
+
+
+def test_the_app_is_asked_over_http() -> None:
+    with _server() as port:
+        assert ask("127.0.0.1", port) == DEGRADED
+    assert ask("127.0.0.1", port) is None
+
+
+def test_an_app_that_stands_still_gives_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as frozen:
+        assert ask("127.0.0.1", frozen.getsockname()[1], patience=0.1) is None
+
+
+def test_what_is_no_http_is_no_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def talk() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(b"hello\r\n\r\n")
+
+        Thread(target=talk, daemon=True).start()
+        assert ask("127.0.0.1", server.getsockname()[1]) is None
+
+
+# systemd
+
+
+def test_nobody_is_told_without_a_socket() -> None:
+    assert notifier({})("READY=1") is None
+
+
+def test_without_systemd_python_the_app_goes_on(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setitem(sys.modules, "systemd", None)
+    monkeypatch.setitem(sys.modules, "systemd.daemon", None)
+    notify = notifier({"NOTIFY_SOCKET": "/run/systemd/notify"})
+    assert notify("READY=1") is None
+    assert [record.levelno for record in caplog.records] == [logging.ERROR]
+    assert "systemd-python is not installed" in caplog.text
+
+
+@pytest.mark.parametrize("broken", [False, True])
+def test_systemd_python_is_called(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, broken: bool
+) -> None:
+    told: list[str] = []
+
+    def notify(state: str) -> None:
+        if broken:
+            raise ConnectionRefusedError("nobody listens")
+        told.append(state)
+
+    monkeypatch.setitem(sys.modules, "systemd", _module())
+    monkeypatch.setitem(sys.modules, "systemd.daemon", _module(notify=notify))
+    notifier({"NOTIFY_SOCKET": "/run/systemd/notify"})("READY=1")
+    assert told == ([] if broken else ["READY=1"])
+    assert ("nobody listens" in caplog.text) is broken
+
+
+def _module(**members: Callable[[str], None]) -> ModuleType:
+    module = ModuleType("made")
+    module.__dict__.update(members)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("environ", "seconds"),
+    [
+        ({}, None),
+        ({"WATCHDOG_USEC": "30000000"}, 10.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": str(os.getpid())}, 10.0),
+        ({"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "1"}, None),
+        ({"WATCHDOG_USEC": "0"}, None),
+        ({"WATCHDOG_USEC": "soon"}, None),
+    ],
+)
+def test_a_third_of_the_time_that_systemd_waits(
+    environ: dict[str, str], seconds: float | None
+) -> None:
+    assert watchdog_interval(environ) == seconds
