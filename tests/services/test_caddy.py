@@ -1,7 +1,4 @@
-"""The site behind a real Caddy: who gets through, and what a change leaves behind.
-
-$CADDY may name another Caddy than the one on the PATH.
-"""
+"""The site behind a real Caddy, Debian's and the newest: who gets through, what a change leaves."""
 
 import base64
 import http.client
@@ -32,7 +29,7 @@ from bookbrain.admin.site import Address, Site, read_site, with_address, write_s
 from bookbrain.children import die_with_parent
 from bookbrain.server import Layout
 
-CADDY = os.environ.get("CADDY", "caddy")
+CADDIES = {"debian": "/usr/bin/caddy", "newest": str(Path(sys.executable).with_name("caddy"))}
 OURS = Path(__file__).parents[2] / "Caddyfile"
 PASSWORD = "correct horse"
 QUERY = "what-was-searched-for"
@@ -40,7 +37,6 @@ QUERY = "what-was-searched-for"
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.xdist_group("caddy"),  # one server for all of them
-    pytest.mark.skipif(not shutil.which(CADDY), reason="no caddy: apt-get install caddy"),
 ]
 
 _APP = """
@@ -203,8 +199,17 @@ def _app(folder: Path, port: int) -> AbstractContextManager[subprocess.Popen[byt
     return _running([sys.executable, "-c", _APP, str(port)], folder / "app.log", port)
 
 
+@pytest.fixture(scope="module", params=CADDIES)
+def caddy(request: pytest.FixtureRequest) -> str:
+    """The program."""
+    path = CADDIES[request.param]
+    if not Path(path).exists():
+        pytest.skip("no caddy: apt-get install caddy")
+    return path
+
+
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+def server(caddy: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serves localhost for the user ann."""
     folder = tmp_path_factory.mktemp("server")
     admin, plain, https, app = _ports(4)
@@ -217,8 +222,8 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     )
     site = with_address(None, Address("before.localhost.test", acme=False))
     write_site(layout, replace(site, upstream=f"127.0.0.1:{app}"))
-    machine = Machine(layout, Caddy(f"http://127.0.0.1:{admin}", CADDY))
-    command = [CADDY, "run", "--config", str(layout.caddyfile), "--adapter", "caddyfile"]
+    machine = Machine(layout, Caddy(f"http://127.0.0.1:{admin}", caddy))
+    command = [caddy, "run", "--config", str(layout.caddyfile), "--adapter", "caddyfile"]
     log = folder / "caddy.log"
     with _app(folder, app), _running(command, log, admin) as process:
         made = Server(machine, https, plain, app, process, log)
@@ -442,9 +447,9 @@ def test_what_caddy_does_not_load_leaves_all_as_before(
     assert server.ask(**ann).code == 200
 
 
-def test_a_caddy_that_is_not_there(server: Server) -> None:
+def test_a_caddy_that_is_not_there(server: Server, caddy: str) -> None:
     before = server.files()
-    gone = Caddy(f"http://127.0.0.1:{_ports(1)[0]}", CADDY)
+    gone = Caddy(f"http://127.0.0.1:{_ports(1)[0]}", caddy)
     done = CliRunner().invoke(
         main, ["site", "--domain", "x.localhost.test"], obj=replace(server.machine, caddy=gone)
     )
