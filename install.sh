@@ -152,6 +152,8 @@ find_tree() { # sets TREE to the folder of this script, when that has the rest o
 source_the_rest() {
     # shellcheck source=packaging/install/common.sh
     source "$TREE/packaging/install/common.sh"
+    # shellcheck source=packaging/install/packages.sh
+    source "$TREE/packaging/install/packages.sh"
     # shellcheck source=packaging/install/program.sh
     source "$TREE/packaging/install/program.sh"
     # shellcheck source=packaging/install/local.sh

@@ -18,12 +18,13 @@ _START, _TAIL = 1024, 64 * 1024  # bytes; where a PDF says that it is one, and t
 @dataclass(frozen=True, slots=True)
 class Patience:
     """Seconds: a file must rest for `settle`; one without a PDF's end is waited for until nothing
-    was written to it for `upload`, and so is looked at again after `look`. An empty folder goes
-    after `folder`.
+    was written to it for `upload`, or for `stray` when it does not begin like a PDF, and so is
+    looked at again after `look`. An empty folder goes after `folder`.
     """
 
     settle: float = 2.0
-    upload: float = 600.0
+    stray: float = 8.0
+    upload: float = 60.0
     look: float = 3.0
     folder: float = 5.0
 
@@ -109,7 +110,8 @@ def is_whole(path: Path, look: Look, patience: Patience) -> bool:
         file.seek(max(0, look.size - _TAIL))
         tail = file.read(_TAIL)
     unchanged = max(resting, time.time() - look.changed_ns / 1e9)
-    return unchanged >= patience.upload or _has_ended(start, tail, look.size)
+    enough = patience.upload if b"%PDF-" in start else patience.stray
+    return unchanged >= enough or _has_ended(start, tail, look.size)
 
 
 def _has_ended(start: bytes, tail: bytes, size: int) -> bool:

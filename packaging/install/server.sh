@@ -10,10 +10,6 @@ readonly FILES=(
     "Caddyfile $ETC/Caddyfile 0644"
     "packaging/bookbrain.env $ETC/bookbrain.env 0640 root:bookbrain"
 )
-readonly PACKAGES=(ca-certificates caddy python3 python3-venv)
-# What systemd-python is built with, for it publishes no wheel.
-readonly BUILD_PACKAGES=(gcc libc6-dev libsystemd-dev pkg-config)
-
 install_server() {
     lay_out
     ask_what_is_missing
@@ -97,48 +93,6 @@ ask() { # VARIABLE OPTION ENGLISH KOREAN
 
 has_terminal() { # standard input may be the script itself
     { : </dev/tty; } 2>/dev/null
-}
-
-# --- Debian's packages --------------------------------------------------------------------------
-
-install_packages() {
-    local missing=() package
-    for package in "${PACKAGES[@]}" "${BUILD_PACKAGES[@]}"; do
-        is_installed "$package" || missing+=("$package")
-    done
-    # Ubuntu 22.04's own Python is 3.10; apt has a newer one beside it.
-    if python3 -Ic 'import sys; assert sys.version_info < (3, 11)' 2>/dev/null && ! find_python; then
-        has_fresh_lists || run_apt update
-        missing+=("$(newest_python_of_apt)-venv")
-    fi
-    package=$(find_python && echo "${PYTHON##*/}" || echo python3)-dev
-    [[ $package == python3* ]] || package=python3-dev
-    is_installed "$package" || missing+=("$package")
-    if ! ((${#missing[@]})); then return; fi
-    step "Installing ${missing[*]} with apt (waits for another apt)" "apt로 ${missing[*]} 설치 (다른 apt가 끝나기를 기다립니다)"
-    has_fresh_lists || run_apt update
-    [[ $DRY_RUN || $(apt-cache policy caddy) == *"Candidate: "[0-9]* ]] || is_installed caddy ||
-        die 69 "This release has no package of Caddy. Add Caddy's own repository, then run this again: https://caddyserver.com/docs/install#debian-ubuntu-raspbian" \
-            "이 배포판에는 Caddy 패키지가 없습니다. Caddy 저장소를 더한 뒤 다시 실행하세요: https://caddyserver.com/docs/install#debian-ubuntu-raspbian"
-    run_apt install --no-install-recommends "${missing[@]}"
-    find_python || [[ $DRY_RUN ]] ||
-        die 69 "Python 3.11 or newer is not there." "Python 3.11 이상이 없습니다."
-}
-
-name_localhost() { # minimal images leave it out, and Caddy does not start without
-    if ! grep -qsw localhost /etc/hosts; then
-        run sh -c 'printf "127.0.0.1 localhost\n::1 localhost\n" >>/etc/hosts'
-    fi
-}
-
-run_apt() { # ARGUMENT...
-    run "${APT[@]}" "$@" </dev/null ||
-        die 1 "apt-get failed, see above. If the network was away, just run this again." \
-            "apt-get이 실패했습니다. 위를 보세요. 네트워크가 끊겼다면 다시 실행하면 됩니다."
-}
-
-is_installed() { # PACKAGE
-    [[ $(dpkg-query -Wf '${db:Status-Abbrev}' "$1" 2>/dev/null) == ii* ]]
 }
 
 # --- the program --------------------------------------------------------------------------------

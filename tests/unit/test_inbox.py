@@ -27,7 +27,7 @@ from bookbrain.library.arrivals import (
 from bookbrain.library.inbox import ingest, open_inbox
 from bookbrain.library.staging import Source, add_sources, copy_into, open_sources, plan_sources
 
-QUICK = Patience(settle=0.02, upload=0.5, look=0.05, folder=0.1)
+QUICK = Patience(settle=0.02, stray=0.2, upload=0.5, look=0.05, folder=0.1)
 WHOLE = b"%PDF-1.7\n" + b"x" * 3000 + b"\n%%EOF\n"
 HEAD = b"%PDF-1.7\n" + b"x" * 3000
 LINEAR = b"%PDF-1.7\n1 0 obj << /Linearized 1 /L 9000 >> endobj\n%%EOF\n" + b"x" * 3000
@@ -95,15 +95,16 @@ def test_what_counts_as_arrived(inbox: Path) -> None:
         (WHOLE, 0, True),
         (WHOLE + b"\0" * 60_000, 0, True),
         (HEAD, 0, False),
-        (HEAD, 599, False),
-        (HEAD, 601, True),
-        (HEAD, -3600, False),
+        (HEAD, 55, False),
+        (HEAD, 61, True),
+        (HEAD, -30, False),
         (WHOLE + HEAD * 40, 0, False),
         (LINEAR, 0, False),
         (LINEAR.ljust(9000), 0, True),
         (LINEAR.ljust(9500), 0, True),
         (b"", 0, False),
-        (b"", 601, True),
+        (b"", 9, True),
+        (b"no PDF", 9, True),
         (b"\0" * 5000, 0, False),
         (b"PK\3\4" * 1000, 0, True),
     ],
@@ -113,7 +114,7 @@ def test_when_a_file_that_rests_is_whole(
 ) -> None:
     path = _put(tmp_path / "x.pdf", data, age)
     assert is_whole(path, _look(path, resting=3), Patience()) is whole
-    assert is_whole(path, _look(path, resting=601), Patience())
+    assert is_whole(path, _look(path, resting=61), Patience())
     assert not is_whole(path, _look(path, resting=1.9), Patience())
 
 

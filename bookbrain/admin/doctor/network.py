@@ -1,0 +1,185 @@
+"""Who listens, where the domain leads, and what the certificate is like."""
+
+import ipaddress
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from bookbrain.admin.asking import Answer
+from bookbrain.admin.certificate import Certificate
+from bookbrain.admin.check import Check, State
+from bookbrain.admin.site import Site
+
+_PROCESS = re.compile(r'\("(?P<program>[^"]*)",pid=(?P<pid>\d+)')
+_PUBLIC, _PRIVATE = (80, 443), (8501, 8502)
+_MOST_OF_AN_ERROR = 300
+_ASK_CADDY = "sudo systemctl restart caddy; then look: journalctl -u caddy -n 50"
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who waits for connections at an address; "" and 0 where that is not told."""
+
+    address: str
+    port: int
+    program: str = ""
+    pid: int = 0
+
+    @property
+    def is_private(self) -> bool:
+        return self.address.startswith(("127.", "::1", "[::1", "[::ffff:127."))
+
+
+def read_listeners(text: str) -> list[Listener]:
+    """Of what `ss -Hltnp` prints."""
+    found = []
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) < 5:
+            continue
+        address, _, port = words[3].rpartition(":")
+        holder = _PROCESS.search(line)
+        who = (holder["program"], int(holder["pid"])) if holder else ("", 0)
+        found.append(Listener(address, int(port), *who))
+    return found
+
+
+def check_listeners(listeners: Sequence[Listener], own: int) -> list[Check]:
+    """`own` is the id of the process of bookbrain.service."""
+    checks = [check for port in _PUBLIC for check in _check_public(listeners, port)]
+    if not checks:
+        checks = [Check("ports", State.OK, "Caddy listens on 80 and 443")]
+    for one in listeners:
+        if one.program == "bookbrain" and one.pid != own:
+            checks.append(
+                Check(
+                    "ports",
+                    State.WARN,
+                    f"Another BookBrain listens at {one.address}:{one.port}.",
+                    f"If it is not meant to: sudo kill {one.pid}",
+                )
+            )
+        elif one.port in _PRIVATE and not one.is_private:
+            checks.append(
+                Check(
+                    "ports",
+                    State.FAIL,
+                    f"Port {one.port} is open to the network: {one.program} at {one.address}.",
+                    "It must listen at 127.0.0.1 only: systemctl cat bookbrain bookbrain-chroma",
+                )
+            )
+    return checks
+
+
+def _check_public(listeners: Sequence[Listener], port: int) -> list[Check]:
+    holders = [one for one in listeners if one.port == port]
+    if not holders:
+        return [Check("ports", State.FAIL, f"Nobody listens on port {port}.", _ASK_CADDY)]
+    return [
+        Check(
+            "ports",
+            State.FAIL,
+            f"Port {port} is taken by {one.program} (pid {one.pid}), and Caddy needs it.",
+            "Stop that program, then: sudo systemctl restart caddy",
+        )
+        for one in holders
+        if one.program not in ("caddy", "")
+    ]
+
+
+def check_name(domain: str, theirs: Iterable[str], ours: Iterable[str], proven: bool) -> Check:
+    """`theirs` has the addresses of the domain, `ours` those of this machine.
+
+    `proven`: a public authority has found the server by the domain.
+    """
+    found = {ipaddress.ip_address(text.split("%")[0]) for text in theirs}
+    own = {ipaddress.ip_address(text.split("%")[0]) for text in ours}
+    names = ", ".join(sorted(map(str, found)))
+    if not found:
+        return Check(
+            "domain",
+            State.FAIL,
+            f"{domain} has no address.",
+            "Enter this server's public address for it where the domain is registered.",
+        )
+    if found & own and not any(address.is_loopback for address in found):
+        return Check("domain", State.OK, f"{domain} is {names}, an address of this machine")
+    if proven:
+        return Check("domain", State.OK, f"{domain} is {names}; a public authority came that way")
+    if any(address.is_global for address in own):
+        seen = f"{domain} is {names}, which is no address of this machine."
+    else:
+        seen = f"{domain} is {names}; behind a cloud's NAT it cannot be told if that is right."
+    return Check(
+        "domain", State.WARN, seen, "Compare it with the public address that the cloud shows."
+    )
+
+
+def read_troubles(journal: str, domain: str) -> str:
+    """The newest error about this domain's certificate in the log of Caddy, "" without one."""
+    for line in reversed(journal.splitlines()):
+        try:
+            entry = json.loads(line)
+            if entry["level"] != "error" or not entry["logger"].startswith("tls."):
+                continue
+        except (ValueError, KeyError, TypeError, AttributeError):
+            continue
+        if entry.get("identifier", domain) == domain:
+            return str(entry.get("error") or entry.get("msg", ""))[:_MOST_OF_AN_ERROR]
+    return ""
+
+
+def check_certificate(
+    site: Site, certificate: Certificate | None, now: datetime, trouble: str
+) -> Check:
+    """`trouble` is what Caddy last met when it asked for one."""
+    if certificate is None:
+        seen = f"There is no certificate for {site.domain}."
+        return Check("certificate", State.FAIL, _because(seen, trouble), _remedy(site))
+    day = f"{certificate.ends:%Y-%m-%d}"
+    if certificate.ends <= now:
+        seen = f"The certificate has ended: {day}."
+        return Check("certificate", State.FAIL, _because(seen, trouble), _remedy(site))
+    days = certificate.left(now).days
+    if certificate.ends_soon(now):
+        seen = f"The certificate ends soon and was not renewed: {day}."
+        return Check("certificate", State.WARN, _because(seen, trouble), _remedy(site))
+    if certificate.distrust and not site.acme:
+        return Check("certificate", State.OK, "the server's own, which browsers warn of")
+    if certificate.distrust:
+        # Of another authority, who comes here may have its root where this machine does not.
+        state = State.WARN if site.acme_directory else State.FAIL
+        seen = f"The certificate of {certificate.issuer} is not trusted: {certificate.distrust}."
+        return Check("certificate", state, _because(seen, trouble), _remedy(site))
+    return Check("certificate", State.OK, f"{certificate.issuer}, {days} days left ({day})")
+
+
+def _because(seen: str, trouble: str) -> str:
+    return f"{seen} Caddy: {trouble}" if trouble else seen
+
+
+def _remedy(site: Site) -> str:
+    if not site.acme:
+        return _ASK_CADDY
+    return (
+        f"{site.domain} must lead here, and ports 80 and 443 be open in the cloud too. Then: "
+        "sudo systemctl restart caddy"
+    )
+
+
+def check_site(url: str, answer: Answer) -> Check:
+    """A server that asks for a password answers 401."""
+    if answer.status == 401:
+        return Check("site", State.OK, f"{url} asks for a password, as it should")
+    if answer.status == 0:
+        return Check("site", State.FAIL, f"{url} does not answer here: {answer.text}.", _ASK_CADDY)
+    if answer.status < 400:
+        return Check(
+            "site",
+            State.FAIL,
+            f"{url} answers without a password ({answer.status}).",
+            "Run install.sh again, then this again.",
+        )
+    return Check("site", State.FAIL, f"{url} answers {answer.status}.", _ASK_CADDY)

@@ -1,0 +1,89 @@
+"""The units of a server, and how they are, as systemd tells."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bookbrain.admin.asking import output_of
+from bookbrain.server import Layout
+
+SERVICES = (
+    "bookbrain.service",
+    "bookbrain-chroma.service",
+    "bookbrain-ingest.path",
+    "caddy.service",
+)
+_UNITS = Path("etc/systemd/system")
+_PROPERTIES = (
+    "Id,LoadState,ActiveState,NRestarts,MainPID,"
+    "ActiveEnterTimestampMonotonic,StateChangeTimestampMonotonic"
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """`state` is systemd's word: active, failed, inactive …, or not-found. `since` then it is so."""
+
+    name: str
+    state: str
+    since: datetime | None = None
+    restarts: int = 0
+    pid: int = 0
+
+    @property
+    def runs(self) -> bool:
+        return self.state == "active"
+
+    @property
+    def is_timer(self) -> bool:
+        return self.name.endswith(".timer")
+
+    @property
+    def title(self) -> str:
+        return self.name.removesuffix(".service")
+
+
+def look_at_units(layout: Layout, systemctl: str) -> tuple[Unit, ...]:
+    """The services, Caddy's and the timers of this server; not-found where systemd is silent."""
+    timers = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain-*.timer"))
+    names = [*SERVICES, *timers]
+    text = output_of(systemctl, "show", "--property", _PROPERTIES, *names) or ""
+    found = {unit.name: unit for unit in read_units(text, datetime.now().astimezone(), _uptime())}
+    return tuple(found.get(name, Unit(name, "not-found")) for name in names)
+
+
+def _uptime() -> float:
+    """Seconds, by the clock that systemd's monotonic timestamps are of."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def read_units(text: str, now: datetime, uptime: float) -> list[Unit]:
+    """The units of what `systemctl show` prints; `uptime` in seconds is now."""
+    units = []
+    for block in text.strip().split("\n\n"):
+        says = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
+        if "Id" not in says:
+            continue
+        state = says.get("ActiveState", "")
+        moment = "ActiveEnter" if state == "active" else "StateChange"
+        began = _whole(says.get(f"{moment}TimestampMonotonic", "")) / 1e6
+        units.append(
+            Unit(
+                says["Id"],
+                "not-found" if says.get("LoadState") == "not-found" else state,
+                now - timedelta(seconds=uptime - began) if began else None,
+                _whole(says.get("NRestarts", "")),
+                _whole(says.get("MainPID", "")),
+            )
+        )
+    return units
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def read_failed(text: str) -> list[str]:
+    """The names in what `systemctl list-units --state=failed --plain --no-legend` prints."""
+    return [line.replace("●", " ").split()[0] for line in text.splitlines() if line.strip(" ●")]
