@@ -40,14 +40,14 @@ installation is running, 78 a setting is in the way." \
 
   ./install.sh --local            내 계정에 설치하고 견본 책을 검색해 봅니다
   sudo ./install.sh --domain books.example.org --email you@example.org --user you
-                                  서버에 설치합니다. Let's Encrypt 인증서와 비밀번호로 지킵니다
+                                  서버에 설치합니다. Let's Encrypt 인증서와 암호로 지킵니다
   sudo ./install.sh --no-acme     도메인이 없을 때: 서버가 스스로 만든 인증서를 씁니다
   ./install.sh --uninstall        프로그램을 지웁니다. 서재와 설정은 남습니다
   ./install.sh --uninstall --purge   서재(책, 목록, 임베딩)까지 지웁니다
 
   --domain NAME, --email ADDRESS  접속할 도메인, Let's Encrypt가 소식을 보낼 주소
   --user NAME                     들어올 사람. 없으면 물어봅니다
-  --password-file FILE            첫 줄이 비밀번호인 파일. -는 표준 입력
+  --password-file FILE            첫 줄이 암호인 파일. -는 표준 입력
   --no-acme                       Let's Encrypt 인증서를 받지 않습니다
   --source FOLDER|FILE|URL        설치할 것: 클론, 릴리스, 휠이나 묶음 파일, 또는 이를 받을
                                   주소. SHA256SUMS와 대조합니다

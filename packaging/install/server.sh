@@ -76,7 +76,7 @@ ask_what_is_missing() {
     ask READER --user "Name of the user who may enter" "들어올 사용자의 이름"
     [[ $PASSWORD_FILE || $DRY_RUN ]] || has_terminal ||
         die 2 "There is no terminal to ask for the password on: give --password-file." \
-            "비밀번호를 물어볼 터미널이 없습니다. --password-file을 주세요."
+            "암호를 물어볼 터미널이 없습니다. --password-file을 주세요."
     [[ ! $PASSWORD_FILE || $PASSWORD_FILE == - || -r $PASSWORD_FILE ]] ||
         die 78 "--password-file: '$PASSWORD_FILE' cannot be read." "--password-file: '$PASSWORD_FILE'을(를) 읽을 수 없습니다."
 }

@@ -29,8 +29,12 @@ from bookbrain.admin.site import Address, Site, read_site, with_address, write_s
 from bookbrain.children import die_with_parent
 from bookbrain.server import Layout
 
-CADDIES = {"debian": "/usr/bin/caddy", "newest": str(Path(sys.executable).with_name("caddy"))}
-OURS = Path(__file__).parents[2] / "Caddyfile"
+ROOT = Path(__file__).parents[2]
+CADDIES = {
+    "debian": ROOT / ".cache/debian/usr/bin/caddy",
+    "newest": Path(sys.executable).with_name("caddy"),
+}
+OURS = ROOT / "Caddyfile"
 PASSWORD = "correct horse"
 QUERY = "what-was-searched-for"
 
@@ -203,9 +207,9 @@ def _app(folder: Path, port: int) -> AbstractContextManager[subprocess.Popen[byt
 def caddy(request: pytest.FixtureRequest) -> str:
     """The program."""
     path = CADDIES[request.param]
-    if not Path(path).exists():
-        pytest.skip("no caddy: apt-get install caddy")
-    return path
+    if not path.exists():
+        pytest.skip(f"no {path}: tests/run fetches it")
+    return str(path)
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,7 @@
 """Oracle's firewall, and the end: nothing of ours is left, and what is not ours still works."""
 
 import pytest
+from host.machine import CHECKOUT
 from host.server import DOMAIN, Server
 from host.site import Site
 
@@ -105,3 +106,10 @@ def test_purge_leaves_nothing(server: Server) -> None:
     assert left == []
     assert "bookbrain" not in server.run("cat /etc/passwd /etc/group /etc/caddy/Caddyfile")
     assert other_site(server)
+
+
+def test_cloud_init_accepts_the_user_data(server: Server) -> None:
+    server.run("apt-get -qq -y install --no-install-recommends cloud-init >&2", timeout=300)
+    data = (CHECKOUT / "packaging/oracle/cloud-init.yaml").read_bytes()
+    (server.host.root / "root/user-data.yaml").write_bytes(data)
+    assert "Valid" in server.run("cloud-init schema --config-file /root/user-data.yaml")
