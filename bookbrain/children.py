@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 _PR_SET_PDEATHSIG = 1
@@ -76,6 +76,12 @@ def run_program(command: Sequence[str], *, timeout: float) -> Ended:
     except subprocess.TimeoutExpired:
         return Ended(-signal.SIGKILL, "", "")
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def run_in_terminal(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run `command` with our own input and output to its end; its exit code, as a shell has it."""
+    code = subprocess.run(list(command), env=dict(env), check=False).returncode
+    return 128 - code if code < 0 else code
 
 
 def die_with_parent() -> None:

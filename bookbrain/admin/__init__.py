@@ -6,7 +6,7 @@ import click
 from rich.cells import set_cell_size
 
 from bookbrain import __version__
-from bookbrain.admin import commands
+from bookbrain.admin import commands, looking
 from bookbrain.admin.health import check_health
 from bookbrain.cli.errors import Commands
 from bookbrain.cli.opening import take_settings
@@ -36,4 +36,6 @@ def health(as_json: bool) -> None:
 
 
 for command in (commands.site, commands.users, commands.key):
+    main.add_command(command)
+for command in (looking.status, looking.doctor, looking.uninstall):
     main.add_command(command)

@@ -60,7 +60,10 @@ def read_certificate(domain: str, door: Address) -> Certificate | None:
         with _connect(domain, door, sure) as connection:
             says: dict[str, Any] = connection.getpeercert() or {}
         return Certificate(
-            _issuer(says), _time(says["notBefore"]), _time(says["notAfter"]), _distrust(domain, door)
+            _issuer(says),
+            _time(says["notBefore"]),
+            _time(says["notAfter"]),
+            _distrust(domain, door),
         )
     except (OSError, ValueError, KeyError):
         return None

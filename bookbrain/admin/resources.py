@@ -55,6 +55,6 @@ def check_memory(memory: Space) -> Check:
     return Check(
         "memory",
         State.WARN if memory.free < _LITTLE_MEMORY else State.OK,
-        f"{memory.free / 1e6:.0f} MB free of {memory.total / 1e6:.0f} MB, swap counted",
+        f"{memory.free / 1e9:.1f} GB free of {memory.total / 1e9:.1f} GB, swap counted",
         "Add swap, or stop what else runs here: systemctl status",
     )

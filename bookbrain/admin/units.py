@@ -23,7 +23,7 @@ _PROPERTIES = (
 
 @dataclass(frozen=True)
 class Unit:
-    """`state` is systemd's word: active, failed, inactive …, or not-found. `since` then it is so."""
+    """`state` is systemd's word, active, failed or another, or not-found; `since` then it is so."""
 
     name: str
     state: str

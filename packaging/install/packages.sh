@@ -5,6 +5,8 @@ readonly PACKAGES=(ca-certificates caddy python3 python3-venv)
 # What systemd-python is built with, for it publishes no wheel.
 readonly BUILD_PACKAGES=(gcc libc6-dev libsystemd-dev pkg-config)
 
+readonly APT_LISTS_LOCK=${APT_LISTS_LOCK:-/var/lib/apt/lists/lock}
+
 install_packages() {
     local missing=() package
     for package in "${PACKAGES[@]}" "${BUILD_PACKAGES[@]}"; do
@@ -34,9 +36,21 @@ name_localhost() { # minimal images leave it out, and Caddy does not start witho
 }
 
 run_apt() { # ARGUMENT...
+    wait_for_apt
     run "${APT[@]}" "$@" </dev/null ||
         die 1 "apt-get failed, see above. If the network was away, just run this again." \
             "apt-get이 실패했습니다. 위를 보세요. 네트워크가 끊겼다면 다시 실행하면 됩니다."
+}
+
+wait_for_apt() { # apt itself waits for dpkg's lock, but not for the one of its lists
+    local inode waited=0
+    while inode=$(stat -c %i "$APT_LISTS_LOCK" 2>/dev/null) && grep -q ":$inode " /proc/locks; do
+        ((waited)) || say "    another apt is at work: waiting for it" "    다른 apt가 끝나기를 기다립니다"
+        ((waited += 2))
+        ((waited < 600)) || die 75 "The other apt does not end. Run this again later." \
+            "다른 apt가 끝나지 않습니다. 나중에 다시 실행하세요."
+        sleep 2
+    done
 }
 
 is_installed() { # PACKAGE

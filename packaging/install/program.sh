@@ -69,6 +69,7 @@ install_python() {
     fi
     step "Installing ${packages[*]} with apt" "apt로 ${packages[*]} 설치"
     apt=("${root[@]}" "${APT[@]}")
+    wait_for_apt
     has_fresh_lists || run "${apt[@]}" update
     run "${apt[@]}" install --no-install-recommends "${packages[@]}" || ask_for_packages "${packages[@]}"
     find_python || [[ $DRY_RUN ]] || ask_for_packages "${packages[@]}"

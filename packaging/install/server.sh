@@ -142,8 +142,8 @@ place() { # FILE-OF-THE-TREE TARGET MODE [OWNER:GROUP]
         warn "$target was edited: it stays. The new one is $target.new" "$target 은(는) 고친 파일이라 그대로 둡니다. 새 파일: $target.new"
         target=$target.new
     elif [[ -e $target && ! $DRY_RUN ]]; then
-        install -d "$REPLACED"
-        cp -a --parents "$target" "$REPLACED" # for a way back
+        mkdir -p "$REPLACED${target%/*}"
+        cp -a "$target" "$REPLACED$target" # for a way back
     fi
     if ! cmp -s "$file" "$target"; then
         if [[ $1 == Caddyfile ]]; then CADDY_CHANGED=1; else CHANGED=1; fi
@@ -220,8 +220,7 @@ go_back() { # PREVIOUS-RELEASE
     cp -a "$OURS/before-upgrade/." "$HOME_OF_BOOKS"
     rm -rf "$OURS/before-upgrade"
     if [[ -d $REPLACED ]]; then
-        cp -a "$REPLACED/." /
-        cp -a "$REPLACED/." "$OURS/placed"
+        (cd "$REPLACED" && find . -type f -exec sh -c 'cp -a "$1" "/$1"; cp "$1" "$2/$1"' - {} "$OURS/placed" \;)
     fi
     start_release "$1" || fail_to_start
     rm -rf "$RELEASE"

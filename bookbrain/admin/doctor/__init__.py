@@ -1,1 +1,1 @@
-"""`bookbrain-admin doctor`: pure functions that judge what was seen, and `diagnosis`, which looks."""
+"""`bookbrain-admin doctor`: `diagnosis` looks, the others judge what was seen."""

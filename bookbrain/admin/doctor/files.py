@@ -118,7 +118,7 @@ def check_library(home: Path, seen: Seen | None, inside: Iterable[Seen]) -> Chec
 
 def check_caddyfile(path: Path, text: str, ours: Path) -> Check:
     """`text` is the Caddyfile of the machine, which is to import `ours`."""
-    if f"import {ours}" not in (line.strip() for line in text.splitlines()):
+    if ["import", str(ours)] not in (line.split() for line in text.splitlines()):
         return Check(
             "Caddyfile",
             State.FAIL,

@@ -14,29 +14,29 @@ def check_units(units: Sequence[Unit]) -> list[Check]:
     """One check for each that does not run as it should, or one for all."""
     checks = [check for unit in units for check in _check_unit(unit)]
     names = ", ".join(unit.title for unit in units)
-    return checks or [Check("services", State.OK, f"all run: {names}")]
+    return checks or [Check("service", State.OK, f"all run: {names}")]
 
 
 def _check_unit(unit: Unit) -> list[Check]:
     if unit.state == "not-found":
         return [
             Check(
-                "services", State.FAIL, f"systemd knows no {unit.title}.", "Run install.sh again."
+                "service", State.FAIL, f"systemd knows no {unit.title}.", "Run install.sh again."
             )
         ]
     if not unit.runs:
         return [
             Check(
-                "services",
+                "service",
                 State.FAIL,
-                f"{unit.title} is {unit.state}.",
+                f"{unit.title} does not run: {unit.state}.",
                 f"journalctl -u {unit.name} -n 50, then: sudo systemctl restart {unit.name}",
             )
         ]
     if unit.restarts >= _MANY_RESTARTS:
         return [
             Check(
-                "services",
+                "service",
                 State.WARN,
                 f"{unit.title} came up again {unit.restarts} times.",
                 f"See why: journalctl -u {unit.name} -n 200",
@@ -49,7 +49,7 @@ def check_failed(names: Iterable[str], judged: Iterable[str]) -> list[Check]:
     """Units that have failed, but for those that were `judged` already."""
     return [
         Check(
-            "services",
+            "service",
             State.FAIL if name.startswith(_OURS) else State.WARN,
             f"{name} has failed.",
             f"journalctl -u {name} -n 50, then: sudo systemctl restart {name}",

@@ -1,0 +1,131 @@
+"""Looks at everything that keeps a server from working, and judges it."""
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bookbrain.admin.asking import answer_of, chroma_answers, output_of, text_of
+from bookbrain.admin.certificate import (
+    Certificate,
+    answer_of_site,
+    door_of,
+    read_certificate,
+)
+from bookbrain.admin.check import Check, State
+from bookbrain.admin.doctor import files, network, services
+from bookbrain.admin.doctor.firewall import check_firewall
+from bookbrain.admin.publishing import Machine
+from bookbrain.admin.resources import check_disk, check_memory, look_at_disks, read_memory
+from bookbrain.admin.site import Site, configured, read_site
+from bookbrain.admin.units import look_at_units, read_failed
+from bookbrain.config import KEY_CREDENTIAL, Settings, load_settings
+from bookbrain.errors import BookBrainError
+from bookbrain.server import Layout
+
+_FIREWALLS = ("iptables", "ip6tables")
+
+
+def diagnose(machine: Machine) -> list[Check]:
+    """Everything that was looked at; needs root, and changes nothing."""
+    layout = machine.layout
+    settings, check = _settings(layout)
+    checks = [check, *_files(layout)]
+    checks += _services(machine)
+    if settings:
+        url, embedding = settings.chroma_url, settings.embedding
+        if url:
+            checks.append(services.check_chroma(url, chroma_answers(url)))
+        checks.append(services.check_key(embedding.enabled, embedding.model))
+    for program in _FIREWALLS:
+        if (rules := output_of(program, "-w", "-S", "INPUT")) is not None:
+            checks.append(check_firewall(program, rules))
+    try:
+        site = configured(read_site(layout))
+    except BookBrainError as error:
+        checks.append(Check("site", State.FAIL, error.message, error.hint))
+    else:
+        answer = answer_of(f"http://{site.upstream}/healthz")
+        checks += [services.check_application(answer), *_site(site)]
+    checks += [check_disk(disk) for disk in look_at_disks([layout.home, layout.root])]
+    checks.append(check_memory(read_memory(text_of(Path("/proc/meminfo")))))
+    clock = output_of("timedatectl", "show", "-p", "NTPSynchronized") or ""
+    return checks + services.check_clock(clock)
+
+
+def _settings(layout: Layout) -> tuple[Settings | None, Check]:
+    """As the services take them: what the environment of the person says does not count."""
+    seen = files.look_at(layout.settings)
+    try:
+        settings = load_settings(
+            {
+                "BOOKBRAIN_HOME": str(layout.home),
+                "BOOKBRAIN_SETTINGS": str(layout.settings),
+                "CREDENTIALS_DIRECTORY": str(layout.credentials),
+            }
+        )
+    except BookBrainError as error:
+        return None, files.check_settings(layout.settings, seen, error.message, error.hint)
+    return settings, files.check_settings(layout.settings, seen, "", "")
+
+
+def _files(layout: Layout) -> list[Check]:
+    key, home, caddyfile = layout.credentials / KEY_CREDENTIAL, layout.home, layout.caddyfile
+    return [
+        *files.check_credentials(key, _inside(layout.credentials)),
+        files.check_library(home, files.look_at(home), _inside(home)),
+        files.check_caddyfile(caddyfile, text_of(caddyfile), layout.etc / "Caddyfile"),
+    ]
+
+
+def _inside(folder: Path) -> list[files.Seen]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError:
+        return []
+    return [seen for name in names if (seen := files.look_at(folder / name))]
+
+
+def _services(machine: Machine) -> list[Check]:
+    units = look_at_units(machine.layout, machine.systemctl)
+    failed = output_of(
+        machine.systemctl, "list-units", "--state=failed", "--plain", "--no-legend", "--no-pager"
+    )
+    checks = services.check_units(units)
+    checks += services.check_failed(read_failed(failed or ""), [unit.name for unit in units])
+    if (listeners := output_of("ss", "-Hltnp")) is not None:
+        own = next((unit.pid for unit in units if unit.name == "bookbrain.service"), 0)
+        checks += network.check_listeners(network.read_listeners(listeners), own)
+    return checks
+
+
+def _site(site: Site) -> list[Check]:
+    door, now = door_of(site.domain), datetime.now(UTC)
+    certificate = read_certificate(site.domain, door)
+    checks = []
+    if "." in site.domain and door[0] != site.domain:
+        checks.append(
+            network.check_name(
+                site.domain,
+                {line.split()[0] for line in _lines("getent", "ahosts", site.domain)},
+                {word for line in _lines("hostname", "-I") for word in line.split()},
+                proven=bool(site.acme and certificate and not certificate.distrust),
+            )
+        )
+    trouble = "" if _is_fine(certificate, now) else _trouble(site)
+    checks.append(network.check_certificate(site, certificate, now, trouble))
+    if certificate:
+        checks.append(network.check_site(site.url, answer_of_site(site.domain, door)))
+    return checks
+
+
+def _lines(*command: str) -> list[str]:
+    return [line for line in (output_of(*command) or "").splitlines() if line.strip()]
+
+
+def _is_fine(certificate: Certificate | None, now: datetime) -> bool:
+    return bool(certificate and not certificate.distrust and not certificate.ends_soon(now))
+
+
+def _trouble(site: Site) -> str:
+    journal = output_of("journalctl", "-u", "caddy", "-o", "cat", "-n", "200", "--no-pager") or ""
+    return network.read_troubles(journal, site.domain)

@@ -1,0 +1,133 @@
+"""How a server is, as facts."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bookbrain import __version__
+from bookbrain.admin.asking import chroma_answers, text_of
+from bookbrain.admin.certificate import Certificate, door_of, read_certificate
+from bookbrain.admin.publishing import Machine
+from bookbrain.admin.resources import Space, look_at_disks, read_memory
+from bookbrain.admin.site import Site, configured, read_site
+from bookbrain.admin.units import Unit, look_at_units
+from bookbrain.cli.opening import take_settings
+from bookbrain.config import Settings
+from bookbrain.errors import BookBrainError
+from bookbrain.library import Library
+from bookbrain.library.arrivals import INBOX, arrivals, rejections
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """What the library has; `unfinished`, `waiting`, `arriving` and `rejected` count books."""
+
+    books: int
+    pages: int
+    passages: int
+    unfinished: int
+    waiting: int
+    arriving: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """Search by meaning: whether it is set up, and whether Chroma answers."""
+
+    model: str
+    enabled: bool
+    chroma: bool
+
+
+@dataclass(frozen=True)
+class Backup:
+    """The newest one."""
+
+    file: str
+    made: datetime
+
+
+@dataclass(frozen=True)
+class Status:
+    """What is None could not be found out, or is not there; `troubles` says why."""
+
+    version: str
+    now: datetime
+    units: tuple[Unit, ...]
+    site: Site | None
+    certificate: Certificate | None
+    disks: tuple[Space, ...]
+    memory: Space
+    backup: Backup | None
+    shelf: Shelf | None = None
+    meaning: Meaning | None = None
+    site_trouble: str = ""
+    library_trouble: str = ""
+
+
+def look_at_server(machine: Machine) -> Status:
+    """To be called once, by root, who is the user of the service from then on."""
+    layout = machine.layout
+    site, site_trouble = None, ""
+    try:
+        site = configured(read_site(layout))
+    except BookBrainError as error:
+        site_trouble = str(error)
+    units = look_at_units(layout, machine.systemctl)
+    certificate = read_certificate(site.domain, door_of(site.domain)) if site else None
+    backup = newest_backup(layout.backups)
+    shelf, meaning, library_trouble = None, None, ""
+    try:
+        settings = take_settings(layout)
+        meaning = _meaning(settings)
+        shelf = _shelf(settings)
+    except BookBrainError as error:
+        library_trouble = str(error)
+    return Status(
+        version=__version__,
+        now=datetime.now(UTC),
+        units=units,
+        site=site,
+        certificate=certificate,
+        disks=look_at_disks([layout.home, layout.root]),
+        memory=read_memory(text_of(Path("/proc/meminfo"))),
+        backup=backup,
+        shelf=shelf,
+        meaning=meaning,
+        site_trouble=site_trouble,
+        library_trouble=library_trouble,
+    )
+
+
+def newest_backup(folder: Path) -> Backup | None:
+    """Hidden files and those that are being written do not count."""
+    made = {
+        path.name: path.stat().st_mtime
+        for path in (folder.iterdir() if folder.is_dir() else ())
+        if path.is_file() and not path.name.startswith(".") and path.suffix != ".part"
+    }
+    if not made:
+        return None
+    name = max(made, key=lambda name: made[name])
+    return Backup(name, datetime.fromtimestamp(made[name], UTC))
+
+
+def _meaning(settings: Settings) -> Meaning:
+    url, embedding = settings.chroma_url, settings.embedding
+    return Meaning(embedding.model, embedding.enabled, chroma=not url or chroma_answers(url))
+
+
+def _shelf(settings: Settings) -> Shelf:
+    inbox = settings.home / INBOX
+    with Library(settings) as library:
+        books = library.books()
+        return Shelf(
+            books=len(books),
+            pages=sum(book.pages for book in books),
+            passages=sum(book.passages for book in books),
+            unfinished=library.unfinished(),
+            waiting=library.waiting()[0],
+            arriving=len(arrivals(inbox)),
+            rejected=len(rejections(inbox)),
+        )

@@ -1,0 +1,113 @@
+"""Parts of the installer that can be tried by themselves."""
+
+import fcntl
+import subprocess
+import time
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ORACLE = """-P INPUT ACCEPT
+-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p icmp -j ACCEPT
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p udp -m udp --sport 123 -j ACCEPT
+-A INPUT -p tcp -m state --state NEW -m tcp --dport 22 -j ACCEPT
+-A INPUT -j REJECT --reject-with icmp-host-prohibited
+"""
+
+
+def bash(script: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script after all of the installer's functions; nothing of it has run by itself."""
+    prepared = f"source {ROOT}/install.sh; TREE={ROOT} DRY_RUN=; source_the_rest; {script}"
+    return subprocess.run(
+        ["bash", "-c", prepared],
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("lines", [1, 5, 40, 150])
+def test_a_script_that_was_cut_off_does_nothing(lines: int, tmp_path: Path) -> None:
+    whole = (ROOT / "install.sh").read_text().splitlines(keepends=True)
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    done = subprocess.run(
+        ["bash", "-s", "--", "--local"],
+        input="".join(whole[:lines]),
+        env={"PATH": "", "HOME": str(folder)},  # any program would be missed
+        executable="/bin/bash",
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "not found" not in done.stderr
+    assert done.stdout == ""
+    assert list(folder.iterdir()) == []
+
+
+def test_waits_for_another_apt(tmp_path: Path) -> None:
+    lock = tmp_path / "lock"
+    with lock.open("w") as held:
+        fcntl.lockf(held, fcntl.LOCK_EX)
+        release = Thread(target=lambda: (time.sleep(1), fcntl.lockf(held, fcntl.LOCK_UN)))
+        release.start()
+        done = bash("wait_for_apt", APT_LISTS_LOCK=str(lock))
+        release.join()
+    assert done.returncode == 0, done.stderr
+    assert "another apt" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("rules", "line"),
+    [
+        (ORACLE, "6"),
+        (ORACLE.replace("-A INPUT -p udp -m udp --sport 123 -j ACCEPT\n", ""), "5"),
+        ("-P INPUT ACCEPT\n", ""),
+        ("-P INPUT ACCEPT\n-A INPUT -s 192.0.2.1/32 -j REJECT\n-A INPUT -j DROP\n", "2"),
+    ],
+)
+def test_finds_what_refuses_everything_wherever_it_stands(rules: str, line: str) -> None:
+    done = bash('grep ^-A <<<"$RULES" | find_reject || true', RULES=rules)
+    assert (done.returncode, done.stdout.strip()) == (0, line)
+
+
+def test_the_rule_goes_in_front_of_the_reject_in_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "rules.v4"
+    nat = "*nat\n-A INPUT -j REJECT\nCOMMIT\n"
+    before = f"{nat}*filter\n{ORACLE}COMMIT\n"
+    file.write_text(before)
+    for _ in range(2):
+        assert bash(f"open_ports_in_file {file}").returncode == 0
+    lines = file.read_text().splitlines()
+    assert [line for line in lines if "bookbrain" not in line] == before.splitlines()
+    (rule,) = (number for number, line in enumerate(lines) if "bookbrain" in line)
+    assert lines[rule + 1] == "-A INPUT -j REJECT --reject-with icmp-host-prohibited"
+
+
+def test_an_edited_file_stays_and_the_new_one_is_put_beside_it(tmp_path: Path) -> None:
+    tree, target = tmp_path / "tree", tmp_path / "etc/settings"
+    tree.mkdir()
+    script = f"OURS={tmp_path}/ours REPLACED={tmp_path}/replaced CHANGED= TREE={tree}; "
+    script += f"place settings {target} 0644 $(id -un):$(id -gn); echo changed=$CHANGED"
+
+    def place(text: str) -> str:
+        (tree / "settings").write_text(text)
+        done = bash(script)
+        assert done.returncode == 0, done.stderr
+        return done.stdout + done.stderr
+
+    assert "changed=1" in place("one\n")
+    assert "changed=\n" in place("one\n")
+    assert "changed=1" in place("two\n")
+    assert target.read_text() == "two\n"
+    target.write_text("two, mine\n")
+    assert "edited" in place("three\n")
+    assert target.read_text() == "two, mine\n"
+    assert (target.parent / "settings.new").read_text() == "three\n"
+    assert "edited" not in place("three\n")
