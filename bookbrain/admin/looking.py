@@ -36,7 +36,9 @@ def status(machine: Machine, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_as_object(seen, checks), ensure_ascii=False, default=str))
     else:
-        _show(checks)
+        show_checks(checks)
+        if _has_failed(checks):
+            say("What to do about it: sudo bookbrain-admin doctor")
     _end(checks)
 
 
@@ -54,7 +56,7 @@ def doctor(machine: Machine, as_json: bool) -> None:
         found = [check._replace(remedy="") if _is_ok(check) else check for check in checks]
         click.echo(json.dumps([check._asdict() for check in found], ensure_ascii=False))
     else:
-        _show(checks)
+        show_checks(checks)
     _end(checks)
 
 
@@ -103,11 +105,12 @@ def _as_object(seen: Status, checks: Iterable[Check]) -> dict[str, Any]:
     site = seen.site
     return asdict(seen) | {
         "site": {"url": site.url, "acme": site.acme} if site else None,
-        "ok": all(check.state is not State.FAIL for check in checks),
+        "ok": not _has_failed(checks),
     }
 
 
-def _show(checks: Iterable[Check]) -> None:
+def show_checks(checks: Iterable[Check]) -> None:
+    """Print a line for each, with the remedy below what is not as it should be."""
     for check in checks:
         failed, warned = check.state is State.FAIL, check.state is State.WARN
         mark = shown("FAIL" if failed else "warn" if warned else "ok  ")
@@ -122,6 +125,10 @@ def _is_ok(check: Check) -> bool:
     return check.state is State.OK
 
 
+def _has_failed(checks: Iterable[Check]) -> bool:
+    return any(check.state is State.FAIL for check in checks)
+
+
 def _end(checks: Iterable[Check]) -> None:
-    if any(check.state is State.FAIL for check in checks):
+    if _has_failed(checks):
         raise click.exceptions.Exit(1)

@@ -6,7 +6,6 @@ from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bookbrain import __version__
 from bookbrain.children import run_in_terminal
 from bookbrain.errors import ConfigError
 
@@ -32,7 +31,6 @@ def remove_program(installation: Path, *, purge: bool) -> int:
     with TemporaryDirectory(prefix="bookbrain-") as folder:
         copy = Path(folder) / "installation"
         shutil.copytree(installation, copy)
-        (copy / f"bookbrain-{__version__}-py3-none-any.whl").touch()  # it names releases by this
         options = ["--uninstall", *(["--purge"] if purge else [])]
         # What is purged was asked for here, and not by a variable that is left over from earlier.
         env = {**os.environ, "BOOKBRAIN_UNPACKED": "1", "BOOKBRAIN_PURGE": ""}

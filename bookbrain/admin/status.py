@@ -33,11 +33,14 @@ class Shelf:
 
 @dataclass(frozen=True)
 class Meaning:
-    """Search by meaning: whether it is set up, and whether Chroma answers."""
+    """Search by meaning: whether it is set up, and whether Chroma answers.
+
+    `chroma` is None where the library starts one when it needs it.
+    """
 
     model: str
     enabled: bool
-    chroma: bool
+    chroma: bool | None
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ def newest_backup(folder: Path) -> Backup | None:
 
 def _meaning(settings: Settings) -> Meaning:
     url, embedding = settings.chroma_url, settings.embedding
-    return Meaning(embedding.model, embedding.enabled, chroma=not url or chroma_answers(url))
+    return Meaning(embedding.model, embedding.enabled, chroma_answers(url) if url else None)
 
 
 def _shelf(settings: Settings) -> Shelf:

@@ -29,16 +29,17 @@ def summarize(status: Status) -> list[Check]:
 
 def _service(unit: Unit) -> Check:
     state = State.OK if unit.runs else State.FAIL
+    name = unit.title.removeprefix("bookbrain-")
     if unit.since is None:
-        return Check("service", state, f"{unit.title}: {unit.state}")
+        return Check("service", state, f"{name}: {unit.state}")
     since = f"{unit.since:%Y-%m-%d %H:%M}"
     if unit.restarts:
         return Check(
             "service",
             state,
-            f"{unit.title}: {unit.state} since {since}, restarts: {unit.restarts}",
+            f"{name}: {unit.state} since {since}, restarts: {unit.restarts}",
         )
-    return Check("service", state, f"{unit.title}: {unit.state} since {since}")
+    return Check("service", state, f"{name}: {unit.state} since {since}")
 
 
 def _timers(units: Sequence[Unit]) -> list[Check]:
@@ -78,11 +79,13 @@ def _library(shelf: Shelf | None, trouble: str) -> list[Check]:
 
 
 def _meaning(meaning: Meaning) -> Check:
-    if not meaning.chroma:
+    if meaning.chroma is False:
         return Check("meaning", State.FAIL, "Chroma does not answer: search is by keyword only")
-    if meaning.enabled:
-        return Check("meaning", State.OK, f"{meaning.model}; Chroma answers")
-    return Check("meaning", State.OK, "off, for there is no key; Chroma answers")
+    if not meaning.enabled:
+        return Check("meaning", State.OK, "off, for there is no key")
+    if meaning.chroma is None:
+        return Check("meaning", State.OK, meaning.model)
+    return Check("meaning", State.OK, f"{meaning.model}; Chroma answers")
 
 
 def _site(status: Status) -> list[Check]:

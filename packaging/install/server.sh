@@ -12,6 +12,7 @@ readonly FILES=(
 )
 install_server() {
     lay_out
+    lay_out_release
     ask_what_is_missing
     check_server
     check_machine "$(nearest_folder "$OURS")"
@@ -38,17 +39,20 @@ lay_out() { # sets where everything goes
     umask 022
     OURS=/opt/bookbrain
     LOG=$OURS/install.log
+    CURRENT=$OURS/current
+    REPLACED=$OURS/replaced
+    BIN=/usr/local/bin
+    CHANGED='' CADDY_CHANGED=''
+}
+
+lay_out_release() { # sets where this release goes, and how it is made
     LOCK=$TREE/packaging/requirements-server.txt FLAVOUR='[server]'
     find_wheelhouse
-    CURRENT=$OURS/current
     RELEASE=$OURS/releases/$(release_name)
     export PIPX_HOME=$RELEASE PIPX_BIN_DIR=$RELEASE/bin PIPX_MAN_DIR=$RELEASE/man
     export PIPX_DISABLE_SHARED_LIBS_AUTO_UPGRADE=1 PIPX_DEFAULT_BACKEND=pip PIPX_USE_EMOJI=0
     PIPX=$OURS/tools/bin/pipx
-    BIN=/usr/local/bin
     VENV=$RELEASE/venvs/bookbrain
-    REPLACED=$OURS/replaced
-    CHANGED='' CADDY_CHANGED=''
 }
 
 release_name() { # the version, and what tells one state of a clone from another

@@ -99,6 +99,7 @@ def test_a_reader_that_crashes_costs_only_its_book(
     assert "2 added, 0 already there, 1 not added." in done.out
 
 
+@pytest.mark.slow
 def test_the_good_ones_of_a_command_are_added(
     plain: Shelf, tmp_path: Path, english: list[Path]
 ) -> None:
@@ -112,6 +113,7 @@ def test_the_good_ones_of_a_command_are_added(
 
 
 class TestPagesThatDoNotRead:
+    @pytest.mark.slow
     def test_scanned_and_garbled_pages_are_named(self, plain: Shelf, tmp_path: Path) -> None:
         part = pdfs.mixed(tmp_path / "part.pdf", ["text", "scan", "scan", "blank", "text", "scan"])
         noise = pdfs.garbled(tmp_path / "noise.pdf", pages=["", ""], good=["A good page here."])
@@ -200,6 +202,7 @@ def test_folders_are_searched_and_odd_names_kept(plain: Shelf, tmp_path: Path) -
             assert [hit["file"] for hit in hits] == [name]
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_utf8_stops_nothing(
     plain: Shelf, tmp_path: Path, english: list[Path]
 ) -> None:

@@ -127,6 +127,7 @@ def test_phrases_exclusions_and_books(library: Shelf) -> None:
     assert "There is no book 'nowhere.pdf'." in error
 
 
+@pytest.mark.slow
 def test_on_the_screen_and_as_markdown(library: Shelf) -> None:
     screen = library.run("search", "walrus", "--mode", "keyword").out
     assert "p. ii (page 2 of the file)" in screen
@@ -173,6 +174,7 @@ def test_odd_queries_get_an_answer_or_a_clear_line(mode: str, library: Shelf) ->
         _assert_answered(library, query, "--mode", mode)
 
 
+@pytest.mark.slow
 def test_eval(library: Shelf, tmp_path: Path) -> None:
     golden = tmp_path / "golden.jsonl"
     lines = [

@@ -68,6 +68,7 @@ def test_the_committed_pdf_is_of_this_source(handbook: pypdfium2.PdfDocument) ->
     assert HANDBOOK.stat().st_size < 300_000
 
 
+@pytest.mark.slow
 def test_the_build_is_the_committed_pdf_byte_for_byte(handbook: pypdfium2.PdfDocument) -> None:
     if missing := builder.missing_fonts():
         pytest.skip(f"{missing[0]} is not installed (Debian: fonts-nanum)")

@@ -134,6 +134,7 @@ class TestRefused:
     def test_too_many_pages(self, tmp_path: Path) -> None:
         assert "too many pages" in reason(pdfs.lying_count(tmp_path / "l.pdf"))
 
+    @pytest.mark.slow
     def test_hang(self, tmp_path: Path) -> None:
         message = reason(pdfs.hang(tmp_path / "h.pdf"), timeout=3)
         assert message == "reading it made no progress for 3 seconds"

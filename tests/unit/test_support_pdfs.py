@@ -129,10 +129,12 @@ def read_in_child(path: Path, seconds: float = 60, megabytes: int = 2048) -> tup
 class TestHostile:
     """With small limits; the full 60 s and 2 GB were tried by hand."""
 
+    @pytest.mark.slow
     def test_hang(self, tmp_path: Path) -> None:
         assert read_in_child(pdfs.hang(tmp_path / "h.pdf"), seconds=1) == (None, "")
         assert read_in_child(pdfs.hang(tmp_path / "h.pdf", repeats=2))[0] == 0
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["stream", "forms", "text"])
     def test_balloon(self, tmp_path: Path, kind: Any) -> None:
         path = pdfs.balloon(tmp_path / "b.pdf", kind)

@@ -73,13 +73,15 @@ def fate_of(port: int, text: str) -> Fate:
 
 
 def _options(words: list[str]) -> Iterator[tuple[str, str]]:
-    """Each option with its value; "!" is one by itself."""
-    name = ""
+    """Each option with its value; one that is turned round has a "!" before its name."""
+    name, turned = "", ""
     for word in words:
-        if word.startswith("-") or word == "!":
-            name = word
+        if word == "!":
+            turned = word
+        elif word.startswith("-"):
+            name, turned = turned + word, ""
             yield name, ""
-        elif name:
+        else:
             yield name, word
 
 

@@ -37,9 +37,9 @@ def read_listeners(text: str) -> list[Listener]:
     found = []
     for line in text.splitlines():
         words = line.split()
-        if len(words) < 5:
+        address, _, port = words[3].rpartition(":") if len(words) > 3 else ("", "", "")
+        if not port.isdigit():
             continue
-        address, _, port = words[3].rpartition(":")
         holder = _PROCESS.search(line)
         who = (holder["program"], int(holder["pid"])) if holder else ("", 0)
         found.append(Listener(address, int(port), *who))

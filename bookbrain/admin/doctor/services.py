@@ -20,9 +20,7 @@ def check_units(units: Sequence[Unit]) -> list[Check]:
 def _check_unit(unit: Unit) -> list[Check]:
     if unit.state == "not-found":
         return [
-            Check(
-                "service", State.FAIL, f"systemd knows no {unit.title}.", "Run install.sh again."
-            )
+            Check("service", State.FAIL, f"systemd knows no {unit.title}.", "Run install.sh again.")
         ]
     if not unit.runs:
         return [
@@ -94,9 +92,11 @@ def check_key(enabled: bool, model: str) -> Check:
         return Check(
             "key",
             State.OK,
-            f"set, for {model}; not tried, for that costs: bookbrain search --mode vector QUERY",
+            f"set, for {model}; not tried, it costs: sudo bookbrain search --mode vector QUERY",
         )
-    return Check("key", State.OK, "none: search is by keyword. To set one: bookbrain-admin key")
+    return Check(
+        "key", State.OK, "none: search is by keyword. To set one: sudo bookbrain-admin key"
+    )
 
 
 def check_clock(text: str) -> list[Check]:
