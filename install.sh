@@ -32,7 +32,8 @@ Python is missing. Every package is checked by its SHA-256: about 300 MB, and 1.
 BOOKBRAIN_HOME says where the library of --local is kept.
 
 Each option can also be set in the environment: BOOKBRAIN_DOMAIN=…, BOOKBRAIN_PASSWORD_FILE=…,
-BOOKBRAIN_NO_ACME=1 and so on. Nothing is asked where there is no terminal.
+BOOKBRAIN_NO_ACME=1 and so on. Nothing is asked where there is no terminal. Another authority than
+Let's Encrypt: BOOKBRAIN_ACME_DIRECTORY=URL, and BOOKBRAIN_ACME_ROOT=FILE to trust it.
 
 Exit: 0 done, 1 failed, 2 wrong usage, 69 something it needs is not there, 75 another
 installation is running, 78 a setting is in the way." \
@@ -60,7 +61,8 @@ installation is running, 78 a setting is in the way." \
 --local의 서재를 둘 곳은 BOOKBRAIN_HOME으로 정합니다.
 
 옵션은 환경 변수로도 줄 수 있습니다: BOOKBRAIN_DOMAIN=…, BOOKBRAIN_PASSWORD_FILE=…,
-BOOKBRAIN_NO_ACME=1 등. 터미널이 없으면 아무것도 묻지 않습니다.
+BOOKBRAIN_NO_ACME=1 등. 터미널이 없으면 아무것도 묻지 않습니다. Let's Encrypt가 아닌 인증 기관은
+BOOKBRAIN_ACME_DIRECTORY=URL과 BOOKBRAIN_ACME_ROOT=FILE로 정합니다.
 
 종료 코드: 0 완료, 1 실패, 2 잘못된 사용법, 69 필요한 것이 없음, 75 다른 설치가 진행 중,
 78 설정이 맞지 않음."
@@ -164,6 +166,8 @@ source_the_rest() {
     source "$TREE/packaging/install/firewall.sh"
     # shellcheck source=packaging/install/server.sh
     source "$TREE/packaging/install/server.sh"
+    # shellcheck source=packaging/install/upgrade.sh
+    source "$TREE/packaging/install/upgrade.sh"
     # shellcheck source=packaging/install/removal.sh
     source "$TREE/packaging/install/removal.sh"
 }

@@ -27,6 +27,7 @@ install_server() {
         install_program "$OURS/libraries"
         finish
     fi
+    end_interrupted_upgrade
     place_files
     place_commands
     open_ports
@@ -40,7 +41,8 @@ lay_out() { # sets where everything goes
     OURS=/opt/bookbrain
     LOG=$OURS/install.log
     CURRENT=$OURS/current
-    REPLACED=$OURS/replaced
+    REPLACED=$OURS/replaced # files of ours as they were before this upgrade
+    KEPT=$OURS/before-upgrade # and the databases
     BIN=/usr/local/bin
     CHANGED='' CADDY_CHANGED=''
 }
@@ -156,89 +158,6 @@ place() { # FILE-OF-THE-TREE TARGET MODE [OWNER:GROUP]
     run install -D -m 0644 "$file" "$placed"
 }
 
-# --- from one release to the next ---------------------------------------------------------------
-
-switch_release() {
-    local previous
-    previous=$(readlink "$CURRENT" || true)
-    if [[ $previous == "$RELEASE" && ! $CHANGED ]] && systemctl --quiet is-active bookbrain; then return; fi
-    step "Starting BookBrain" "BookBrain을 시작합니다"
-    if [[ ! $previous || $previous == "$RELEASE" || $DRY_RUN ]]; then
-        start_release "$RELEASE" || fail_to_start
-    else
-        upgrade "$previous"
-    fi
-    forget_old_releases "$previous"
-}
-
-start_release() { # RELEASE: makes it the current one; fails when it does not come up and stay healthy
-    run ln -sfn "$1" "$CURRENT.new"
-    run mv -T "$CURRENT.new" "$CURRENT"
-    run systemctl daemon-reload
-    run systemctl --quiet enable bookbrain.service bookbrain-ingest.path bookbrain-health.timer
-    run systemctl restart bookbrain.service && run systemctl restart bookbrain-health.timer && is_healthy
-}
-
-is_healthy() {
-    local left=5
-    until run systemctl start bookbrain-health.service 2>/dev/null; do
-        ((left--)) || return 1
-        sleep 2
-    done
-}
-
-fail_to_start() {
-    journalctl --no-pager -n 15 -o cat -u bookbrain -u bookbrain-chroma -u bookbrain-health >&2 || true
-    die 1 "BookBrain is installed but does not come up, see above. More: journalctl -u bookbrain. Mend it, then run this again." \
-        "BookBrain을 설치했지만 시작되지 않습니다. 위를 보세요. 더 보려면: journalctl -u bookbrain. 고친 뒤 다시 실행하세요."
-}
-
-upgrade() { # PREVIOUS-RELEASE
-    local before=healthy
-    is_healthy || before=ill # then the new one cannot be asked for more than to start
-    run systemctl stop bookbrain.service
-    keep_data
-    if start_release "$RELEASE" || { [[ $before == ill ]] && systemctl --quiet is-active bookbrain; }; then
-        rm -rf "$OURS/before-upgrade" "$REPLACED"
-        return
-    fi
-    journalctl --no-pager -n 15 -o cat -u bookbrain -u bookbrain-health >&2 || true
-    go_back "$1"
-}
-
-keep_data() { # a new release may change the tables, and the old one could not read them
-    rm -rf "$OURS/before-upgrade"
-    install -d -m 0700 "$OURS/before-upgrade"
-    find "$HOME_OF_BOOKS" -maxdepth 1 -name '*.sqlite3*' -exec cp -a --reflink=auto -t "$OURS/before-upgrade" {} + || {
-        rm -rf "$OURS/before-upgrade"
-        systemctl start bookbrain
-        die 1 "There is no room for a copy of the catalog: nothing was upgraded, the old version serves. Make room in /opt." \
-            "목록의 사본을 둘 자리가 없어 새 판으로 바꾸지 않았습니다. 옛 판이 동작합니다. /opt에 자리를 만드세요."
-    }
-}
-
-go_back() { # PREVIOUS-RELEASE
-    step "The new version does not work: going back" "새 판이 동작하지 않아 옛 판으로 돌아갑니다"
-    systemctl stop bookbrain.service || true
-    rm -f "$HOME_OF_BOOKS"/*.sqlite3*
-    cp -a "$OURS/before-upgrade/." "$HOME_OF_BOOKS"
-    rm -rf "$OURS/before-upgrade"
-    if [[ -d $REPLACED ]]; then
-        (cd "$REPLACED" && find . -type f -exec sh -c 'cp -a "$1" "/$1"; cp "$1" "$2/$1"' - {} "$OURS/placed" \;)
-    fi
-    start_release "$1" || fail_to_start
-    rm -rf "$RELEASE"
-    die 1 "The new version failed its health check, see above. The version before serves again and nothing is lost." \
-        "새 판이 상태 검사를 통과하지 못했습니다. 위를 보세요. 옛 판이 다시 동작하고, 잃은 것은 없습니다."
-}
-
-forget_old_releases() { # PREVIOUS-RELEASE: that one stays
-    local release
-    for release in "$OURS"/releases/*; do
-        [[ $release == "$RELEASE" || $release == "${1:-}" || ! -d $release ]] || run rm -rf "$release"
-    done
-}
-
 # --- the site -----------------------------------------------------------------------------------
 
 set_up_site() {
@@ -264,7 +183,8 @@ set_up_site() {
 
 import_into_caddy() { # the machine's own Caddyfile and its sites stay as they are
     if ! grep -qsxF "$IMPORT" /etc/caddy/Caddyfile; then
-        run sed -i "\$a $IMPORT" /etc/caddy/Caddyfile
+        run sed -i '$a\' /etc/caddy/Caddyfile # ends its last line
+        run sh -c "echo '$IMPORT' >>/etc/caddy/Caddyfile"
         CADDY_CHANGED=1
     fi
     if ! systemctl --quiet is-active caddy; then

@@ -82,3 +82,20 @@ def test_goes_back_when_the_new_one_does_not_work(server: Server, lab: Lab, edit
     assert server.books() == books
     releases = (server.host.root / "opt/bookbrain/releases").iterdir()
     assert not [release for release in releases if release.name.startswith(("9.1", "9.2"))]
+
+
+def test_the_power_is_cut_in_an_upgrade(server: Server, lab: Lab) -> None:
+    books = server.books()
+    tree = lab.folder / "release-crashing"
+    current = server.host.root / "opt/bookbrain/current"
+    with served(tree / "dist", f"{server.host.network.subnet}.1") as url:
+        running = server.host.start(f"curl -fsSL {url}/install.sh | bash -s -- --source {url}")
+        server.wait("the new version", lambda: "9.2.0" in str(current.readlink()), 180)
+        server.host.cut_power()
+        running.communicate()
+    server.host.boot()
+    server.install()
+    server.wait("the site", server.is_up)
+    assert "9.2.0" not in server.run("bookbrain --version")
+    assert server.books() == books
+    assert not (server.host.root / "opt/bookbrain/before-upgrade").exists()
