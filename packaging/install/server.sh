@@ -188,10 +188,16 @@ import_into_caddy() { # the machine's own Caddyfile and its sites stay as they a
         CADDY_CHANGED=1
     fi
     if ! systemctl --quiet is-active caddy; then
-        run systemctl --quiet enable --now caddy
+        run systemctl --quiet enable --now caddy || fail_with_caddy
     elif [[ $CADDY_CHANGED ]]; then
-        run systemctl reload caddy
+        run systemctl reload caddy || fail_with_caddy
     fi
+}
+
+fail_with_caddy() {
+    journalctl --no-pager -n 5 -o cat -u caddy >&2 || true
+    die 1 "Caddy does not run with its configuration, see above: mend /etc/caddy/Caddyfile, then run this again." \
+        "Caddy가 설정을 읽지 못합니다. 위를 보고 /etc/caddy/Caddyfile을 고친 뒤 다시 실행하세요."
 }
 
 show_site() {
