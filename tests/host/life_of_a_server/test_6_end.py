@@ -3,7 +3,6 @@
 import pytest
 from host.machine import CHECKOUT
 from host.server import DOMAIN, Server
-from host.site import Site
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -41,9 +40,10 @@ def test_an_other_site_of_the_owner(server: Server) -> None:
 
 
 def other_site(server: Server) -> bool:
-    root = server.run("cat /var/lib/caddy/.local/share/caddy/pki/authorities/local/root.crt")
-    answer = Site(server.host.address, f"other.{DOMAIN}", root).ask("/")
-    return answer.body == b"the other site"
+    """Whether it answers, asked from inside: the firewall is not its matter."""
+    name = f"other.{DOMAIN}"
+    asked = f"curl -sk --retry 5 --retry-connrefused --resolve {name}:443:127.0.0.1 https://{name}/"
+    return server.run(asked) == "the other site"
 
 
 def test_ports_are_opened_in_front_of_the_reject(server: Server) -> None:
@@ -80,9 +80,7 @@ def test_and_after_a_restart(server: Server) -> None:
 
 
 def test_uninstall_keeps_the_library(server: Server) -> None:
-    server.run("bash /root/install.sh --version || true")
     server.run("bookbrain-admin uninstall --yes")
-    (server.host.root / "tmp/rules").write_text(RULES)
     assert "bookbrain" not in chain(server)
     assert (server.host.root / "etc/iptables/rules.v4").read_text() == RULES
     assert (server.host.root / "var/lib/bookbrain/catalog.sqlite3").exists()
@@ -98,9 +96,8 @@ def test_the_library_is_there_after_another_installation(server: Server) -> None
 
 def test_purge_leaves_nothing(server: Server) -> None:
     server.run("bookbrain-admin uninstall --purge --yes")
-    assert chain(server) == "".join(
-        f"{line}\n" for line in ["-P INPUT ACCEPT", *RULES.splitlines()] if "INPUT " in line[:9]
-    )
+    before = [line for line in RULES.splitlines() if line.startswith("-A INPUT")]
+    assert chain(server).splitlines() == ["-P INPUT ACCEPT", *before]
     found = "find / -xdev -name '*bookbrain*' -not -path '/proc/*' -not -path '/tmp/*'"
     left = server.run(f"{found} -not -path '*/acme*' -not -path '/var/log/*'").split()
     assert left == []
