@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # What every part of the installer uses.
 # `run` and `attempt` are the only ways in which anything is changed; a dry run prints what they
 # would do.

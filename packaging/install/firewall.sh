@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # Firewalls that end in a REJECT for everything, as on Oracle's images: ports 80 and 443 are opened
 # in front of it, now and in the rules that are loaded at the next start. Others are left alone.
 

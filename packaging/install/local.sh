@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # --local: BookBrain in the user's home.
 
 install_local() {

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # What a server needs of Debian's packages.
 
 readonly PACKAGES=(ca-certificates caddy python3 python3-venv)

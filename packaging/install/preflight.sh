@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # What is looked at before a server is changed: everything that would stop the work, and what the
 # owner should know.
 

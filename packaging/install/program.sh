@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # The program: Python, the tools, the libraries, and BookBrain itself by pipx.
 # Works in the folder OURS and makes the virtual environment VENV, of the release in TREE. LOCK names
 # every library by its hash; FLAVOUR is [server] or nothing.

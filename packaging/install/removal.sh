@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # --uninstall on a server: everything of ours goes, apart from the library, its backups, and the
 # settings, which --purge takes as well. Debian's packages stay.
 

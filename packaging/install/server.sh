@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # On a server: one folder a release in /opt/bookbrain/releases, `current` points to the one in use.
 
 readonly HOME_OF_BOOKS=/var/lib/bookbrain ETC=/etc/bookbrain
@@ -183,7 +183,7 @@ set_up_site() {
 
 import_into_caddy() { # the machine's own Caddyfile and its sites stay as they are
     if ! grep -qsxF "$IMPORT" /etc/caddy/Caddyfile; then
-        run sed -i '$a\' /etc/caddy/Caddyfile # ends its last line
+        run sed -i "\$a\\" /etc/caddy/Caddyfile # ends its last line
         run sh -c "echo '$IMPORT' >>/etc/caddy/Caddyfile"
         CADDY_CHANGED=1
     fi

@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # From one release to the next, and back when the new one does not work.
 
 switch_release() {
