@@ -220,15 +220,16 @@ class Server:
     def _make_reachable(self, folder: Path) -> None:
         """The interpreter, where only root could run it."""
         root = Path("/root")
-        for number, place in enumerate({Path(sys.base_prefix), Path(sys.prefix)}):
-            if place.is_relative_to(root):
-                aside = folder / f"aside{number}"
-                aside.mkdir()
-                self.namespace.run("mount", "--bind", str(place), str(aside))
-                if number == 0:
-                    self.namespace.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", "/root")
-                self.namespace.run("mkdir", "-p", str(place))
-                self.namespace.run("mount", "--bind", str(aside), str(place))
+        places = [p for p in {Path(sys.base_prefix), Path(sys.prefix)} if p.is_relative_to(root)]
+        asides = {place: folder / f"aside{number}" for number, place in enumerate(places)}
+        for place, aside in asides.items():
+            aside.mkdir()
+            self.namespace.run("mount", "--bind", str(place), str(aside))
+        if asides:
+            self.namespace.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(root))
+        for place, aside in asides.items():
+            self.namespace.run("mkdir", "-p", str(place))
+            self.namespace.run("mount", "--bind", str(aside), str(place))
 
     def use(self, openai: OpenAIProcess) -> None:
         """Embed there; the key is in a file that only root reads."""
