@@ -58,15 +58,15 @@ class Ended(NamedTuple):
     stderr: str
 
 
-def run_program(command: Sequence[str], *, timeout: float) -> Ended:
-    """Run `command` without input to its end; after `timeout` seconds it is killed.
+def run_program(command: Sequence[str], *, timeout: float, given: str = "") -> Ended:
+    """Run `command` with the input `given` to its end; after `timeout` seconds it is killed.
 
     Raises FileNotFoundError when there is no such program.
     """
     try:
         done = subprocess.run(
             list(command),
-            stdin=subprocess.DEVNULL,
+            input=given,
             capture_output=True,
             timeout=timeout,
             check=False,
@@ -76,6 +76,25 @@ def run_program(command: Sequence[str], *, timeout: float) -> Ended:
     except subprocess.TimeoutExpired:
         return Ended(-signal.SIGKILL, "", "")
     return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def start_filter(
+    command: Sequence[str], *, stdin: IO[bytes] | int, stdout: IO[bytes] | int, stderr: IO[bytes]
+) -> "subprocess.Popen[bytes]":
+    """Run `command` between two files; PIPE makes a pipe to us. It is killed when we end.
+
+    Raises FileNotFoundError when there is no such program.
+    """
+    return subprocess.Popen(
+        list(command),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread, one system call)
+    )
+
+
+PIPE = subprocess.PIPE
 
 
 def run_in_terminal(command: Sequence[str], env: Mapping[str, str]) -> int:

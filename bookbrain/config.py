@@ -1,6 +1,7 @@
 """Settings: one frozen object, read once from the environment, a file and the defaults."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -11,6 +12,9 @@ from bookbrain.server import with_server_defaults
 
 SETTINGS_FILE = "bookbrain.env"
 KEY_CREDENTIAL = "openai-api-key"
+
+_WEB = re.compile(r"https?://[^\s/?#]+\S*")
+_CHANNEL = re.compile(rf"(ntfy\+)?{_WEB.pattern}|mailto:[^\s@<>]+@[^\s@<>]+")
 
 # Of each OpenAI model: its dimensions, and US dollars per million tokens (list price).
 _OPENAI_MODELS = {
@@ -54,8 +58,33 @@ class EmbeddingSettings:
 
 
 @dataclass(frozen=True)
+class NotifySettings:
+    """Whom to tell, and in which language; the URLs are secrets. `ping` hears of every check."""
+
+    channels: tuple[str, ...] = field(default=(), repr=False)
+    ping: str | None = field(default=None, repr=False)
+    language: Literal["en", "ko"] = "en"
+
+
+@dataclass(frozen=True)
+class BackupSettings:
+    """Which backups are kept, to whom one is encrypted, and where a second copy goes.
+
+    `keep` counts the newest; of each of the last so many days, weeks and months the newest is kept
+    as well.
+    """
+
+    keep: int = 4
+    daily: int = 0
+    weekly: int = 0
+    monthly: int = 0
+    recipient: str | None = None
+    copy: str | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
-    """Everything that an owner can set. `home` is where the library lives."""
+    """Everything that an owner can set. `home` is where the library lives, `file` what was read."""
 
     home: Path
     embedding: EmbeddingSettings = EmbeddingSettings()
@@ -64,6 +93,11 @@ class Settings:
     read_memory: int = 2048
     fusion: Literal["convex", "rrf"] = "convex"
     vector_weight: float = 0.4
+    notify: NotifySettings = NotifySettings()
+    log_queries: bool = False
+    log_budget_mb: int = 200
+    backup: BackupSettings = BackupSettings()
+    file: Path | None = field(default=None, compare=False)
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
@@ -98,7 +132,53 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         read_memory=_whole(values, "BOOKBRAIN_READ_MEMORY") or Settings.read_memory,
         fusion="rrf" if fusion == "rrf" else "convex",
         vector_weight=Settings.vector_weight if weight is None else weight,
+        notify=_notify(values),
+        log_queries=_switch(values, "BOOKBRAIN_LOG_QUERIES"),
+        log_budget_mb=_whole(values, "BOOKBRAIN_LOG_BUDGET_MB") or Settings.log_budget_mb,
+        backup=_backup(values),
+        file=file,
     )
+
+
+def _backup(values: Mapping[str, str]) -> BackupSettings:
+    return BackupSettings(
+        keep=_whole(values, "BOOKBRAIN_BACKUP_KEEP") or BackupSettings.keep,
+        daily=_count(values, "BOOKBRAIN_BACKUP_DAILY"),
+        weekly=_count(values, "BOOKBRAIN_BACKUP_WEEKLY"),
+        monthly=_count(values, "BOOKBRAIN_BACKUP_MONTHLY"),
+        recipient=values.get("BOOKBRAIN_BACKUP_RECIPIENT"),
+        copy=values.get("BOOKBRAIN_BACKUP_COPY"),
+    )
+
+
+def load_notify_settings(environ: Mapping[str, str] | None = None) -> NotifySettings:
+    """Those of notifications, where another setting may be just what is wrong."""
+    env = with_server_defaults(os.environ) if environ is None else dict(environ)
+    file = Path(env.get("BOOKBRAIN_SETTINGS") or library_home(env) / SETTINGS_FILE)
+    try:
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    entries = [line.partition("=") for line in lines]
+    values = {key.strip(): value.strip() for key, _, value in entries if value.strip()}
+    return _notify(values | {k: v for k, v in env.items() if v})
+
+
+def _notify(values: Mapping[str, str]) -> NotifySettings:
+    channels = tuple(filter(None, map(str.strip, values.get("BOOKBRAIN_NOTIFY", "").split(","))))
+    for number, channel in enumerate(channels, start=1):
+        if not _CHANNEL.fullmatch(channel):  # it may be a secret: never shown
+            raise ConfigError(
+                f"Channel {number} of BOOKBRAIN_NOTIFY is of no known kind.",
+                "Use https://…, ntfy+https://… or mailto:…, with commas between them.",
+            )
+    ping = values.get("BOOKBRAIN_PING")
+    if ping and not _WEB.fullmatch(ping):
+        raise ConfigError("BOOKBRAIN_PING is no address.", "It begins with https://.")
+    language = values.get("BOOKBRAIN_LANGUAGE", "en")
+    if language not in ("en", "ko"):
+        raise ConfigError(f"BOOKBRAIN_LANGUAGE is {language!r}.", "Set it to en or ko.")
+    return NotifySettings(channels, ping, "ko" if language == "ko" else "en")
 
 
 def library_home(env: Mapping[str, str]) -> Path:
@@ -160,6 +240,17 @@ KNOWN_KEYS = (
     "BOOKBRAIN_READ_MEMORY",
     "BOOKBRAIN_FUSION",
     "BOOKBRAIN_VECTOR_WEIGHT",
+    "BOOKBRAIN_NOTIFY",
+    "BOOKBRAIN_PING",
+    "BOOKBRAIN_LANGUAGE",
+    "BOOKBRAIN_LOG_QUERIES",
+    "BOOKBRAIN_LOG_BUDGET_MB",
+    "BOOKBRAIN_BACKUP_KEEP",
+    "BOOKBRAIN_BACKUP_DAILY",
+    "BOOKBRAIN_BACKUP_WEEKLY",
+    "BOOKBRAIN_BACKUP_MONTHLY",
+    "BOOKBRAIN_BACKUP_RECIPIENT",
+    "BOOKBRAIN_BACKUP_COPY",
 )
 
 
@@ -175,6 +266,13 @@ def _number(values: Mapping[str, str], key: str) -> float | None:
     return number
 
 
+def _switch(values: Mapping[str, str], key: str) -> bool:
+    value = values.get(key, "0")
+    if value not in ("0", "1"):
+        raise ConfigError(f"{key} is {value!r}.", "Set it to 0 or 1.")
+    return value == "1"
+
+
 def _seconds(values: Mapping[str, str], key: str) -> float | None:
     number = _number(values, key)
     if number == 0:
@@ -187,3 +285,7 @@ def _whole(values: Mapping[str, str], key: str) -> int | None:
     if number is not None and (number != int(number) or number == 0):
         raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a whole number above 0.")
     return None if number is None else int(number)
+
+
+def _count(values: Mapping[str, str], key: str) -> int:
+    return 0 if values.get(key, "").strip("0") == "" else _whole(values, key) or 0

@@ -13,10 +13,17 @@ class BookBrainError(Exception):
 
     exit_code = 1
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str = "", *, quoted: str = "") -> None:
+        """`quoted` is what of the message another program said: it may repeat a text or a key."""
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.quoted = quoted
+
+    @property
+    def for_log(self) -> str:
+        """Without what is quoted."""
+        return str(self).replace(self.quoted, "…") if self.quoted else str(self)
 
     def __str__(self) -> str:
         return f"{self.message} {self.hint}".rstrip()

@@ -31,6 +31,11 @@ class Layout:
         return self.root / "var/backups/bookbrain"
 
     @property
+    def logs(self) -> Path:
+        """What the journal said, a file for each month."""
+        return self.root / "var/log/bookbrain"
+
+    @property
     def etc(self) -> Path:
         return self.root / "etc/bookbrain"
 

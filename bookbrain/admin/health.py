@@ -1,58 +1,166 @@
-"""Whether the library works, end to end."""
+"""Whether BookBrain works, end to end. Needs no root: what it may not see is left out.
 
-import shutil
-from typing import NamedTuple
+An upgrade goes back when something here is FAIL. So that is for what is broken; what depends on
+others (the endpoint, the certificate, the clock), or is for the owner to do, is `warn`.
+"""
 
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bookbrain.admin.asking import answer_of, chroma_answers, output_of, text_of
+from bookbrain.admin.backup_age import check_backup, newest_backup
+from bookbrain.admin.certificate import door_of, read_certificate
+from bookbrain.admin.check import Check, State
+from bookbrain.admin.doctor import network, services
+from bookbrain.admin.publishing import Machine
+from bookbrain.admin.resources import check_disk, check_memory, look_at_disks, read_memory
+from bookbrain.admin.site import read_address
+from bookbrain.admin.units import SERVICES, Unit, look_at_files
 from bookbrain.config import Settings
-from bookbrain.errors import BookBrainError
+from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.library import Library
+from bookbrain.model import Book
+from bookbrain.server import Layout
 
-_LITTLE_DISK = 1_000_000_000
-
-
-class Check(NamedTuple):
-    """One thing looked at; `detail` says what was seen, and the remedy when it is not `ok`."""
-
-    name: str
-    ok: bool
-    detail: str
+HEALTH_UNIT = "bookbrain-health.service"
+_NEEDED = (*SERVICES, "bookbrain-ingest.service")
+_APP = "127.0.0.1:8501"
+_MEMORY = Path("/proc/meminfo")
 
 
-def check_health(settings: Settings) -> list[Check]:
-    """Open the library, search it, and look at the disk."""
+def check_health(machine: Machine, settings: Settings) -> list[Check]:
+    """All that was looked at; costs nothing, and changes nothing."""
+    layout, on_server = machine.layout, settings.home == machine.layout.home
+    books, checks = _check_library(settings)
+    disks = [layout.home, layout.backups, layout.root] if on_server else [settings.home]
+    checks += [check_disk(disk) for disk in look_at_disks(disks)]
+    checks.append(check_memory(read_memory(text_of(_MEMORY))))
+    clock = output_of("timedatectl", "show", "-p", "NTPSynchronized") or ""
+    checks += services.check_clock(clock)
+    return [*checks, *_check_server(machine, books)] if on_server else checks
+
+
+# The library
+
+
+def _check_library(settings: Settings) -> tuple[Sequence[Book], list[Check]]:
+    books: Sequence[Book] = ()
     try:
         with Library(settings) as library:
-            checks = [_books(library), _search(library)]
+            books = library.books()
+            checks = [_books(library, books), _search(library), *_chroma(library)]
+            if settings.embedding.enabled:
+                checks += [*_meaning(library), _endpoint(library)]
+            return books, checks
     except BookBrainError as error:
-        checks = [Check("library", False, str(error))]
-    return [*checks, _disk(settings)]
+        return books, [Check("library", State.FAIL, error.message, error.hint)]
+    except (OSError, sqlite3.Error) as error:
+        return books, [
+            Check(
+                "library",
+                State.FAIL,
+                f"It cannot be read: {error}.",
+                "See if the disk is well: sudo dmesg; else restore a backup.",
+            )
+        ]
 
 
-def _books(library: Library) -> Check:
-    books = library.books()
-    unfinished = library.unfinished() + library.waiting()[0]
+def _books(library: Library, books: Sequence[Book]) -> Check:
     pages = sum(book.pages for book in books)
-    detail = f"books: {len(books)}, pages: {pages}"
-    if unfinished:
-        detail = (
-            f"books: {len(books)}, pages: {pages}, unfinished: {unfinished}; run `bookbrain add`"
+    waiting, reason = library.waiting()
+    if unfinished := library.unfinished():
+        return Check(
+            "library",
+            State.WARN,
+            f"Books left unfinished: {unfinished}.",
+            "Run `bookbrain add`; on a server: sudo systemctl restart bookbrain-ingest",
         )
-    return Check("library", not unfinished, detail)
+    if waiting:
+        return Check("library", State.WARN, f"Books that wait: {waiting}. {reason}")
+    return Check("library", State.OK, f"books: {len(books)}, pages: {pages}")
 
 
 def _search(library: Library) -> Check:
     try:
-        result = library.search("book", k=1)
+        return Check("search", State.OK, f"by keyword, {library.check_search()} ms")
     except BookBrainError as error:
-        return Check("search", False, str(error))
-    if result.degraded and library.settings.embedding.enabled:
-        return Check("search", False, result.degraded)
-    if library.settings.embedding.enabled:
-        return Check("search", True, f"by meaning and keyword, {result.took_ms} ms")
-    return Check("search", True, f"by keyword, {result.took_ms} ms")
+        return Check("search", State.FAIL, error.message, error.hint)
 
 
-def _disk(settings: Settings) -> Check:
-    free = shutil.disk_usage(settings.home).free
-    detail = f"{free / 1e9:.1f} GB free at {settings.home}"
-    return Check("disk", free > _LITTLE_DISK, detail)
+def _chroma(library: Library) -> Iterator[Check]:
+    """Without a key nobody needs it."""
+    url, enabled = library.settings.chroma_url, library.settings.embedding.enabled
+    if url and not chroma_answers(url):
+        state = State.FAIL if enabled else State.WARN
+        yield services.check_chroma(url, answers=False)._replace(state=state)
+    elif enabled:
+        try:
+            yield Check("Chroma", State.OK, f"it answers; vectors: {library.check_chroma()}")
+        except BookBrainError as error:
+            yield Check("Chroma", State.FAIL, error.message, error.hint)
+    elif url:
+        yield services.check_chroma(url, answers=True)
+
+
+def _meaning(library: Library) -> Iterator[Check]:
+    model = library.settings.embedding.model
+    if missing := library.unembedded():
+        seen = f"Books that are not embedded with {model}: {missing}."
+        yield Check("meaning", State.WARN, seen, "Run `bookbrain embed`; on a server with sudo.")
+    else:
+        yield Check("meaning", State.OK, model)
+
+
+def _endpoint(library: Library) -> Check:
+    try:
+        library.check_endpoint()
+    except ConfigError as error:
+        remedy = "Set another key; on a server: sudo bookbrain-admin key"
+        return Check("endpoint", State.WARN, error.message, remedy)
+    except BookBrainError as error:
+        return Check(
+            "endpoint",
+            State.WARN,
+            error.message,
+            "Until it answers, new questions are searched by keyword only and new books wait.",
+        )
+    return Check("endpoint", State.OK, "it answers, and takes the key")
+
+
+# The server
+
+
+def _check_server(machine: Machine, books: Sequence[Book]) -> Iterator[Check]:
+    layout, now = machine.layout, datetime.now(UTC)
+    site = read_address(layout)
+    yield services.check_application(answer_of(f"http://{site.upstream if site else _APP}/healthz"))
+    for unit in look_at_files(layout, machine.systemctl):
+        if unit.name != HEALTH_UNIT and unit.state != "not-found":
+            yield _unit(unit)
+    if site:
+        shown = read_certificate(site.domain, door_of(site.domain))
+        check = network.check_certificate(site, shown, now, "")
+        yield check if check.state is State.OK else check._replace(state=State.WARN)
+    yield from _backup(layout, books, now)
+
+
+def failed_state(unit: str) -> State:
+    """What is made of a unit that has failed: without these nobody can search, or add."""
+    return State.FAIL if unit in _NEEDED else State.WARN
+
+
+def _unit(unit: Unit) -> Check:
+    if unit.state == "failed":
+        (check,) = services.check_failed([unit.name], [])
+        return check._replace(state=failed_state(unit.name), subject=unit.name)
+    return Check("service", State.OK, f"{unit.title}: {unit.state}", subject=unit.name)
+
+
+def _backup(layout: Layout, books: Sequence[Book], now: datetime) -> Iterator[Check]:
+    begun = datetime.fromisoformat(books[0].added_at) if books else None
+    try:
+        yield check_backup(newest_backup(layout.backups), begun, now)
+    except OSError:  # not for the service's eyes
+        return

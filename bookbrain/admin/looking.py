@@ -39,7 +39,7 @@ def status(machine: Machine, as_json: bool) -> None:
         show_checks(checks)
         if _has_failed(checks):
             say("What to do about it: sudo bookbrain-admin doctor")
-    _end(checks)
+    end_with(checks)
 
 
 @click.command(cls=Command)
@@ -57,7 +57,7 @@ def doctor(machine: Machine, as_json: bool) -> None:
         click.echo(json.dumps([check._asdict() for check in found], ensure_ascii=False))
     else:
         show_checks(checks)
-    _end(checks)
+    end_with(checks)
 
 
 @click.command(cls=Command)
@@ -129,6 +129,7 @@ def _has_failed(checks: Iterable[Check]) -> bool:
     return any(check.state is State.FAIL for check in checks)
 
 
-def _end(checks: Iterable[Check]) -> None:
+def end_with(checks: Iterable[Check]) -> None:
+    """The exit code of a command that shows these."""
     if _has_failed(checks):
         raise click.exceptions.Exit(1)

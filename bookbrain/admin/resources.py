@@ -48,6 +48,7 @@ def check_disk(disk: Space) -> Check:
         state,
         f"{disk.free / 1e9:.1f} GB free of {disk.total / 1e9:.1f} GB at {disk.path}",
         "Make room: sudo apt-get clean; sudo journalctl --vacuum-size=100M",
+        disk.path,
     )
 
 

@@ -15,6 +15,7 @@ _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)+(?!\d+$){_LABEL}")
 _EMAIL = re.compile(rf"[A-Za-z0-9._%+-]{{1,64}}@(?:{_LABEL}\.)+{_LABEL}", re.IGNORECASE)
 _DIRECTORY = re.compile(r"https://[\w.-]+(?::\d+)?(?:/[\w./~%-]*)?", re.ASCII)
+_PUBLIC = ("domain", "acme", "acme_directory", "upstream")
 _URL = "https://{}/"
 _FILE = re.compile(r"/[\w./@+-]+")
 
@@ -76,6 +77,11 @@ def site_file(layout: Layout) -> Path:
     return layout.etc / "site.json"
 
 
+def address_file(layout: Layout) -> Path:
+    """What everybody may know of the site: health checks have no rights to see the rest."""
+    return layout.etc / "address.json"
+
+
 def read_site(layout: Layout) -> Site | None:
     """The site as it was last written; None before the first time.
 
@@ -103,8 +109,23 @@ def configured(site: Site | None) -> Site:
 
 def write_site(layout: Layout, site: Site) -> None:
     """Keep `site`; only root can read it."""
-    text = json.dumps(asdict(site), indent=2, ensure_ascii=False) + "\n"
-    write_file(site_file(layout), text.encode(), 0o600)
+    values = asdict(site)
+    _write(site_file(layout), values, 0o600)
+    _write(address_file(layout), {name: values[name] for name in _PUBLIC}, 0o644)
+
+
+def read_address(layout: Layout) -> Site | None:
+    """The site without its secrets; None before it was written, or where it cannot be read."""
+    try:
+        return Site(**json.loads(address_file(layout).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _write(path: Path, values: dict[str, object], mode: int) -> None:
+    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
+    write_file(path, text.encode(), mode)
+    path.chmod(mode)
 
 
 def with_address(site: Site | None, change: Address) -> Site:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bookbrain import __version__
 from bookbrain.admin.asking import chroma_answers, text_of
+from bookbrain.admin.backup_age import Backup, newest_backup
 from bookbrain.admin.certificate import Certificate, door_of, read_certificate
 from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import Space, look_at_disks, read_memory
@@ -41,14 +42,6 @@ class Meaning:
     model: str
     enabled: bool
     chroma: bool | None
-
-
-@dataclass(frozen=True)
-class Backup:
-    """The newest one."""
-
-    file: str
-    made: datetime
 
 
 @dataclass(frozen=True)
@@ -101,19 +94,6 @@ def look_at_server(machine: Machine) -> Status:
         site_trouble=site_trouble,
         library_trouble=library_trouble,
     )
-
-
-def newest_backup(folder: Path) -> Backup | None:
-    """Hidden files and those that are being written do not count."""
-    made = {
-        path.name: path.stat().st_mtime
-        for path in (folder.iterdir() if folder.is_dir() else ())
-        if path.is_file() and not path.name.startswith(".") and path.suffix != ".part"
-    }
-    if not made:
-        return None
-    name = max(made, key=lambda name: made[name])
-    return Backup(name, datetime.fromtimestamp(made[name], UTC))
 
 
 def _meaning(settings: Settings) -> Meaning:

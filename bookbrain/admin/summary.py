@@ -1,12 +1,12 @@
 """The status of a server on one screen: a line for each thing, no wider than 80 columns."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
 
+from bookbrain.admin.backup_age import check_backup
 from bookbrain.admin.check import Check, State
 from bookbrain.admin.doctor.network import check_certificate
 from bookbrain.admin.resources import check_disk, check_memory
-from bookbrain.admin.status import Backup, Meaning, Shelf, Status
+from bookbrain.admin.status import Meaning, Shelf, Status
 from bookbrain.admin.units import Unit
 
 _MOST_DISKS = 3
@@ -23,7 +23,7 @@ def summarize(status: Status) -> list[Check]:
     checks += _site(status)
     checks += [_short(check_disk(disk)) for disk in status.disks[:_MOST_DISKS]]
     checks.append(_short(check_memory(status.memory)))
-    checks.append(_backup(status.backup, status.now))
+    checks.append(_short(check_backup(status.backup, None, status.now)))
     return checks
 
 
@@ -93,15 +93,6 @@ def _site(status: Status) -> list[Check]:
         return [Check("site", State.FAIL, status.site_trouble)]
     checks = [Check("site", State.OK, status.site.url)]
     return [*checks, _short(check_certificate(status.site, status.certificate, status.now, ""))]
-
-
-def _backup(backup: Backup | None, now: datetime) -> Check:
-    if backup is None:
-        return Check("backup", State.OK, "none yet")
-    age = max(now - backup.made, timedelta())
-    if age.days:
-        return Check("backup", State.OK, f"{backup.file}, {age.days} days old")
-    return Check("backup", State.OK, f"{backup.file}, {age.seconds // 3600} hours old")
 
 
 def _short(check: Check) -> Check:

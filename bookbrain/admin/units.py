@@ -1,6 +1,7 @@
 """The units of a server, and how they are, as systemd tells."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -15,6 +16,7 @@ SERVICES = (
     "caddy.service",
 )
 _UNITS = Path("etc/systemd/system")
+_KINDS = (".service", ".path", ".timer")
 _PROPERTIES = (
     "Id,LoadState,ActiveState,NRestarts,MainPID,"
     "ActiveEnterTimestampMonotonic,StateChangeTimestampMonotonic"
@@ -47,7 +49,17 @@ class Unit:
 def look_at_units(layout: Layout, systemctl: str) -> tuple[Unit, ...]:
     """The services, Caddy's and the timers of this server; not-found where systemd is silent."""
     timers = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain-*.timer"))
-    names = [*SERVICES, *timers]
+    return _look_at([*SERVICES, *timers], systemctl)
+
+
+def look_at_files(layout: Layout, systemctl: str) -> tuple[Unit, ...]:
+    """Caddy's unit and every one of ours that has a file; a template has no state."""
+    files = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain*.*"))
+    ours = [name for name in files if name.endswith(_KINDS) and "@" not in name]
+    return _look_at([*ours, "caddy.service"], systemctl)
+
+
+def _look_at(names: Sequence[str], systemctl: str) -> tuple[Unit, ...]:
     text = output_of(systemctl, "show", "--property", _PROPERTIES, *names) or ""
     found = {unit.name: unit for unit in read_units(text, datetime.now().astimezone(), _uptime())}
     return tuple(found.get(name, Unit(name, "not-found")) for name in names)

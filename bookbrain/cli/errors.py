@@ -1,5 +1,7 @@
 """The command line's edge: errors become two lines and an exit code."""
 
+import logging
+import os
 from typing import Any, NoReturn
 
 import click
@@ -7,8 +9,11 @@ import click
 from bookbrain.cli.help import Command, HelpContext
 from bookbrain.cli.show import say
 from bookbrain.errors import BookBrainError
+from bookbrain.logs import is_journal
 
 INTERRUPTED = 130
+
+_log = logging.getLogger(__name__)
 
 
 class Commands(click.Group):
@@ -29,8 +34,11 @@ class Commands(click.Group):
 
 
 def fail(error: BookBrainError) -> NoReturn:
-    """Print the error and its next step on stderr, and end with its code."""
-    say(f"Error: {error.message}", fg="red", err=True)
-    if error.hint:
-        say(f"Next:  {error.hint}", err=True)
+    """Print the error and its next step on stderr, or log it; and end with its code."""
+    if is_journal(os.environ):
+        _log.error("%s", error.for_log)
+    else:
+        say(f"Error: {error.message}", fg="red", err=True)
+        if error.hint:
+            say(f"Next:  {error.hint}", err=True)
     raise click.exceptions.Exit(error.exit_code)

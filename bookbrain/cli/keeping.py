@@ -16,6 +16,7 @@ from bookbrain.config import Settings
 from bookbrain.errors import InputError
 from bookbrain.library import AddReport, Outcome, Plan, sample_book
 from bookbrain.library.arrivals import INBOX, REJECTED, arrivals, rejections
+from bookbrain.library.recording import record_outcome
 from bookbrain.library.staging import add_sources, plan_sources
 from bookbrain.model import to_json
 
@@ -40,7 +41,7 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
         wanted: list[str | Path] = [*paths, *book]
         sources = block.enter_context(sources_of_root(wanted))
         library = block.enter_context(open_library(finish=False))
-        progress = block.enter_context(shown_progress())
+        progress = block.enter_context(shown_progress(record_outcome))
         if dry_run:
             plans = (
                 plan_sources(library, sources, progress)

@@ -9,6 +9,7 @@ from bookbrain.cli.progress import shown_progress
 from bookbrain.cli.show import say
 from bookbrain.config import Settings, load_settings
 from bookbrain.library import Library
+from bookbrain.library.recording import record_outcome
 from bookbrain.library.staging import Sources, open_sources
 from bookbrain.server import Layout, with_server_defaults
 from bookbrain.service_user import THIS_MACHINE, become_service_user, works_for_service
@@ -56,7 +57,7 @@ def _finish(library: Library, count: int) -> None:
     """Like a database after a crash. Ctrl-C puts it off."""
     say(f"Finishing {count} interrupted by a crash (Ctrl-C: later).", err=True)
     try:
-        with shown_progress() as progress:
+        with shown_progress(record_outcome) as progress:
             report = library.finish(progress)
     except KeyboardInterrupt:
         say("Left for later.", err=True)

@@ -7,6 +7,7 @@ import click
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import take_settings
 from bookbrain.cli.show import say
+from bookbrain.logs import is_journal, log_work
 
 
 @click.command(cls=Command)
@@ -25,6 +26,8 @@ def serve(host: str, port: int) -> None:
     app is: `ok`, `degraded` or `down`.
     """
     settings = take_settings()
+    if is_journal(os.environ):
+        log_work()
     from bookbrain.web.serving import serve as serve_app  # noqa: PLC0415  (loads slowly)
 
     def on_ready(url: str) -> None:

@@ -63,6 +63,13 @@ def _start(home: Path) -> int:
     )
 
 
+def wait_until_ended(home: Path) -> None:
+    """Wait until our own server, which nobody uses any more, has ended."""
+    deadline = time.monotonic() + _START_SECONDS
+    while is_locked(home / SERVER_LOCK) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
 def forget_local_chroma(home: Path) -> None:
     """Delete our own server's data, unless somebody uses it just now."""
     if not is_locked(home / USERS_LOCK) and not is_locked(home / SERVER_LOCK):

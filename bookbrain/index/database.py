@@ -11,6 +11,8 @@ from bookbrain.errors import BookBrainError, ConfigError
 Migration = Callable[[sqlite3.Connection], None]
 
 _BUSY_SECONDS = 60.0
+_STEP = 256  # pages that are copied at a time
+_PAUSE = 0.002  # seconds after each step, which leave the disk to searches
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
 
@@ -51,6 +53,48 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
+
+
+def schema_of(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
+    """Everything that a database has: type, name and definition."""
+    rows = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name")
+    return list(rows)
+
+
+def fresh_schema(migrations: Sequence[Migration]) -> list[tuple[str, str, str | None]]:
+    """The schema of an empty database after all migrations."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        for migrate in migrations:
+            migrate(connection)
+        return schema_of(connection)
+    finally:
+        connection.close()
+
+
+def copy_database(
+    source: Path, target: Path, on_pages: Callable[[int, int], None] = lambda done, total: None
+) -> None:
+    """Write what the database at `source` holds at this moment to a new file, `target`.
+
+    Readers and writers of `source` go on meanwhile; `on_pages` hears how many pages are copied.
+    """
+
+    def progress(status: int, remaining: int, total: int) -> None:
+        on_pages(total - remaining, total)
+        time.sleep(_PAUSE)
+
+    original = sqlite3.connect(source, timeout=_BUSY_SECONDS, isolation_level=None)
+    copy = sqlite3.connect(target, isolation_level=None)
+    try:
+        copy.execute("PRAGMA synchronous=OFF")  # whoever needs it to last syncs the file
+        original.execute("BEGIN")  # of one state: without it a writer makes the copy begin again
+        original.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        original.backup(copy, pages=_STEP, progress=progress)
+        original.execute("ROLLBACK")
+    finally:
+        copy.close()
+        original.close()
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -5,7 +5,7 @@ received, paid for and kept, and only then does this process end: the next comma
 instead of buying them again. One such process works at a time.
 
 Prints JSON lines: `{"done": n}` after each request, at last `{"refused": …, "tokens": n}` or
-`{"error": message, "hint": hint, "kind": class}`.
+`{"error": message, "hint": hint, "quoted": part, "kind": class}`.
 """
 
 import json
@@ -37,7 +37,8 @@ def main() -> None:
         with file_lock(Path(order["home"]) / LOCK):
             outcome = _buy(Path(order["home"]), settings, order["texts"])
     except BookBrainError as error:
-        _print({"error": error.message, "hint": error.hint, "kind": type(error).__name__})
+        said = {"error": error.message, "hint": error.hint, "quoted": error.quoted}
+        _print({**said, "kind": type(error).__name__})
         return
     refused = {text_digest(text): reason for text, reason in outcome.refused.items()}
     _print({"refused": refused, "tokens": outcome.tokens})

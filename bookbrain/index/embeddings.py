@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bookbrain.index.database import open_database, transaction
+from bookbrain.index.database import Migration, open_database, transaction
 from bookbrain.model import EmbeddingSpace
 
 Vector = NDArray[np.float32]
@@ -30,14 +30,21 @@ def _m001_create_tables(connection: sqlite3.Connection) -> None:
     )
 
 
+MIGRATIONS: Sequence[Migration] = (_m001_create_tables,)
+
+
 class EmbeddingStore:
     """An open store: little-endian float32 vectors under (space, SHA-256 of the text)."""
 
     def __init__(self, path: Path) -> None:
-        self._db = open_database(path, (_m001_create_tables,))
+        self._db = open_database(path, MIGRATIONS)
 
     def close(self) -> None:
         self._db.close()
+
+    def count(self) -> int:
+        """How many vectors there are, in all spaces."""
+        return int(self._db.execute("SELECT count(*) FROM embedding").fetchone()[0])
 
     def own_dimensions(self, model: str) -> int | None:
         """The dimensions that `model` was seen to have when it was left to choose."""

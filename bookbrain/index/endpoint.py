@@ -81,13 +81,29 @@ class Endpoint:
         elif bad:
             self._divide(bad, complaint, outcome, keep)
 
+    def check(self) -> None:
+        """Ask for the list of models, which costs nothing; raises as `embed` does.
+
+        Not every compatible server has one: that it answers is enough.
+        """
+        try:
+            with _translated_errors(self._settings):
+                self._client.models.list()
+        except (_RefusedError, _MalformedError):
+            return
+        except ConfigError as error:
+            if isinstance(error.__cause__, openai.NotFoundError):
+                return
+            raise
+
     def embed_one(self, text: str) -> Vector:
         """The vector of one text; raises BookBrainError when there is none to be had."""
         vectors: dict[str, Vector] = {}
         outcome = Outcome()
         self.embed([text], outcome, vectors.update)
         if text not in vectors:
-            raise UnavailableError(f"The endpoint refused the query: {outcome.refused[text]}.")
+            reason = outcome.refused[text]
+            raise UnavailableError(f"The endpoint refused the query: {reason}.", quoted=reason)
         return vectors[text]
 
     def _divide(self, texts: Sequence[str], reason: str, outcome: Outcome, keep: Keep) -> None:
@@ -149,6 +165,7 @@ def refuses_everything(reason: str) -> UnavailableError:
     return UnavailableError(
         f"The embedding endpoint gave no usable answer to any text: {reason}.",
         f"Check BOOKBRAIN_EMBEDDING_MODEL and BOOKBRAIN_EMBEDDING_DIMENSIONS. {_BACK_TO}",
+        quoted=reason,
     )
 
 
@@ -175,7 +192,8 @@ def _translated(error: openai.OpenAIError, settings: EmbeddingSettings) -> Excep
             return UnavailableError(f"{where} did not answer in {settings.timeout:g} s.", _BACK_TO)
         case openai.APIConnectionError():
             return UnavailableError(f"{where} cannot be reached.", _BACK_TO)
-    return BookBrainError(f"The embedding endpoint failed: {_first_line(error)}.", _BACK_TO)
+    reason = _first_line(error)
+    return BookBrainError(f"The embedding endpoint failed: {reason}.", _BACK_TO, quoted=reason)
 
 
 def _status_error(

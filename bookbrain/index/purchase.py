@@ -1,6 +1,7 @@
 """Having texts embedded by the child process that survives us."""
 
 import json
+import logging
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -11,8 +12,11 @@ from bookbrain import errors
 from bookbrain.children import describe_exit, end, start_module
 from bookbrain.config import EmbeddingSettings
 from bookbrain.errors import BookBrainError
+from bookbrain.events import Event
 
 Progress = Callable[[int, int], None]
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,20 +44,32 @@ def embed_texts(
     assert child.stdin and child.stdout and child.stderr  # noqa: S101  (pipes were asked for)
     order = {"home": str(home), "settings": asdict(settings), "texts": list(texts)}
     last: dict[str, Any] = {}
+    tokens = 0
     with child.stdin as stdin:
         stdin.write(json.dumps(order).encode())
     with child.stdout as stdout, child.stderr as stderr:
         for line in stdout:
             last = json.loads(line)
+            tokens = last.get("tokens", tokens)
             if "done" in last:
                 progress(last["done"], last["total"])
         complaint = stderr.read().decode(errors="replace")
     code = end(child, grace=5) if child.poll() is None else child.returncode
+    _log_bill(settings, tokens)
     if "error" in last:
-        raise getattr(errors, last["kind"], BookBrainError)(last["error"], last["hint"])
+        kind = getattr(errors, last["kind"], BookBrainError)
+        raise kind(last["error"], last["hint"], quoted=last["quoted"])
     if "refused" not in last:
         raise _failed(code, complaint)
     return Purchase(last["tokens"], last["refused"])
+
+
+def _log_bill(settings: EmbeddingSettings, tokens: int) -> None:
+    price = settings.dollars_per_million_tokens
+    dollars = None if price is None else tokens * price / 1e6
+    if tokens:
+        event = Event(event="embed", tokens=tokens, dollars=dollars)
+        _log.info("embedded tokens=%d", tokens, extra={"fields": event})
 
 
 def _failed(code: int, complaint: str) -> Exception:
@@ -61,5 +77,7 @@ def _failed(code: int, complaint: str) -> Exception:
     if "No space left" in reason or "disk is full" in reason:
         return OSError(28, "No space left on device")
     return BookBrainError(
-        f"Embedding ended before its time: {reason}.", "Run `bookbrain add` again."
+        f"Embedding ended before its time: {reason}.",
+        "Run `bookbrain add` again.",
+        quoted=reason,
     )

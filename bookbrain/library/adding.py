@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bookbrain.durable import PART, sync_folder
 from bookbrain.errors import BookBrainError, InputError
+from bookbrain.events import Event
 from bookbrain.index.catalog import Job, NewBook
 from bookbrain.ingest.discovery import check_is_pdf
 from bookbrain.ingest.passages import make_passages
@@ -24,6 +25,7 @@ from bookbrain.model import Book, BookText, Passage
 log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
+GO_ON = "Make room and run `bookbrain add` again: nothing is lost."
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the latter: no room for a -shm file
 
 
@@ -74,8 +76,9 @@ def _finish(stores: Stores, job: Job, progress: Progress) -> Outcome:
     except BookBrainError:
         raise
     except Exception as error:  # one book never stops the others
-        log.debug("%s", job.path, exc_info=True)
-        reason = f"BookBrain failed on it ({type(error).__name__}: {error})"
+        name = Path(job.path).name
+        log.error("fault file=%r", name, exc_info=True, extra={"fields": Event(event="fault")})
+        reason = f"BookBrain failed on it ({type(error).__name__})"  # which may quote the book
         hint = "Please report this; `bookbrain --verbose add` shows where."
         outcome = Outcome(job.path, "failed", None, reason, hint)
     try:
@@ -187,13 +190,14 @@ def _keep_file(path: Path, stored: Path, book_id: str) -> None:
     sync_folder(stored.parent)
 
 
-def storage_error(error: OSError | sqlite3.Error) -> BookBrainError:
-    """What a person should hear when the library's own files cannot be written."""
+def storage_error(error: OSError | sqlite3.Error, hint: str = GO_ON) -> BookBrainError:
+    """What a person should hear when the library's own files cannot be written.
+
+    `hint` says what to do when the disk is full.
+    """
     if (
         getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
         or getattr(error, "sqlite_errorcode", None) in _FULL
     ):
-        return BookBrainError(
-            "The disk is full.", "Make room and run `bookbrain add` again: nothing is lost."
-        )
+        return BookBrainError("The disk is full.", hint)
     return BookBrainError(f"The library cannot be written: {error}.", "Check its folder and mode.")

@@ -2,7 +2,8 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from types import TracebackType
@@ -15,9 +16,12 @@ from bookbrain.errors import InputError
 from bookbrain.ingest.discovery import Found, check_is_pdf, find_books
 from bookbrain.ingest.passages import make_passages
 from bookbrain.ingest.tokens import count_tokens
-from bookbrain.library import adding, maintaining, searching
+from bookbrain.library import adding, checkup, maintaining, replacing, searching
 from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
+from bookbrain.library.proof import Expected, prove
+from bookbrain.library.recording import record_removal
 from bookbrain.library.reports import AddReport, Outcome, Plan, Progress, Silent
+from bookbrain.library.snapshot import OnCopied, Snapshot, take_snapshot
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book, Mode, SearchResult
 
@@ -156,6 +160,7 @@ class Library:
             self._stores.catalog.remove_book(book.id, self._stores.index_books(others))
             self._stores.sweep()
             maintaining.drop_vectors(self._stores, book.id, spaces)
+        record_removal(book)
         return book
 
     # Searching
@@ -191,6 +196,24 @@ class Library:
         self.search("준비 ready", k=1, mode=mode)  # what loads once is not timed
         return evaluate(golden, ask, k)
 
+    # Health
+
+    def check_search(self) -> float:
+        """The ms of a real search; raises BookBrainError when it does not find what is there."""
+        return checkup.check_search(self._stores)
+
+    def check_chroma(self) -> int:
+        """How many vectors Chroma holds; raises UnavailableError where it fails or lacks some."""
+        return checkup.check_chroma(self._stores)
+
+    def unembedded(self) -> int:
+        """How many books search by meaning does not see yet."""
+        return checkup.unembedded(self._stores)
+
+    def check_endpoint(self) -> None:
+        """Ask the embedding endpoint, for nothing that costs; raises BookBrainError."""
+        self._stores.semantics().check_endpoint()
+
     # Derived stores
 
     def rebuild(self, progress: Progress | None = None) -> None:
@@ -209,10 +232,42 @@ class Library:
         with self._writing(progress):
             return maintaining.embed(self._stores, progress)
 
+    # Backups
+
+    def snapshot(self, folder: Path, *, books: bool, on_copied: OnCopied) -> Snapshot:
+        """Put the library of this moment into the new `folder`, which is in the library's own."""
+        try:
+            return take_snapshot(self._stores, folder, books=books, on_copied=on_copied)
+        except (OSError, sqlite3.Error) as error:
+            raise adding.storage_error(error, "Make room and run this again.") from error
+
+    def try_out(self, expected: Expected, progress: Progress) -> int:
+        """Make what an archive does not hold, and see whether the library works.
+
+        Asks no embedding endpoint. Returns how many queries were asked; raises BookBrainError.
+        """
+        with self._writing(progress, "Make room and run this again."):
+            replacing.index_copies(self._stores)
+            maintaining.rebuild_vectors(self._stores, progress)
+            return prove(self._stores, expected)
+
+    def take_over(self, home: Path, progress: Progress, only: str | None = None) -> None:
+        """Make the books of the library in `home` the books of this one, or take over one of them.
+
+        Killed at any instant it leaves the old books or the new ones. Raises BookBrainError when
+        nothing was changed, or all was put back.
+        """
+        hint = "Make room and run this again: nothing was changed."
+        other = Stores(replace(self.settings, home=home))
+        with closing(other), self._writing(progress, hint):
+            if not only:
+                replacing.index_copies(other)
+            replacing.replace_books(self._stores, other, only, progress)
+
     @contextmanager
-    def _writing(self, progress: Progress) -> Iterator[None]:
+    def _writing(self, progress: Progress, hint: str = adding.GO_ON) -> Iterator[None]:
         try:
             with self._stores.writing(progress.wait):
                 yield
         except (OSError, sqlite3.Error) as error:
-            raise adding.storage_error(error) from error
+            raise adding.storage_error(error, hint) from error

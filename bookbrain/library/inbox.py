@@ -22,6 +22,7 @@ from bookbrain.library.arrivals import (
     reason_file,
 )
 from bookbrain.library.facade import Library
+from bookbrain.library.recording import record_outcome
 from bookbrain.library.reports import AddReport, Outcome, Silent
 from bookbrain.translation import translated
 
@@ -72,7 +73,7 @@ def _finish(library: Library) -> BookBrainError | None:
         return None
     report = library.finish(_Logged())
     for outcome in report.outcomes:
-        _log_outcome(outcome.path, outcome)
+        record_outcome(outcome)
     return report.stopped
 
 
@@ -112,7 +113,7 @@ def _take(library: Library, path: Path, look: Look, stuck: set[Path]) -> BookBra
         outcome = _outcome_of(path, report)
         for other in report.outcomes:
             if other is not outcome:
-                _log_outcome(other.path, other)
+                record_outcome(other)
         if outcome is None:
             stuck.update([] if report.stopped else [path])
             return report.stopped
@@ -120,7 +121,7 @@ def _take(library: Library, path: Path, look: Look, stuck: set[Path]) -> BookBra
         if now and not now.is_like(look):
             log.info("changing file=%r: it is looked at again", name)
             return report.stopped
-        _log_outcome(name, outcome)
+        record_outcome(outcome, name)
         try:
             _put_away(inbox, path, outcome)
         except OSError as error:
@@ -174,19 +175,6 @@ def _leave(path: Path, error: OSError, stuck: set[Path]) -> None:
     if path not in stuck:
         log.warning("left file=%r: it cannot be read or moved (%s)", str(path), error.strerror)
     stuck.add(path)
-
-
-def _log_outcome(name: str, outcome: Outcome) -> None:
-    book = outcome.book
-    if outcome.status == "failed":
-        log.warning("rejected file=%r reason=%r hint=%r", name, outcome.reason, outcome.hint)
-    elif book and outcome.status == "added":
-        counts = (book.pages, book.passages, outcome.tokens)
-        log.info("added file=%r book=%s pages=%d passages=%d tokens=%d", name, book.id, *counts)
-        for problem in book.problems:
-            log.warning("problem file=%r: %s", name, problem)
-    elif book:
-        log.info("known file=%r book=%s", name, book.id)
 
 
 class _Logged(Silent):

@@ -26,10 +26,11 @@ def rebuild(stores: Stores, progress: Progress) -> None:
         progress.step("analysing", book.pages, book.pages)
     if books:
         stores.catalog.set_generation(stores.index_books([book.id for book in books]))
-    _rebuild_vectors(stores, progress)
+    rebuild_vectors(stores, progress)
 
 
-def _rebuild_vectors(stores: Stores, progress: Progress) -> None:
+def rebuild_vectors(stores: Stores, progress: Progress) -> None:
+    """Make every Chroma collection again, from the embedding store."""
     from bookbrain.library.semantic import parse_space  # noqa: PLC0415  (loads slowly)
 
     spaces = stores.catalog.embedded_spaces()

@@ -1,6 +1,7 @@
 """Search by meaning: embedding passages and queries, and the vector leg. Slow to import."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TypeVar
 
 from bookbrain.errors import BookBrainError, UnavailableError
@@ -8,7 +9,7 @@ from bookbrain.index.catalog import StoredPassage
 from bookbrain.index.embeddings import Vector
 from bookbrain.index.endpoint import Endpoint
 from bookbrain.index.purchase import Progress, Purchase, embed_texts
-from bookbrain.index.vectors import Vectors, check_server, cosine
+from bookbrain.index.vectors import PassageKey, Vectors, check_server, cosine
 from bookbrain.library.stores import Stores
 from bookbrain.model import EmbeddingSpace, text_digest
 
@@ -17,6 +18,7 @@ from bookbrain.model import EmbeddingSpace, text_digest
 _EXACT_WITHIN_BOOKS = 20_000
 _EXACT_LIBRARY = 1_000
 _QUERY_SECONDS = 15.0
+_PATIENCE = 5.0  # seconds for an answer that costs nothing
 
 T = TypeVar("T")
 
@@ -135,11 +137,38 @@ class Semantics:
                 f"{len(missing)} of the books are not embedded with {space.model}; run "
                 "`bookbrain embed`."
             )
-        if (held := self._ask_chroma(space, Vectors.count)) < expected:
+        if (held := self.held(space)) < expected:
             return (
                 f"Chroma lacks {expected - held} of {expected} passages; run `bookbrain rebuild`."
             )
         return None
+
+    def held(self, space: EmbeddingSpace) -> int:
+        """How many passages Chroma holds; raises UnavailableError without a server."""
+        return self._ask_chroma(space, Vectors.count)
+
+    def check_chroma(self, space: EmbeddingSpace) -> None:
+        """Search with a vector that is there already; raises UnavailableError when that fails."""
+        catalog = self._stores.catalog
+        book_id = next((b for b in catalog.book_ids() if catalog.is_embedded(b, str(space))), "")
+        digests = [passage.digest for passage in catalog.passages(book_id)[:1]]
+        known = self._stores.embeddings.get(space, digests)
+        for vector in list(known.values())[:1]:
+            if not self._ask_chroma(space, partial(_nearest, vector)):
+                raise UnavailableError("Chroma finds nothing.", "Run `bookbrain rebuild`.")
+
+    def check_endpoint(self) -> None:
+        """Ask the endpoint for something that costs nothing; raises BookBrainError."""
+        settings = self._stores.settings.embedding.with_timeout(_PATIENCE)
+        endpoint = Endpoint(settings, None, retries=0)
+        try:
+            endpoint.check()
+        finally:
+            endpoint.close()
+
+
+def _nearest(vector: Vector, vectors: Vectors) -> list[PassageKey]:
+    return vectors.nearest(vector, 1)
 
 
 def parse_space(name: str) -> EmbeddingSpace:

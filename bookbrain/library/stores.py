@@ -1,7 +1,7 @@
 """The library's folder and the stores in it, opened together."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,14 @@ from bookbrain.model import EmbeddingSpace, Page
 
 if TYPE_CHECKING:
     from bookbrain.library.semantic import Semantics
+
+
+BACKUP = ".backup"  # a snapshot on its way into an archive
+RESTORING = ".restoring"  # what an archive brought, on its way into the library
+VERIFYING = ".verifying"  # a library made to see whether an archive works
+# Whoever has one of these folders holds its lock.
+WORK_LOCK, VERIFY_LOCK = "backup.lock", "verify.lock"
+_WORKPLACES = {BACKUP: WORK_LOCK, RESTORING: WORK_LOCK, VERIFYING: VERIFY_LOCK}
 
 
 class Stores:
@@ -124,6 +132,10 @@ class Stores:
             remove(path)
         self._segments.mkdir(mode=0o700)
 
+    def has_segment(self, book_id: str) -> bool:
+        """Whether the terms of a book are counted."""
+        return self._segment(book_id).exists()
+
     def _load_segment(self, book_id: str) -> Segment:
         try:
             return load_segment(self._segment(book_id))
@@ -157,3 +169,12 @@ class Stores:
             if path.name.endswith(PART) or (path.name.split("-")[0] not in known and not busy):
                 remove(path)
         self.drop_old_indexes()
+        for name, lock in _WORKPLACES.items():
+            if (self.home / name).exists():
+                with suppress(BlockingIOError), file_lock(self.home / lock, on_wait=_leave_it):
+                    remove(self.home / name)
+
+
+def _leave_it() -> None:
+    """Somebody is at work there."""
+    raise BlockingIOError

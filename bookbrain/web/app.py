@@ -1,6 +1,6 @@
 """The ASGI app: Streamlit's pages and the plain routes in one."""
 
-import os
+import logging
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -71,12 +71,18 @@ def make_app(settings: Settings) -> ASGIApp:
 def _configure_streamlit() -> None:
     for name, value in _OPTIONS.items():
         config.set_option(name, value)
-    # Its loggers have handlers of their own, so the priority of journald goes into the format.
-    priority = "<4>" if "JOURNAL_STREAM" in os.environ else "%(levelname)s: "
-    config.set_option("logger.messageFormat", f"{priority}%(name)s: %(message)s")
+    # Its loggers, also those that it makes later, get handlers of their own, which would show what
+    # an exception quotes; ours are to have their records.
+    streamlit_logger.setup_formatter = _hand_over
     streamlit_logger.set_log_level("warning")
     streamlit_logger.update_formatter()
     # Streamlit puts the page's folder first on the path while it runs, where our `watchdog` would
     # hide the package; last, it hides nothing and Streamlit leaves the path alone.
     if str(_PAGE.parent) not in sys.path:
         sys.path.append(str(_PAGE.parent))
+
+
+def _hand_over(logger: logging.Logger) -> None:
+    for handler in list(logger.handlers):
+        logger.removeHandler(handler)
+    logger.propagate = True

@@ -11,6 +11,7 @@ import streamlit as st
 from bookbrain.errors import BookBrainError
 from bookbrain.model import Hit, SearchResult
 from bookbrain.translation import Language, language, translated
+from bookbrain.web.finding import find
 from bookbrain.web.routes import LONGEST_QUERY, check_length
 from bookbrain.web.shelf import the_shelf
 
@@ -53,7 +54,7 @@ def show_page() -> None:
 def _find(query: str) -> SearchResult:
     check_length(query)
     with the_shelf().library() as library:
-        return library.search(query)
+        return find(library, query)
 
 
 def _has_books() -> bool:

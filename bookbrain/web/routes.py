@@ -12,6 +12,7 @@ from starlette.routing import Route
 from bookbrain.errors import BookBrainError, BusyError, InputError, UnavailableError
 from bookbrain.library import Library
 from bookbrain.model import Mode, to_json
+from bookbrain.web.finding import find
 from bookbrain.web.health import Health
 from bookbrain.web.shelf import Shelf
 from bookbrain.web.threads import in_thread
@@ -81,7 +82,7 @@ def _search(library: Library, params: QueryParams) -> str:
     query = params.get("q", "")
     check_length(query)
     books = params.getlist("book") or None
-    return to_json(library.search(query, k=_count(params), mode=_mode(params), books=books))
+    return to_json(find(library, query, k=_count(params), mode=_mode(params), books=books))
 
 
 def _count(params: QueryParams) -> int:

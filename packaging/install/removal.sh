@@ -13,7 +13,8 @@ uninstall_server() {
     leave_caddy
     close_ports
     run rm -f /etc/systemd/system/bookbrain*.{timer,path,service}{,.new} /etc/sysusers.d/bookbrain.conf{,.new} \
-        /etc/tmpfiles.d/bookbrain.conf{,.new} /usr/local/bin/bookbrain /usr/local/bin/bookbrain-admin
+        /etc/tmpfiles.d/bookbrain.conf{,.new} /etc/systemd/journald.conf.d/bookbrain.conf{,.new} \
+        /usr/local/bin/bookbrain /usr/local/bin/bookbrain-admin
     run rm -rf "$OURS"
     run systemctl daemon-reload
     run systemctl reset-failed 'bookbrain*'
@@ -34,7 +35,7 @@ leave_caddy() { # takes our import out of the machine's Caddyfile; other sites g
 }
 
 purge_server() {
-    run rm -rf "$HOME_OF_BOOKS" /var/backups/bookbrain "$ETC" /etc/systemd/system/bookbrain*.d \
+    run rm -rf "$HOME_OF_BOOKS" /var/backups/bookbrain /var/log/bookbrain "$ETC" /etc/systemd/system/bookbrain*.d \
         /var/lib/systemd/timers/stamp-bookbrain-*
     if getent passwd bookbrain >/dev/null; then run userdel bookbrain; fi
     if getent group bookbrain >/dev/null; then run groupdel bookbrain; fi

@@ -7,6 +7,7 @@ readonly IMPORT="import $ETC/Caddyfile"
 readonly FILES=(
     "packaging/sysusers.conf /etc/sysusers.d/bookbrain.conf 0644"
     "packaging/tmpfiles.conf /etc/tmpfiles.d/bookbrain.conf 0644"
+    "packaging/journald.conf /etc/systemd/journald.conf.d/bookbrain.conf 0644"
     "Caddyfile $ETC/Caddyfile 0644"
     "packaging/bookbrain.env $ETC/bookbrain.env 0640 root:bookbrain"
 )

@@ -18,8 +18,10 @@ start_release() { # RELEASE: makes it the current one; fails when it does not co
     run ln -sfn "$1" "$CURRENT.new"
     run mv -T "$CURRENT.new" "$CURRENT"
     run systemctl daemon-reload
-    run systemctl --quiet enable bookbrain.service bookbrain-ingest.path bookbrain-health.timer
-    run systemctl restart bookbrain.service && run systemctl restart bookbrain-health.timer && is_healthy
+    run systemctl --quiet enable bookbrain.service bookbrain-ingest.path bookbrain-health.timer bookbrain-logs.timer \
+        bookbrain-backup.timer bookbrain-verify.timer
+    run systemctl restart bookbrain.service && run systemctl restart bookbrain-health.timer bookbrain-logs.timer \
+        bookbrain-backup.timer bookbrain-verify.timer && is_healthy
 }
 
 is_healthy() {

@@ -14,18 +14,30 @@ _SHOWING = {"say", "shown", "_shown", "echo", "secho", "confirm", "UsageError", 
 
 # Texts that go another way: what functions have or are called with, and what variables are.
 _OTHERS = {
+    "admin/alerts/channels.py": ("Delivery",),
+    "admin/alerts/mail.py": ("Delivery",),
+    "admin/alerts/message.py": ("translated",),
+    "admin/alerts/web.py": ("Delivery",),
+    "backup/archive.py": ("Flaw",),
+    "backup/manifest.py": ("Flaw",),
+    "backup/packing.py": ("on_step", "Steps"),
+    "backup/restoring.py": ("Steps",),
+    "backup/taking.py": ("Flaw", "on_step", "Steps"),
+    "backup/trust.py": ("Flaw",),
+    "backup/verifying.py": ("Steps",),
     "children.py": ("describe_exit",),
     "index/catalog.py": ("_problems", "_pages"),
     "index/endpoint.py": ("complaint", "_RefusedError", "_MalformedError"),
     "ingest/reading.py": ("_REASONS",),
-    "library/adding.py": ("reason", "hint"),
+    "library/adding.py": ("reason", "hint", "GO_ON"),
+    "library/facade.py": ("hint",),
     "library/reports.py": ("Step",),
     "library/searching.py": ("_Leg",),
     "library/semantic.py": ("lacking",),
     "model.py": ("remark",),
     "web/page.py": ("translated", "_where"),
 }
-_NO_TEXTS = ("SELECT ", "bold yellow")
+_NO_TEXTS = ("SELECT ", "bold yellow", "<")
 
 
 def shown_texts(package: Path) -> set[str]:
@@ -127,13 +139,15 @@ class _Module:
 
 
 def _strings(function: ast.FunctionDef) -> Iterator[ast.expr]:
-    """The texts in a function but for docstrings and pieces of other texts."""
+    """The texts in a function but for docstrings, pieces of other texts, and what is logged."""
     passed: set[ast.AST] = set()
     for node in ast.walk(function):
         if isinstance(node, ast.JoinedStr):
             passed.update(n for value in node.values for n in ast.walk(value))
         if isinstance(node, ast.Expr):
             passed.add(node.value)
+        if isinstance(node, ast.Call) and _name(getattr(node.func, "value", None)) == "_log":
+            passed.update(node.args)
         is_text = isinstance(node, ast.JoinedStr) or (
             isinstance(node, ast.Constant) and isinstance(node.value, str)
         )

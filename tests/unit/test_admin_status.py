@@ -17,13 +17,14 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
+from bookbrain.admin.backup_age import Backup, newest_backup
 from bookbrain.admin.certificate import Certificate, answer_of_site, door_of, read_certificate
 from bookbrain.admin.check import Check, State
 from bookbrain.admin.looking import show_checks
 from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import Space, check_disk, check_memory, look_at_disks, read_memory
 from bookbrain.admin.site import Address, User, with_address, write_site
-from bookbrain.admin.status import Backup, Meaning, Shelf, Status, newest_backup
+from bookbrain.admin.status import Meaning, Shelf, Status
 from bookbrain.admin.summary import summarize
 from bookbrain.admin.units import SERVICES, Unit, look_at_units, read_failed, read_units
 from bookbrain.server import Layout

@@ -16,15 +16,17 @@ MAY_IMPORT = {
     "ingest": {"base"},
     "index": {"base"},
     "library": {"base", "ingest", "index"},
+    "backup": {"base", "library"},
     "web": {"base", "library"},
     "cli": {"base", "library", "web"},
-    "admin": {"base", "library", "cli"},
+    "admin": {"base", "library", "backup", "cli"},
     "sample": set(),  # data
 }
 
 # Where a library is at home. A folder stands for its modules.
 HOMES = {
     "chromadb": {"index/vectors.py"},
+    "httpx": {"admin/alerts/web.py", "index/vectors.py"},
     "openai": {"index/endpoint.py"},
     "rank_bm25": {"index/postings.py"},
     "pypdfium2": {"ingest/reader.py"},
@@ -35,8 +37,10 @@ HOMES = {
     "click": {"cli", "admin"},
     "rich": {"cli", "admin"},
     "streamlit": {"web"},
+    "systemd": {"admin/journal.py", "logs.py", "web/watchdog.py"},
     "starlette": {"web"},
     "uvicorn": {"web"},
+    "zstandard": {"backup/archive.py"},
 }
 CALL_HOMES = {
     "subprocess": {"children.py"},

@@ -32,6 +32,17 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "BOOKBRAIN_READ_MEMORY": ("1000", "3000", 3000),
     "BOOKBRAIN_FUSION": ("convex", "rrf", "rrf"),
     "BOOKBRAIN_VECTOR_WEIGHT": ("0.7", "0", 0.0),
+    "BOOKBRAIN_NOTIFY": ("https://file.org/x", "mailto:me@env.org", "mailto:me@env.org"),
+    "BOOKBRAIN_PING": ("https://file.org/x", "https://env.org/x", "https://env.org/x"),
+    "BOOKBRAIN_LANGUAGE": ("ko", "ko", "ko"),
+    "BOOKBRAIN_LOG_QUERIES": ("1", "1", True),
+    "BOOKBRAIN_LOG_BUDGET_MB": ("50", "300", 300),
+    "BOOKBRAIN_BACKUP_KEEP": ("2", "7", 7),
+    "BOOKBRAIN_BACKUP_DAILY": ("3", "8", 8),
+    "BOOKBRAIN_BACKUP_WEEKLY": ("5", "9", 9),
+    "BOOKBRAIN_BACKUP_MONTHLY": ("6", "12", 12),
+    "BOOKBRAIN_BACKUP_RECIPIENT": ("age1file", "me@env.org", "me@env.org"),
+    "BOOKBRAIN_BACKUP_COPY": ("/file", "rclone:env:x", "rclone:env:x"),
 }
 _NOT_NUMBERS = ("many", "-1", "nan", "inf", "1e999", "1,5")
 _NOT_WHOLE = ("0", "1.5", *_NOT_NUMBERS)
@@ -43,6 +54,13 @@ BAD = {
     "BOOKBRAIN_READ_TIMEOUT": ("0", *_NOT_NUMBERS),
     "BOOKBRAIN_VECTOR_WEIGHT": ("1.01", *_NOT_NUMBERS),
     "BOOKBRAIN_FUSION": ("both", "RRF"),
+    "BOOKBRAIN_LANGUAGE": ("de", "KO"),
+    "BOOKBRAIN_LOG_QUERIES": ("yes", "2"),
+    "BOOKBRAIN_LOG_BUDGET_MB": _NOT_WHOLE,
+    "BOOKBRAIN_BACKUP_KEEP": _NOT_WHOLE,
+    "BOOKBRAIN_BACKUP_DAILY": ("1.5", *_NOT_NUMBERS),
+    "BOOKBRAIN_BACKUP_WEEKLY": ("1.5", *_NOT_NUMBERS),
+    "BOOKBRAIN_BACKUP_MONTHLY": ("1.5", *_NOT_NUMBERS),
 }
 _EMBEDDING = {
     "OPENAI_API_KEY": "api_key",
@@ -66,6 +84,12 @@ def _load(home: Path, file: str = "", **environ: str) -> Settings:
 
 def _read(settings: Settings, key: str) -> object:
     """The field that is set by `key`, by its name."""
+    if key == "BOOKBRAIN_NOTIFY":
+        return ",".join(settings.notify.channels)
+    if key in ("BOOKBRAIN_PING", "BOOKBRAIN_LANGUAGE"):
+        return getattr(settings.notify, key.removeprefix("BOOKBRAIN_").lower())
+    if key.startswith("BOOKBRAIN_BACKUP_"):
+        return getattr(settings.backup, key.removeprefix("BOOKBRAIN_BACKUP_").lower())
     name = _EMBEDDING.get(key) or key.removeprefix("BOOKBRAIN_").removeprefix("EMBEDDING_").lower()
     owner = settings if name in {field.name for field in fields(Settings)} else settings.embedding
     return getattr(owner, name)
@@ -89,9 +113,10 @@ def test_environment_over_file_over_default(home: Path, key: str) -> None:
     in_file, in_environment, expected = VALUES[key]
     default = _read(_load(home), key)
     from_file = _load(home, f"{key}={in_file}\n")
-    if key != "BOOKBRAIN_FUSION":  # its only other value
+    two_valued = ("BOOKBRAIN_FUSION", "BOOKBRAIN_LANGUAGE", "BOOKBRAIN_LOG_QUERIES")
+    if key not in two_valued:
         assert _read(from_file, key) not in (default, expected)
-    assert str(_read(from_file, key)).removesuffix(".0") == in_file
+    assert str(_read(from_file, key)).removesuffix(".0").replace("True", "1") == in_file
     assert _read(_load(home, **{key: in_environment}), key) == expected
     assert _read(_load(home, **{key: ""}), key) == _read(from_file, key), "empty is not set"
 
@@ -126,9 +151,14 @@ def test_a_bad_value_names_the_setting(home: Path, key: str, value: str) -> None
 
 @pytest.mark.parametrize("key", BAD)
 def test_the_edges_of_what_is_allowed(home: Path, key: str) -> None:
-    edges = {"BOOKBRAIN_FUSION": "convex", "BOOKBRAIN_EMBEDDING_PRICE": "0"}
+    edges = {
+        "BOOKBRAIN_LANGUAGE": "en",
+        "BOOKBRAIN_FUSION": "convex",
+        "BOOKBRAIN_EMBEDDING_PRICE": "0",
+    }
     value = edges.get(key, "1")
-    assert str(_read(_load(home, **{key: value}), key)).removesuffix(".0") == value
+    read = str(_read(_load(home, **{key: value}), key))
+    assert read.removesuffix(".0").replace("True", "1") == value
 
 
 @pytest.mark.parametrize("line", ["BOOKBRAIN_FUSOIN=rrf", "BOOKBRAIN_HOME=/x", "export A=1", "=1"])

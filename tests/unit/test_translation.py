@@ -34,7 +34,7 @@ EXAMPLES = {"d": "1,234", "k": "BOOKBRAIN_X", "t": "exit code 31", "": "«값. �
 NAMES = {
     "BookBrain", "bookbrain", "OpenAI", "Chroma", "PDF", "JSON", "ID", "API", "UTF", "GB", "ms",
     "stderr", "Ctrl", "env", "sk", "FILE", "PATH", "convex", "rrf", "id", "query", "book", "pages",
-    "also", "Books", "local", "share", "embed", "add", "p50", "p95", "sudo", "root",
+    "also", "Books", "local", "share", "embed", "add", "p50", "p95", "sudo", "root", "MB",
 }  # fmt: skip
 
 
@@ -143,9 +143,9 @@ def test_the_language_of_an_environment(environ: dict[str, str], expected: str) 
             "넣지 못함  /a: b/Vol. 1.pdf: 파일이 비어 있습니다. 파일을 다시 내려받으십시오.",
         ),
         (
-            "not added  /x.pdf: BookBrain failed on it (ValueError: a. b: c). Please report this; "
+            "not added  /x.pdf: BookBrain failed on it (ValueError). Please report this; "
             "`bookbrain --verbose add` shows where.",
-            "넣지 못함  /x.pdf: BookBrain이 처리하지 못했습니다(ValueError: a. b: c). 이 오류를 "
+            "넣지 못함  /x.pdf: BookBrain이 처리하지 못했습니다(ValueError). 이 오류를 "
             "알려 주십시오. `bookbrain --verbose add`가 오류가 난 곳을 보여 줍니다.",
         ),
         (

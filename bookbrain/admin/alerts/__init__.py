@@ -1,0 +1,1 @@
+"""Trouble announces itself: `history` says what is news, `channels` whom it reaches, and how."""

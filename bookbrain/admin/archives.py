@@ -1,0 +1,134 @@
+"""Entries of the journal in files of JSON lines, which are whole or not there."""
+
+import errno
+import gzip
+import json
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import IO
+
+from bookbrain.admin.journal import Entry, Reader, Wanted, entries, seconds_of
+from bookbrain.admin.moments import Month, month_of
+from bookbrain.durable import PART, file_lock, sync_folder
+from bookbrain.errors import BookBrainError, InputError
+
+_MB = 1_000_000
+_NAME = re.compile(r"bookbrain-(20\d\d)-(0[1-9]|1[0-2])\.jsonl\.gz")
+_LOCK = ".lock"
+
+
+def export(found: Iterable[Entry], path: Path) -> int:
+    """Write the entries to `path`, replacing what is there; how many. Raises BookBrainError."""
+    count = 0
+    try:
+        with _whole(path) as file:
+            for entry in found:
+                file.write(json.dumps(entry, ensure_ascii=False, default=list).encode() + b"\n")
+                count += 1
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise BookBrainError("The disk is full.", "Make room and run it again.") from error
+        raise InputError(
+            f"{path} cannot be written ({error.strerror}).", "Choose another place."
+        ) from error
+    return count
+
+
+def archive(
+    reader: Callable[[], Reader], folder: Path, budget_mb: int, now: datetime
+) -> list[Path]:
+    """Write the months that are over and not in `folder` yet; the new files.
+
+    Of what the journal still has: all months behind the newest archive. Then the oldest go until
+    all are at most `budget_mb`; the newest stays.
+    """
+    made = []
+    with file_lock(folder / _LOCK):
+        for left in folder.glob(f"*{PART}"):
+            left.unlink()
+        for month in _missing(reader(), folder, month_of(now)):
+            path = archive_file(folder, month)
+            found = list_of(reader(), month)
+            if export(found, path):
+                made.append(path)
+            else:
+                path.unlink()
+        _keep_budget(folder, budget_mb * _MB)
+    return [path for path in made if path.exists()]
+
+
+def list_of(reader: Reader, month: Month) -> Iterator[Entry]:
+    """The entries of a month."""
+    return entries(reader, Wanted(since=month.begin, until=month.end))
+
+
+def archive_file(folder: Path, month: Month) -> Path:
+    return folder / f"bookbrain-{month}.jsonl.gz"
+
+
+def read_archive(path: Path) -> Iterator[Entry]:
+    """The entries of an archive; raises InputError where it is damaged."""
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                entry = json.loads(line)
+                if isinstance(entry, dict):
+                    yield entry
+    except (OSError, EOFError, ValueError) as error:
+        raise InputError(f"{path} is damaged.", "Remove it.") from error
+
+
+def _archives(folder: Path) -> dict[Month, Path]:
+    """Oldest first."""
+    found = {}
+    for path in folder.iterdir():
+        if name := _NAME.fullmatch(path.name):
+            found[Month(int(name[1]), int(name[2]))] = path
+    return dict(sorted(found.items()))
+
+
+def _missing(reader: Reader, folder: Path, this: Month) -> Iterator[Month]:
+    if known := list(_archives(folder)):
+        month = known[-1].next()
+    elif first := next(entries(reader, Wanted()), None):
+        month = month_of(datetime.fromtimestamp(seconds_of(first)).astimezone())
+    else:
+        return
+    while month < this:
+        yield month
+        month = month.next()
+
+
+def _keep_budget(folder: Path, budget: int) -> None:
+    """In bytes; the newest archive stays whatever its size."""
+    sizes = {path: path.stat().st_size for path in _archives(folder).values()}
+    for oldest in list(sizes)[:-1]:
+        if sum(sizes.values()) <= budget:
+            return
+        oldest.unlink()
+        del sizes[oldest]
+
+
+@contextmanager
+def _whole(path: Path) -> Iterator[IO[bytes]]:
+    """A file that gets the name `path` when the block ends well, and goes otherwise."""
+    part = path.with_name(path.name + PART)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+    descriptor = os.open(part, flags, 0o640)
+    try:
+        with ExitStack() as closing:
+            raw = closing.enter_context(os.fdopen(descriptor, "wb"))
+            packed = path.name.endswith(".gz")
+            with gzip.open(raw, "wb") if packed else ExitStack() as file:
+                yield file if packed else raw  # type: ignore[misc]
+            raw.flush()
+            os.fsync(raw.fileno())
+        part.replace(path)
+        sync_folder(path.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,235 @@
+"""The commands `backup`, `backups`, `verify` and `restore`."""
+
+import json
+import os
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from bookbrain.admin.publishing import Machine
+from bookbrain.backup.archive import Archive
+from bookbrain.backup.encryption import decrypting
+from bookbrain.backup.listing import Backup, backup_folder, list_backups
+from bookbrain.backup.manifest import Manifest
+from bookbrain.backup.packing import Request
+from bookbrain.backup.restoring import Differences, differences, find_listed, restore
+from bookbrain.backup.taking import Taken, take_backup
+from bookbrain.backup.trust import trusting
+from bookbrain.backup.verifying import verify
+from bookbrain.cli.byte_progress import shown_bytes
+from bookbrain.cli.errors import fail
+from bookbrain.cli.help import Command
+from bookbrain.cli.opening import take_settings
+from bookbrain.cli.show import say, shown
+from bookbrain.errors import InputError
+from bookbrain.logs import is_journal, log_work, set_up_logging
+from bookbrain.server import Layout
+from bookbrain.service_user import works_for_service
+
+_MOST_NAMED = 10  # books
+_NICE = 10
+
+_pass_machine = click.make_pass_decorator(Machine, ensure=True)
+_file = click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True)
+_identity = click.option(
+    "--identity",
+    type=_file,
+    metavar="FILE",
+    help="The file with your private key of age, for an encrypted backup.",
+)
+
+
+@click.command(cls=Command)
+@click.option("--no-books", is_flag=True, help="Leave the PDFs out: you have them elsewhere.")
+@click.option(
+    "--encrypt",
+    is_flag=True,
+    help="Encrypt it to BOOKBRAIN_BACKUP_RECIPIENT, and put the secrets of the server in.",
+)
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path, resolve_path=True),
+    metavar="FOLDER",
+    help="Put it here instead.",
+)
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_pass_machine
+def backup(
+    machine: Machine, no_books: bool, encrypt: bool, folder: Path | None, as_json: bool
+) -> None:
+    """Put the library into one file, while searches go on, and see that it is good.
+
+    Then as many old backups are removed as BOOKBRAIN_BACKUP_KEEP says, and no good one before.
+    """
+    _work_quietly()
+    secrets = _secrets(machine.layout) if encrypt else {}
+    settings = take_settings(machine.layout)
+    target = folder or backup_folder(settings, machine.layout)
+    request = Request(target, not no_books, encrypt, secrets)
+    with shown_bytes() as bar:
+        taken = take_backup(settings, request, bar.bytes)
+    if as_json:
+        click.echo(_json(asdict(taken.backup) | {"lost": taken.lost, "removed": taken.removed}))
+    else:
+        _show_taken(taken)
+    if taken.not_copied:
+        fail(taken.not_copied)
+    if taken.lost:
+        raise click.exceptions.Exit(1)
+
+
+def _show_taken(taken: Taken) -> None:
+    made = taken.backup
+    say(f"{made.path}: books {made.books}, {made.size / 1e6:.1f} MB, read again and good.")
+    for name in taken.lost:
+        say(f"The file of a book is gone or damaged, and not in it: {name}", fg="red", err=True)
+    if taken.removed:
+        say(f"Older ones removed: {len(taken.removed)}.")
+
+
+@click.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@_pass_machine
+def backups(machine: Machine, as_json: bool) -> None:
+    """List the backups, newest first."""
+    found = list_backups(backup_folder(take_settings(machine.layout), machine.layout))
+    if as_json:
+        click.echo(_json([asdict(one) for one in found]))
+        return
+    if not found:
+        say("No backups yet. Make one: bookbrain-admin backup")
+    for one in found:
+        say(
+            f"{one.made:%Y-%m-%d %H:%M} UTC  {one.size / 1e6:>9.1f} MB  {_what(one)}  {one.path}",
+            fg="red" if one.flaw else None,
+        )
+
+
+def _what(one: Backup) -> str:
+    if one.flaw:
+        return "damaged"
+    if one.encrypted:
+        return "encrypted"
+    return f"books: {one.books}" if one.complete else f"books: {one.books}, not all PDFs"
+
+
+@click.command("verify", cls=Command)
+@click.argument("file", type=_file, required=False, metavar="[FILE]")
+@_identity
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_pass_machine
+def verify_command(
+    machine: Machine, file: Path | None, identity: Path | None, as_json: bool
+) -> None:
+    """Restore a backup, the newest one, into a scratch library and ask it; nothing is changed.
+
+    Reads every byte, compares every checksum and count, and searches. Costs nothing.
+    """
+    _work_quietly()
+    with ExitStack() as block:
+        # What only root can read is opened before root's rights are given up.
+        opened = block.enter_context(decrypting(file, identity)) if file else None
+        settings = take_settings(machine.layout)
+        if opened is None:
+            file = _newest(backup_folder(settings, machine.layout))
+            if file is None:
+                return
+            opened = block.enter_context(decrypting(file, None))
+        with shown_bytes() as bar, trusting():
+            verified = verify(settings, Archive(opened), bar.bytes, bar)
+    books = len(verified.manifest.books)
+    if as_json:
+        click.echo(_json({"file": str(file), "ok": True, "books": books, "asked": verified.asked}))
+    else:
+        say(f"{file} is good: books {books}, queries asked {verified.asked}.")
+
+
+def _newest(folder: Path) -> Path | None:
+    """The newest that can be read here; None, having said so, where all are encrypted."""
+    found = list_backups(folder)
+    if not found:
+        raise InputError("There is no backup yet.", "Make one: bookbrain-admin backup")
+    if plain := [one for one in found if not one.encrypted]:
+        return plain[0].path
+    say(f"{found[0].path} is encrypted: try it where the key is, with verify FILE --identity KEY.")
+    return None
+
+
+@click.command("restore", cls=Command)
+@click.argument("file", type=_file)
+@click.option("--book", metavar="ID", help="Only this book: its id or its file name.")
+@_identity
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@_pass_machine
+def restore_command(
+    machine: Machine, file: Path, book: str | None, identity: Path | None, yes: bool
+) -> None:
+    """Bring back the library of a backup, or one book of it; shows first what would change.
+
+    The backup is proven before anything changes, and the library of now comes back by itself if the
+    restored one does not work. Searches go on meanwhile. Costs nothing.
+    """
+    with decrypting(file, identity) as opened:
+        settings = take_settings(machine.layout)
+        with trusting():
+            archive = Archive(opened)
+        manifest = archive.manifest
+        only = find_listed(manifest, book) if book else None
+        _show_manifest(manifest, differences(settings, manifest, only))
+        if not yes:
+            click.confirm(shown("Restore it?"), abort=True)
+        with shown_bytes() as bar:
+            restored = restore(settings, archive, only, bar.bytes, bar)
+    say(f"Restored. Books now: {restored.books}.")
+    for path in restored.aside:
+        say(f"The damaged database is kept, and can be deleted: {path}", err=True)
+    if restored.aside:
+        say("BookBrain still has the damaged one open: sudo systemctl restart bookbrain", err=True)
+    for name in restored.without_file[:_MOST_NAMED]:
+        say(f"Found by search, but its PDF is not here; add it again: {name}", err=True)
+
+
+def _show_manifest(manifest: Manifest, change: Differences) -> None:
+    made = f"{manifest.time:%Y-%m-%d %H:%M}"
+    expected = manifest.expected
+    say(f"Backup of {made} UTC, by BookBrain {manifest.versions.get('bookbrain', '?')}")
+    say(
+        f"books: {expected.books}, pages: {expected.pages}, passages: {expected.passages}, "
+        f"embeddings: {manifest.embeddings}"
+    )
+    if not manifest.complete:
+        say("Not all PDFs are in it.")
+    say(f"Books that come: {len(change.come)}, that go: {len(change.go)}, that stay: {change.stay}")
+    for mark, titles in (
+        ("+", [book.title for book in change.come]),
+        ("-", [book.title for book in change.go]),
+    ):
+        for title in titles[:_MOST_NAMED]:
+            click.echo(shown(f"  {mark} {title}"))
+        if len(titles) > _MOST_NAMED:
+            click.echo(f"  {mark} … {len(titles) - _MOST_NAMED}")
+
+
+def _secrets(layout: Layout) -> dict[str, bytes]:
+    """What only root can read of a server; nothing for others."""
+    if not works_for_service(os.environ, layout):
+        return {}
+    paths = {"secrets/site.json": layout.etc / "site.json"}
+    if layout.credentials.is_dir():
+        paths |= {f"secrets/credentials/{p.name}": p for p in layout.credentials.iterdir()}
+    return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
+
+
+def _work_quietly() -> None:
+    """Let searches go first; in a service, log what is done."""
+    os.nice(_NICE)
+    if is_journal(os.environ):
+        set_up_logging()
+        log_work()
+
+
+def _json(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)

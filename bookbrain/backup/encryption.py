@@ -1,0 +1,111 @@
+"""Encryption by age or GPG, as programs of the machine."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from subprocess import Popen
+from tempfile import TemporaryFile
+from typing import BinaryIO, cast
+
+from bookbrain.children import PIPE, end, start_filter
+from bookbrain.errors import BookBrainError, ConfigError, InputError
+
+_SECONDS = 60.0  # to end in, after the last byte
+
+
+def suffix_of(recipient: str | None) -> str:
+    """Of the archives that are encrypted to `recipient`; ConfigError when there is none."""
+    if not recipient:
+        raise ConfigError(
+            "BOOKBRAIN_BACKUP_RECIPIENT is not set.",
+            "Set it to your age recipient (age1…) or to the id of your GPG key.",
+        )
+    if recipient.startswith("-"):
+        raise ConfigError(
+            f"BOOKBRAIN_BACKUP_RECIPIENT is {recipient!r}.",
+            "Set it to your age recipient (age1…) or to the id of your GPG key.",
+        )
+    return ".age" if recipient.startswith(("age1", "ssh-")) else ".gpg"
+
+
+@contextmanager
+def encrypting(recipient: str, out: BinaryIO) -> Iterator[BinaryIO]:
+    """What is written to the file given goes encrypted to `out`.
+
+    Raises ConfigError when the program is missing or does not know the recipient.
+    """
+    if suffix_of(recipient) == ".age":
+        command = ["age", "--encrypt", "--recipient", recipient]
+    else:
+        command = ["gpg", "--batch", "--no-tty", "--trust-model", "always", "--encrypt",
+                   "--recipient", recipient]  # fmt: skip
+    with TemporaryFile() as said:
+        program = _start(command, PIPE, out, said)
+        given = cast(BinaryIO, program.stdin)
+        try:
+            try:
+                yield given
+                given.close()
+                code = program.wait(_SECONDS)
+            except BrokenPipeError:
+                code = program.wait(_SECONDS) or 1
+        finally:
+            end(program)
+        if code:
+            raise ConfigError(
+                f"{command[0]} does not encrypt: {_last_line(said)}.",
+                "Check BOOKBRAIN_BACKUP_RECIPIENT.",
+            )
+
+
+@contextmanager
+def decrypting(path: Path, identity: Path | None) -> Iterator[BinaryIO]:
+    """The plain bytes of an archive; as they are where it is not encrypted.
+
+    `identity` is a file with the private key of age; GPG looks into its own keyring.
+    """
+    if path.suffix not in (".age", ".gpg"):
+        with path.open("rb") as file:
+            yield file
+        return
+    if path.suffix == ".age" and not identity:
+        raise InputError(
+            f"{path.name} is encrypted.", "Name the file with your private key: --identity FILE"
+        )
+    command = (
+        ["age", "--decrypt", "--identity", str(identity)]
+        if path.suffix == ".age"
+        else ["gpg", "--quiet", "--decrypt"]
+    )
+    with TemporaryFile() as said, path.open("rb") as file:
+        program = _start(command, file, PIPE, said)
+        plain = cast(BinaryIO, program.stdout)
+        whole = False
+        try:
+            yield plain
+            whole = not plain.read(1)
+        finally:
+            plain.close()
+            code = program.wait(_SECONDS)
+            if code > 0 or (whole and code):  # otherwise it was we who did not read on
+                raise BookBrainError(
+                    f"{path.name} cannot be decrypted: {_last_line(said)}.", "Check your key."
+                )
+
+
+def _start(
+    command: list[str], stdin: BinaryIO | int, stdout: BinaryIO | int, said: BinaryIO
+) -> "Popen[bytes]":
+    try:
+        return start_filter(command, stdin=stdin, stdout=stdout, stderr=said)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"The program {command[0]} is not installed.",
+            "Install it: sudo apt-get install age gnupg",
+        ) from error
+
+
+def _last_line(said: BinaryIO) -> str:
+    said.seek(0)
+    lines = said.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "no reason given")

@@ -1,0 +1,70 @@
+"""The second place of a backup: a folder, an rclone remote or a restic repository."""
+
+import os
+import shutil
+from pathlib import Path
+
+from bookbrain.backup.archive import measure
+from bookbrain.children import run_program
+from bookbrain.durable import PART, remove, sync_file, sync_folder
+from bookbrain.errors import BookBrainError, ConfigError
+
+_SECONDS = 12 * 3600.0
+
+
+def send(archive: Path, place: str) -> None:
+    """Put a copy of `archive` there; raises BookBrainError when that did not work."""
+    kind, colon, where = place.partition(":")
+    if kind == "rclone" and colon:
+        _run(["rclone", "copyto", str(archive), f"{where.rstrip('/')}/{archive.name}"])
+    elif kind == "restic" and colon:
+        _run(["restic", "--repo", where, "backup", "--quiet", "--host", "bookbrain", str(archive)])
+    elif place.startswith("/"):
+        _copy(archive, Path(place))
+    else:
+        raise ConfigError(
+            f"BOOKBRAIN_BACKUP_COPY is {place!r}.",
+            "Set it to the path of a folder, rclone:REMOTE:PATH or restic:REPOSITORY.",
+        )
+
+
+def _copy(archive: Path, folder: Path) -> None:
+    """Whole or not at all, and read again before it gets its name."""
+    part = folder / f".{archive.name}{PART}"
+    try:
+        for left in folder.glob(f".bookbrain-*{PART}"):
+            remove(left)
+        shutil.copyfile(archive, part)
+        os.chmod(part, 0o600)
+        sync_file(part)
+        if measure("", part) != measure("", archive):
+            raise BookBrainError(
+                f"The copy in {folder} is not the same as the backup.", "Check that disk."
+            )
+        part.replace(folder / archive.name)
+        sync_folder(folder)
+    except OSError as error:
+        raise BookBrainError(
+            f"{folder} does not take the copy of the backup ({error.strerror}).",
+            "Check BOOKBRAIN_BACKUP_COPY; the backup itself is good.",
+        ) from error
+    finally:
+        if folder.is_dir():
+            remove(part)
+
+
+def _run(command: list[str]) -> None:
+    program = command[0]
+    try:
+        ended = run_program(command, timeout=_SECONDS)
+    except FileNotFoundError as error:
+        raise ConfigError(
+            f"The program {program} is not installed.",
+            "Install it, or change BOOKBRAIN_BACKUP_COPY; the backup itself is good.",
+        ) from error
+    if ended.code:
+        lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
+        raise BookBrainError(
+            f"{program} did not copy the backup: {lines[-1] if lines else ended.code}.",
+            "Check BOOKBRAIN_BACKUP_COPY; the backup itself is good.",
+        )

@@ -1,0 +1,147 @@
+"""Taking a backup: snapshot, archive, proof, name, rotation, second place."""
+
+import logging
+import os
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+from bookbrain.backup.archive import Archive, write_archive
+from bookbrain.backup.encryption import encrypting, suffix_of
+from bookbrain.backup.listing import Backup, archive_name, left_over, list_backups, time_of
+from bookbrain.backup.manifest import Flaw
+from bookbrain.backup.packing import Packed, Request, pack
+from bookbrain.backup.places import send
+from bookbrain.backup.rotation import kept
+from bookbrain.backup.workplace import OnStep, Steps, alone, check_room, clear_words, size_of
+from bookbrain.config import Settings
+from bookbrain.durable import PART, remove, sync_folder
+from bookbrain.errors import BookBrainError
+from bookbrain.events import Event
+from bookbrain.library.stores import BACKUP
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A backup that was proven. `lost` names books whose file is gone or damaged, `removed` the
+    archives that were too many; `not_copied` says why the second place does not have it."""
+
+    backup: Backup
+    lost: tuple[str, ...]
+    removed: tuple[str, ...]
+    not_copied: BookBrainError | None = None
+
+
+def take_backup(settings: Settings, request: Request, on_step: OnStep) -> Taken:
+    """Make one archive of the library as it is now; searches and writers go on.
+
+    It gets its name when it has been read again and every byte was right. Raises BusyError while
+    another backup or restore is under way, and BookBrainError when there is no room, or it could
+    not be proven; nothing is left of it then, and no older one was removed.
+    """
+    wanted = settings.backup
+    suffix = suffix_of(wanted.recipient) if request.encrypt else ""
+    with alone(settings.home), clear_words():
+        request.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
+        for left in left_over(request.folder):
+            remove(left)
+        _check_room(settings.home, request)
+        staging = settings.home / BACKUP
+        try:
+            made = _free_second(request.folder)
+            path = request.folder / archive_name(made, suffix)
+            packed = pack(settings, request, staging, made, on_step)
+            _write(path, packed, wanted.recipient if request.encrypt else None, on_step)
+        finally:
+            remove(staging)
+        books = len(packed.manifest.books)
+        found = Backup(
+            path.name, str(path.parent), made, path.stat().st_size, request.encrypt, books,
+            packed.manifest.complete,
+        )  # fmt: skip
+        removed = _rotate(settings, found)
+    log.info(
+        "Backup made: %s, %d bytes, %d books", found.file, found.size, books,
+        extra={"fields": Event(event="backup")},
+    )  # fmt: skip
+    taken = Taken(found, packed.lost, removed)
+    if wanted.copy:
+        on_step("copying", 0, 1)
+        try:
+            send(path, wanted.copy)
+            if wanted.copy.startswith("/"):
+                _rotate(settings, replace(found, folder=wanted.copy))
+        except BookBrainError as error:
+            return replace(taken, not_copied=error)
+    return taken
+
+
+def _check_room(home: Path, request: Request) -> None:
+    """The databases are copied beside the library; the archive is about as large as its content."""
+    databases = sum(path.stat().st_size for path in home.glob("*.sqlite3*"))
+    files = size_of(home / "keywords") + (size_of(home / "books") if request.books else 0)
+    check_room([(home, databases), (request.folder, databases + files)])
+
+
+def _free_second(folder: Path) -> datetime:
+    """A time that no archive has for its name."""
+    while True:
+        now = datetime.now(UTC).replace(microsecond=0)
+        if all(time_of(path.name) != now for path in folder.iterdir()):
+            return now
+        time.sleep(0.1)
+
+
+def _write(path: Path, packed: Packed, recipient: str | None, on_step: OnStep) -> None:
+    """Under a hidden name first; the real one comes when all of it was read again."""
+    part = path.with_name(f".{path.name}{PART}")
+    try:
+        with ExitStack() as closing:
+            out: BinaryIO = closing.enter_context(part.open("xb"))
+            part.chmod(0o600)
+            if recipient:
+                out = closing.enter_context(encrypting(recipient, out))
+            tell = Steps(on_step, "writing", packed.manifest.size)
+            write_archive(out, packed.manifest, packed.contents, tell)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+            if not recipient:  # else only the owner of the private key could
+                again = Archive(file)
+                again.check(Steps(on_step, "checking", packed.manifest.size))
+                if again.manifest != packed.manifest:
+                    raise Flaw("its manifest is damaged")
+        part.replace(path)
+        sync_folder(path.parent)
+    except Flaw as flaw:
+        raise BookBrainError(
+            f"The backup was not good and is not kept: {flaw}.", "Run it again; check the disk."
+        ) from flaw
+    finally:
+        remove(part)
+
+
+def _rotate(settings: Settings, made: Backup) -> tuple[str, ...]:
+    """Remove what is too many beside the proven archive `made`; the names.
+
+    Archives with and without books, and those that cannot be looked into, are counted each for
+    themselves: none of one kind takes the place of another.
+    """
+    found = [made, *(b for b in list_backups(made.path.parent) if b.file != made.file)]
+    removed = []
+    for kind in {_kind(backup) for backup in found}:
+        alike = [backup for backup in found if _kind(backup) == kind]
+        stay = kept((backup.made for backup in alike), settings.backup)
+        for backup in alike:
+            if backup.made not in stay and backup is not made:
+                remove(backup.path)
+                removed.append(backup.file)
+    return tuple(sorted(removed))
+
+
+def _kind(backup: Backup) -> tuple[bool, bool | None]:
+    return backup.encrypted, None if backup.encrypted else backup.complete

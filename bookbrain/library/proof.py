@@ -1,0 +1,110 @@
+"""Whether a library finds what it has, asked without the embedding endpoint."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from random import Random
+
+from bookbrain.errors import BookBrainError
+from bookbrain.library import searching
+from bookbrain.library.stores import Stores
+from bookbrain.model import Book, Page
+
+_BOOKS, _PAGES, _PASSAGES = 10, 2, 20  # looked at: books, pages of each, passages of a space
+_WORDS = 12  # of a page in one query: its longest, which are hardly on ten other pages together
+_DEPTH = 10
+_MISSES = 0.1  # of the nearest neighbours: Chroma's graph is approximate
+_WORD = re.compile(r"[^\W_]{3,40}")
+
+
+@dataclass(frozen=True, slots=True)
+class Expected:
+    """How many books, pages and passages a library should have."""
+
+    books: int
+    pages: int
+    passages: int
+
+    @classmethod
+    def of(cls, books: Sequence[Book]) -> "Expected":
+        """What these books are together."""
+        return cls(
+            len(books), sum(book.pages for book in books), sum(book.passages for book in books)
+        )
+
+
+def prove(stores: Stores, expected: Expected) -> int:
+    """Compare the counts and ask the canned queries; how many were asked.
+
+    The same library is always asked the same. Raises BookBrainError at the first that is wrong.
+    """
+    books = stores.catalog.books()
+    found = Expected.of(books)
+    if found != expected:
+        raise BookBrainError(
+            f"The restored library has other counts: {found.books} books, {found.pages} pages, "
+            f"{found.passages} passages.",
+            "Take another backup.",
+        )
+    random = Random(0)  # noqa: S311  (the same library is asked the same)
+    ids = [book.id for book in books]
+    asked = 0
+    for book_id in random.sample(ids, min(_BOOKS, len(ids))):
+        readable = [page for page in stores.catalog.pages(book_id) if _query(page)]
+        for page in random.sample(readable, min(_PAGES, len(readable))):
+            _ask(stores, book_id, page)
+            asked += 1
+    for name in sorted(stores.catalog.embedded_spaces()):
+        asked += _ask_vectors(stores, name, ids, random)
+    return asked
+
+
+def _query(page: Page) -> str:
+    """The longest words of a page; "" when it has too few to be found by them."""
+    words = sorted(
+        set(_WORD.findall("" if page.problem else page.text)), key=lambda w: (-len(w), w)
+    )
+    return " ".join(words[:_WORDS]) if len(words) >= _WORDS else ""
+
+
+def _ask(stores: Stores, book_id: str, page: Page) -> None:
+    result = searching.search(stores, _query(page), k=_DEPTH, mode="keyword", books=None)
+    if all(hit.book_id != book_id for hit in result.hits):
+        title, _ = stores.catalog.book_name(book_id) or ("", "")
+        raise BookBrainError(
+            f"The restored library does not find page {page.number} of {title}.",
+            "Take another backup.",
+        )
+
+
+def _ask_vectors(stores: Stores, name: str, ids: Sequence[str], random: Random) -> int:
+    """Every passage must be the nearest to its own vector."""
+    from bookbrain.library.semantic import parse_space  # noqa: PLC0415  (loads slowly)
+
+    space = parse_space(name)
+    vectors = stores.semantics().vectors(space)
+    expected, held = stores.catalog.embedded_passages(name), vectors.count()
+    if held < expected:
+        raise BookBrainError(
+            f"Chroma lacks {expected - held} of {expected} passages.", "Run the same again."
+        )
+    embedded = [i for i in ids if stores.catalog.is_embedded(i, name)]
+    chosen = []
+    for book_id in random.sample(embedded, min(_PASSAGES, len(embedded))):
+        passages = stores.catalog.passages(book_id)
+        known = stores.embeddings.get(space, [p.digest for p in passages])
+        chosen += [(random.choice([*known.items()]))] if known else []
+    missed = sum(
+        digest not in _digests(stores, vectors.nearest(vector, _DEPTH)) for digest, vector in chosen
+    )
+    if missed > _MISSES * len(chosen):
+        raise BookBrainError(
+            f"The restored library does not find {missed} of {len(chosen)} passages by meaning.",
+            "Take another backup.",
+        )
+    return len(chosen)
+
+
+def _digests(stores: Stores, keys: Sequence[tuple[str, int]]) -> set[str]:
+    """Of the passages there are."""
+    return {p.digest for key in keys if (p := stores.catalog.find_passage(*key))}

@@ -1,0 +1,114 @@
+"""The library of one moment, as files in a folder, while it is searched and added to."""
+
+import os
+import shutil
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bookbrain.durable import remove
+from bookbrain.errors import BusyError
+from bookbrain.index.catalog import Catalog
+from bookbrain.index.copying import CATALOG, SCHEMAS, copy_catalog
+from bookbrain.index.database import copy_database
+from bookbrain.index.embeddings import STORE, EmbeddingStore
+from bookbrain.library.stores import Stores
+from bookbrain.model import Book
+
+_TRIES = 10
+OnCopied = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was copied: `lost` names the books whose file is not in the library."""
+
+    books: tuple[Book, ...]
+    lost: tuple[Book, ...]
+    spaces: tuple[str, ...]
+    embeddings: int
+
+    @property
+    def schemas(self) -> dict[str, int]:
+        """How many migrations each database has had."""
+        return dict(SCHEMAS)
+
+
+def take_snapshot(
+    stores: Stores, folder: Path, *, books: bool = True, on_copied: OnCopied
+) -> Snapshot:
+    """Put the library as it is now into `folder`, which must not be there, on the same disk.
+
+    No writer is waited for. A book is in it whole or not at all: the catalog comes first, a book in
+    it has had its file and its embeddings before, and where a book was removed meanwhile all is
+    done again. Files that never change are linked, not copied.
+    """
+    for _ in range(_TRIES):
+        remove(folder)
+        folder.mkdir(mode=0o700)
+        before = stores.catalog.generation()
+        _link_index(stores, folder, before)
+        copy_catalog(stores.home / CATALOG, folder / CATALOG, on_copied)
+        with closing(Catalog(folder / CATALOG)) as catalog:
+            taken = catalog.books()
+            spaces = tuple(sorted(catalog.embedded_spaces()))
+            generation = catalog.generation()
+        if generation != before:
+            remove(folder / "keywords")
+            _link_index(stores, folder, generation)
+        lost = _link_books(stores, folder, taken) if books else []
+        if any(not stores.catalog.has_book(book.id) for book in lost):
+            continue  # it was removed since
+        _link_segments(stores, folder, taken)
+        copy_database(stores.home / STORE, folder / STORE, on_copied)
+        with closing(EmbeddingStore(folder / STORE)) as store:
+            return Snapshot(tuple(taken), tuple(lost), spaces, store.count())
+    raise BusyError("Books are being removed all the time.", "Run the backup again later.")
+
+
+def _link_books(stores: Stores, folder: Path, books: list[Book]) -> list[Book]:
+    """Those whose file is not there."""
+    (folder / "books").mkdir()
+    lost = []
+    for book in books:
+        source = stores.book_file(book.id)
+        try:
+            link(source, folder / "books" / source.name)
+        except FileNotFoundError:
+            lost.append(book)
+    return lost
+
+
+def _link_segments(stores: Stores, folder: Path, books: list[Book]) -> None:
+    """Counted terms are derived: one that is not there is no loss."""
+    known = {book.id for book in books}
+    target = folder / "keywords" / "segments"
+    target.mkdir(parents=True)
+    for path in (stores.home / "keywords" / "segments").glob("*.npz"):
+        if path.name.partition("-")[0] in known:
+            with suppress(FileNotFoundError):
+                link(path, target / path.name)
+
+
+def _link_index(stores: Stores, folder: Path, generation: str | None) -> None:
+    """A keyword index, whole or not at all: it is derived."""
+    if generation is None:
+        return
+    source, target = (home / "keywords" / generation for home in (stores.home, folder))
+    target.mkdir(parents=True)
+    try:
+        for path in source.iterdir():
+            link(path, target / path.name)
+    except FileNotFoundError:
+        remove(target)
+
+
+def link(source: Path, target: Path) -> None:
+    """A second name for a file that never changes; a copy where the disk has no such thing."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)

@@ -1,0 +1,125 @@
+"""Trouble announces itself: the check under its hardened unit, and a unit that fails."""
+
+import json
+import re
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+from host.server import Server
+
+pytestmark = pytest.mark.timeout(600)
+
+
+class _Owner(ThreadingHTTPServer):
+    """Whom the webhook reaches; outside of the host."""
+
+    def __init__(self, address: str) -> None:
+        self.told: list[dict[str, str]] = []
+        super().__init__((address, 0), _Hook)
+
+
+class _Hook(BaseHTTPRequestHandler):
+    server: _Owner
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.told.append(json.loads(body))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def owner(server: Server) -> Iterator[_Owner]:
+    """The settings name this webhook until the test ends."""
+    address = f"{server.host.network.subnet}.1"
+    made = _Owner(address)
+    threading.Thread(target=made.serve_forever, args=(0.05,)).start()
+    settings = server.host.root / "etc/bookbrain/bookbrain.env"
+    before = settings.read_text()
+    settings.write_text(f"{before}BOOKBRAIN_NOTIFY=http://{address}:{made.server_port}/x\n")
+    yield made
+    settings.write_text(before)
+    server.run("systemctl reset-failed; systemctl restart bookbrain")
+    server.wait("the site", server.is_up)
+    made.shutdown()
+    made.server_close()
+
+
+def _check(server: Server) -> dict[str, str]:
+    """What the unit saw: the state of each check, by its name and subject."""
+    server.run("systemctl start bookbrain-health.service")
+    run = server.run("systemctl show -p InvocationID --value bookbrain-health.service").strip()
+    lines = server.run(f"journalctl --no-pager -o cat _SYSTEMD_INVOCATION_ID={run}").splitlines()
+    return {line[6:17].strip(): line[:4].strip() for line in lines if line[:1] != " "}
+
+
+def test_the_unit_sees_all_without_root(server: Server) -> None:
+    seen = _check(server)
+    assert {"library", "search", "Chroma", "disk", "memory", "app", "service"} <= seen.keys(), seen
+    assert {"certificate", "backup"} <= seen.keys(), seen
+    assert "FAIL" not in seen.values(), seen
+
+
+def test_a_test_notification_arrives(server: Server, owner: _Owner) -> None:
+    said = server.run("bookbrain-admin health --test-notification")
+    assert "it answered 200" in said
+    assert "/x" not in said
+    assert owner.told[0]["title"].endswith(": a test")
+
+
+def test_a_unit_that_fails_is_told_once_and_its_end_too(server: Server, owner: _Owner) -> None:
+    settings = server.host.root / "etc/bookbrain/bookbrain.env"
+    before = settings.read_text()
+    settings.write_text(before + "BOOKBRAIN_FUSION=nuclear\n")
+    assert server.host.run("systemctl restart bookbrain").returncode != 0
+    server.wait("the message", lambda: "bookbrain.service" in _failed(owner))
+    message = next(told for told in owner.told if told["title"].startswith("bookbrain.service "))
+    assert "\n> " in message["text"]
+    assert "BOOKBRAIN_FUSION" in message["text"]
+    settings.write_text(before)
+    server.host.run("systemctl reset-failed; systemctl restart bookbrain")
+    server.wait("the site", server.is_up)
+    assert "FAIL" not in _check(server).values()
+    _check(server)
+    # The inbox cannot work with such settings either.
+    assert set(_failed(owner)) <= {"bookbrain.service", "bookbrain-ingest.service"}
+    assert len(set(_failed(owner))) == len(_failed(owner))
+    assert [told["level"] for told in owner.told].count("ok") == 1, owner.told
+    assert owner.told[-1]["level"] == "ok"
+
+
+def _failed(owner: _Owner) -> list[str]:
+    """The units whose failure was told."""
+    return [told["title"].split(" on ")[0] for told in owner.told if told["level"] == "fail"]
+
+
+def test_a_fault_is_told_once_and_its_end_too(server: Server, owner: _Owner) -> None:
+    library = "/var/lib/bookbrain"
+    server.run(f"systemctl stop bookbrain && mv {library}/catalog.sqlite3 /root/kept")
+    server.run(f"mkdir {library}/catalog.sqlite3")
+    try:
+        for _ in range(3):
+            assert server.host.run("systemctl start bookbrain-health").returncode != 0
+        assert [told["level"] for told in owner.told] == ["fail"], owner.told
+        assert "library" in owner.told[0]["text"]
+    finally:
+        server.run(f"rmdir {library}/catalog.sqlite3 && mv /root/kept {library}/catalog.sqlite3")
+        server.run("systemctl reset-failed; systemctl start bookbrain")
+    server.wait("the site", server.is_up)
+    _check(server)
+    assert [told["level"] for told in owner.told] == ["fail", "ok"], owner.told
+    journal = server.run("journalctl --no-pager -u 'bookbrain*'")
+    assert f":{owner.server_port}/x" not in journal
+
+
+def test_the_unit_that_tells_is_tight(server: Server) -> None:
+    said = server.run("systemd-analyze --no-pager security bookbrain-notify@bookbrain.service")
+    level = re.search(r"exposure level for \S+: ([\d.]+)", said)
+    assert level, said
+    assert float(level[1]) <= 1.5, said
