@@ -19,7 +19,7 @@ from bookbrain.web.origin import SameOrigin
 from bookbrain.web.routes import make_routes
 from bookbrain.web.shelf import Shelf, use_shelf
 
-_PAGE = Path(__file__).with_name("page.py")
+_SCRIPT = Path(__file__).with_name("script.py")
 # Whatever STREAMLIT_* variables and .streamlit/config.toml of the working directory say.
 _OPTIONS: dict[str, Any] = {
     "browser.gatherUsageStats": False,
@@ -61,7 +61,7 @@ def make_app(settings: Settings) -> ASGIApp:
             shelf.close()
 
     return streamlit.App(
-        _PAGE,
+        _SCRIPT,
         lifespan=lifespan,
         routes=make_routes(shelf, health),
         middleware=[Middleware(SameOrigin)],
@@ -78,8 +78,8 @@ def _configure_streamlit() -> None:
     streamlit_logger.update_formatter()
     # Streamlit puts the page's folder first on the path while it runs, where our `watchdog` would
     # hide the package; last, it hides nothing and Streamlit leaves the path alone.
-    if str(_PAGE.parent) not in sys.path:
-        sys.path.append(str(_PAGE.parent))
+    if str(_SCRIPT.parent) not in sys.path:
+        sys.path.append(str(_SCRIPT.parent))
 
 
 def _hand_over(logger: logging.Logger) -> None:

@@ -5,84 +5,19 @@ import json
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
-from typing import Any
 from urllib.parse import urlencode
 
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
+from support.app import App, free_port, serving
 from support.chroma_server import ChromaServer
 from support.openai_process import OpenAIProcess
-from support.shelf import Done, Shelf, wait_for
-from websockets.sync.client import ClientConnection, connect
+from support.shelf import Shelf, wait_for
+from websockets.sync.client import ClientConnection
 
 pytestmark = pytest.mark.slow
-
-
-class App:
-    """A serving process under way on a free port."""
-
-    def __init__(self, shelf: Shelf, *options: str, **settings: str) -> None:
-        self._shelf = shelf
-        self.port = free_port()
-        self.process = shelf.start("serve", "--port", str(self.port), *options, **settings)
-        wait_for(lambda: self.health() or self.process.poll() is not None, "the app's answer")
-        assert self.process.poll() is None, self.process.communicate()
-
-    def get(self, path: str, method: str = "GET", **params: str) -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=120)
-        try:
-            connection.request(method, f"{path}?{urlencode(params)}" if params else path)
-            response = connection.getresponse()
-            return response.status, response.read().decode()
-        finally:
-            connection.close()
-
-    def health(self) -> str:
-        """The word; "" while nobody listens."""
-        try:
-            return self.get("/healthz")[1]
-        except OSError:
-            return ""
-
-    def search(self, query: str, **params: str) -> dict[str, Any]:
-        status, text = self.get("/api/search", q=query, **params)
-        assert status == 200, text
-        return dict(json.loads(text))
-
-    def open_page(self) -> ClientConnection:
-        """What a browser opens behind the page."""
-        return connect(
-            f"ws://127.0.0.1:{self.port}/_stcore/stream",
-            subprotocols=["streamlit"],
-            origin=f"http://127.0.0.1:{self.port}",
-            max_size=None,
-        )
-
-    def end(self, number: int = signal.SIGTERM) -> Done:
-        """The process's end by this signal, with code 0 and in time."""
-        self.process.send_signal(number)
-        self.process.wait(30)  # a search may be stuck for longer than that
-        return self._shelf.finish(self.process)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@contextmanager
-def serving(shelf: Shelf, *options: str, **settings: str) -> Iterator[App]:
-    app = App(shelf, *options, **settings)
-    try:
-        yield app
-    finally:
-        app.process.kill()
-        app.process.communicate()
 
 
 def ask_page(page: ClientConnection, query: str, until: str) -> bytes:

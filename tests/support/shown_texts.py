@@ -35,7 +35,7 @@ _OTHERS = {
     "library/searching.py": ("_Leg",),
     "library/semantic.py": ("lacking",),
     "model.py": ("remark",),
-    "web/page.py": ("translated", "_where"),
+    "web/views/search.py": ("tr", "_where"),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")
 

@@ -13,7 +13,7 @@ from bookbrain.config import Settings
 from bookbrain.library import Library
 from bookbrain.web.shelf import Shelf, use_shelf
 
-PAGE = Path(bookbrain.web.__file__).with_name("page.py")
+PAGE = Path(bookbrain.web.__file__).with_name("script.py")
 TITLE = "Locks </h2><script>alert(1)</script> & <b>**bold**</b> $x$ :red[no]"
 PAGES = (
     "The walrus holds the <img src=x onerror=alert(1)> lock & waits.",

@@ -1,0 +1,23 @@
+"""What Streamlit runs, top to bottom, for every visitor and every question: a page's frame."""
+
+import streamlit as st
+
+from bookbrain.web.frame import VIEWS, begin, tr
+
+
+def show() -> None:
+    """The navigation, and the page that was asked for."""
+    begin()
+    pages = [
+        st.Page(VIEWS / "search.py", title=tr("Search"), icon=":material/search:", default=True),
+        st.Page(VIEWS / "books.py", title=tr("Books"), icon=":material/menu_book:",
+                url_path="books"),
+        st.Page(VIEWS / "system.py", title=tr("System"), icon=":material/monitor_heart:",
+                url_path="system"),
+        st.Page(VIEWS / "reader.py", title=tr("Reader"), url_path="read", visibility="hidden"),
+    ]  # fmt: skip
+    st.navigation(pages, position="top").run()
+
+
+if __name__ == "__main__":
+    show()

@@ -1,0 +1,1 @@
+"""The books: what is there, and what is on its way in."""

@@ -1,0 +1,64 @@
+"""Chromium on a real `bookbrain serve`."""
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, sync_playwright
+from support import pdfs
+from support.app import App, serving
+from support.openai_process import OpenAIProcess
+from support.shelf import Shelf
+
+SCREENSHOTS = Path(__file__).with_name("screenshots")
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """A browser and an app for each test at once would be too much for two cores."""
+    item.add_marker(pytest.mark.slow)
+    item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Debian's Chromium."""
+    program = shutil.which("chromium")
+    if not program:
+        pytest.skip("no chromium here: apt-get install chromium")
+    with sync_playwright() as playwright:
+        launched = playwright.chromium.launch(
+            executable_path=program, args=["--no-sandbox", "--disable-dev-shm-usage"]
+        )
+        yield launched
+        launched.close()
+
+
+@pytest.fixture(scope="session")
+def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
+    """An app on a library with a Korean and an English book, embedded by the stand-in."""
+    folder = tmp_path_factory.mktemp("site")
+    with OpenAIProcess() as openai, Shelf(folder / "library", openai) as shelf:
+        shelf.add(*shelf_books(folder))
+        with serving(shelf) as started:
+            yield started
+
+
+def shelf_books(folder: Path) -> list[Path]:
+    """The books of `app`."""
+    korean = (
+        "비동기 처리\n트랜잭션 로그는 비동기 처리로 기록한다. 실패하면 다시 시도한다.",
+        "스냅샷\n스냅샷은 한 시점의 상태를 보존하고, 복구할 때 로그보다 먼저 읽는다.",
+    )
+    return [
+        pdfs.book(folder / "log.pdf", korean, title="로그와 스냅샷"),
+        pdfs.long_book(folder / "manual.pdf", 12, seed=7),
+    ]
+
+
+@pytest.fixture
+def page(browser: Browser, app: App) -> Iterator[Page]:
+    """A fresh visitor, whose browser speaks English; `page.goto("/")` is the app."""
+    context = browser.new_context(base_url=f"http://127.0.0.1:{app.port}", locale="en-US")
+    yield context.new_page()
+    context.close()
