@@ -12,30 +12,22 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
+from support.caddy import CADDIES, PASSWORD, ROOT, CaddySite, caddy_site, free_ports, running
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from bookbrain.admin import main
 from bookbrain.admin.caddy import Caddy
 from bookbrain.admin.caddyfile import piece_file, site_piece
-from bookbrain.admin.publishing import Machine
 from bookbrain.admin.site import Address, Site, read_site, with_address, write_site
-from bookbrain.children import die_with_parent
 from bookbrain.server import Layout
 
-ROOT = Path(__file__).parents[2]
-CADDIES = {
-    "debian": ROOT / ".cache/debian/usr/bin/caddy",
-    "newest": Path(sys.executable).with_name("caddy"),
-}
-OURS = ROOT / "Caddyfile"
-PASSWORD = "correct horse"
 QUERY = "what-was-searched-for"
 
 pytestmark = [
@@ -67,21 +59,6 @@ app = Starlette(routes=[WebSocketRoute("/{path:path}", echo),
 uvicorn.run(app, port=int(sys.argv[1]), log_level="warning")
 """
 
-_MACHINE = """
-{{
-	admin 127.0.0.1:{admin}
-	http_port {http}
-	https_port {https}
-	skip_install_trust
-}}
-:{http} {{
-	respond "the default site"
-}}
-http://other.localhost {{
-	respond "the other site"
-}}
-"""
-
 
 @dataclass(frozen=True)
 class Answer:
@@ -90,21 +67,11 @@ class Answer:
     text: str
 
 
-@dataclass
-class Server:
+@dataclass(frozen=True)
+class Server(CaddySite):
     """A machine with the owner's other sites, a Caddy, and an app behind it."""
 
-    machine: Machine
-    https: int
-    http: int
     app_port: int
-    process: subprocess.Popen[bytes]
-    log: Path
-
-    def admin(self, *arguments: str, given: str = "", code: int = 0) -> Result:
-        done = CliRunner().invoke(main, arguments, obj=self.machine, input=given)
-        assert done.exit_code == code, done.output
-        return done
 
     @property
     def site(self) -> Site:
@@ -165,42 +132,8 @@ def basic(name: str, password: str) -> str:
     return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
 
 
-def _ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
-
-
-@contextmanager
-def _running(command: list[str], log: Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """A child that listens on `port`, until the block ends."""
-    env = {"PATH": os.environ["PATH"], "HOME": str(log.parent)}
-    with log.open("ab") as file:
-        child = subprocess.Popen(
-            command, env=env, stdin=subprocess.DEVNULL, stdout=file, stderr=file,
-            preexec_fn=die_with_parent,  # noqa: PLW1509
-        )  # fmt: skip
-    try:
-        until = time.monotonic() + 30
-        while child.poll() is None and time.monotonic() < until:
-            with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            time.sleep(0.02)
-        else:
-            raise RuntimeError(log.read_text())
-        yield child
-    finally:
-        child.kill()
-        child.wait()
-
-
 def _app(folder: Path, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    return _running([sys.executable, "-c", _APP, str(port)], folder / "app.log", port)
+    return running([sys.executable, "-c", _APP, str(port)], folder / "app.log", port)
 
 
 @pytest.fixture(scope="module", params=CADDIES)
@@ -216,24 +149,9 @@ def caddy(request: pytest.FixtureRequest) -> str:
 def server(caddy: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serves localhost for the user ann."""
     folder = tmp_path_factory.mktemp("server")
-    admin, plain, https, app = _ports(4)
-    layout = Layout(folder)
-    layout.caddyfile.parent.mkdir(parents=True)
-    layout.etc.mkdir()
-    shutil.copy(OURS, layout.etc / "Caddyfile")
-    layout.caddyfile.write_text(
-        _MACHINE.format(admin=admin, http=plain, https=https) + f"import {layout.etc}/Caddyfile\n"
-    )
-    site = with_address(None, Address("before.localhost.test", acme=False))
-    write_site(layout, replace(site, upstream=f"127.0.0.1:{app}"))
-    machine = Machine(layout, Caddy(f"http://127.0.0.1:{admin}", caddy))
-    command = [caddy, "run", "--config", str(layout.caddyfile), "--adapter", "caddyfile"]
-    log = folder / "caddy.log"
-    with _app(folder, app), _running(command, log, admin) as process:
-        made = Server(machine, https, plain, app, process, log)
-        made.admin("site", "--domain", "localhost")
-        made.admin("users", "add", "ann", "--password-file", "-", given=f"{PASSWORD}\n")
-        yield made
+    (app,) = free_ports(1)
+    with _app(folder, app), caddy_site(folder, caddy, app) as site:
+        yield Server(site.machine, site.https, site.http, site.process, site.log, app)
 
 
 @pytest.fixture
@@ -453,7 +371,7 @@ def test_what_caddy_does_not_load_leaves_all_as_before(
 
 def test_a_caddy_that_is_not_there(server: Server, caddy: str) -> None:
     before = server.files()
-    gone = Caddy(f"http://127.0.0.1:{_ports(1)[0]}", caddy)
+    gone = Caddy(f"http://127.0.0.1:{free_ports(1)[0]}", caddy)
     done = CliRunner().invoke(
         main, ["site", "--domain", "x.localhost.test"], obj=replace(server.machine, caddy=gone)
     )
@@ -483,7 +401,7 @@ def test_caddy_knows_the_certificate_authority(server: Server, own: bool, tmp_pa
     site = with_address(None, Address("books.example.org", "owner@example.org"))
     caddy, layout = server.machine.caddy, Layout(tmp_path)
     piece_file(layout).parent.mkdir(parents=True)
-    shutil.copy(OURS, layout.etc)
+    shutil.copy(ROOT / "Caddyfile", layout.etc)
     piece_file(layout).write_text(site_piece(with_address(site, other), caddy.version()))
     config = json.loads(caddy.adapted(layout.etc / "Caddyfile"))
     (policy,) = config["apps"]["tls"]["automation"]["policies"]
@@ -495,7 +413,7 @@ def test_caddy_knows_the_certificate_authority(server: Server, own: bool, tmp_pa
 
 
 def test_our_caddyfile_is_fine_before_there_is_a_site(server: Server, tmp_path: Path) -> None:
-    shutil.copy(OURS, tmp_path)
+    shutil.copy(ROOT / "Caddyfile", tmp_path)
     assert json.loads(server.machine.caddy.adapted(tmp_path / "Caddyfile")) is not None
 
 
@@ -530,7 +448,7 @@ def test_an_upload(server: Server, ann: dict[str, str]) -> None:
 
 
 def test_an_app_that_is_down(server: Server, ann: dict[str, str], tmp_path: Path) -> None:
-    (port,) = _ports(1)
+    (port,) = free_ports(1)
     other = replace(server.site, upstream=f"127.0.0.1:{port}")
     before = server.site
     write_site(server.machine.layout, other)
