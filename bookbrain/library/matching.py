@@ -11,9 +11,10 @@ _MOST_PAGES = 50
 
 
 def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
-    """The pages of the book that a keyword search finds first, at most 50, in page order.
+    """The pages of the book with every word of the query, in page order.
 
-    None for a query that says nothing.
+    Where no page has them all: the 50 that a keyword search finds first. None for a query that says
+    nothing.
     """
     index = stores.keywords()
     try:
@@ -24,8 +25,12 @@ def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
         return ()
     terms = list(mark_weights(index, analyzer.terms(query.text)))
     allowed = allowed_documents(stores, index, query, [book_id])
-    best = index.best(terms, index.scores(terms), _MOST_PAGES, allowed)
-    return tuple(sorted(index.place(int(document))[1] for document in best))
+    words = [term for term in terms if not term.startswith((analyzer.PAIR, analyzer.WHOLE))]
+    found = index.having_all(words or terms)
+    found = found if allowed is None else found[allowed[found]]
+    if not len(found):
+        found = index.best(terms, index.scores(terms), _MOST_PAGES, allowed)
+    return tuple(sorted(index.place(int(document))[1] for document in found))
 
 
 def marks_on(stores: Stores, typed: str, text: str) -> tuple[Mark, ...]:

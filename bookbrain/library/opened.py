@@ -16,10 +16,11 @@ _PATIENCE = 20.0  # seconds that somebody waits for a picture
 
 @dataclass(frozen=True, slots=True)
 class Chapter:
-    """An entry of the outline, and the page on which it begins."""
+    """An entry of the outline: it begins at character `start` of the text of physical `page`."""
 
     title: str
     page: int
+    start: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +44,28 @@ class OpenBook:
     def chapters(self) -> tuple[Chapter, ...]:
         """The outline, in page order."""
         pages = self._stores.catalog.pages(self.book.id)
-        return tuple(Chapter(h.title, page.number) for page in pages for h in page.headings)
+        return tuple(
+            Chapter(h.title, page.number, h.start) for page in pages for h in page.headings
+        )
 
     def matches(self, query: str) -> tuple[int, ...]:
         """The pages that match the query, in page order; none for a query that says nothing."""
         return matching_pages(self._stores, query, self.book.id)
 
+    def marks(self, page: Page, query: str) -> tuple[tuple[int, int], ...]:
+        """Start and end of what search would mark in the text of `page`, in order."""
+        return marks_on(self._stores, query, page.text)
+
     def picture(self, number: int, query: str, width: int) -> Picture:
         """A page with what search would mark on it; NotFoundError where there is no such page."""
-        text = self.page(number).text
-        marks = marks_on(self._stores, query, text)
+        page = self.page(number)
         settings = self._stores.settings
         return Picture(
             path=str(self.path),
             number=number,
             width=width,
-            text=text,
-            marks=marks,
+            text=page.text,
+            marks=self.marks(page, query),
             timeout=min(settings.read_timeout, _PATIENCE),
             memory_mb=settings.read_memory,
         )
