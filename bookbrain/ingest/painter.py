@@ -22,6 +22,7 @@ from bookbrain.ingest.reader import MAX_PAGE_CHARACTERS
 Box = tuple[float, float, float, float]  # left, top, right, bottom; shares of the picture's sides
 
 _MOST_PIXELS = 24_000_000
+_ROUNDING = 0.01  # pdfium makes whole pixels of parts
 _GRID = 1_000_000  # pdfium gives places on the picture as whole numbers
 _PAD = 0.15  # of a line's height, above and below
 _ON_PAPER, _ON_DARK = "#ffe066", "#6b5200"  # what a mark multiplies, and what it screens
@@ -127,7 +128,7 @@ def _picture(page: pdfium.PdfPage, width: int) -> Image.Image:
     """The page, `width` pixels wide, or less where it is too tall for that."""
     across, down = page.get_size()
     most = (_MOST_PIXELS * across / down) ** 0.5
-    picture: Image.Image = page.render(scale=min(width, most) / across).to_pil()
+    picture: Image.Image = page.render(scale=(min(width, most) - _ROUNDING) / across).to_pil()
     return picture.convert("RGB")
 
 

@@ -103,11 +103,10 @@ def _show_head(place: _Place) -> None:
     where = [tr(_where(place.page)), "" if chapter is None else place.chapters[chapter].title]
     if place.matches:
         where.append(tr(_count(place)))
-    problem = f"p. {place.page.label}: {place.page.problem}" if place.page.problem else ""
     st.html(
         f'<h1 class="volume">{escape(place.book.title)}</h1>'
         f'<p class="where">{escape(" · ".join(filter(None, where)))}</p>'
-        f'<p class="remark">{escape(tr(problem))}</p>'
+        f'<p class="remark">{escape(tr(_problem(place.page)))}</p>'
     )
 
 
@@ -115,6 +114,10 @@ def _where(page: Page) -> str:
     if page.label == str(page.number):
         return f"p. {page.label}"
     return f"p. {page.label} (page {page.number} of the file)"
+
+
+def _problem(page: Page) -> str:
+    return f"p. {page.label}: {page.problem}" if page.problem else ""
 
 
 def _count(place: _Place) -> str:
