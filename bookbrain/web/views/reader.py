@@ -67,7 +67,7 @@ class _Place:
 
 
 def show_page() -> None:
-    """The page that the address names: `book`, `page` (of the file), `q`, `zoom`."""
+    """The page that the address names: `book`, `page` (of the file), `find` (or `q`), `zoom`."""
     st.set_page_config(layout="wide")
     st.html(_STYLE)
     try:
@@ -88,7 +88,8 @@ def show_page() -> None:
 
 def _find_place() -> _Place:
     params = st.query_params
-    query, typed = params.get("q", ""), params.get("page", "1")
+    # `q` belongs to the search box: Streamlit takes it out of the address on the way from there.
+    query, typed = params.get("find") or params.get("q", ""), params.get("page", "1")
     if not _NUMBER.fullmatch(typed):
         raise NotFoundError("There is no such page.", "A page is a number.")
     with the_shelf().library() as library:
@@ -123,7 +124,7 @@ def _problem(page: Page) -> str:
 def _count(place: _Place) -> str:
     if place.number in place.matches:
         return f"match {place.matches.index(place.number) + 1:d} of {len(place.matches):d}"
-    return f"matches on {len(place.matches):d} pages"
+    return f"pages that match: {len(place.matches):d}"
 
 
 def _show_moves(place: _Place) -> None:
