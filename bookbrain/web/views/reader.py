@@ -24,6 +24,7 @@ _STYLE = f"""<style>
 .sheet.z100 img {{ width: {_A4}px; }}
 .sheet.z150 img {{ width: {_A4 * 1.5}px; }}
 .sheet.z200 img {{ width: {_A4 * 2}px; }}
+.st-key-zoom [aria-checked="true"] p {{ color: light-dark(#1a1a1a, #fff); font-weight: 600; }}
 .volume {{ font-size: 1.4rem; overflow-wrap: anywhere; padding: 0; }}
 </style>"""
 _NUMBER = re.compile("[0-9]{1,6}", re.ASCII)
@@ -104,10 +105,11 @@ def _show_head(place: _Place) -> None:
     where = [tr(_where(place.page)), "" if chapter is None else place.chapters[chapter].title]
     if place.matches:
         where.append(tr(_count(place)))
+    problem = tr(_problem(place.page))
     st.html(
         f'<h1 class="volume">{escape(place.book.title)}</h1>'
         f'<p class="where">{escape(" · ".join(filter(None, where)))}</p>'
-        f'<p class="remark">{escape(tr(_problem(place.page)))}</p>'
+        + (f'<p class="remark">{escape(problem)}</p>' if problem else "")
     )
 
 
