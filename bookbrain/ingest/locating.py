@@ -6,6 +6,7 @@ from itertools import groupby
 from unicodedata import category, normalize
 
 _HYPHENS = "-\u2010"  # some end a line, and are none of the text's
+_REPLACEMENT = "\ufffd"  # stands for what could not be decoded
 
 
 def locate(
@@ -41,5 +42,7 @@ def _letters(characters: Iterable[str]) -> list[tuple[str, int]]:
 @lru_cache(10_000)
 def _lasting(character: str) -> str:
     """Its letters, digits and signs: no accents, white space, hyphens, nor what is none (NFKD)."""
+    if character >= _REPLACEMENT:  # pdfium draws halves of what is beyond the first plane
+        return ""
     parts = normalize("NFKD", character)
     return "".join(part for part in parts if category(part)[0] in "LNPS" and part not in _HYPHENS)

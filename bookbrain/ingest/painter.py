@@ -8,6 +8,7 @@ import ctypes
 import json
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -41,7 +42,10 @@ def main() -> None:
     request = json.load(sys.stdin)
     limit_this_process(request["memory_mb"])
     page = pdfium.PdfDocument(request["path"])[request["number"] - 1]
-    boxes = find_boxes(page, request["text"], request["marks"])
+    boxes: list[Box] = []
+    if request["marks"]:
+        with suppress(pdfium.PdfiumError):  # the page can be seen without them
+            boxes = find_boxes(page, request["text"], request["marks"])
     picture = _picture(page, request["width"])
     for box in boxes:
         _highlight(picture, box)
@@ -51,7 +55,7 @@ def main() -> None:
 def find_boxes(page: pdfium.PdfPage, text: str, marks: Iterable[tuple[int, int]]) -> list[Box]:
     """Where on the page's picture the marks of its text stand: a box for each line of each."""
     textpage = page.get_textpage()
-    visible = _visible(page, textpage) if marks else []
+    visible = _visible(page, textpage)
     drawn = [chr(pdfium_c.FPDFText_GetUnicode(textpage, index)) for index in visible]
     boxes: list[Box] = []
     for place in locate(text, marks, drawn):
@@ -69,7 +73,7 @@ def _visible(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> list[int]:
     inside = []
     for index in everything:
         a, b, c, d = textpage.get_charbox(index)
-        if a <= right and c >= left and b <= top and d >= bottom:
+        if a < right and c > left and b < top and d > bottom:
             inside.append(index)
     return inside
 

@@ -39,7 +39,12 @@ class Picture:
 
         Raises BookBrainError when there is no picture.
         """
-        child = start_module("bookbrain.ingest.painter", stdin=PIPE, stdout=PIPE)
+        try:
+            child = start_module("bookbrain.ingest.painter", stdin=PIPE, stdout=PIPE)
+        except OSError as error:
+            raise BookBrainError(
+                f"This page cannot be painted ({error.strerror}).", _HINT
+            ) from error
         try:
             png, _ = child.communicate(json.dumps(asdict(self)).encode(), self.timeout)
         except subprocess.TimeoutExpired as error:

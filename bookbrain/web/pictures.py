@@ -57,12 +57,14 @@ class Album:
 
     def get(self, picture: Picture) -> bytes:
         """Its PNG; BusyError when half a minute was too short for those before it."""
-        if not self._easels.acquire(timeout=_PATIENCE):
-            raise BusyError("Too many pages are being painted.", "Try again in a moment.")
-        try:
-            png = self._painted.get(picture.digest) or picture.paint()
-        finally:
-            self._easels.release()
+        png = self._painted.get(picture.digest)
+        if png is None:
+            if not self._easels.acquire(timeout=_PATIENCE):
+                raise BusyError("Too many pages are being painted.", "Try again in a moment.")
+            try:
+                png = self._painted.get(picture.digest) or picture.paint()
+            finally:
+                self._easels.release()
         self._keep(picture.digest, png)
         return png
 

@@ -196,6 +196,17 @@ def test_a_word_that_a_line_break_cuts_has_two_boxes(tmp_path: Path) -> None:
     assert before[3] <= after[1] + 0.01
 
 
+def test_odd_characters_keep_no_other_word_from_its_mark(tmp_path: Path) -> None:
+    path = pdfs.odd_text(tmp_path / "o.pdf")
+    file = pdfium.PdfDocument(path)
+    for name, page in zip(
+        pdfs.ODD_LINES, read_pdf(path, timeout=30, memory_mb=1024).pages, strict=True
+    ):
+        drawn, last = file[page.number - 1], page.text.rindex("after")
+        boxes = find_boxes(drawn, page.text, [(last, last + 5)])
+        assert in_boxes(drawn, boxes) == "after", name
+
+
 def test_a_page_that_reads_otherwise_is_shown_without_marks(tmp_path: Path) -> None:
     picture = picture_of(red_word(tmp_path / "b.pdf", 0, _WHOLE, ""))
     other = replace(picture, text=f"{picture.text} and more")
