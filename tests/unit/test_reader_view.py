@@ -32,7 +32,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
     settings = Settings(home=folder / "library")
     with Library(settings) as library:
         book = pdfs.book(folder / "locks.pdf", PAGES, title=TITLE, outline=OUTLINE, labels=LABELS)
-        library.add([book, pdfs.mixed(folder / "scan.pdf", ["text", "scan"])])
+        scan = pdfs.mixed(folder / "scan.pdf", ["text", "scan"])
+        library.add([book, scan, pdfs.book(folder / "leaf.pdf", ["A single leaf."])])
     shelf = Shelf(settings)
     yield shelf
     shelf.close()
@@ -200,7 +201,21 @@ def test_without_a_number_a_book_begins_at_its_start(shelf: Shelf) -> None:
 
 
 def test_a_scan_says_why_there_is_no_text(shelf: Shelf) -> None:
-    assert "p. 2: no text (a scan)" in html(read(shelf, book=book_id(shelf, "scan.pdf"), page="2"))
+    app = read(shelf, book=book_id(shelf, "scan.pdf"), page="2")
+    assert "p. 2: no text (a scan)" in html(app)
+    assert not app.code
+
+
+def test_a_book_of_one_page_without_chapters(shelf: Shelf) -> None:
+    app = read(shelf, book=book_id(shelf, "leaf.pdf"), find="leaf")
+    assert where(app) == "p. 1 · match 1 of 1"
+    assert all(b.disabled for b in app.button)
+    assert not app.selectbox
+
+
+def test_a_long_query_fits_an_address(shelf: Shelf) -> None:
+    pictures = _Reader(html(read(shelf, page="1", find="비동기 " * 2500))).pictures
+    assert all(len(address) < 30_000 for address in pictures)
 
 
 def test_korean(shelf: Shelf) -> None:

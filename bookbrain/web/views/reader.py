@@ -27,6 +27,7 @@ _STYLE = f"""<style>
 .st-key-zoom [aria-checked="true"] p {{ color: light-dark(#1a1a1a, #fff); font-weight: 600; }}
 .volume {{ font-size: 1.4rem; overflow-wrap: anywhere; padding: 0; }}
 </style>"""
+_LONGEST = 2_000  # characters of a query: search looks at no more, and an address has its limits
 _NUMBER = re.compile("[0-9]{1,6}", re.ASCII)
 
 
@@ -159,8 +160,9 @@ def _show_side(place: _Place) -> None:
     st.page_link("views/search.py", label=tr("Similar pages"), query_params=similar)
     back = {"q": place.query} if place.query else None
     st.page_link("views/search.py", label=tr("Back to the search"), query_params=back)
-    with st.expander(tr("Text of this page")):
-        st.code(place.page.text, language=None, wrap_lines=True)
+    if place.page.text:
+        with st.expander(tr("Text of this page")):
+            st.code(place.page.text, language=None, wrap_lines=True)
 
 
 def _choose_chapter(place: _Place) -> None:
@@ -216,7 +218,7 @@ def _show_sheet(place: _Place) -> None:
 
 
 def _address(place: _Place, number: int, zoom: str) -> str:
-    query = quote(place.query, safe="")
+    query = quote(place.query[:_LONGEST], safe="")
     return f"/page/{place.book.id}/{number}.png?q={query}&amp;width={_WIDTHS[zoom]}"
 
 
