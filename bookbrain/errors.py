@@ -2,6 +2,7 @@
 
 BookBrainError            exit 1    the work failed, or some of it
 ├── InputError            exit 65   a file or a query that cannot be used
+│   └── NotFoundError     exit 65   a book or a page that is not there
 ├── UnavailableError      exit 69   a service that is needed does not answer
 ├── BusyError             exit 75   try again later
 └── ConfigError           exit 78   a setting is wrong or missing
@@ -31,6 +32,10 @@ class BookBrainError(Exception):
 
 class InputError(BookBrainError):
     exit_code = 65
+
+
+class NotFoundError(InputError):
+    pass
 
 
 class UnavailableError(BookBrainError):

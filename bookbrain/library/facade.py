@@ -18,6 +18,7 @@ from bookbrain.ingest.passages import make_passages
 from bookbrain.ingest.tokens import count_tokens
 from bookbrain.library import adding, checkup, maintaining, replacing, searching
 from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
+from bookbrain.library.opened import OpenBook, open_book
 from bookbrain.library.proof import Expected, prove
 from bookbrain.library.recording import record_removal
 from bookbrain.library.reports import AddReport, Outcome, Plan, Progress, Silent
@@ -150,6 +151,10 @@ class Library:
             f"Several books are {reference!r}." if matches else f"There is no book {reference!r}.",
             "`bookbrain books` lists the ids.",
         )
+
+    def open_book(self, book_id: str) -> OpenBook:
+        """A book to read, by its whole id; NotFoundError when it is not in the library."""
+        return open_book(self._stores, book_id)
 
     def remove(self, book_id: str, progress: Progress | None = None) -> Book:
         """Remove a book, its file and its vectors; its embeddings are kept, they were paid for."""

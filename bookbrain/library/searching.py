@@ -70,7 +70,7 @@ def search(
     degraded = None
     if index is not None and index.documents:
         terms = analyzer.terms(query.text)
-        allowed = _allowed(stores, index, query, books)
+        allowed = allowed_documents(stores, index, query, books)
         depth = max(_DEPTH, 3 * k)
         asked = _Asked(stores, index, query, terms, index.scores(terms), allowed, books, depth)
         hits, degraded = _answer(asked, mode, k)
@@ -84,7 +84,7 @@ def _answer(asked: _Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | N
     fused = _fused(asked.stores, keyword, vector)
     best = sorted(fused, key=lambda document: (-fused[document], document))[:k]
     by_keyword, by_vector = keyword.why(), vector.why()
-    weights = _mark_weights(asked.index, asked.terms)
+    weights = mark_weights(asked.index, asked.terms)
     hits = []
     for rank, document in enumerate(best, start=1):
         ranked = _Ranked(
@@ -94,7 +94,7 @@ def _answer(asked: _Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | N
     return tuple(hit for hit in hits if hit), vector.complaint
 
 
-def _allowed(
+def allowed_documents(
     stores: Stores, index: KeywordIndex, query: Query, books: Sequence[str] | None
 ) -> Allowed:
     """The documents that the book filter, the phrases and the exclusions leave."""
@@ -177,7 +177,7 @@ def _fused(stores: Stores, keyword: _Leg, vector: _Leg) -> dict[int, float]:
     return fusion.convex(keyword.scores, vector.scores, settings.vector_weight)
 
 
-def _mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:
+def mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:
     """The terms worth marking, the rarer the heavier; function words only where nothing else is."""
     content = [term for term in terms if term not in analyzer.FUNCTION_WORDS] or terms
     return {term: 1 - float(np.log(index.share(term) + 1e-6)) for term in content}

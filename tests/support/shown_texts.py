@@ -8,7 +8,8 @@ from pathlib import Path
 PLACE = "\0"  # where a value stands in a text
 
 _ERRORS = {
-    "BookBrainError", "InputError", "UnavailableError", "BusyError", "ConfigError", "_unavailable",
+    "BookBrainError", "InputError", "NotFoundError", "UnavailableError", "BusyError", "ConfigError",
+    "_unavailable",
 }  # fmt: skip
 _SHOWING = {"say", "shown", "_shown", "echo", "secho", "confirm", "UsageError", "Check"}
 
@@ -35,6 +36,7 @@ _OTHERS = {
     "library/searching.py": ("_Leg",),
     "library/semantic.py": ("lacking",),
     "model.py": ("remark",),
+    "web/views/reader.py": ("tr", "_where", "_count"),
     "web/views/search.py": ("tr", "_where"),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")

@@ -1,0 +1,46 @@
+"""Where a query matches in one book, and on one page."""
+
+from bookbrain.errors import InputError
+from bookbrain.index import analyzer
+from bookbrain.index.query import parse_query
+from bookbrain.index.snippet import Mark, find_marks
+from bookbrain.library.searching import allowed_documents, mark_weights
+from bookbrain.library.stores import Stores
+
+_MOST_PAGES = 50
+
+
+def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
+    """The pages of the book with every word of the query, in page order.
+
+    Where no page has them all: the 50 that a keyword search finds first. None for a query that says
+    nothing.
+    """
+    index = stores.keywords()
+    try:
+        query = parse_query(typed)
+    except InputError:
+        return ()
+    if index is None:
+        return ()
+    terms = list(mark_weights(index, analyzer.terms(query.text)))
+    allowed = allowed_documents(stores, index, query, [book_id])
+    words = [term for term in terms if not term.startswith((analyzer.PAIR, analyzer.WHOLE))]
+    found = index.having_all(words or terms)
+    found = found if allowed is None else found[allowed[found]]
+    if not len(found):
+        found = index.best(terms, index.scores(terms), _MOST_PAGES, allowed)
+    return tuple(sorted(index.place(int(document))[1] for document in found))
+
+
+def marks_on(stores: Stores, typed: str, text: str) -> tuple[Mark, ...]:
+    """What of a page's text search would mark for the query, in order."""
+    index = stores.keywords()
+    try:
+        query = parse_query(typed)
+    except InputError:
+        return ()
+    if index is None:
+        return ()
+    weights = mark_weights(index, analyzer.terms(query.text))
+    return tuple(sorted(find_marks(text, weights, query.phrases)))
