@@ -188,6 +188,19 @@ def remove(book: str, yes: bool) -> None:
 
 
 @click.command(cls=Command)
+@click.argument("book", metavar="ID")
+@click.argument("title")
+def rename(book: str, title: str) -> None:
+    """Give a book another title: an id, the start of one, or a file name, and the new title.
+
+    Only BookBrain's own title changes, not the file.
+    """
+    with open_library() as library:
+        renamed = library.rename(book, title)
+    say(f"{renamed.file} is now {renamed.title}.")
+
+
+@click.command(cls=Command)
 @click.option("--yes", is_flag=True, help="Do not ask before spending.")
 @click.option("--dry-run", is_flag=True, help="Only say what it would take, and cost.")
 def embed(yes: bool, dry_run: bool) -> None:

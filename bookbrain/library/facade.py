@@ -19,13 +19,15 @@ from bookbrain.ingest.tokens import count_tokens
 from bookbrain.library import adding, checkup, maintaining, replacing, searching
 from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.library.proof import Expected, prove
-from bookbrain.library.recording import record_removal
-from bookbrain.library.reports import AddReport, Outcome, Plan, Progress, Silent
+from bookbrain.library.recording import record_removal, record_renaming
+from bookbrain.library.reports import AddReport, Arrival, Outcome, Plan, Progress, Silent
 from bookbrain.library.snapshot import OnCopied, Snapshot, take_snapshot
 from bookbrain.library.stores import Stores
+from bookbrain.library.under_way import under_way
 from bookbrain.model import Book, Mode, SearchResult
 
 _SHORTEST_ID = 4
+_LONGEST_TITLE = 300  # characters, as those that are read
 
 
 @contextmanager
@@ -99,6 +101,10 @@ class Library:
         jobs = [job for job in self._stores.catalog.jobs() if job.waiting]
         return len(jobs), jobs[0].waiting if jobs else ""
 
+    def under_way(self) -> list[Arrival]:
+        """The files on their way in, each with how far it is."""
+        return under_way(self._stores)
+
     def finish(self, progress: Progress | None = None) -> AddReport:
         """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
         progress = progress or Silent()
@@ -150,6 +156,22 @@ class Library:
             f"Several books are {reference!r}." if matches else f"There is no book {reference!r}.",
             "`bookbrain books` lists the ids.",
         )
+
+    def rename(self, reference: str, title: str) -> Book:
+        """Give a book another title; InputError for one that cannot be.
+
+        One transaction of its own: nobody who writes to the library is waited for.
+        """
+        book = self.find_book(reference)
+        title = " ".join(title.split())
+        if not title or len(title) > _LONGEST_TITLE:
+            raise InputError(f"A title has 1 to {_LONGEST_TITLE} characters.", "Choose another.")
+        try:
+            self._stores.catalog.rename_book(book.id, title)
+        except sqlite3.Error as error:
+            raise adding.storage_error(error, "Make room and run this again.") from error
+        record_renaming(book)
+        return replace(book, title=title)
 
     def remove(self, book_id: str, progress: Progress | None = None) -> Book:
         """Remove a book, its file and its vectors; its embeddings are kept, they were paid for."""

@@ -52,6 +52,20 @@ class Plan:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file on its way in: `done` of `total` pages or passages of its step.
+
+    `step` is "" until its turn comes. `waiting` says why nobody can work on it just now.
+    """
+
+    file: str
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    waiting: str = ""
+
+
 class Progress(Protocol):
     """Who is told how far the work is."""
 

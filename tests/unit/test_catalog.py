@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bookbrain.errors import BookBrainError, ConfigError
-from bookbrain.index.catalog import Catalog, Job, NewBook, StoredPassage
+from bookbrain.index.catalog import Catalog, Job, NewBook
 from bookbrain.index.database import open_database, transaction
 from bookbrain.index.migrations import MIGRATIONS
+from bookbrain.index.rows import StoredPassage
 from bookbrain.model import Book, Heading, Page, Passage, Span
 
 SPACE = "text-embedding-3-small/1536"
@@ -161,7 +162,8 @@ def test_a_process_that_dies_in_the_transaction_leaves_nothing(file: Path) -> No
         import os, sys
         from pathlib import Path
         from bookbrain.index.database import open_database, transaction
-        with transaction(open_database(Path(sys.argv[1]), [None])) as writing:
+        from bookbrain.index.migrations import MIGRATIONS
+        with transaction(open_database(Path(sys.argv[1]), MIGRATIONS)) as writing:
             writing.execute("INSERT INTO book VALUES ('b1', 't', 'f', 'now')")
             print(writing.execute("SELECT count(*) FROM book").fetchone()[0], flush=True)
             os._exit(9)
