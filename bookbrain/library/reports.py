@@ -92,3 +92,11 @@ class Silent:
     def step(self, step: Step, done: int, total: int) -> None: ...
 
     def end(self, outcome: Outcome) -> None: ...
+
+
+def dollars(tokens: int, per_million: float | None) -> str:
+    """What tokens cost, "" where the price is not known."""
+    if per_million is None:
+        return ""
+    cost = tokens / 1_000_000 * per_million
+    return f"${cost:.4f}" if cost < 1 else f"${cost:.2f}"
