@@ -192,13 +192,13 @@ def remove(book: str, yes: bool) -> None:
 @click.argument("book", metavar="ID")
 @click.argument("title")
 def rename(book: str, title: str) -> None:
-    """Give a book another title: an id, the start of one, or a file name, and the new title.
+    """Give a book another title. The book is an id, the start of one, or a file name.
 
-    Only BookBrain's own title changes, not the file.
+    Its file stays as it is.
     """
     with open_library() as library:
         renamed = library.rename(book, title)
-    say(f"{renamed.file} is now {renamed.title}.")
+    say(f"The title of {renamed.file} is now: {renamed.title}")
 
 
 @click.command(cls=Command)

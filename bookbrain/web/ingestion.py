@@ -1,6 +1,7 @@
 """Working on the inbox where no unit of systemd does."""
 
 import logging
+from collections.abc import Callable
 from threading import Event, Lock, Thread
 
 from bookbrain.children import end, start_module
@@ -24,7 +25,7 @@ class Ingestion:
         self._wanted = Event()
         self._ended = False
         self._child_lock = Lock()
-        self._stop_child = lambda: 0
+        self._stop_child: Callable[[], object] = int  # nothing to stop yet
         Thread(target=self._run, name="ingestion", daemon=True).start()
 
     def wake(self) -> None:

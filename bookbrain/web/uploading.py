@@ -72,14 +72,13 @@ def _add(files: Sequence[UploadedFile]) -> None:
 
 
 def _show_plan(plan: Plan, embedding: EmbeddingSettings) -> None:
-    name = f"<strong>{escape(plan.file)}</strong>"
     if plan.reason:
-        sentence = f"{tr(plan.reason)}. {tr(plan.hint)}"
-        st.html(f'<p class="error">{name}: {escape(tr("not added"))}, {escape(sentence)}</p>')
+        kind, state = "error", f"{tr('not added')}, {tr(plan.reason)}. {tr(plan.hint)}"
     elif plan.known:
-        st.html(f"<p>{name}: {escape(tr('already there'))}, {escape(plan.title)}</p>")
+        kind, state = "plan", f"{tr('already there')}, {plan.title}"
     else:
-        st.html(f"<p>{name}: {escape(plan.title)} · {escape(_price(plan.tokens, embedding))}</p>")
+        kind, state = "plan", f"{plan.title} · {_price(plan.tokens, embedding)}"
+    st.html(f'<p class="{kind}"><strong>{escape(plan.file)}</strong>: {escape(state)}</p>')
 
 
 def _show_total(plans: Sequence[Plan], embedding: EmbeddingSettings) -> None:

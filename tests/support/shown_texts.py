@@ -35,6 +35,11 @@ _OTHERS = {
     "library/searching.py": ("_Leg",),
     "library/semantic.py": ("lacking",),
     "model.py": ("remark",),
+    "library/uploading.py": ("storage_error",),
+    "web/arriving.py": ("tr",),
+    "web/editing.py": ("tr",),
+    "web/uploading.py": ("tr", "_price"),
+    "web/views/books.py": ("tr",),
     "web/views/search.py": ("tr", "_where"),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")

@@ -1,12 +1,14 @@
 """The books: what is there, and what is on its way in."""
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from unicodedata import normalize
 
 import streamlit as st
 
 from bookbrain.errors import BookBrainError
 from bookbrain.model import Book
+from bookbrain.server import Layout
 from bookbrain.web.arriving import show_arrivals
 from bookbrain.web.editing import Change, ask, show_dialog
 from bookbrain.web.frame import VIEWS, plain, show_line, tr
@@ -19,7 +21,11 @@ _ON_A_PAGE = 20
 _STYLE = """<style>
 .cover { width: 4.5rem; height: 6rem; object-fit: cover; object-position: top;
          background: rgba(128, 128, 128, 0.15); border-radius: 0.25rem; display: block; }
-.about { margin: 0; opacity: 0.75; overflow-wrap: anywhere; }
+.about, .remark, .error, .plan { margin: 0; overflow-wrap: anywhere; }
+.about { opacity: 0.75; font-size: 0.9rem; }
+[class*="st-key-book-"] [data-testid="stPageLink"] a { padding-left: 0; }
+[class*="st-key-book-"] [data-testid="stPageLink"] p { font-size: 1.05rem; font-weight: 600;
+    white-space: normal; overflow-wrap: anywhere; }
 </style>"""
 
 
@@ -30,12 +36,13 @@ def show_page() -> None:
     try:
         with the_shelf().library() as library:
             books = library.books()
+            home = library.settings.home
             semantic = library.settings.embedding.enabled
             missing = library.unembedded() if semantic else 0
         if books:
             _show_totals(books, missing)
         else:
-            _show_beginning()
+            _show_beginning(home)
         with st.expander(tr("Add books"), expanded=not books, icon=":material/upload:"):
             upload = st.container()
         show_arrivals()
@@ -51,14 +58,18 @@ def _show_totals(books: Sequence[Book], missing: int) -> None:
     pages, passages = sum(b.pages for b in books), sum(b.passages for b in books)
     show_line("remark", tr(f"books: {len(books):,}, pages: {pages:,}, passages: {passages:,}"))
     if missing:
-        text = f"Books that search by meaning does not see yet: {missing}. Run `bookbrain embed`."
+        text = f"Books that are not found by meaning yet: {missing}. Run `bookbrain embed`."
         show_line("remark", tr(text))
 
 
-def _show_beginning() -> None:
-    show_line("remark", tr("No books yet. Drop your PDFs below; you see what it costs first."))
-    ways = "Or copy them into the inbox of the server, or run `bookbrain add ~/Books` there."
-    show_line("remark", tr(ways))
+def _show_beginning(home: Path) -> None:
+    show_line("remark", tr("No books yet. Drop your PDFs below: what it costs is shown first."))
+    way = (
+        f"Or copy them into {Layout().inbox} on the server."
+        if home == Layout().home
+        else "Or run `bookbrain add ~/Books` in a terminal."
+    )
+    show_line("remark", tr(way))
 
 
 @st.fragment
@@ -95,7 +106,7 @@ def _names(book: Book) -> str:
 
 
 def _show_book(book: Book) -> None:
-    with st.container(horizontal=True, wrap=False):
+    with st.container(horizontal=True, wrap=False, key=f"book-{book.id}"):
         st.html(
             f'<img class="cover" src="/page/{book.id}/1.png?width=160" alt="" loading="lazy">',
             width="content",
