@@ -146,6 +146,7 @@ def embed_passages(
     semantics = stores.semantics()
     if known := stores.space():
         semantics.vectors(known)  # a server that is gone is noticed before money is spent
+    progress.step("embedding", 0, len(passages))
     purchase = semantics.buy(
         [passage.text for passage in passages],
         lambda done, total: progress.step("embedding", done, total),
