@@ -33,11 +33,11 @@ class Noted:
         self._progress.begin(file, number, of)
 
     def step(self, step: Step, done: int, total: int) -> None:
-        self._progress.step(step, done, total)
         if step != self._noted or monotonic() >= self._next:
             self._noted, self._next = step, monotonic() + _OFTEN
             with suppress(sqlite3.Error):
                 self._catalog.note_progress(self._job, step, done, total)
+        self._progress.step(step, done, total)
 
     def end(self, outcome: Outcome) -> None:
         self._progress.end(outcome)

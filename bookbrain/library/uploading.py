@@ -44,7 +44,7 @@ def sweep_uploads(home: Path) -> None:
 def _path(given: str) -> Path:
     """The name that a browser gave, as one that a file can have and that is not hidden."""
     name = "".join(c for c in normalize("NFC", Path(given).name) if c.isprintable())
-    stem = name.lstrip(". ").removesuffix(".pdf").removesuffix(".PDF").strip()
+    stem = name.removesuffix(".pdf").removesuffix(".PDF").lstrip(". ").rstrip()
     return Path((stem.encode()[:_LONGEST_STEM].decode(errors="ignore") or "book") + ".pdf")
 
 
