@@ -56,10 +56,7 @@ def _show_rejection(rejection: Rejection, number: int) -> None:
             f'<p class="error"><strong>{escape(rejection.file)}</strong>: '
             f"{escape(tr('not added'))}, {escape(sentence)}</p>"
         )
-        st.button(tr("Delete this file"), key=f"dismiss-{number}", type="tertiary",
-                  on_click=_dismiss, args=[rejection])  # fmt: skip
-
-
-def _dismiss(rejection: Rejection) -> None:
-    with the_shelf().library() as library:
-        dismiss(library.settings.home / INBOX, rejection)
+        if st.button(tr("Delete this file"), key=f"dismiss-{number}", type="tertiary"):
+            with the_shelf().library() as library:
+                dismiss(library.settings.home / INBOX, rejection)
+            st.rerun()

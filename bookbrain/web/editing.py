@@ -44,8 +44,10 @@ def _close() -> None:
 
 def _rename(book: Book) -> None:
     show_line("remark", book.file)
-    title = st.text_input(tr("Title"), value=book.title, key=f"title-{book.id}", max_chars=300)
-    if st.button(tr("Save"), type="primary"):
+    with st.form(f"rename-{book.id}", border=False):  # Enter saves
+        title = st.text_input(tr("Title"), value=book.title, max_chars=300)
+        saved = st.form_submit_button(tr("Save"), type="primary")
+    if saved:
         _do(lambda library: library.rename(book.id, title or ""))
 
 

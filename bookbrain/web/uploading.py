@@ -77,7 +77,7 @@ def _show_plan(plan: Plan, embedding: EmbeddingSettings) -> None:
     elif plan.known:
         kind, state = "plan", f"{tr('already there')}, {plan.title}"
     else:
-        kind, state = "plan", f"{plan.title} · {_price(plan.tokens, embedding)}"
+        kind, state = "plan", f"{plan.title} · {_sizes(plan, embedding)}"
     st.html(f'<p class="{kind}"><strong>{escape(plan.file)}</strong>: {escape(state)}</p>')
 
 
@@ -90,8 +90,11 @@ def _show_total(plans: Sequence[Plan], embedding: EmbeddingSettings) -> None:
         show_line("remark", tr(f"In all {price}."))
 
 
+def _sizes(plan: Plan, embedding: EmbeddingSettings) -> str:
+    sizes = tr(f"pages: {plan.pages:,}, passages: {plan.passages:,}")
+    return f"{sizes} · {_price(plan.tokens, embedding)}" if embedding.enabled else sizes
+
+
 def _price(tokens: int, embedding: EmbeddingSettings) -> str:
-    if not embedding.enabled:
-        return tr("found by keyword, at no cost")
     cost = dollars(tokens, embedding.dollars_per_million_tokens)
     return tr(f"about {tokens:,} tokens, {cost}" if cost else f"about {tokens:,} tokens")

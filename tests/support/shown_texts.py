@@ -38,7 +38,7 @@ _OTHERS = {
     "library/uploading.py": ("storage_error",),
     "web/arriving.py": ("tr",),
     "web/editing.py": ("tr",),
-    "web/uploading.py": ("tr", "_price"),
+    "web/uploading.py": ("tr",),
     "web/views/books.py": ("tr",),
     "web/views/search.py": ("tr", "_where"),
 }

@@ -156,9 +156,10 @@ def test_what_was_chosen_is_told_and_only_what_is_new_is_added(
     app = choose(
         run(shelf), ("again.pdf", walrus.read_bytes()), ("new.pdf", new), ("<i>.pdf", b"no book")
     )
+    assert "they would be found by keyword, at no cost." in lines(app)[4]
     assert lines(app)[1:4] == [
         f"again.pdf: already there, {EVIL}",
-        "new.pdf: <b>New</b> · found by keyword, at no cost",
+        "new.pdf: <b>New</b> · pages: 1, passages: 1",
         "<i>.pdf: not added, it is not a PDF. BookBrain reads PDF files; convert it first.",
     ]
     with shelf.library() as library:
@@ -233,10 +234,10 @@ def ask(app: AppTest, change: str) -> AppTest:
 def test_another_title(shelf: Shelf, walrus: Path) -> None:
     app = ask(run(shelf), "Rename")
     assert app.text_input[0].value == EVIL
-    app.text_input[0].set_value("   ").run()
+    app.text_input[0].set_value("   ")
     click(app, "Save")
     assert "A title has 1 to 300 characters. Choose another." in lines(app)
-    app.text_input[0].set_value("$$ new $$").run()
+    app.text_input[0].set_value("$$ new $$")
     click(app, "Save")
     assert titles(app) == ["$$ new $$"]
     assert not app.text_input  # the dialog is closed
