@@ -12,8 +12,9 @@ PREFIX = "BOOKBRAIN_"
 class Event:
     """Goes with a record as `extra={"fields": Event(…)}`. What is None is left out.
 
-    `event` is its kind: search, add, known, reject, remove, embed, fault, or another. `book` is an
-    id, `query_ms` milliseconds, `dollars` US dollars; `query` only where the owner wants it kept.
+    `event` is its kind: search, add, known, reject, rename, remove, embed, fault, or another.
+    `book` is an id, `query_ms` milliseconds, `dollars` US dollars; `query` only where the owner
+    wants it kept.
     """
 
     event: str

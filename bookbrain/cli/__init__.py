@@ -27,7 +27,7 @@ def main(verbose: bool) -> None:
 
 
 for command in (
-    keeping.add, keeping.books, keeping.remove, keeping.embed, keeping.rebuild,
+    keeping.add, keeping.books, keeping.remove, keeping.rename, keeping.embed, keeping.rebuild,
     finding.search, finding.evaluate, serving.serve, inbox.ingest_inbox,
 ):  # fmt: skip
     main.add_command(command)

@@ -11,12 +11,13 @@ from bookbrain.cli.errors import fail
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import open_library, sources_of_root
 from bookbrain.cli.progress import shown_progress
-from bookbrain.cli.show import dollars, print_books, say, shown
+from bookbrain.cli.show import print_books, say, shown
 from bookbrain.config import Settings
 from bookbrain.errors import InputError
 from bookbrain.library import AddReport, Outcome, Plan, sample_book
 from bookbrain.library.arrivals import INBOX, REJECTED, arrivals, rejections
 from bookbrain.library.recording import record_outcome
+from bookbrain.library.reports import dollars
 from bookbrain.library.staging import add_sources, plan_sources
 from bookbrain.model import to_json
 
@@ -185,6 +186,19 @@ def remove(book: str, yes: bool) -> None:
         with shown_progress() as progress:
             library.remove(found.id, progress)
     say(f"Removed {found.title}.")
+
+
+@click.command(cls=Command)
+@click.argument("book", metavar="ID")
+@click.argument("title")
+def rename(book: str, title: str) -> None:
+    """Give a book another title. The book is an id, the start of one, or a file name.
+
+    Its file stays as it is.
+    """
+    with open_library() as library:
+        renamed = library.rename(book, title)
+    say(f"The title of {renamed.file} is now: {renamed.title}")
 
 
 @click.command(cls=Command)

@@ -91,11 +91,3 @@ def print_books(books: list[Book]) -> None:
         )
         for problem in book.problems:
             say(f"              ! {problem}", fg="yellow")
-
-
-def dollars(tokens: int, per_million: float | None) -> str:
-    """What tokens cost, "" where the price is not known."""
-    if per_million is None:
-        return ""
-    cost = tokens / 1_000_000 * per_million
-    return f"${cost:.4f}" if cost < 1 else f"${cost:.2f}"

@@ -1,14 +1,14 @@
 """The catalog: which books there are, page by page and passage by passage. SQLite, one file."""
 
-import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bookbrain.index.database import open_database, transaction
 from bookbrain.index.migrations import MIGRATIONS
-from bookbrain.model import Book, Heading, Page, Passage, Span
+from bookbrain.index.rows import StoredPassage, page_row, spans_json, to_page, to_passage
+from bookbrain.model import Book, Page, Passage
 
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
                    (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
@@ -16,11 +16,17 @@ _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = i
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file on its way in. `waiting` says what for, when a service was not there."""
+    """A file on its way in. `waiting` says what for, when a service was not there.
+
+    `step` is what is done with it, "" until its turn comes: `done` of `total` pages or passages.
+    """
 
     id: int
     path: str
     waiting: str
+    step: str = ""
+    done: int = 0
+    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +39,6 @@ class NewBook:
     passages: Sequence[Passage]
     space: str = ""
     refused: Mapping[int, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class StoredPassage:
-    """A passage as the catalog has it: its text is looked up by its spans."""
-
-    book_id: str
-    ordinal: int
-    digest: str
-    spans: tuple[Span, ...]
 
 
 class Catalog:
@@ -66,11 +62,11 @@ class Catalog:
             )
             db.executemany(
                 "INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (_page_row(book_id, page) for page in new.pages),
+                (page_row(book_id, page) for page in new.pages),
             )
             db.executemany(
                 "INSERT INTO passage VALUES (?, ?, ?, ?)",
-                ((book_id, p.ordinal, p.digest, _spans_json(p.spans)) for p in new.passages),
+                ((book_id, p.ordinal, p.digest, spans_json(p.spans)) for p in new.passages),
             )
             if new.space:
                 _set_embedded(db, book_id, new.space, new.refused)
@@ -82,6 +78,10 @@ class Catalog:
         with transaction(self._db) as db:
             db.execute("DELETE FROM book WHERE id = ?", (book_id,))
             db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+
+    def rename_book(self, book_id: str, title: str) -> None:
+        """Give a book another title; one that is not in the library stays so."""
+        self._db.execute("UPDATE book SET title = ? WHERE id = ?", (title, book_id))
 
     def has_book(self, book_id: str) -> bool:
         return bool(self._db.execute("SELECT 1 FROM book WHERE id = ?", (book_id,)).fetchone())
@@ -141,7 +141,7 @@ class Catalog:
                FROM page WHERE book_id = ? AND number = ?""",
             (book_id, number),
         ).fetchone()
-        return _page(row) if row else None
+        return to_page(row) if row else None
 
     def pages(self, book_id: str) -> list[Page]:
         """All pages of a book, in order."""
@@ -150,7 +150,7 @@ class Catalog:
                FROM page WHERE book_id = ? ORDER BY number""",
             (book_id,),
         )
-        return [_page(row) for row in rows]
+        return [to_page(row) for row in rows]
 
     def find_passage(self, book_id: str, ordinal: int) -> StoredPassage | None:
         """One passage, None when its book is not (or not yet, or no longer) in the library."""
@@ -158,7 +158,7 @@ class Catalog:
             "SELECT book_id, ordinal, digest, spans FROM passage WHERE book_id = ? AND ordinal = ?",
             (book_id, ordinal),
         ).fetchone()
-        return _passage(row) if row else None
+        return to_passage(row) if row else None
 
     def passages(self, book_id: str) -> list[StoredPassage]:
         """All passages of a book, in order."""
@@ -167,7 +167,7 @@ class Catalog:
                FROM passage WHERE book_id = ? ORDER BY ordinal""",
             (book_id,),
         )
-        return [_passage(row) for row in rows]
+        return [to_passage(row) for row in rows]
 
     # The keyword index in use
 
@@ -235,9 +235,14 @@ class Catalog:
 
     def jobs(self) -> list[Job]:
         """The files on their way in, first come first."""
-        return [
-            Job(*row) for row in self._db.execute("SELECT id, path, waiting FROM job ORDER BY id")
-        ]
+        rows = self._db.execute("SELECT id, path, waiting, step, done, total FROM job ORDER BY id")
+        return [Job(*row) for row in rows]
+
+    def note_progress(self, job: int, step: str, done: int, total: int) -> None:
+        """Note how far a job is, for whoever looks."""
+        self._db.execute(
+            "UPDATE job SET step = ?, done = ?, total = ? WHERE id = ?", (step, done, total, job)
+        )
 
     def set_waiting(self, reason: str) -> None:
         """Note why the jobs cannot go on just now; "" when they can."""
@@ -259,27 +264,6 @@ def _set_embedded(
         "INSERT INTO refused VALUES (?, ?, ?, ?)",
         ((book_id, space, ordinal, reason) for ordinal, reason in refused.items()),
     )
-
-
-def _page_row(book_id: str, page: Page) -> tuple[str, int, str, str, str, str, str]:
-    headings = json.dumps([[h.start, h.title] for h in page.headings], ensure_ascii=False)
-    return (book_id, page.number, page.label, page.chapter, headings, page.problem, page.text)
-
-
-def _page(row: sqlite3.Row) -> Page:
-    number, label, chapter, text, headings, problem = row
-    return Page(
-        number, label, chapter, text, tuple(Heading(*h) for h in json.loads(headings)), problem
-    )
-
-
-def _spans_json(spans: tuple[Span, ...]) -> str:
-    return json.dumps([list(asdict(span).values()) for span in spans])
-
-
-def _passage(row: sqlite3.Row) -> StoredPassage:
-    book_id, ordinal, digest, spans = row
-    return StoredPassage(book_id, ordinal, digest, tuple(Span(*s) for s in json.loads(spans)))
 
 
 def _pages(numbers: Sequence[int]) -> str:

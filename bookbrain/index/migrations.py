@@ -40,4 +40,15 @@ def m001_create_tables(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: Sequence[Migration] = (m001_create_tables,)
+def m002_progress_of_jobs(connection: sqlite3.Connection) -> None:
+    """How far each job is; and the pages with problems, which a long shelf asks of every book."""
+    for statement in (
+        "ALTER TABLE job ADD COLUMN step TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE job ADD COLUMN done INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE job ADD COLUMN total INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX page_problem ON page (book_id, number) WHERE problem <> ''",
+    ):
+        connection.execute(statement)
+
+
+MIGRATIONS: Sequence[Migration] = (m001_create_tables, m002_progress_of_jobs)

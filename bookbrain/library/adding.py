@@ -20,6 +20,7 @@ from bookbrain.ingest.reading import read_pdf
 from bookbrain.library.arrivals import INBOX
 from bookbrain.library.reports import AddReport, Outcome, Progress
 from bookbrain.library.stores import Stores
+from bookbrain.library.under_way import Noted
 from bookbrain.model import Book, BookText, Passage
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ def finish_jobs(stores: Stores, progress: Progress) -> AddReport:
     for number, job in enumerate(jobs, start=1):
         progress.begin(Path(job.path).name, number, len(jobs))
         try:
-            outcome = _finish(stores, job, progress)
+            outcome = _finish(stores, job, Noted(progress, stores.catalog, job.id))
         except BookBrainError as error:
             with suppress(sqlite3.Error):
                 stores.catalog.set_waiting(error.message)
@@ -145,6 +146,7 @@ def embed_passages(
     semantics = stores.semantics()
     if known := stores.space():
         semantics.vectors(known)  # a server that is gone is noticed before money is spent
+    progress.step("embedding", 0, len(passages))
     purchase = semantics.buy(
         [passage.text for passage in passages],
         lambda done, total: progress.step("embedding", done, total),

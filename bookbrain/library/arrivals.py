@@ -141,6 +141,14 @@ def rejections(inbox: Path) -> list[Rejection]:
     ]
 
 
+def dismiss(inbox: Path, rejection: Rejection) -> None:
+    """Delete a rejected file and its reason; one that is gone is fine, OSError when it stays."""
+    if rejection.file in {other.file for other in rejections(inbox)}:
+        path = inbox / REJECTED / rejection.file
+        path.unlink(missing_ok=True)
+        reason_file(path).unlink(missing_ok=True)
+
+
 def _reason(path: Path) -> tuple[str, str]:
     try:
         with path.open(encoding="utf-8", errors="replace") as file:

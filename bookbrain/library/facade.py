@@ -21,9 +21,11 @@ from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.library.opened import OpenBook, open_book
 from bookbrain.library.proof import Expected, prove
 from bookbrain.library.recording import record_removal
-from bookbrain.library.reports import AddReport, Outcome, Plan, Progress, Silent
+from bookbrain.library.renaming import rename
+from bookbrain.library.reports import AddReport, Arrival, Outcome, Plan, Progress, Silent
 from bookbrain.library.snapshot import OnCopied, Snapshot, take_snapshot
 from bookbrain.library.stores import Stores
+from bookbrain.library.under_way import under_way
 from bookbrain.model import Book, Mode, SearchResult
 
 _SHORTEST_ID = 4
@@ -100,6 +102,10 @@ class Library:
         jobs = [job for job in self._stores.catalog.jobs() if job.waiting]
         return len(jobs), jobs[0].waiting if jobs else ""
 
+    def under_way(self) -> list[Arrival]:
+        """The files on their way in, each with how far it is."""
+        return under_way(self._stores)
+
     def finish(self, progress: Progress | None = None) -> AddReport:
         """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
         progress = progress or Silent()
@@ -155,6 +161,13 @@ class Library:
     def open_book(self, book_id: str) -> OpenBook:
         """A book to read, by its whole id; NotFoundError when it is not in the library."""
         return open_book(self._stores, book_id)
+
+    def rename(self, reference: str, title: str) -> Book:
+        """Give a book another title; InputError for one that cannot be.
+
+        One transaction of its own: nobody who writes to the library is waited for.
+        """
+        return rename(self._stores, self.find_book(reference), title)
 
     def remove(self, book_id: str, progress: Progress | None = None) -> Book:
         """Remove a book, its file and its vectors; its embeddings are kept, they were paid for."""

@@ -35,6 +35,14 @@ def record_outcome(outcome: Outcome, name: str = "") -> None:
         )  # fmt: skip
 
 
+def record_renaming(book: Book) -> None:
+    """Log that a book has another title."""
+    _log.info(
+        "renamed file=%r book=%s", book.file, book.id,
+        extra={"fields": Event(event="rename", book=book.id)},
+    )  # fmt: skip
+
+
 def record_removal(book: Book) -> None:
     """Log that a book is gone."""
     _log.info(

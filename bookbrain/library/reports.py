@@ -52,6 +52,20 @@ class Plan:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A file on its way in: `done` of `total` pages or passages of its step.
+
+    `step` is "" until its turn comes. `waiting` says why nobody can work on it just now.
+    """
+
+    file: str
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    waiting: str = ""
+
+
 class Progress(Protocol):
     """Who is told how far the work is."""
 
@@ -78,3 +92,11 @@ class Silent:
     def step(self, step: Step, done: int, total: int) -> None: ...
 
     def end(self, outcome: Outcome) -> None: ...
+
+
+def dollars(tokens: int, per_million: float | None) -> str:
+    """What tokens cost, "" where the price is not known."""
+    if per_million is None:
+        return ""
+    cost = tokens / 1_000_000 * per_million
+    return f"${cost:.4f}" if cost < 1 else f"${cost:.2f}"

@@ -8,9 +8,9 @@ import numpy as np
 
 from bookbrain.errors import BookBrainError
 from bookbrain.index import analyzer, fusion
-from bookbrain.index.catalog import StoredPassage
 from bookbrain.index.keywords import KeywordIndex, Mask, Scores
 from bookbrain.index.query import Query, parse_query, phrase_finder
+from bookbrain.index.rows import StoredPassage
 from bookbrain.index.snippet import find_marks, make_snippet
 from bookbrain.library.stores import Stores
 from bookbrain.model import Hit, LegHit, Mode, SearchResult, Why

@@ -5,10 +5,10 @@ from functools import partial
 from typing import TypeVar
 
 from bookbrain.errors import BookBrainError, UnavailableError
-from bookbrain.index.catalog import StoredPassage
 from bookbrain.index.embeddings import Vector
 from bookbrain.index.endpoint import Endpoint
 from bookbrain.index.purchase import Progress, Purchase, embed_texts
+from bookbrain.index.rows import StoredPassage
 from bookbrain.index.vectors import PassageKey, Vectors, check_server, cosine
 from bookbrain.library.stores import Stores
 from bookbrain.model import EmbeddingSpace, text_digest

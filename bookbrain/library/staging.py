@@ -148,14 +148,17 @@ class _Copies(Silent):
             copy.unlink(missing_ok=True)
 
 
-def copy_into(folder: Path, source: Source, progress: Progress | None = None) -> Path:
+def copy_into(
+    folder: Path, source: Source, progress: Progress | None = None, prefix: str = STAGING
+) -> Path:
     """Copy the source into `folder`, whole or not at all, under its name; the path of the copy.
 
     Another file of that name is not touched: the copy gets " (2)", unless they are the same.
+    Until it is whole, a hidden name that begins with `prefix` is the copy's.
     Raises InputError when the source cannot be read, OSError when the folder takes no more.
     """
-    part = folder / f"{STAGING}{uuid4().hex}{PART}"
-    size = os.fstat(source.file.fileno()).st_size
+    part = folder / f"{prefix}{uuid4().hex}{PART}"
+    size = source.file.seek(0, os.SEEK_END)
     try:
         with part.open("xb") as target:
             source.file.seek(0)

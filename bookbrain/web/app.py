@@ -14,7 +14,10 @@ from streamlit import config
 from streamlit import logger as streamlit_logger
 
 from bookbrain.config import Settings
+from bookbrain.library.uploading import LARGEST, sweep_uploads
+from bookbrain.server import Layout
 from bookbrain.web.health import Health
+from bookbrain.web.ingestion import Ingestion, use_ingestion
 from bookbrain.web.origin import SameOrigin
 from bookbrain.web.routes import make_routes
 from bookbrain.web.shelf import Shelf, use_shelf
@@ -37,7 +40,7 @@ _OPTIONS: dict[str, Any] = {
     "server.enableXsrfProtection": True,
     "server.fileWatcherType": "none",
     "server.headless": True,
-    "server.maxUploadSize": 1,  # MB: no page takes files
+    "server.maxUploadSize": LARGEST,
     "server.runOnSave": False,
     "server.scriptHealthCheckEnabled": False,
 }
@@ -54,9 +57,14 @@ def make_app(settings: Settings) -> ASGIApp:
 
     @asynccontextmanager
     async def lifespan(app: streamlit.App) -> AsyncIterator[None]:
+        sweep_uploads(settings.home)
+        ingestion = None if settings.home == Layout().home else Ingestion(shelf)
+        use_ingestion(ingestion)
         try:
             yield
         finally:
+            if ingestion:
+                ingestion.close()
             health.close()
             shelf.close()
 

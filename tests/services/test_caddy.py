@@ -26,6 +26,7 @@ from bookbrain.admin import main
 from bookbrain.admin.caddy import Caddy
 from bookbrain.admin.caddyfile import piece_file, site_piece
 from bookbrain.admin.site import Address, Site, read_site, with_address, write_site
+from bookbrain.library.uploading import LARGEST
 from bookbrain.server import Layout
 
 QUERY = "what-was-searched-for"
@@ -427,8 +428,10 @@ def test_the_other_sites_answer_as_before(server: Server) -> None:
     assert (answer.code, answer.headers["Location"]) == (308, "https://localhost/a?b=c")
 
 
-def test_too_large_an_upload(server: Server, ann: dict[str, str]) -> None:
-    head = {"Host": "localhost", "Content-Length": str(10**9), **ann}
+@pytest.mark.parametrize("size", [320_000_000, 999_999_999, 10**9, 10**12])
+def test_too_large_an_upload(server: Server, ann: dict[str, str], size: int) -> None:
+    assert size > (LARGEST + 1) * 2**20  # what the app takes gets through
+    head = {"Host": "localhost", "Content-Length": str(size), **ann}
     lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
     with (
         socket.create_connection(("localhost", server.https), 20) as plain,

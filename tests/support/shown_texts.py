@@ -37,6 +37,11 @@ _OTHERS = {
     "library/semantic.py": ("lacking",),
     "model.py": ("remark",),
     "web/views/reader.py": ("tr", "_where", "_count"),
+    "library/uploading.py": ("storage_error",),
+    "web/arriving.py": ("tr",),
+    "web/editing.py": ("tr",),
+    "web/uploading.py": ("tr",),
+    "web/views/books.py": ("tr",),
     "web/views/search.py": ("tr", "_where"),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")

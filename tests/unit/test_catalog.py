@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bookbrain.errors import BookBrainError, ConfigError
-from bookbrain.index.catalog import Catalog, Job, NewBook, StoredPassage
+from bookbrain.index.catalog import Catalog, Job, NewBook
 from bookbrain.index.database import open_database, transaction
 from bookbrain.index.migrations import MIGRATIONS
+from bookbrain.index.rows import StoredPassage
 from bookbrain.model import Book, Heading, Page, Passage, Span
 
 SPACE = "text-embedding-3-small/1536"
@@ -161,7 +162,8 @@ def test_a_process_that_dies_in_the_transaction_leaves_nothing(file: Path) -> No
         import os, sys
         from pathlib import Path
         from bookbrain.index.database import open_database, transaction
-        with transaction(open_database(Path(sys.argv[1]), [None])) as writing:
+        from bookbrain.index.migrations import MIGRATIONS
+        with transaction(open_database(Path(sys.argv[1]), MIGRATIONS)) as writing:
             writing.execute("INSERT INTO book VALUES ('b1', 't', 'f', 'now')")
             print(writing.execute("SELECT count(*) FROM book").fetchone()[0], flush=True)
             os._exit(9)
@@ -274,7 +276,41 @@ def test_waiting_says_what_for(catalog: Catalog) -> None:
     assert {job.waiting for job in catalog.jobs()} == {""}
 
 
+def test_a_job_notes_how_far_it_is_and_no_other_does(catalog: Catalog) -> None:
+    catalog.queue([Path("/a.pdf"), Path("/b.pdf")])
+    catalog.note_progress(1, "reading", 3, 12)
+    catalog.note_progress(1, "embedding", 0, 7)
+    assert catalog.jobs() == [
+        Job(1, "/a.pdf", "", "embedding", 0, 7), Job(2, "/b.pdf", "", "", 0, 0)
+    ]  # fmt: skip
+    catalog.note_progress(99, "reading", 1, 1)
+    assert len(catalog.jobs()) == 2
+
+
+def test_a_new_title_changes_nothing_else(catalog: Catalog, file: Path) -> None:
+    catalog.add_book(_new("b1"), "g1", 0)
+    catalog.add_book(_new("b2"), "g2", 0)
+    before = _rows(file)
+    catalog.rename_book("b1", "다른 제목")
+    catalog.rename_book("none", "nobody's")
+    assert catalog.book_name("b1") == ("다른 제목", "b1.pdf")
+    catalog.rename_book("b1", "Title of b1")
+    assert _rows(file) == before
+
+
 # The file
+
+
+def test_a_catalog_of_the_first_version_keeps_what_it_has(file: Path) -> None:
+    database = open_database(file, MIGRATIONS[:1])
+    database.execute("INSERT INTO job (path, waiting) VALUES ('/a.pdf', 'no Chroma')")
+    database.execute("INSERT INTO book VALUES ('b1', 'Title', 'b1.pdf', 'now')")
+    database.execute("INSERT INTO page VALUES ('b1', 7, '7', '', '[]', 'damaged', '')")
+    database.close()
+    catalog = Catalog(file)
+    assert catalog.jobs() == [Job(1, "/a.pdf", "no Chroma")]
+    assert [book.problems for book in catalog.books()] == [("page 7: damaged",)]
+    catalog.close()
 
 
 def test_two_connections_see_each_others_commits(catalog: Catalog, file: Path) -> None:

@@ -15,7 +15,6 @@ from markdown_it import MarkdownIt
 from bookbrain.cli.errors import fail
 from bookbrain.cli.progress import shown_progress
 from bookbrain.cli.show import (
-    dollars,
     print_books,
     print_result,
     printable,
@@ -24,6 +23,7 @@ from bookbrain.cli.show import (
     shown,
 )
 from bookbrain.errors import BookBrainError
+from bookbrain.library.reports import dollars
 from bookbrain.model import Book, Hit, SearchResult, Why
 
 # Clears the screen, sets the title of the window, a C1 control, a bell, turns text around.

@@ -1,0 +1,38 @@
+"""Pages and passages as rows of the catalog, and back."""
+
+import json
+import sqlite3
+from dataclasses import asdict, dataclass
+
+from bookbrain.model import Heading, Page, Span
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A passage as the catalog has it: its text is looked up by its spans."""
+
+    book_id: str
+    ordinal: int
+    digest: str
+    spans: tuple[Span, ...]
+
+
+def page_row(book_id: str, page: Page) -> tuple[str, int, str, str, str, str, str]:
+    headings = json.dumps([[h.start, h.title] for h in page.headings], ensure_ascii=False)
+    return (book_id, page.number, page.label, page.chapter, headings, page.problem, page.text)
+
+
+def to_page(row: sqlite3.Row) -> Page:
+    number, label, chapter, text, headings, problem = row
+    return Page(
+        number, label, chapter, text, tuple(Heading(*h) for h in json.loads(headings)), problem
+    )
+
+
+def spans_json(spans: tuple[Span, ...]) -> str:
+    return json.dumps([list(asdict(span).values()) for span in spans])
+
+
+def to_passage(row: sqlite3.Row) -> StoredPassage:
+    book_id, ordinal, digest, spans = row
+    return StoredPassage(book_id, ordinal, digest, tuple(Span(*s) for s in json.loads(spans)))

@@ -1,0 +1,25 @@
+"""Giving a book another title."""
+
+import sqlite3
+from dataclasses import replace
+
+from bookbrain.errors import InputError
+from bookbrain.library.adding import storage_error
+from bookbrain.library.recording import record_renaming
+from bookbrain.library.stores import Stores
+from bookbrain.model import Book
+
+_LONGEST = 300  # characters, as of those that are read
+
+
+def rename(stores: Stores, book: Book, title: str) -> Book:
+    """The book with its new title; InputError for one that cannot be."""
+    title = " ".join(title.split())
+    if not title or len(title) > _LONGEST:
+        raise InputError(f"A title has 1 to {_LONGEST} characters.", "Choose another.")
+    try:
+        stores.catalog.rename_book(book.id, title)
+    except sqlite3.Error as error:
+        raise storage_error(error, "Make room and run this again.") from error
+    record_renaming(book)
+    return replace(book, title=title)

@@ -1,0 +1,75 @@
+"""Another title for a book, or its end: what a person is asked."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import streamlit as st
+
+from bookbrain.errors import BookBrainError, BusyError
+from bookbrain.library import Library, Silent
+from bookbrain.model import Book
+from bookbrain.web.frame import show_line, tr
+from bookbrain.web.shelf import the_shelf
+
+Change = Literal["rename", "remove"]
+
+_ASKING = "asking"  # of the session: which change of which book the dialog is about
+
+
+class _Impatient(Silent):
+    """Does not wait for another writer."""
+
+    def wait(self) -> None:
+        raise BusyError("Another book is being added just now.", "Try again when that is done.")
+
+
+def ask(change: Change, book_id: str) -> None:
+    """Open the dialog, at the next run."""
+    st.session_state[_ASKING] = (change, book_id)
+
+
+def show_dialog(books: dict[str, Book]) -> None:
+    """The dialog that was asked for, if one was; it stays until it is answered or closed."""
+    change, book_id = st.session_state.get(_ASKING, ("", ""))
+    if book := books.get(book_id):
+        title, show = (
+            (tr("Rename"), _rename) if change == "rename" else (tr("Remove this book?"), _remove)
+        )
+        st.dialog(title, on_dismiss=_close)(show)(book)
+
+
+def _close() -> None:
+    st.session_state.pop(_ASKING, None)
+
+
+def _rename(book: Book) -> None:
+    show_line("remark", book.file)
+    with st.form(f"rename-{book.id}", border=False):  # Enter saves
+        title = st.text_input(tr("Title"), value=book.title, max_chars=300)
+        saved = st.form_submit_button(tr("Save"), type="primary")
+    if saved:
+        _do(lambda library: library.rename(book.id, title or ""))
+
+
+def _remove(book: Book) -> None:
+    show_line("", f"{book.title} ({book.file})")
+    text = (
+        "The library's copy of the file goes, and nothing in it is found any more. "
+        "What was paid for its embeddings is kept: adding it again costs nothing."
+    )
+    show_line("remark", tr(text))
+    if st.button(tr("Remove"), type="primary"):
+        with st.spinner(tr("Removing …")):
+            _do(lambda library: library.remove(book.id, _Impatient()))
+
+
+def _do(change: Callable[[Library], object]) -> None:
+    """Make the change and close the dialog; or say in it why not."""
+    try:
+        with the_shelf().library() as library:
+            change(library)
+    except BookBrainError as error:
+        show_line("error", tr(str(error)))
+        return
+    _close()
+    st.rerun()

@@ -1,0 +1,100 @@
+"""Choosing files, what they would take and cost, and sending them to the inbox."""
+
+from collections.abc import Sequence
+from html import escape
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from bookbrain.config import EmbeddingSettings
+from bookbrain.errors import BookBrainError
+from bookbrain.library import Plan
+from bookbrain.library.reports import dollars
+from bookbrain.library.uploading import LARGEST, land, plan_upload
+from bookbrain.web.frame import plain, show_line, tr
+from bookbrain.web.ingestion import wake_ingestion
+from bookbrain.web.shelf import the_shelf
+
+_ROUND, _PLANS = "upload_round", "upload_plans"  # of the session
+
+
+@st.fragment
+def show_upload() -> None:
+    """The place to drop files, and what is known of those that were."""
+    files = st.file_uploader(
+        tr(f"PDF files, each up to {LARGEST} MB"),
+        type="pdf",
+        accept_multiple_files=True,
+        key=f"upload-{st.session_state.get(_ROUND, 0)}",
+    )
+    if not files:
+        return
+    plans = [(file, _planned(file)) for file in files]
+    new = [(file, plan) for file, plan in plans if not plan.known and not plan.reason]
+    with the_shelf().library() as library:
+        embedding = library.settings.embedding
+    for plan in [plan for _, plan in plans]:
+        _show_plan(plan, embedding)
+    if new:
+        _show_total([plan for _, plan in new], embedding)
+    count = len(new)
+    label = tr(f"Add {count} books" if count != 1 else "Add 1 book")
+    if st.button(label, type="primary", disabled=not new):
+        _add([file for file, _ in new])
+
+
+def _planned(file: UploadedFile) -> Plan:
+    """What adding the file would take; it is read once in a session."""
+    plans: dict[str, Plan] = st.session_state.setdefault(_PLANS, {})
+    if file.file_id not in plans:
+        with st.spinner(tr(f"Reading {plain(file.name)} …")):
+            try:
+                with the_shelf().library() as library:
+                    plans[file.file_id] = plan_upload(library, file.name, file)
+            except BookBrainError as error:
+                return Plan(file.name, reason=error.message, hint=error.hint)
+    return plans[file.file_id]
+
+
+def _add(files: Sequence[UploadedFile]) -> None:
+    try:
+        with st.spinner(tr("Adding …")), the_shelf().library() as library:
+            for file in files:
+                land(library, file.name, file)
+    except BookBrainError as error:
+        show_line("error", tr(str(error)))
+        return
+    finally:
+        wake_ingestion()
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1  # the files chosen are done with
+    st.session_state[_PLANS] = {}
+    st.rerun()
+
+
+def _show_plan(plan: Plan, embedding: EmbeddingSettings) -> None:
+    if plan.reason:
+        kind, state = "error", f"{tr('not added')}, {tr(plan.reason)}. {tr(plan.hint)}"
+    elif plan.known:
+        kind, state = "plan", f"{tr('already there')}, {plan.title}"
+    else:
+        kind, state = "plan", f"{plan.title} · {_sizes(plan, embedding)}"
+    st.html(f'<p class="{kind}"><strong>{escape(plan.file)}</strong>: {escape(state)}</p>')
+
+
+def _show_total(plans: Sequence[Plan], embedding: EmbeddingSettings) -> None:
+    if not embedding.enabled:
+        text = "No embedding endpoint is set: they would be found by keyword, at no cost."
+        show_line("remark", tr(text))
+    elif len(plans) > 1:
+        price = _price(sum(plan.tokens for plan in plans), embedding)
+        show_line("remark", tr(f"In all {price}."))
+
+
+def _sizes(plan: Plan, embedding: EmbeddingSettings) -> str:
+    sizes = tr(f"pages: {plan.pages:,}, passages: {plan.passages:,}")
+    return f"{sizes} · {_price(plan.tokens, embedding)}" if embedding.enabled else sizes
+
+
+def _price(tokens: int, embedding: EmbeddingSettings) -> str:
+    cost = dollars(tokens, embedding.dollars_per_million_tokens)
+    return tr(f"about {tokens:,} tokens, {cost}" if cost else f"about {tokens:,} tokens")

@@ -1,0 +1,158 @@
+"""The books page, as a person uses it."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, BrowserContext, Page, expect
+from support import pdfs
+from support.app import App, serving
+from support.openai_process import OpenAIProcess
+from support.shelf import Shelf
+
+from .conftest import SCREENSHOTS
+
+LONG = 120_000.0  # milliseconds; a safety net
+
+
+@pytest.fixture
+def openai() -> Iterator[OpenAIProcess]:
+    with OpenAIProcess() as process:
+        yield process
+
+
+@pytest.fixture
+def shelf(tmp_path: Path, openai: OpenAIProcess) -> Iterator[Shelf]:
+    with Shelf(tmp_path / "library", openai) as made:
+        yield made
+
+
+@contextmanager
+def visiting(
+    browser: Browser, app: App, locale: str = "en-US", **options: object
+) -> Iterator[Page]:
+    context: BrowserContext = browser.new_context(
+        base_url=f"http://127.0.0.1:{app.port}",
+        locale=locale,
+        **options,  # type: ignore[arg-type]
+    )
+    context.set_default_timeout(LONG)
+    page = context.new_page()
+    page.goto("/books")
+    yield page
+    context.close()
+
+
+def progress(page: Page) -> str:
+    """What the bar says."""
+    return page.get_by_test_id("stProgress").inner_text()
+
+
+def test_three_books_at_once_with_a_reload_and_a_second_tab(
+    browser: Browser, shelf: Shelf, openai: OpenAIProcess, tmp_path: Path
+) -> None:
+    files = [pdfs.long_book(tmp_path / f"book {n}.pdf", 8, seed=n) for n in (1, 2, 3)]
+    broken = pdfs.truncated(tmp_path / "broken.pdf")
+    openai.fail("slow", times=None, seconds=8)  # so that there is a middle
+    with serving(shelf) as app, visiting(browser, app) as page:
+        page.locator("input[type=file]").set_input_files([*files, broken])
+        expect(page.locator("p.error")).to_have_text(
+            "broken.pdf: not added, it is not a readable PDF (cut off or damaged). "
+            "Get the file again.",
+            timeout=LONG,
+        )
+        expect(page.locator("p.plan")).to_have_count(3, timeout=LONG)
+        expect(page.locator("p.plan").first).to_contain_text("$0.0")
+        page.get_by_role("button", name="Add 3 books").click()
+        expect(page.get_by_test_id("stProgress")).to_contain_text("embedding 0/", timeout=LONG)
+        shown = progress(page)
+        assert shown.startswith("book 1.pdf")
+        page.reload()
+        expect(page.get_by_test_id("stProgress")).to_have_text(shown)
+        other = page.context.new_page()
+        other.goto("/books")
+        expect(other.get_by_test_id("stProgress")).to_have_text(shown)
+        for tab in (page, other):
+            expect(tab.get_by_text("book 3.pdf · waits for its turn")).to_be_visible()
+        openai.clear()
+        for tab in (page, other):
+            expect(tab.get_by_text("books: 3, pages: 24")).to_be_visible(timeout=LONG)
+            expect(tab.get_by_test_id("stProgress")).to_have_count(0)
+        for seed, file in enumerate(files, start=1):
+            hit = app.search(f'"{pdfs.probe(seed, 5)}"')["hits"][0]
+            assert (hit["file"], hit["page"]) == (file.name, 6)
+    assert not list((shelf.home / "inbox").iterdir())
+
+
+def test_what_the_inbox_refused_is_named_until_it_is_deleted(
+    browser: Browser, shelf: Shelf
+) -> None:
+    inbox = shelf.home / "inbox"
+    inbox.mkdir(parents=True)
+    (inbox / "<b>notes.pdf").write_bytes(b"no book " * 200)
+    with serving(shelf) as app, visiting(browser, app) as page:
+        line = page.locator("p.error")
+        expect(line).to_have_text(
+            "<b>notes.pdf: not added, it is not a PDF. "
+            "BookBrain reads PDF files; convert it first.",
+            timeout=LONG,
+        )
+        page.reload()
+        expect(line).to_be_visible()
+        page.get_by_role("button", name="Delete this file").click()
+        expect(line).to_have_count(0)
+    assert not list((inbox / "rejected").iterdir())
+
+
+def test_another_title_and_the_end_of_a_book(
+    browser: Browser, shelf: Shelf, tmp_path: Path
+) -> None:
+    shelf.add(
+        pdfs.book(tmp_path / "walrus.pdf", ["The walrus waits."], title="Old title"),
+        pdfs.script(tmp_path / "script.pdf"),
+    )
+    with serving(shelf) as app, visiting(browser, app) as page:
+        change(page, "Old title", "Rename")
+        page.get_by_role("dialog").get_by_label("Title").fill("  **New** <i>title</i> $x$ ")
+        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        expect(page.get_by_role("link", name="**New** <i>title</i> $x$")).to_be_visible()
+        assert app.search("walrus")["hits"][0]["title"] == "**New** <i>title</i> $x$"
+        change(page, pdfs.INJECTIONS[0], "Remove")
+        dialog = page.get_by_role("dialog")
+        expect(dialog).to_contain_text(f"{pdfs.INJECTIONS[0]} (script.pdf)")
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        expect(page.get_by_text("books: 2")).to_be_visible()
+        change(page, pdfs.INJECTIONS[0], "Remove")
+        dialog.get_by_role("button", name="Remove").click()
+        expect(page.get_by_text("books: 1, pages: 1")).to_be_visible(timeout=LONG)
+        assert app.search("검색", mode="keyword")["hits"] == []
+
+
+def change(page: Page, title: str, what: str) -> None:
+    row = page.locator('[class*="st-key-book-"]', has_text=title)
+    row.get_by_role("button", name="Change").click()
+    page.get_by_role("menuitem", name=what).click()
+
+
+@pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1280])
+def test_how_it_looks(browser: Browser, app: App, locale: str, scheme: str, width: int) -> None:
+    options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+    with visiting(browser, app, locale, **options) as page:
+        expect(page.get_by_role("link", name="로그와 스냅샷")).to_be_visible(timeout=LONG)
+        page.get_by_text(re.compile("Add books|책 넣기")).click()
+        expect(page.get_by_test_id("stFileUploaderDropzone")).to_be_visible()
+        page.screenshot(path=SCREENSHOTS / f"books-{locale[:2]}-{scheme}-{width}.png")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        faults = [
+            f"{fault['id']}: {node['html'][:300]}"
+            for fault in Axe().run(page).response["violations"]
+            if fault["impact"] in ("serious", "critical")
+            for node in fault["nodes"]
+        ]
+        assert not faults

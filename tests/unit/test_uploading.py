@@ -1,0 +1,116 @@
+"""Files that come from a browser, on their way into the inbox."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from support import pdfs
+
+from bookbrain.config import Settings
+from bookbrain.errors import BookBrainError
+from bookbrain.library import Library
+from bookbrain.library.arrivals import arrivals
+from bookbrain.library.inbox import open_inbox
+from bookbrain.library.uploading import land, plan_upload, sweep_uploads
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with Library(Settings(tmp_path / "library")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def inbox(library: Library) -> Path:
+    return library.settings.home / "inbox"
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> bytes:
+    return pdfs.book(tmp_path / "x.pdf", ["The walrus waits."], title="Locks").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("given", "name"),
+    [
+        ("책 1.pdf", "책 1.pdf"),
+        ("Book.PDF", "Book.pdf"),
+        ("../../etc/cron.d/x.pdf", "x.pdf"),
+        ("/etc/passwd.pdf", "passwd.pdf"),
+        (".hidden.pdf", "hidden.pdf"),
+        ("..", "book.pdf"),
+        (".pdf", "book.pdf"),
+        ("", "book.pdf"),
+        ("a\0b\nc\x1b[2J.pdf", "abc[2J.pdf"),
+        ("책.pdf", "책.pdf"),
+        ("가" * 200 + ".pdf", "가" * 66 + ".pdf"),
+        ("rejected", "rejected.pdf"),
+        ("x.pdf.part", "x.pdf.part.pdf"),
+    ],
+)
+def test_it_lands_whole_under_a_name_that_counts(
+    library: Library, inbox: Path, given: str, name: str
+) -> None:
+    land(library, given, io.BytesIO(b"%PDF- whole"))
+    assert arrivals(inbox) == [inbox / name]
+    assert (inbox / name).read_bytes() == b"%PDF- whole"
+    assert [path.name for path in inbox.iterdir()] == [name]
+
+
+def test_the_same_twice_is_one_and_another_is_not_touched(library: Library, inbox: Path) -> None:
+    for data in (b"one", b"one", b"two"):
+        land(library, "a.pdf", io.BytesIO(data))
+    assert {path.name: path.read_bytes() for path in inbox.iterdir()} == {
+        "a.pdf": b"one", "a (2).pdf": b"two"
+    }  # fmt: skip
+
+
+def test_it_does_not_wait_for_who_works_on_the_inbox(library: Library, inbox: Path) -> None:
+    with open_inbox(library.settings.home):
+        landing = Thread(target=land, args=[library, "a.pdf", io.BytesIO(b"one")], daemon=True)
+        landing.start()
+        landing.join(60)
+        assert (inbox / "a.pdf").read_bytes() == b"one"
+
+
+def test_who_works_on_the_inbox_leaves_what_is_on_its_way_and_the_next_app_does_not(
+    library: Library, inbox: Path
+) -> None:
+    inbox.mkdir()
+    begun = inbox / ".upload-1234.part"
+    begun.write_bytes(b"%PDF-")
+    (inbox / "book.pdf").write_bytes(b"%PDF-")
+    with open_inbox(library.settings.home):
+        assert begun.exists()
+    sweep_uploads(library.settings.home)
+    assert [path.name for path in inbox.iterdir()] == ["book.pdf"]
+
+
+def test_an_inbox_that_takes_nothing_is_named(library: Library, inbox: Path) -> None:
+    inbox.write_text("a file where the folder should be")
+    with pytest.raises(BookBrainError, match="cannot be written"):
+        land(library, "a.pdf", io.BytesIO(b"%PDF-"))
+
+
+def test_what_it_would_take_is_known_before(library: Library, inbox: Path, book: bytes) -> None:
+    plan = plan_upload(library, "../locks.pdf", io.BytesIO(book))
+    assert (plan.file, plan.title, plan.pages, plan.known) == ("locks.pdf", "Locks", 1, False)
+    assert plan.tokens > 0
+    broken = plan_upload(library, "broken.pdf", io.BytesIO(book[:300]))
+    assert (broken.file, broken.reason) == (
+        "broken.pdf", "it is not a readable PDF (cut off or damaged)"
+    )  # fmt: skip
+    assert plan_upload(library, "no.pdf", io.BytesIO(b"text")).reason == "it is not a PDF"
+    assert plan_upload(library, "no.pdf", io.BytesIO()).reason == "it is empty"
+    assert not inbox.exists()
+    assert library.books() == []
+
+
+def test_a_book_that_is_there_is_known_under_any_name(
+    library: Library, tmp_path: Path, book: bytes
+) -> None:
+    library.add([tmp_path / "x.pdf"])
+    plan = plan_upload(library, "other.pdf", io.BytesIO(book))
+    assert (plan.file, plan.title, plan.known, plan.tokens) == ("other.pdf", "Locks", True, 0)
