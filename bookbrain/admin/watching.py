@@ -14,9 +14,10 @@ from bookbrain.admin.doctor.services import check_failed
 from bookbrain.admin.health import HEALTH_UNIT, check_health, failed_state
 from bookbrain.admin.looking import end_with, show_checks
 from bookbrain.admin.publishing import Machine
+from bookbrain.citation import printable
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import take_settings
-from bookbrain.cli.show import printable, shown
+from bookbrain.cli.show import shown
 from bookbrain.config import NotifySettings, library_home, load_notify_settings
 from bookbrain.errors import ConfigError, InputError
 

@@ -1,25 +1,25 @@
-"""The plain routes: `/healthz`, `/api/search`, `/api/books`."""
+"""The plain routes: `/healthz`, `/api/search` and the same as Markdown, `/api/books`."""
 
 import asyncio
 from collections.abc import Callable
-from typing import get_args
+from functools import partial
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
+from bookbrain.citation import result_markdown
 from bookbrain.errors import BookBrainError, BusyError, InputError, UnavailableError
 from bookbrain.library import Library
-from bookbrain.model import Mode, to_json
+from bookbrain.model import to_json
+from bookbrain.translation import Language
+from bookbrain.web.asking import question_of
 from bookbrain.web.finding import find
 from bookbrain.web.health import Health
 from bookbrain.web.shelf import Shelf
 from bookbrain.web.threads import in_thread
 
-LONGEST_QUERY = 10_000  # characters
-
-_MOST_HITS = 100
 _PRIVATE = {"Cache-Control": "no-store"}
 _METHODS = ["GET", "HEAD"]
 _STATUS = ((InputError, 400), (UnavailableError, 503), (BusyError, 503))
@@ -38,6 +38,10 @@ def make_routes(shelf: Shelf, health: Health) -> list[Route]:
     async def search(request: Request) -> Response:
         return await _answer(shelf, lambda library: _search(library, request.query_params))
 
+    async def citations(request: Request) -> Response:
+        ask = partial(_citations, params=request.query_params)
+        return await _answer(shelf, ask, "text/markdown")
+
     async def books(request: Request) -> Response:
         return await _answer(shelf, lambda library: to_json(library.books()))
 
@@ -47,26 +51,23 @@ def make_routes(shelf: Shelf, health: Health) -> list[Route]:
     return [
         Route("/healthz", healthz, methods=_METHODS),
         Route("/api/search", search, methods=_METHODS),
+        Route("/api/search.md", citations, methods=_METHODS),
         Route("/api/books", books, methods=_METHODS),
         Route("/api/{rest:path}", nothing, methods=_METHODS),  # Streamlit would show its page
     ]
 
 
-def check_length(query: str) -> None:
-    """Raise InputError for a query that is too long."""
-    if len(query) > LONGEST_QUERY:
-        raise InputError(f"The query is longer than {LONGEST_QUERY:,} characters.", "Shorten it.")
-
-
-async def _answer(shelf: Shelf, ask: Callable[[Library], str]) -> Response:
-    """The JSON that `ask` makes with a library; a BookBrainError as JSON with its status."""
+async def _answer(
+    shelf: Shelf, ask: Callable[[Library], str], media_type: str = "application/json"
+) -> Response:
+    """The text that `ask` makes with a library; a BookBrainError as JSON with its status."""
 
     def work() -> str:
         with shelf.library() as library:
             return ask(library)
 
     try:
-        return _json(await in_thread(work), 200)
+        return Response(await in_thread(work), 200, _PRIVATE, media_type)
     except BookBrainError as error:
         return _refusal(error)
     except asyncio.CancelledError:  # the server ends, and has waited for us
@@ -79,26 +80,13 @@ def _refusal(error: BookBrainError) -> Response:
 
 
 def _search(library: Library, params: QueryParams) -> str:
-    query = params.get("q", "")
-    check_length(query)
-    books = params.getlist("book") or None
-    return to_json(find(library, query, k=_count(params), mode=_mode(params), books=books))
+    return to_json(find(library, question_of(params)))
 
 
-def _count(params: QueryParams) -> int:
-    typed = params.get("k", "10")
-    count = int(typed) if typed.isascii() and typed.isdecimal() and len(typed) < 5 else 0
-    if not 1 <= count <= _MOST_HITS:
-        raise InputError(f"`k` is no whole number from 1 to {_MOST_HITS}.", "Set it to one.")
-    return count
-
-
-def _mode(params: QueryParams) -> Mode:
-    typed = params.get("mode", "hybrid")
-    for mode in get_args(Mode):
-        if typed == mode:
-            return mode  # type: ignore[no-any-return]
-    raise InputError("There is no such `mode`.", "Set it to `hybrid`, `keyword` or `vector`.")
+def _citations(library: Library, params: QueryParams) -> str:
+    """In Korean where the address says so, for a link cannot say what its visitor reads."""
+    language: Language = "ko" if params.get("language") == "ko" else "en"
+    return result_markdown(find(library, question_of(params)), language)
 
 
 def _json(text: str, status: int) -> Response:

@@ -30,7 +30,8 @@ from bookbrain.library import Library
 from bookbrain.model import to_json
 from bookbrain.web.health import Health
 from bookbrain.web.origin import SameOrigin
-from bookbrain.web.routes import LONGEST_QUERY, make_routes
+from bookbrain.web.asking import LONGEST_QUERY
+from bookbrain.web.routes import make_routes
 from bookbrain.web.shelf import Shelf
 
 PAGES = (
