@@ -114,7 +114,9 @@ class Semantics:
         """What stored vectors point to in common; raises InputError where there is none of them."""
         stored = self._stores.embeddings.get(space, digests)
         if not stored:
-            raise InputError("The page has no embedding.", "Run `bookbrain embed`.")
+            raise InputError(
+                "The page has no embedding.", "Run `bookbrain embed`; on a server with sudo."
+            )
         directions = [vector / linalg.norm(vector) for vector in stored.values()]
         return np.asarray(np.mean(directions, axis=0), np.float32)
 

@@ -10,8 +10,14 @@ function go(address) {
   scrollTo(0, 0);
 }
 
+// Of this app, and not a file; with a key held down the browser opens it elsewhere.
+function isPage(link, event) {
+  return link.origin === location.origin && !link.target && !link.hasAttribute("download")
+    && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button);
+}
+
 function onClick(event) {
-  const chosen = event.target.closest("a[href^='/'], button[data-language], button[data-copy]");
+  const chosen = event.target.closest("a[href], button[data-language], button[data-copy]");
   if (!chosen) return;
   if (chosen.dataset.language) {
     document.cookie = `language=${chosen.dataset.language}; path=/; max-age=31536000; samesite=lax`;
@@ -20,11 +26,17 @@ function onClick(event) {
     navigator.clipboard.writeText(chosen.dataset.copy).then(() => {
       chosen.textContent = chosen.dataset.done;
     });
-  } else if (chosen.closest(".stHtml") && !chosen.hasAttribute("download") && !chosen.target
-             && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey)) {
+  } else if (chosen.href && isPage(chosen, event)) {
     event.preventDefault();
-    go(chosen.getAttribute("href"));
+    event.stopPropagation();  // Streamlit would take the query out of the address that we leave
+    go(chosen.href);
   }
+}
+
+// Hangul is composed from the first letter to the next space. Streamlit waits for the end of that
+// before it searches; it is not told of the beginning.
+function onComposition(event) {
+  if (event.target === box()) event.stopPropagation();
 }
 
 function onKey(event) {
@@ -58,6 +70,7 @@ function openFirst(query, patience = 50) {
 document.documentElement.lang = document.getElementById("bookbrain-frame").lang;
 if (!window.bookbrain) {
   window.bookbrain = true;
-  document.addEventListener("click", onClick);
+  document.addEventListener("click", onClick, true);
+  document.addEventListener("compositionstart", onComposition, true);
   document.addEventListener("keydown", onKey, true);
 }

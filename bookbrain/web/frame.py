@@ -37,7 +37,7 @@ def begin() -> None:
     )
     st.html(
         f'<div id="bookbrain-frame" lang="{tongue()}">'
-        f'<nav class="language" aria-label="{escape(tr("Language"))}">{buttons}</nav></div>'
+        f'<nav class="language" aria-label="Language · 언어">{buttons}</nav></div>'
         f"<script>{_SCRIPT}</script>",
         unsafe_allow_javascript=True,
     )

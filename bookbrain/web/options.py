@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import streamlit as st
 
@@ -12,11 +13,6 @@ from bookbrain.web.asking import MOST_HITS
 from bookbrain.web.frame import plain, tr
 from bookbrain.web.shelf import the_shelf
 
-_MODES: dict[Mode, str] = {
-    "hybrid": "Keywords and meaning",
-    "keyword": "Keywords only",
-    "vector": "Meaning only",
-}
 _COUNT = 10
 _FRESH = 5.0  # seconds
 _CHAPTERS = "chapter"
@@ -59,12 +55,12 @@ def show_options(known: Facts) -> Options:
     mode, weight = _show_legs(known) if known.by_meaning else ("hybrid", None)
     names = _names(known.books)
     chosen = st.multiselect(
-        tr("Books"), list(names), key="book", bind="query-params", persist_state="session",
+        tr("Books"), list(names), key="books", bind="query-params", persist_state="session",
         placeholder=tr("All books"),
     )  # fmt: skip
     count = st.slider(
         tr("How many pages"), 5, MOST_HITS, _COUNT, 5,
-        key="k", bind="query-params", persist_state="session",
+        key="most", bind="query-params", persist_state="session",
     )  # fmt: skip
     folded = st.checkbox(tr("Fold the pages of one book together"), key="fold",
                          bind="query-params", persist_state="session")  # fmt: skip
@@ -73,7 +69,7 @@ def show_options(known: Facts) -> Options:
 
 def _show_legs(known: Facts) -> tuple[Mode, float | None]:
     mode = st.radio(
-        tr("Search by"), list(_MODES), format_func=lambda mode: plain(tr(_MODES[mode])),
+        tr("Search by"), get_args(Mode), format_func=lambda mode: plain(tr(_called(mode))),
         key="mode", horizontal=True, persist_state="session",
     )  # fmt: skip
     if mode != "hybrid":
@@ -83,6 +79,15 @@ def _show_legs(known: Facts) -> tuple[Mode, float | None]:
         key="weight", bind="query-params", persist_state="session",
     )  # fmt: skip
     return mode, weight
+
+
+def _called(mode: Mode) -> str:
+    names: dict[Mode, str] = {
+        "hybrid": "Keywords and meaning",
+        "keyword": "Keywords only",
+        "vector": "Meaning only",
+    }
+    return names[mode]
 
 
 def chosen_chapters() -> list[str]:

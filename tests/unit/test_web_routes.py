@@ -28,9 +28,9 @@ from bookbrain.errors import (
 )
 from bookbrain.library import Library
 from bookbrain.model import to_json
+from bookbrain.web.asking import LONGEST_QUERY
 from bookbrain.web.health import Health
 from bookbrain.web.origin import SameOrigin
-from bookbrain.web.asking import LONGEST_QUERY
 from bookbrain.web.routes import make_routes
 from bookbrain.web.shelf import Shelf
 

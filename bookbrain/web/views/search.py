@@ -11,7 +11,7 @@ from bookbrain.model import SearchResult
 from bookbrain.web.asking import LONGEST_QUERY, MOST_HITS, check_length, page_of
 from bookbrain.web.finding import Question, find
 from bookbrain.web.frame import link, show_line, tongue, tr
-from bookbrain.web.hits import Drawing, hits_html
+from bookbrain.web.hits import hits_html
 from bookbrain.web.options import (
     Facts,
     Options,
@@ -29,7 +29,7 @@ def show_page() -> None:
     """The search box and, below it, what was found."""
     st.title("BookBrain", anchor=False)
     query = st.text_input(
-        tr("Search your books"), key="q", type="search", live="250ms", bind="query-params",
+        tr("Search your books"), key="search", type="search", live="250ms", bind="query-params",
         max_chars=LONGEST_QUERY, label_visibility="collapsed",
         placeholder=tr("A question, or words from the page"),
     )  # fmt: skip
@@ -77,12 +77,13 @@ def _found(asked: Question, panel: st.delta_generator.DeltaGenerator) -> SearchR
 
 def _show_result(asked: Question, result: SearchResult, options: Options) -> None:
     if result.remark:
-        show_line("remark", tr(result.remark))
+        more = f'<a href="/system">{escape(tr("What to do"))}</a>'
+        st.html(f'<p class="remark">{escape(tr(result.remark))} {more}</p>')
     if not result.hits:
         _show_nothing(asked)
         return
-    drawing = Drawing(tongue(), asked.query, options.folded)
-    st.html(_summary(asked, result) + hits_html(result.hits, drawing))
+    hits = hits_html(result.hits, asked.query, options.folded)
+    st.html(_summary(asked, result) + hits)
 
 
 def _summary(asked: Question, result: SearchResult) -> str:
@@ -92,7 +93,7 @@ def _summary(asked: Question, result: SearchResult) -> str:
     return (
         f'<p class="quiet" role="status">{escape(said)} · '
         f'<a href="/api/search.md?{query}&amp;language={tongue()}" download="bookbrain.md">'
-        f"{escape(tr('Markdown'))}</a> · "
+        "Markdown</a> · "
         f'<a href="/api/search?{query}" download="bookbrain.json">JSON</a></p>'
     )
 
@@ -132,7 +133,7 @@ def _show_beginning() -> None:
 def _show_recent() -> None:
     if queries := recent():
         links = "".join(
-            f'<li><a href="{link("/", q=query)}">{escape(query)}</a></li>' for query in queries
+            f'<li><a href="{link("/", search=query)}">{escape(query)}</a></li>' for query in queries
         )
         st.html(f'<p class="quiet">{escape(tr("Recent searches"))}</p><ul>{links}</ul>')
 
