@@ -13,7 +13,7 @@ _FILE = "last-check.json"  # in the library's folder
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """How one thing is: `state` is "ok", "warn" or "FAIL", `remedy` what can be done, "" for nothing."""
+    """How one thing is: `state` is "ok", "warn" or "FAIL"; `remedy` is what to do about it."""
 
     name: str
     state: str

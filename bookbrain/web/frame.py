@@ -45,7 +45,8 @@ def begin() -> None:
 
 def tongue() -> Language:
     """The visitor's language: the one chosen in this browser, else the browser's own."""
-    return language({"LANG": st.context.cookies.get(_COOKIE) or st.context.locale or ""})
+    chosen = st.context.cookies.to_dict().get(_COOKIE)
+    return language({"LANG": chosen or st.context.locale or ""})
 
 
 def tr(text: str) -> str:
