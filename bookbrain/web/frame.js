@@ -23,7 +23,7 @@ function onClick(event) {
     document.cookie = `language=${chosen.dataset.language}; path=/; max-age=31536000; samesite=lax`;
     location.reload();
   } else if (chosen.dataset.copy) {
-    navigator.clipboard.writeText(chosen.dataset.copy).then(() => {
+    navigator.clipboard.writeText(decodeURIComponent(chosen.dataset.copy)).then(() => {
       chosen.textContent = chosen.dataset.done;
     });
   } else if (chosen.href && isPage(chosen, event)) {
@@ -63,7 +63,7 @@ function onKey(event) {
 // The hits of what is in the box now; who types fast presses Enter before they are there.
 function openFirst(query, patience = 50) {
   const shown = document.querySelector(".hits")?.dataset.query;
-  if (shown === query.trim() && hits().length) hits()[0].click();
+  if (shown !== undefined && decodeURIComponent(shown) === query.trim() && hits().length) hits()[0].click();
   else if (patience) setTimeout(openFirst, 100, query, patience - 1);
 }
 

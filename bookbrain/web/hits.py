@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from urllib.parse import quote
 
 from bookbrain.citation import citation
 from bookbrain.model import Hit, LegHit
@@ -15,7 +16,7 @@ def hits_html(hits: Sequence[Hit], query: str, folded: bool) -> str:
     """
     groups = _by_book(hits) if folded else [[hit] for hit in hits]
     items = "".join(f"<li>{_group(group, query)}</li>" for group in groups)
-    return f'<ol class="hits" data-query="{escape(query.strip())}">{items}</ol>'
+    return f'<ol class="hits" data-query="{quote(query.strip())}">{items}</ol>'
 
 
 def _by_book(hits: Sequence[Hit]) -> Iterable[list[Hit]]:
@@ -53,17 +54,16 @@ def where(hit: Hit) -> str:
 
 def _doing(hit: Hit) -> str:
     """What can be done with a hit; each with a name that tells it from that of other hits."""
-    about = escape(f": {hit.title}, {tr(where(hit))}")
+    about = f'<span class="unseen">: {escape(hit.title)}, {escape(tr(where(hit)))}</span>'
     similar, copy = escape(tr("Similar")), escape(tr("Copy as a citation"))
     why, done = escape(tr("Why")), escape(tr("Copied"))
     like = link("/", similar=f"{hit.book_id}:{hit.page}")
-    quoted = escape(citation(hit, tongue()))
+    # Percent-encoded: Streamlit drops attributes that hold an end of a script or of a comment.
+    quoted = quote(citation(hit, tongue()))
     return (
-        f'<div class="doing"><a href="{like}" aria-label="{similar}{about}">{similar}</a>'
-        f'<button type="button" data-copy="{quoted}" data-done="{done}"'
-        f' aria-label="{copy}{about}">{copy}</button>'
-        f'<details><summary aria-label="{why}{about}">{why}</summary>'
-        f"<p>{escape(_why(hit))}</p></details></div>"
+        f'<div class="doing"><a href="{like}">{similar}{about}</a>'
+        f'<button type="button" data-copy="{quoted}" data-done="{done}">{copy}{about}</button>'
+        f"<details><summary>{why}{about}</summary><p>{escape(_why(hit))}</p></details></div>"
     )
 
 
