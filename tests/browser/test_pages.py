@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page
 from support.app import App
 
-from .conftest import SCREENSHOTS
+from .conftest import SCREENSHOTS, settle
 
 PAGES = {
     "search": "/?search=로그",
@@ -35,20 +35,12 @@ def test_a_page_fits_and_is_accessible(
     )  # fmt: skip
     page = context.new_page()
     page.goto(PAGES[name])
-    wait_until_done(page)
+    settle(page)
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}-{locale[:2]}-{scheme}-{width}.png")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert _faults(page) == {}
     context.close()
-
-
-def wait_until_done(page: Page) -> None:
-    """Until Streamlit has drawn all."""
-    expect(page.get_by_test_id("stApp")).to_have_attribute(
-        "data-test-script-state", "notRunning", timeout=30_000
-    )
-    expect(page.locator("html[lang]")).to_be_attached()
 
 
 def _faults(page: Page) -> dict[str, list[str]]:
