@@ -208,7 +208,10 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
 
 
 def test_what_books_and_queries_say_is_text(browser: Browser, hostile: App) -> None:
-    context = browser.new_context(base_url=f"http://127.0.0.1:{hostile.port}", locale="en-US")
+    context = browser.new_context(
+        base_url=f"http://127.0.0.1:{hostile.port}", locale="en-US",
+        viewport={"width": 1280, "height": 1600},
+    )  # fmt: skip
     page = context.new_page()
     fired: list[str] = []
     page.on("dialog", lambda dialog: (fired.append(dialog.message), dialog.dismiss()))
@@ -219,11 +222,11 @@ def test_what_books_and_queries_say_is_text(browser: Browser, hostile: App) -> N
         expect(hits.locator("p.where").filter(has_text=f"Chapter {text}")).to_be_visible()
     page.get_by_text("Options").click()
     for label in ("Chapters, of what was found", "Books"):
-        page.get_by_role("combobox", name=re.compile(label)).click()
+        page.get_by_role("combobox", name=re.compile(label)).press("ArrowDown")
         for text in HOSTILE:
             expect(page.get_by_role("option").filter(has_text=text)).to_be_visible()
         page.keyboard.press("Escape")
-    page.get_by_role("combobox", name="Books").click()
+    page.get_by_role("combobox", name="Books").press("ArrowDown")
     page.get_by_role("option").filter(has_text=HOSTILE[0]).click()
     page.keyboard.press("Escape")
     settle(page)
