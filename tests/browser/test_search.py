@@ -223,6 +223,7 @@ def test_what_books_and_queries_say_is_text(browser: Browser, hostile: App) -> N
         page.get_by_text("Options").click()
         expect(page.locator(".stMultiSelect").first).to_contain_text(title)
         expect(hits.locator("li")).to_have_count(1)
+    page.goto("/")
     for text in HOSTILE:
         search(page, text)
     box(page).fill("")
