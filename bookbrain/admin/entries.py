@@ -6,7 +6,7 @@ from datetime import datetime
 import click
 
 from bookbrain.admin.journal import ERROR, Entry, priority_of, seconds_of, text_of
-from bookbrain.cli.show import printable
+from bookbrain.citation import printable
 
 _MOST_LINES = 200
 _MOST = 4_000  # characters of a line

@@ -1,27 +1,34 @@
 """The commands `health` and `notify-failure`: for a person, and for the units of a server."""
 
 import json
+import logging
 import os
 import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
 from bookbrain.admin.alerts.channels import Outbox
 from bookbrain.admin.alerts.telling import has_just_run, tell_failure, tell_news, tell_nothing
 from bookbrain.admin.asking import output_of
-from bookbrain.admin.check import Check
+from bookbrain.admin.check import Check, State
 from bookbrain.admin.doctor.services import check_failed
 from bookbrain.admin.health import HEALTH_UNIT, check_health, failed_state
 from bookbrain.admin.looking import end_with, show_checks
 from bookbrain.admin.publishing import Machine
+from bookbrain.citation import printable
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import take_settings
-from bookbrain.cli.show import printable, shown
+from bookbrain.cli.show import shown
 from bookbrain.config import NotifySettings, library_home, load_notify_settings
 from bookbrain.errors import ConfigError, InputError
+from bookbrain.last_check import Seen, keep_check
 
 _UNIT = re.compile(r"(bookbrain|caddy)[\w.@:\\-]*\.(service|path|timer)", re.ASCII)
 _LINES = "10"
+_log = logging.getLogger(__name__)
 _pass_machine = click.make_pass_decorator(Machine, ensure=True)
 
 
@@ -47,8 +54,18 @@ def health(machine: Machine, as_json: bool, notify: bool, test: bool) -> None:
     else:
         show_checks(checks)
     if notify:
+        _keep(settings.home, checks)
         tell_news(settings.home, settings.notify, checks, Outbox())
     end_with(checks)
+
+
+def _keep(home: Path, checks: Sequence[Check]) -> None:
+    """For the system page; a full disk is told, but hinders nothing."""
+    seen = [Seen(c.name, c.state, c.seen, "" if c.state is State.OK else c.remedy) for c in checks]
+    try:
+        keep_check(home, seen, datetime.now(UTC))
+    except OSError as error:
+        _log.warning("What was seen cannot be kept: %s", error)
 
 
 @click.command("notify-failure", cls=Command, hidden=True)

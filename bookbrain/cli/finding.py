@@ -1,16 +1,19 @@
 """`bookbrain search` and `bookbrain eval`."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import click
 
+from bookbrain.citation import result_markdown
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import open_library
-from bookbrain.cli.show import print_result, result_markdown, say, shown
+from bookbrain.cli.show import print_result, say, shown
 from bookbrain.library.evaluation import Evaluation, Measure, load_golden
 from bookbrain.model import Mode, to_json
+from bookbrain.translation import language
 
 _mode = click.option(
     "--mode",
@@ -51,7 +54,7 @@ def search(
         click.echo(to_json(result))
         return
     if markdown:
-        click.echo(result_markdown(result), nl=False)
+        click.echo(result_markdown(result, language(os.environ)), nl=False)
     else:
         print_result(result)
     if result.remark:

@@ -7,7 +7,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from bookbrain.cli.show import printable, say, shown
+from bookbrain.citation import printable
+from bookbrain.cli.show import say, shown
 from bookbrain.library import Outcome, Silent
 from bookbrain.library.reports import Step
 

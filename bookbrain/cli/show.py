@@ -2,7 +2,6 @@
 
 import os
 import re
-import unicodedata
 from html import unescape
 from typing import Any
 
@@ -10,16 +9,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from bookbrain.citation import printable
 from bookbrain.model import Book, Hit, SearchResult
 from bookbrain.translation import language, translated
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
-_MARKDOWN = re.compile(r"^(\d*)([-+.)])|([\\`*_\[\]<>#|~$&])")  # a list's start, or markup
-
-
-def printable(text: str) -> str:
-    """`text` on one line, without what could steer a terminal: names may hold anything."""
-    return "".join("?" if unicodedata.category(c)[0] == "C" else c for c in text)
 
 
 def shown(text: str) -> str:
@@ -62,22 +56,6 @@ def _marked(snippet: str) -> Text:
     for number, piece in enumerate(_MARK.split(snippet)):
         text.append(printable(unescape(piece)), "bold yellow" if number % 2 else "")
     return text
-
-
-def result_markdown(result: SearchResult) -> str:
-    """Citations to paste: quote, title, chapter, printed page."""
-    return "\n".join(_citation(hit) for hit in result.hits)
-
-
-def _citation(hit: Hit) -> str:
-    quote = _escaped(unescape(_MARK.sub(r"\1", hit.snippet)))
-    chapter = f", “{_escaped(hit.chapter)}”" if hit.chapter else ""
-    page = _escaped(shown(f"p. {hit.page_label}"))
-    return f"> {quote}\n>\n> — *{_escaped(hit.title)}*{chapter}, {page}\n"
-
-
-def _escaped(text: str) -> str:
-    return _MARKDOWN.sub(r"\1\\\2\3", printable(" ".join(text.split())))
 
 
 def print_books(books: list[Book]) -> None:

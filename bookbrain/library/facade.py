@@ -23,6 +23,7 @@ from bookbrain.library.proof import Expected, prove
 from bookbrain.library.recording import record_removal
 from bookbrain.library.renaming import rename
 from bookbrain.library.reports import AddReport, Arrival, Outcome, Plan, Progress, Silent
+from bookbrain.library.similar import similar
 from bookbrain.library.snapshot import OnCopied, Snapshot, take_snapshot
 from bookbrain.library.stores import Stores
 from bookbrain.library.under_way import under_way
@@ -184,11 +185,19 @@ class Library:
     # Searching
 
     def search(
-        self, query: str, *, k: int = 10, mode: Mode = "hybrid", books: Sequence[str] | None = None
-    ) -> SearchResult:
-        """The best `k` pages for `query`, in all books or in those that `books` names."""
+        self, query: str, *, k: int = 10, mode: Mode = "hybrid",
+        books: Sequence[str] | None = None, weight: float | None = None,
+    ) -> SearchResult:  # fmt: skip
+        """The best `k` pages for `query`, in all books or in those that `books` names.
+
+        `weight` is what meaning counts against keywords, 0 to 1; None for what the settings say.
+        """
         ids = [self.find_book(name).id for name in books] if books else None
-        return searching.search(self._stores, query, k=k, mode=mode, books=ids)
+        return searching.search(self._stores, query, k=k, mode=mode, books=ids, weight=weight)
+
+    def similar(self, book: str, page: int, k: int = 10) -> SearchResult:
+        """The best `k` pages like this one, its neighbours left out; costs nothing."""
+        return similar(self._stores, self.find_book(book).id, page, k)
 
     def lacks_chroma(self) -> bool:
         """Whether search by meaning is set up and its Chroma server does not answer soon.

@@ -15,7 +15,7 @@ from bookbrain.index.snippet import find_marks, make_snippet
 from bookbrain.library.stores import Stores
 from bookbrain.model import Hit, LegHit, Mode, SearchResult, Why
 
-_DEPTH = 100  # how many pages each leg brings to the fusion, at least
+_DEPTH = 100
 
 Allowed = Mask | None  # over the documents; None for all
 
@@ -32,9 +32,12 @@ class _Leg:
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
+class Asked:
     """One query over one state of the index: its terms, every document's keyword score, which
-    documents are allowed, and how many each leg should bring."""
+    documents are allowed, how many each leg should bring, and how much the vector leg counts.
+
+    `like` are digests of passages whose vectors are asked for in place of the query's own.
+    """
 
     stores: Stores
     index: KeywordIndex
@@ -44,6 +47,8 @@ class _Asked:
     allowed: Allowed
     books: Sequence[str] | None
     depth: int
+    weight: float
+    like: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +61,14 @@ class _Ranked:
 
 
 def search(
-    stores: Stores, typed: str, *, k: int, mode: Mode, books: Sequence[str] | None
-) -> SearchResult:
+    stores: Stores, typed: str, *, k: int, mode: Mode, books: Sequence[str] | None,
+    weight: float | None = None,
+) -> SearchResult:  # fmt: skip
     """Answer `typed` with at most `k` pages; `books` limits it to these ids.
 
-    Raises InputError for a query that says nothing. A leg that cannot take part is named in
-    `degraded`; the other one answers.
+    `weight` is what the vector leg counts, 0 to 1; None for what the settings say. A leg that
+    cannot take part is named in `degraded`; the other one answers. Raises InputError for a query
+    that says nothing.
     """
     started = time.perf_counter()
     query = parse_query(typed)
@@ -71,17 +78,25 @@ def search(
     if index is not None and index.documents:
         terms = analyzer.terms(query.text)
         allowed = allowed_documents(stores, index, query, books)
-        depth = max(_DEPTH, 3 * k)
-        asked = _Asked(stores, index, query, terms, index.scores(terms), allowed, books, depth)
-        hits, degraded = _answer(asked, mode, k)
+        asked = Asked(
+            stores, index, query, terms, index.scores(terms), allowed, books,
+            depth_for(k), stores.settings.vector_weight if weight is None else weight,
+        )  # fmt: skip
+        hits, degraded = answer(asked, mode, k)
     took = (time.perf_counter() - started) * 1000
     return SearchResult(typed, mode, degraded, round(took, 1), hits)
 
 
-def _answer(asked: _Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | None]:
+def depth_for(k: int) -> int:
+    """How many pages each leg brings to the fusion for the best `k`."""
+    return max(_DEPTH, 3 * k)
+
+
+def answer(asked: Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | None]:
+    """The best `k` pages, and why a leg did not take part, if one did not."""
     vector = _Leg({}) if mode == "keyword" else _vector_leg(asked)
     keyword = _keyword_leg(asked) if mode != "vector" or vector.complaint else _Leg({})
-    fused = _fused(asked.stores, keyword, vector)
+    fused = _fused(asked, keyword, vector)
     best = sorted(fused, key=lambda document: (-fused[document], document))[:k]
     by_keyword, by_vector = keyword.why(), vector.why()
     weights = mark_weights(asked.index, asked.terms)
@@ -124,12 +139,12 @@ def _having_phrase(stores: Stores, index: KeywordIndex, phrase: str, within: Mas
     return found
 
 
-def _keyword_leg(asked: _Asked) -> _Leg:
+def _keyword_leg(asked: Asked) -> _Leg:
     ranked = asked.index.best(asked.terms, asked.scores, asked.depth, asked.allowed)
     return _Leg({int(document): float(asked.scores[document]) for document in ranked})
 
 
-def _vector_leg(asked: _Asked) -> _Leg:
+def _vector_leg(asked: Asked) -> _Leg:
     """The pages of the nearest passages; silent, and saying why, when a service is not there."""
     settings = asked.stores.settings.embedding
     if not settings.enabled:
@@ -140,7 +155,10 @@ def _vector_leg(asked: _Asked) -> _Leg:
     semantics = asked.stores.semantics()
     try:
         complaint = semantics.lacking(space)
-        nearest = semantics.nearest(space, asked.query.text, asked.depth, asked.books)
+        nearest = semantics.nearest(
+            space, semantics.mean_vector(space, asked.like) if asked.like
+            else semantics.query_vector(space, asked.query.text), asked.depth, asked.books,
+        )  # fmt: skip
     except BookBrainError as error:
         return _Leg({}, str(error))
     found: dict[int, float] = {}
@@ -151,7 +169,7 @@ def _vector_leg(asked: _Asked) -> _Leg:
     return _Leg(found, complaint)
 
 
-def _best_page(asked: _Asked, passage: StoredPassage) -> int | None:
+def _best_page(asked: Asked, passage: StoredPassage) -> int | None:
     """The page of a passage with the best keyword score, else the one with most of its text."""
     pages = [
         (document, span.end - span.start)
@@ -164,17 +182,14 @@ def _best_page(asked: _Asked, passage: StoredPassage) -> int | None:
     return max(pages, key=lambda page: (float(asked.scores[page[0]]), page[1]))[0]
 
 
-def _fused(stores: Stores, keyword: _Leg, vector: _Leg) -> dict[int, float]:
-    settings = stores.settings
+def _fused(asked: Asked, keyword: _Leg, vector: _Leg) -> dict[int, float]:
     if not vector.scores:
         return dict(keyword.scores)
     if not keyword.scores:
         return dict(vector.scores)
-    if settings.fusion == "rrf":
-        return fusion.reciprocal_rank(
-            list(keyword.scores), list(vector.scores), settings.vector_weight
-        )
-    return fusion.convex(keyword.scores, vector.scores, settings.vector_weight)
+    if asked.stores.settings.fusion == "rrf":
+        return fusion.reciprocal_rank(list(keyword.scores), list(vector.scores), asked.weight)
+    return fusion.convex(keyword.scores, vector.scores, asked.weight)
 
 
 def mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:
@@ -184,7 +199,7 @@ def mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:
 
 
 def _hit(
-    asked: _Asked, weights: Mapping[str, float], place: tuple[str, int], ranked: _Ranked
+    asked: Asked, weights: Mapping[str, float], place: tuple[str, int], ranked: _Ranked
 ) -> Hit | None:
     """The page of the match as a hit; None when its book was removed meanwhile."""
     book_id, number = place

@@ -4,7 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
-from bookbrain.errors import BookBrainError, UnavailableError
+import numpy as np
+from numpy import linalg
+
+from bookbrain.errors import BookBrainError, InputError, UnavailableError
 from bookbrain.index.embeddings import Vector
 from bookbrain.index.endpoint import Endpoint
 from bookbrain.index.purchase import Progress, Purchase, embed_texts
@@ -79,13 +82,12 @@ class Semantics:
         self.vectors(space).put(book_id, found)
 
     def nearest(
-        self, space: EmbeddingSpace, query: str, count: int, books: Sequence[str] | None
+        self, space: EmbeddingSpace, vector: Vector, count: int, books: Sequence[str] | None
     ) -> list[tuple[StoredPassage, float]]:
-        """The passages nearest to `query`, best first, with their exact cosine.
+        """The passages nearest to `vector`, best first, with their exact cosine.
 
         Where they are few all passages are compared; else Chroma chooses the candidates.
         """
-        vector = self._query_vector(space, query)
         passages = self._candidates(space, vector, count, books)
         stored = self._stores.embeddings.get(space, (p.digest for p in passages))
         found = [p for p in passages if p.digest in stored]
@@ -108,7 +110,17 @@ class Semantics:
         keys = self._ask_chroma(space, lambda vectors: vectors.nearest(vector, 2 * count))
         return [p for key in keys if (p := catalog.find_passage(*key))]
 
-    def _query_vector(self, space: EmbeddingSpace, query: str) -> Vector:
+    def mean_vector(self, space: EmbeddingSpace, digests: Sequence[str]) -> Vector:
+        """What stored vectors point to in common; raises InputError where there is none of them."""
+        stored = self._stores.embeddings.get(space, digests)
+        if not stored:
+            raise InputError(
+                "The page has no embedding.", "Run `bookbrain embed`; on a server with sudo."
+            )
+        directions = [vector / linalg.norm(vector) for vector in stored.values()]
+        return np.asarray(np.mean(directions, axis=0), np.float32)
+
+    def query_vector(self, space: EmbeddingSpace, query: str) -> Vector:
         """The query's vector; bought once, then kept like any other."""
         digest = text_digest(query)
         store = self._stores.embeddings

@@ -27,6 +27,7 @@ _SCRIPT = Path(__file__).with_name("script.py")
 _OPTIONS: dict[str, Any] = {
     "browser.gatherUsageStats": False,
     "client.showErrorDetails": "none",
+    "client.showErrorLinks": False,
     "client.showSidebarNavigation": False,
     "client.toolbarMode": "minimal",
     "global.developmentMode": False,
@@ -43,6 +44,18 @@ _OPTIONS: dict[str, Any] = {
     "server.maxUploadSize": LARGEST,
     "server.runOnSave": False,
     "server.scriptHealthCheckEnabled": False,
+    "theme.baseRadius": "0.4rem",
+    "theme.font": "system-ui, 'Apple SD Gothic Neo', 'Noto Sans KR', sans-serif",
+    "theme.light.backgroundColor": "#fcfcfa",
+    "theme.light.secondaryBackgroundColor": "#f1f1ed",
+    "theme.light.textColor": "#22262b",
+    "theme.light.primaryColor": "#2b5c8a",
+    "theme.light.linkColor": "#2b5c8a",
+    "theme.dark.backgroundColor": "#16191d",
+    "theme.dark.secondaryBackgroundColor": "#20252b",
+    "theme.dark.textColor": "#e4e6e9",
+    "theme.dark.primaryColor": "#7fb0dd",
+    "theme.dark.linkColor": "#8fbce6",
 }
 
 

@@ -1,12 +1,16 @@
-"""What all pages share: the language, the style, and text that stays text.
+"""What all pages share: the language, the style, the keys, and text that stays text.
 
 Books and queries may hold anything. What comes from them is shown as HTML with its characters
 escaped (`show_line`, `escape`), or, where a widget takes Markdown, as `plain` makes it.
+
+A link in such HTML whose address begins with `/` is followed within the app, as the browser's back
+and forward are: `frame.js` sees to it.
 """
 
 import re
 from html import escape
 from pathlib import Path
+from urllib.parse import urlencode
 
 import streamlit as st
 
@@ -14,31 +18,46 @@ from bookbrain.translation import Language, language, translated
 
 VIEWS = Path(__file__).with_name("views")
 
-_STYLE = """<style>
-.hit { margin-bottom: 1rem; overflow-wrap: anywhere; }
-.hit h2 { font-size: 1.1rem; padding: 0; }
-.hit p { margin: 0.2rem 0 0; }
-.where, .remark { opacity: 0.75; }
-.hit mark { background: #ffe58a; color: #1a1a1a; }
-.error { color: #c0392b; }
-</style>"""
+_LANGUAGES: dict[Language, str] = {"en": "English", "ko": "한국어"}
+_COOKIE = "language"
+_ICON = Path(__file__).with_name("icon.svg")
+_STYLE = Path(__file__).with_name("frame.css")
+_SCRIPT = Path(__file__).with_name("frame.js").read_text(encoding="utf-8")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
 def begin() -> None:
     """The head of every page; once, before anything is shown."""
-    st.set_page_config(page_title="BookBrain", layout="centered")
+    st.set_page_config(page_title="BookBrain", page_icon=_ICON, layout="centered")
     st.html(_STYLE)
+    buttons = "".join(
+        f'<button type="button" lang="{code}" data-language="{code}"'
+        f"{' aria-current=true' if code == tongue() else ''}>{name}</button>"
+        for code, name in _LANGUAGES.items()
+    )
+    st.html(
+        f'<div id="bookbrain-frame" lang="{tongue()}">'
+        f'<nav class="language" aria-label="Language · 언어">{buttons}</nav></div>'
+        f"<script>{_SCRIPT}</script>",
+        unsafe_allow_javascript=True,
+    )
 
 
 def tongue() -> Language:
-    """The visitor's language."""
-    return language({"LANG": st.context.locale or ""})
+    """The visitor's language: the one chosen in this browser, else the browser's own."""
+    chosen = st.context.cookies.to_dict().get(_COOKIE)
+    return language({"LANG": chosen or st.context.locale or ""})
 
 
 def tr(text: str) -> str:
     """`text` in the visitor's language."""
     return translated(text, tongue())
+
+
+def link(path: str, **query: str | int) -> str:
+    """The address of a page of the app, for an attribute; what is empty in `query` is left out."""
+    given = {name: value for name, value in query.items() if value != ""}
+    return escape(f"{path}?{urlencode(given)}" if given else path)
 
 
 def plain(text: str) -> str:

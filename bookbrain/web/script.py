@@ -8,14 +8,13 @@ from bookbrain.web.frame import VIEWS, begin, tr
 def show() -> None:
     """The navigation, and the page that was asked for."""
     begin()
+    # No icons: a browser would ask Google for that of the page.
     pages = [
-        st.Page(VIEWS / "search.py", title=tr("Search"), icon=":material/search:", default=True),
-        st.Page(VIEWS / "books.py", title=tr("Books"), icon=":material/menu_book:",
-                url_path="books"),
-        st.Page(VIEWS / "system.py", title=tr("System"), icon=":material/monitor_heart:",
-                url_path="system"),
+        st.Page(VIEWS / "search.py", title=tr("Search"), default=True),
+        st.Page(VIEWS / "books.py", title=tr("Books"), url_path="books"),
+        st.Page(VIEWS / "system.py", title=tr("System"), url_path="system"),
         st.Page(VIEWS / "reader.py", title=tr("Reader"), url_path="read", visibility="hidden"),
-    ]  # fmt: skip
+    ]
     st.navigation(pages, position="top").run()
 
 

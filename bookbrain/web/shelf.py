@@ -4,6 +4,7 @@ import logging
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import BoundedSemaphore, Lock
 
 from bookbrain.config import Settings
@@ -25,6 +26,11 @@ class Shelf:
         self._lock = Lock()
         self._free: list[Library] = []
         self._closed = False
+
+    @property
+    def home(self) -> Path:
+        """Where the library lives."""
+        return self._settings.home
 
     @contextmanager
     def library(self) -> Iterator[Library]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from urllib.parse import quote
 
 from playwright.sync_api import Browser, Page, sync_playwright
 from support.app import serving
@@ -92,7 +93,7 @@ def load(page: Page) -> None:
 def find(query: str) -> Callable[[Page], None]:
     def work(page: Page) -> None:
         page.get_by_role("searchbox").fill(query)
-        page.locator(f'.hits[data-query="{query}"] .hit').first.wait_for()
+        page.locator(f'.hits[data-query="{quote(query)}"] .hit').first.wait_for()
 
     return work
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 from support import pdfs
 from support.app import App, serving
 from support.openai_process import OpenAIProcess
@@ -62,3 +62,10 @@ def page(browser: Browser, app: App) -> Iterator[Page]:
     context = browser.new_context(base_url=f"http://127.0.0.1:{app.port}", locale="en-US")
     yield context.new_page()
     context.close()
+
+
+def settle(page: Page) -> None:
+    """Until Streamlit has drawn all that it is going to."""
+    running = page.get_by_test_id("stApp")
+    expect(running).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
+    expect(page.get_by_test_id("stSkeleton")).to_have_count(0)

@@ -4,6 +4,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -57,7 +58,7 @@ def visit(browser: Browser, app: App) -> Page:
 
 def search(page: Page, query: str) -> None:
     page.get_by_role("searchbox").fill(query)
-    page.locator(f'.hits[data-query="{query}"] .hit').first.wait_for(timeout=60_000)
+    page.locator(f'.hits[data-query="{quote(query)}"] .hit').first.wait_for(timeout=60_000)
 
 
 def use(browser: Browser, app: App, searches: int) -> None:

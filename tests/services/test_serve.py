@@ -24,6 +24,7 @@ def ask_page(page: ClientConnection, query: str, until: str) -> bytes:
     """All that the app sends as the page's answer, up to this."""
     message = BackMsg()
     message.rerun_script.query_string = urlencode({"q": query})
+    message.rerun_script.is_history_navigation = True  # the address decides
     message.rerun_script.context_info.locale = "ko-KR"
     page.send(message.SerializeToString())
     received = b""
@@ -151,6 +152,40 @@ def test_chroma_may_come_and_go(tmp_path: Path, openai: OpenAIProcess, english: 
             wait_for(lambda: app.health() == "degraded", "health")
             app.end()
         assert len(openai.requested) == asked
+
+
+def test_similar_pages_are_found_by_meaning_and_cost_nothing(
+    shelf: Shelf, openai: OpenAIProcess, english: list[Path]
+) -> None:
+    shelf.add(*english)
+    book = next(book["id"] for book in shelf.books() if book["file"] == "book2.pdf")
+    asked = len(openai.requested)
+    with serving(shelf) as app:
+        answer = json.loads(app.get("/api/search", similar=f"{book}:4")[1])
+        app.end()
+    assert len(openai.requested) == asked
+    assert answer["degraded"] is None
+    assert answer["mode"] == "vector"
+    places = [(hit["book_id"], hit["page"]) for hit in answer["hits"]]
+    assert places
+    assert not {(book, 3), (book, 4), (book, 5)} & set(places)
+    scores = [hit["why"]["vector"]["score"] for hit in answer["hits"]]
+    assert scores == sorted(scores, reverse=True)
+
+
+def test_the_weight_of_meaning_goes_from_one_leg_to_the_other(
+    shelf: Shelf, english: list[Path]
+) -> None:
+    shelf.add(*english)
+    with serving(shelf) as app:
+
+        def pages(**params: str) -> list[tuple[str, int]]:
+            hits = app.search("lock queue", k="3", **params)["hits"]
+            return [(hit["book_id"], hit["page"]) for hit in hits]
+
+        assert pages(weight="0") == pages(mode="keyword")
+        assert pages(weight="1") == pages(mode="vector") != pages(weight="0")
+        app.end()
 
 
 def test_our_own_chroma_may_be_killed(

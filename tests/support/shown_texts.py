@@ -27,6 +27,7 @@ _OTHERS = {
     "backup/trust.py": ("Flaw",),
     "backup/verifying.py": ("Steps",),
     "children.py": ("describe_exit",),
+    "citation.py": ("translated",),
     "index/catalog.py": ("_problems", "_pages"),
     "index/endpoint.py": ("complaint", "_RefusedError", "_MalformedError"),
     "ingest/reading.py": ("_REASONS",),
@@ -42,7 +43,12 @@ _OTHERS = {
     "web/editing.py": ("tr",),
     "web/uploading.py": ("tr",),
     "web/views/books.py": ("tr",),
-    "web/views/search.py": ("tr", "_where"),
+    "web/condition.py": ("Seen",),
+    "web/hits.py": ("tr", "where"),
+    "web/options.py": ("tr", "_called"),
+    "web/script.py": ("tr",),
+    "web/views/search.py": ("tr",),
+    "web/views/system.py": ("tr",),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")
 

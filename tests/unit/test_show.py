@@ -12,13 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
+from bookbrain.citation import printable, result_markdown
 from bookbrain.cli.errors import fail
 from bookbrain.cli.progress import shown_progress
 from bookbrain.cli.show import (
     print_books,
     print_result,
-    printable,
-    result_markdown,
     say,
     shown,
 )
@@ -162,7 +161,7 @@ def test_a_citation_says_what_the_book_says(
     middle = len(quote) // 2
     snippet = f"{html.escape(quote[:middle])}<mark>{html.escape(quote[middle:])}</mark>"
     hit = _hit(title=title, chapter=chapter, page_label=label, snippet=snippet)
-    tokens = MarkdownIt("commonmark").parse(result_markdown(_result(hit)))
+    tokens = MarkdownIt("commonmark").parse(result_markdown(_result(hit), "en"))
     assert [token.type for token in tokens] == [
         "blockquote_open",
         *("paragraph_open", "inline", "paragraph_close") * 2,
@@ -178,12 +177,14 @@ def test_a_citation_says_what_the_book_says(
 
 
 def test_citations_are_apart_and_without_controls() -> None:
-    citation = result_markdown(_result(_hit(snippet="a <mark>b</mark>&lt;c"), _hit(title=HOSTILE)))
+    citation = result_markdown(
+        _result(_hit(snippet="a <mark>b</mark>&lt;c"), _hit(title=HOSTILE)), "en"
+    )
     first, second = citation.split("\n\n")
     assert first == "> a b\\<c\n>\n> — *Java*, “3\\.4”, p. 19"
     assert second.startswith("> s\n>\n> — *a?\\[2Jb?")
     assert _controls(citation) == []
-    assert result_markdown(_result()) == ""
+    assert result_markdown(_result(), "en") == ""
 
 
 # Highlights

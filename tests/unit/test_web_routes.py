@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from support import pdfs
 
+from bookbrain.citation import result_markdown
 from bookbrain.config import EmbeddingSettings, Settings
 from bookbrain.errors import (
     BookBrainError,
@@ -28,9 +29,10 @@ from bookbrain.errors import (
 )
 from bookbrain.library import Library
 from bookbrain.model import to_json
+from bookbrain.web.asking import LONGEST_QUERY
 from bookbrain.web.health import Health
 from bookbrain.web.origin import SameOrigin
-from bookbrain.web.routes import LONGEST_QUERY, make_routes
+from bookbrain.web.routes import make_routes
 from bookbrain.web.shelf import Shelf
 
 PAGES = (
@@ -115,6 +117,26 @@ def test_the_parameters_choose(client: TestClient) -> None:
     assert client.get("/api/search?q=lock&mode=keyword").json()["mode"] == "keyword"
 
 
+def test_similar_pages_answer_like_the_library(client: TestClient, settings: Settings) -> None:
+    with Library(settings) as library:
+        (book,) = [book.id for book in library.books() if book.file == "locks.pdf"]
+        expected = to_json(library.similar(book, 1, k=3))
+    answer = client.get("/api/search", params={"similar": f"{book}:1", "k": "3"})
+    assert _without_time(answer.text) == _without_time(expected)
+    assert {hit["file"] for hit in answer.json()["hits"]} == {"locks.pdf", "other.pdf"}
+
+
+def test_citations_answer_like_the_command(client: TestClient, settings: Settings) -> None:
+    with Library(settings) as library:
+        result = library.search("lock", k=2)
+    answer = client.get("/api/search.md", params={"q": "lock", "k": "2"})
+    assert answer.headers["content-type"] == "text/markdown; charset=utf-8"
+    assert answer.text == result_markdown(result, "en")
+    korean = client.get("/api/search.md", params={"q": "lock", "k": "2", "language": "ko"})
+    assert korean.text == result_markdown(result, "ko") != answer.text
+    assert client.get("/api/search.md").json()["error"] == "The query is empty."
+
+
 # What is refused
 
 
@@ -136,6 +158,15 @@ def test_the_parameters_choose(client: TestClient) -> None:
         {"q": "lock", "mode": ""},
         {"q": "lock", "book": "nothing.pdf"},
         {"q": "x" * (LONGEST_QUERY + 1)},
+        {"q": "lock", "weight": "1.1"},
+        {"q": "lock", "weight": "-1"},
+        {"q": "lock", "weight": "."},
+        {"q": "lock", "weight": "nan"},
+        {"similar": "x"},
+        {"similar": ":1"},
+        {"similar": "locks.pdf:"},
+        {"similar": "locks.pdf:4"},
+        {"similar": "locks.pdf:1", "k": "0"},
     ],
 )
 def test_what_cannot_be_used_is_400(client: TestClient, params: dict[str, str]) -> None:

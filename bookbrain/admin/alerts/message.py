@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bookbrain.admin.check import Check, State, worst_of
-from bookbrain.cli.show import printable
+from bookbrain.citation import printable
 from bookbrain.translation import Language, translated
 
 _MOST_OF_A_LINE = 300

@@ -1,74 +1,141 @@
 """The search page: a box, and below it what was found."""
 
+from dataclasses import replace
 from html import escape
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from bookbrain.errors import BookBrainError
-from bookbrain.model import Hit, SearchResult
-from bookbrain.web.finding import find
-from bookbrain.web.frame import show_line, tr
-from bookbrain.web.routes import LONGEST_QUERY, check_length
+from bookbrain.model import SearchResult
+from bookbrain.web.asking import LONGEST_QUERY, MOST_HITS, check_length, page_of
+from bookbrain.web.finding import Question, find
+from bookbrain.web.frame import link, show_line, tongue, tr
+from bookbrain.web.hits import hits_html
+from bookbrain.web.options import (
+    Facts,
+    Options,
+    chosen_chapters,
+    facts,
+    show_chapters,
+    show_options,
+)
+from bookbrain.web.recent import recent, remember
 from bookbrain.web.shelf import the_shelf
 
 
+@st.fragment
 def show_page() -> None:
     """The search box and, below it, what was found."""
     st.title("BookBrain", anchor=False)
     query = st.text_input(
-        tr("Search your books"),
-        key="q",
-        type="search",
-        bind="query-params",
-        max_chars=LONGEST_QUERY,
+        tr("Search your books"), key="q", type="search", live="250ms", bind="query-params",
+        max_chars=LONGEST_QUERY, label_visibility="collapsed",
         placeholder=tr("A question, or words from the page"),
-    )
+    )  # fmt: skip
     try:
-        if query.strip():
-            with st.spinner(tr("Searching …")):
-                result = _find(query)
-            _show_result(result)
-        elif not _has_books():
-            hint = tr("No books yet. Add some: bookbrain add ~/Books")
-            show_line("remark", hint)
+        _show_answer(query, st.query_params.get("similar", ""))
     except BookBrainError as error:
         show_line("error", tr(str(error)))
 
 
-def _find(query: str) -> SearchResult:
-    check_length(query)
+def _show_answer(query: str, similar: str) -> None:
+    known = facts()
+    if not known.books:
+        _show_beginning()
+        return
+    panel = st.expander(tr("Options"))
+    with panel:
+        options = show_options(known)
+    if query.strip():
+        check_length(query)
+        remember(query)
+        asked = Question(query, options.count, options.mode, options.books, options.weight)
+        _show_result(asked, _found(asked, panel), options)
+    elif similar:
+        asked = Question(k=options.count, similar=page_of(similar))
+        _show_origin(known, similar)
+        _show_result(asked, _found(asked, panel), options)
+    else:
+        _show_recent()
+        with panel:
+            show_chapters(())
+
+
+def _found(asked: Question, panel: st.delta_generator.DeltaGenerator) -> SearchResult:
+    """The answer, of the chosen chapters only, which are chosen among those that were found."""
+    chosen = chosen_chapters()
     with the_shelf().library() as library:
-        return find(library, query)
+        result = find(library, replace(asked, k=MOST_HITS) if chosen else asked)
+    with panel:
+        show_chapters(result.hits)
+    if not chosen:
+        return result
+    hits = [hit for hit in result.hits if hit.chapter in chosen]
+    return replace(result, hits=tuple(hits[: asked.k]))
 
 
-def _has_books() -> bool:
-    with the_shelf().library() as library:
-        return bool(library.books())
-
-
-def _show_result(result: SearchResult) -> None:
+def _show_result(asked: Question, result: SearchResult, options: Options) -> None:
     if result.remark:
-        show_line("remark", tr(result.remark))
+        more = f'<a href="/system">{escape(tr("What to do"))}</a>'
+        st.html(f'<p class="remark">{escape(tr(result.remark))} {more}</p>')
     if not result.hits:
-        show_line("none", tr("No page has that. Try fewer or other words."))
-    for hit in result.hits:
-        st.html(_as_html(hit))
+        _show_nothing(asked)
+        return
+    hits = hits_html(result.hits, asked.query, options.folded)
+    st.html(_summary(asked, result) + hits)
 
 
-def _as_html(hit: Hit) -> str:
-    """A hit; its snippet is HTML already."""
-    where = tr(_where(hit))
-    about = " · ".join(filter(None, (where, hit.chapter, hit.file)))
+def _summary(asked: Question, result: SearchResult) -> str:
+    """How many, how long it took, and the whole result to take away."""
+    said = tr(f"Pages: {len(result.hits)}, in {result.took_ms:.0f} ms")
+    query = escape(urlencode(_parameters(asked), doseq=True))
     return (
-        f'<article class="hit"><h2>{hit.rank}. {escape(hit.title)}</h2>'
-        f'<p class="where">{escape(about)}</p><p>{hit.snippet}</p></article>'
+        f'<p class="quiet" role="status">{escape(said)} · '
+        f'<a href="/api/search.md?{query}&amp;language={tongue()}" download="bookbrain.md">'
+        "Markdown</a> · "
+        f'<a href="/api/search?{query}" download="bookbrain.json">JSON</a></p>'
     )
 
 
-def _where(hit: Hit) -> str:
-    if hit.page_label == str(hit.page):
-        return f"p. {hit.page_label}"
-    return f"p. {hit.page_label} (page {hit.page} of the file)"
+def _parameters(asked: Question) -> dict[str, str | int | float | tuple[str, ...]]:
+    if asked.similar:
+        return {"similar": "{}:{}".format(*asked.similar), "k": asked.k}
+    weight = {} if asked.weight is None else {"weight": asked.weight}
+    return {"q": asked.query, "k": asked.k, "mode": asked.mode, "book": asked.books, **weight}
+
+
+def _show_origin(known: Facts, similar: str) -> None:
+    """A line saying what the pages are similar to."""
+    book_id, page = page_of(similar)
+    title = next((book.title for book in known.books if book.id == book_id), book_id)
+    place = f'<a href="{link("/read", book=book_id, page=page)}">{escape(title)}</a>'
+    said = escape(tr(f"Similar to page {page} of the file:"))
+    st.html(f'<p class="quiet">{said} {place}</p>')
+
+
+def _show_nothing(asked: Question) -> None:
+    """What to loosen."""
+    show_line("none", tr("No page has that. Try fewer or other words."))
+    if asked.books or chosen_chapters():
+        show_line("none", tr("Or search in all books and chapters: see the options."))
+    if '"' in asked.query:
+        show_line("none", tr("Or leave out the quotation marks: then the words may stand apart."))
+    if " -" in f" {asked.query}":
+        show_line("none", tr("Or leave out the words with a minus."))
+
+
+def _show_beginning() -> None:
+    here = f'<a href="/books">{escape(tr("Add some"))}</a>'
+    st.html(f'<p class="remark">{escape(tr("No books yet."))} {here}</p>')
+
+
+def _show_recent() -> None:
+    if queries := recent():
+        links = "".join(
+            f'<li><a href="{link("/", q=query)}">{escape(query)}</a></li>' for query in queries
+        )
+        st.html(f'<p class="quiet">{escape(tr("Recent searches"))}</p><ul>{links}</ul>')
 
 
 if __name__ == "__main__":

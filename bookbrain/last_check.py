@@ -1,0 +1,45 @@
+"""What the last health check of a server saw, for the web app, which may not look itself."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from bookbrain.durable import write_file
+
+_FILE = "last-check.json"  # in the library's folder
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """How one thing is: `state` is "ok", "warn" or "FAIL"; `remedy` is what to do about it."""
+
+    name: str
+    state: str
+    seen: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LastCheck:
+    """When all was looked at, in UTC, and what was seen."""
+
+    at: datetime
+    seen: tuple[Seen, ...]
+
+
+def keep_check(home: Path, seen: Iterable[Seen], at: datetime) -> None:
+    """Keep it in place of the one before; raises OSError."""
+    value = {"at": at.isoformat(), "seen": [asdict(one) for one in seen]}
+    write_file(home / _FILE, json.dumps(value, ensure_ascii=False, indent=1).encode())
+
+
+def last_check(home: Path) -> LastCheck | None:
+    """What was kept; None where nothing was, or nothing that can be read."""
+    try:
+        value = json.loads((home / _FILE).read_bytes())
+        seen = tuple(Seen(**one) for one in value["seen"])
+        return LastCheck(datetime.fromisoformat(value["at"]), seen)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,53 @@
+"""Every page, in both languages, light and dark, wide and narrow: looked at, and audited by axe.
+
+The pictures are in `screenshots/` afterwards, for people to look at.
+"""
+
+from itertools import product
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Browser, Page
+from support.app import App
+
+from .conftest import SCREENSHOTS, settle
+
+PAGES = {
+    "search": "/?q=로그",
+    "nothing": "/?q=zebra",
+    "start": "/",
+    "books": "/books",
+    "system": "/system",
+}
+LOOKS = list(product(("ko-KR", "en-US"), ("light", "dark"), (1280, 360)))
+GRAVE = ("serious", "critical")
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize(("locale", "scheme", "width"), LOOKS)
+def test_a_page_fits_and_is_accessible(
+    browser: Browser, app: App, name: str, locale: str, scheme: Any, width: int
+) -> None:
+    context = browser.new_context(
+        base_url=f"http://127.0.0.1:{app.port}", locale=locale, color_scheme=scheme,
+        viewport={"width": width, "height": 900},
+    )  # fmt: skip
+    page = context.new_page()
+    page.goto(PAGES[name])
+    settle(page)
+    SCREENSHOTS.mkdir(exist_ok=True)
+    page.screenshot(path=SCREENSHOTS / f"{name}-{locale[:2]}-{scheme}-{width}.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert _faults(page) == {}
+    context.close()
+
+
+def _faults(page: Page) -> dict[str, list[str]]:
+    """The grave ones, by rule: where they are."""
+    found = Axe().run(page).response["violations"]
+    return {
+        fault["id"]: [node["html"][:200] for node in fault["nodes"]]
+        for fault in found
+        if fault["impact"] in GRAVE
+    }

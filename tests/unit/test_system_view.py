@@ -1,0 +1,110 @@
+"""The system page on a real library, with and without what a server's health check kept."""
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+from support import pdfs
+
+import bookbrain.web
+from bookbrain.config import EmbeddingSettings, Settings
+from bookbrain.last_check import LastCheck, Seen, keep_check, last_check
+from bookbrain.library import Library
+from bookbrain.web.shelf import Shelf, use_shelf
+
+PAGES = Path(bookbrain.web.__file__).parent
+NOW = datetime.now(UTC)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    settings = Settings(home=tmp_path / "library")
+    with Library(settings) as library:
+        library.add([pdfs.book(tmp_path / "a.pdf", ["The walrus waits."], title="Walrus")])
+    return settings
+
+
+def page(settings: Settings, locale: str = "en-US") -> str:
+    """Its HTML."""
+    shelf = Shelf(settings)
+    use_shelf(shelf)
+    app = AppTest.from_file(PAGES / "views" / "system.py", default_timeout=30)
+    app.context["locale"] = locale
+    app.run()
+    shelf.close()
+    assert not app.exception
+    return "".join(element.proto.body for element in app.get("html"))
+
+
+def test_at_home_it_says_what_applies(settings: Settings) -> None:
+    shown = page(settings)
+    assert '<p class="verdict ok" role="status">All is well.</p>' in shown
+    assert "books: 1, pages: 1, passages: 1" in shown
+    assert "off, for there is no key" in shown
+    assert "Set OPENAI_API_KEY" in shown
+    assert "GB free of" in shown
+    assert "BookBrain " in shown
+    assert "certificate" not in shown
+    assert "backup" not in shown
+
+
+def test_a_fault_is_first_and_has_its_next_step(settings: Settings) -> None:
+    keep_check(
+        settings.home,
+        [
+            Seen("clock", "ok", "it is right"),
+            Seen("backup", "warn", "a.tar.zst, 9 days old", "sudo bookbrain-admin backup"),
+            Seen("service", "FAIL", "<b>bookbrain-chroma</b> has failed", "Restart it."),
+            Seen("library", "FAIL", "of an hour ago: the page sees this itself"),
+        ],
+        NOW,
+    )
+    shown = page(settings)
+    assert '<p class="verdict fail" role="status">Something is wrong: 1.</p>' in shown
+    places = [shown.index(f"<strong>{name}<") for name in ("service", "backup", "clock")]
+    assert places == sorted(places)
+    assert '<p class="next">Next: Restart it.</p>' in shown
+    assert "&lt;b&gt;bookbrain-chroma&lt;/b&gt;" in shown
+    assert "of an hour ago" not in shown
+
+
+def test_an_old_check_says_so(settings: Settings) -> None:
+    keep_check(settings.home, [Seen("clock", "ok", "right")], NOW - timedelta(hours=2))
+    shown = page(settings)
+    assert '<p class="verdict warn" role="status">It works. To look at: 1.</p>' in shown
+    assert "The last health check was at 20" in shown
+
+
+def test_a_book_that_meaning_does_not_see_is_one_to_look_at(settings: Settings) -> None:
+    key = EmbeddingSettings(api_key="sk-x", base_url="http://127.0.0.1:1/v1")
+    shown = page(Settings(home=settings.home, embedding=key))
+    assert "Books that are not embedded with text-embedding-3-small: 1." in shown
+    assert "Run `bookbrain embed`" in shown
+
+
+def test_korean(settings: Settings) -> None:
+    keep_check(settings.home, [Seen("certificate", "warn", "x", "Make room on it.")], NOW)
+    shown = page(settings, "ko-KR")
+    assert "잘 돌아가고 있습니다. 살펴볼 것: 1가지." in shown
+    assert "<strong>인증서</strong>" in shown
+    assert "다음: 디스크 공간을 비우십시오." in shown
+    assert "버전" in shown
+
+
+# What is kept
+
+
+def test_what_was_seen_is_kept(tmp_path: Path) -> None:
+    assert last_check(tmp_path) is None
+    seen = (Seen("디스크", "warn", "가득", "비우십시오"), Seen("clock", "ok", ""))
+    keep_check(tmp_path, seen, NOW)
+    assert last_check(tmp_path) == LastCheck(NOW, seen)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{}", '{"at": "x", "seen": []}', '{"at": 1, "seen": [1]}']
+)
+def test_what_cannot_be_read_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "last-check.json").write_text(text)
+    assert last_check(tmp_path) is None
