@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 from support import pdfs
+from support.drawn import own_html
 
 import bookbrain.web
 from bookbrain.config import EmbeddingSettings, Settings
@@ -75,7 +76,7 @@ class _Text(HTMLParser):
 
 def lines(app: AppTest) -> list[str]:
     """The page's own lines, read as a browser does; no tags but ours are in them."""
-    read = [_Text(e.proto.body) for e in app.get("html") if "<style>" not in e.proto.body]
+    read = [_Text(body) for body in own_html(app)]
     assert set().union(*(element.tags for element in read)) <= {"p", "strong", "img"}
     return [element.text for element in read if element.text]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 from support import pdfs
+from support.drawn import own_html
 
 import bookbrain.web
 from bookbrain.config import Settings
@@ -61,7 +62,7 @@ def read(shelf: Shelf, locale: str = "en-US", **params: str) -> AppTest:
 
 def html(app: AppTest) -> str:
     """The page's own HTML, without its style."""
-    return "\n".join(e.proto.body for e in app.get("html") if "<style>" not in e.proto.body)
+    return "\n".join(own_html(app))
 
 
 class _Reader(HTMLParser):

@@ -9,6 +9,7 @@ from urllib.parse import unquote
 import pytest
 from streamlit.testing.v1 import AppTest
 from support import pdfs
+from support.drawn import own_html
 
 import bookbrain.web
 from bookbrain.config import Settings
@@ -59,15 +60,9 @@ def run(
     return app
 
 
-def shown(app: AppTest) -> list[str]:
-    """The page's own HTML, without what all pages have."""
-    bodies = (element.proto.body for element in app.get("html"))
-    return [body for body in bodies if "<style>" not in body and "bookbrain-frame" not in body]
-
-
 def titles(app: AppTest) -> list[str]:
     """Of the hits, in order."""
-    return re.findall(r'class="open"[^>]*>([^<]*)<', "".join(shown(app)))
+    return re.findall(r'class="open"[^>]*>([^<]*)<', "".join(own_html(app)))
 
 
 class _Reader(HTMLParser):
@@ -86,7 +81,7 @@ class _Reader(HTMLParser):
 
 
 def test_a_hit_has_title_page_chapter_and_marks(shelf: Shelf) -> None:
-    remark, hits = shown(run(shelf, "walrus"))
+    remark, hits = own_html(run(shelf, "walrus"))
     assert "Keyword search only. Search by meaning is off" in remark
     assert 'href="/system"' in remark
     text = _Reader(hits).text
@@ -98,19 +93,19 @@ def test_a_hit_has_title_page_chapter_and_marks(shelf: Shelf) -> None:
 
 def test_a_hit_leads_to_its_page_and_to_similar_ones(shelf: Shelf) -> None:
     (book,) = [book.id for book in _books(shelf) if book.file == "seas.pdf"]
-    hits = shown(run(shelf, "cold & northern"))[-1]
+    hits = own_html(run(shelf, "cold & northern"))[-1]
     assert f'href="/read?book={book}&amp;page=1&amp;find=cold+%26+northern"' in hits
     assert f'href="/?similar={book}%3A1"' in hits
 
 
 def test_what_a_hit_copies_is_a_citation(shelf: Shelf) -> None:
-    hits = shown(run(shelf, "harbours"))[-1]
+    hits = own_html(run(shelf, "harbours"))[-1]
     (copied,) = re.findall('data-copy="([^"]*)"', hits)
     assert unquote(copied) == "> A blank about harbours.\n>\n> — *Seas*, p. 2\n"
 
 
 def test_the_whole_result_can_be_taken_away(shelf: Shelf) -> None:
-    hits = shown(run(shelf, "northern", "ko-KR", most="5", books="Seas"))[-1]
+    hits = own_html(run(shelf, "northern", "ko-KR", most="5", books="Seas"))[-1]
     (book,) = [book.id for book in _books(shelf) if book.file == "seas.pdf"]
     asked = f"q=northern&amp;k=5&amp;mode=hybrid&amp;book={book}"
     assert f'href="/api/search?{asked}" download' in hits
@@ -139,42 +134,42 @@ TAGS = {
 
 
 def test_what_a_book_says_is_text(shelf: Shelf) -> None:
-    for element in shown(run(shelf, "walrus lock")):
+    for element in own_html(run(shelf, "walrus lock")):
         assert set(_Reader(element).tags) <= TAGS
     assert not run(shelf, "walrus").markdown  # nothing of it goes through Markdown
 
 
 @pytest.mark.parametrize("query", ["<script>alert(1)</script>", "**x** <b>y", '"<mark>"', "-a <i>"])
 def test_what_is_asked_is_text(shelf: Shelf, query: str) -> None:
-    for element in shown(run(shelf, query)):
+    for element in own_html(run(shelf, query)):
         assert set(_Reader(element).tags) <= TAGS
 
 
 def test_typing_asks(shelf: Shelf) -> None:
     app = run(shelf)
-    assert shown(app) == []
+    assert own_html(app) == []
     app.text_input(key="q").set_value("walrus").run()
-    assert len(shown(app)) == 2
+    assert len(own_html(app)) == 2
 
 
 def test_no_hit_says_what_to_loosen(shelf: Shelf) -> None:
-    first, *others = shown(run(shelf, "zebra"))[1:]
+    first, *others = own_html(run(shelf, "zebra"))[1:]
     assert first == '<p class="none">No page has that. Try fewer or other words.</p>'
     assert others == []
-    said = " ".join(shown(run(shelf, '"zebra seal" -cold', books="Seas")))
+    said = " ".join(own_html(run(shelf, '"zebra seal" -cold', books="Seas")))
     assert "in all books" in said
     assert "leave out the quotation marks" in said
     assert "leave out the words with a minus" in said
 
 
 def test_a_query_that_cannot_be_used_is_a_line(shelf: Shelf) -> None:
-    (line,) = shown(run(shelf, "-walrus"))
+    (line,) = own_html(run(shelf, "-walrus"))
     assert line.startswith('<p class="error">')
 
 
 def test_an_empty_library_says_how_to_begin(tmp_path: Path) -> None:
     shelf = Shelf(Settings(home=tmp_path / "new"))
-    assert shown(run(shelf)) == [
+    assert own_html(run(shelf)) == [
         '<p class="remark">No books yet. <a href="/books">Add some</a></p>'
     ]
     shelf.close()
@@ -182,12 +177,12 @@ def test_an_empty_library_says_how_to_begin(tmp_path: Path) -> None:
 
 def test_korean(shelf: Shelf) -> None:
     app = run(shelf, "비동기", "ko-KR")
-    remark, hit = shown(app)
+    remark, hit = own_html(app)
     assert app.text_input(key="q").label == "책에서 찾기"
     assert "키워드로만 검색했습니다. 뜻으로 찾기는 꺼져 있습니다." in remark
     assert "<mark>비동기</mark>" in hit
     assert "2쪽" in hit
-    assert shown(run(shelf, "zebra", "ko"))[-1] == (
+    assert own_html(run(shelf, "zebra", "ko"))[-1] == (
         '<p class="none">찾는 것이 있는 쪽이 없습니다. 낱말을 줄이거나 바꾸어 보십시오.</p>'
     )
 
@@ -210,14 +205,16 @@ def test_chapters_are_chosen_among_those_found(shelf: Shelf) -> None:
     app.multiselect(key="chapter").set_value(["1. <i>Walruses</i>"]).run()
     assert len(titles(app)) == 2
     app.text_input(key="q").set_value("northern").run()
-    assert "in all books and chapters" in shown(app)[-1]
+    assert "in all books and chapters" in own_html(app)[-1]
 
 
 def test_hits_of_one_book_fold_together(shelf: Shelf) -> None:
     app = run(shelf, "walrus northern")
-    assert "More pages" not in shown(app)[-1]
+    assert "More pages" not in own_html(app)[-1]
     app.checkbox(key="fold").check().run()
-    assert shown(app)[-1].count('<details class="more"><summary>More pages of this book: 1<') == 1
+    assert (
+        own_html(app)[-1].count('<details class="more"><summary>More pages of this book: 1<') == 1
+    )
     assert len(titles(app)) == 3
 
 
@@ -232,7 +229,7 @@ def test_recent_searches_are_the_newest_first_and_without_their_beginnings(shelf
     app = run(shelf)
     for typed in ("w", "walrus", "walru", "<b>seal", "walrus", ""):
         app.text_input(key="q").set_value(typed).run()
-    (recent,) = shown(app)
+    (recent,) = own_html(app)
     assert re.findall(r"<li><a href=\"([^\"]*)\">([^<]*)<", recent) == [
         ("/?q=walrus", "walrus"),
         ("/?q=%3Cb%3Eseal", "&lt;b&gt;seal"),
@@ -245,7 +242,7 @@ def test_recent_searches_are_the_newest_first_and_without_their_beginnings(shelf
 def test_similar_pages_say_to_what(shelf: Shelf) -> None:
     (book,) = [book.id for book in _books(shelf) if book.file == "seas.pdf"]
     app = run(shelf, similar=f"{book}:1")
-    origin, remark, hits = shown(app)
+    origin, remark, hits = own_html(app)
     assert f'href="/read?book={book}&amp;page=1">Seas</a>' in origin
     assert "Similar to page 1 of the file:" in origin
     assert "page=4" in hits
@@ -254,7 +251,7 @@ def test_similar_pages_say_to_what(shelf: Shelf) -> None:
 
 @pytest.mark.parametrize("similar", ["x", "x:1", ":", "x:y", "0" * 64 + ":1"])
 def test_similar_to_nothing_is_a_line(shelf: Shelf, similar: str) -> None:
-    assert shown(run(shelf, similar=similar))[-1].startswith('<p class="error">There is no ')
+    assert own_html(run(shelf, similar=similar))[-1].startswith('<p class="error">There is no ')
 
 
 @pytest.mark.parametrize("locale", [None, "", "de-DE", "kok-IN", "xx_*"])
