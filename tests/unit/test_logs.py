@@ -139,9 +139,9 @@ def test_without_journald_it_is_written_to_stderr(capsys: pytest.CaptureFixture[
 
 def test_surrogates_are_no_fault() -> None:
     journal = Journal()  # not by way of a logger: pytest-xdist cannot send what pytest captures
-    record = logging.makeLogRecord(
-        {"name": "bookbrain.x", "msg": f"file={os.fsdecode(b'caf\xe9')}"}
-    )
+    name = os.fsdecode(b"caf\xe9")
+    fields = {"name": "bookbrain.x", "msg": f"file={name}", "levelno": logging.WARNING}
+    record = logging.makeLogRecord(fields)
     JournalHandler(journal.send).emit(record)
     assert journal.entries[0]["MESSAGE"] == "file=caf?"
 
