@@ -36,7 +36,7 @@ def stand_in(server: Server) -> Iterator[None]:
         server.run(f"bookbrain-admin key <<< {KEY}")
         pdfs.long_book(server.host.root / "root/fifth.pdf", 40, seed=5)
         server.run("bookbrain add /root/fifth.pdf", timeout=300)
-        server.run("bookbrain embed; systemctl restart bookbrain", timeout=300)
+        server.run("bookbrain embed && systemctl restart bookbrain", timeout=300)
         server.wait("the site", server.is_up)
         yield
         settings.write_text(before)
@@ -205,6 +205,37 @@ def test_no_room_for_a_book_a_restore_or_the_logs(
         server.run(f"bookbrain-admin restore {newest} --book fifth.pdf --yes", timeout=300)
     assert sorted(server.books()) == sorted([*before, "sixth.pdf"])
     server.run("bookbrain remove sixth.pdf --yes")
+
+
+# Other faults
+
+
+def test_what_may_pass_by_itself_is_told_when_it_stays(server: Server, owner: Owner) -> None:
+    faults = (
+        f"touch -d '9 days ago' {BACKUPS}/*",
+        "systemctl stop caddy",
+        f"iptables -I OUTPUT -p tcp --dport {PORT} -j REJECT",
+        "systemctl kill -s STOP bookbrain-chroma",
+    )
+    ends = (
+        f"touch {BACKUPS}/*",
+        "systemctl start caddy",
+        f"iptables -D OUTPUT -p tcp --dport {PORT} -j REJECT",
+        "systemctl kill -s CONT bookbrain-chroma",
+    )
+    server.run("; ".join(faults))
+    try:
+        for pause in (0, 65, 0):
+            server.host.run(f"sleep {pause}; systemctl start bookbrain-health")
+    finally:
+        server.run("; ".join(ends))
+    (message,) = owner.told
+    assert message["level"] == "fail"
+    for check in ("backup", "certificate", "endpoint", "Chroma"):
+        assert f"{check}: " in message["text"], message["text"]
+    server.wait("the site", server.is_up)
+    server.run("systemctl start bookbrain-health")
+    assert [told["level"] for told in owner.told] == ["fail", "ok"], owner.told
 
 
 # What the logs say
