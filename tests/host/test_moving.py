@@ -74,8 +74,8 @@ def test_from_debian_12_to_a_fresh_debian_13(lab: Lab, release: Path, tmp_path: 
         succeeded(old.run("bookbrain add /root/shelf", timeout=300))
         books = json.loads(succeeded(old.run("bookbrain books --json")))
         expected = answers(old)
-        succeeded(old.run("bookbrain-admin backup --to /root/out"))
-        (archive,) = (old.root / "root/out").iterdir()
+        succeeded(old.run("bookbrain-admin backup"))
+        (archive,) = (old.root / "var/backups/bookbrain").iterdir()
         kept.write_bytes(archive.read_bytes())
     with installed(lab, release, "trixie") as new:
         (new.root / "root/kept.tar.zst").write_bytes(kept.read_bytes())

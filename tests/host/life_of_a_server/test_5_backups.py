@@ -36,7 +36,7 @@ def stand_in(server: Server) -> Iterator[None]:
         server.run(f"bookbrain-admin key <<< {KEY}")
         pdfs.long_book(server.host.root / "root/fifth.pdf", 40, seed=5)
         server.run("bookbrain add /root/fifth.pdf", timeout=300)
-        server.run("bookbrain embed && systemctl restart bookbrain", timeout=300)
+        server.run("bookbrain embed --yes && systemctl restart bookbrain", timeout=300)
         server.wait("the site", server.is_up)
         yield
         settings.write_text(before)
@@ -201,7 +201,7 @@ def test_no_room_for_a_book_a_restore_or_the_logs(
         server.wait("the message", lambda: "disk" in told(owner))
         assert "fifth.pdf" not in server.books()
         server.run("rm /mnt/disk/filler; touch /mnt/disk/filler")
-        server.run("bookbrain add", timeout=300)
+        server.run("bookbrain add /root/sixth.pdf", timeout=300)
         server.run(f"bookbrain-admin restore {newest} --book fifth.pdf --yes", timeout=300)
     assert sorted(server.books()) == sorted([*before, "sixth.pdf"])
     server.run("bookbrain remove sixth.pdf --yes")
