@@ -84,4 +84,4 @@ def test_from_debian_12_to_a_fresh_debian_13(lab: Lab, release: Path, tmp_path: 
         assert bought(new) == 0
         assert json.loads(succeeded(new.run("bookbrain books --json"))) == books
         assert answers(new) == expected
-        assert bought(new) == len(QUERIES)
+        assert bought(new) == 0  # the questions of before are among the embeddings
