@@ -1,6 +1,8 @@
 """Where backups and restores work: one at a time, with room enough, and clear words of the disk."""
 
 import errno
+import os
+import pwd
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -58,6 +60,12 @@ def clear_words() -> Iterator[None]:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise BookBrainError("The disk is full.", "Make room and run this again.") from error
+        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+            user = pwd.getpwuid(os.geteuid()).pw_name
+            raise BookBrainError(
+                f"{error.filename} cannot be written ({error.strerror}).",
+                f"The user {user} must be able to: choose another folder.",
+            ) from error
         raise BookBrainError(
             f"This cannot be written: {error}.", "Check its folder and mode."
         ) from error

@@ -11,7 +11,7 @@ from bookbrain.library.stores import Stores
 from bookbrain.model import Book, Page
 
 _BOOKS, _PAGES, _PASSAGES = 10, 2, 20  # looked at: books, pages of each, passages of a space
-_WORDS = 12  # of a page in one query: its longest, which are hardly on ten other pages together
+_WORDS = 12  # of a page in one query: its longest
 _DEPTH = 10
 _MISSES = 0.1  # of the nearest neighbours: Chroma's graph is approximate
 _WORD = re.compile(r"[^\W_]{3,40}")
@@ -68,8 +68,9 @@ def _query(page: Page) -> str:
 
 
 def _ask(stores: Stores, book_id: str, page: Page) -> None:
-    result = searching.search(stores, _query(page), k=_DEPTH, mode="keyword", books=None)
-    if all(hit.book_id != book_id for hit in result.hits):
+    """The page has all the words: it is found, unless ten others of its book are better."""
+    result = searching.search(stores, _query(page), k=_DEPTH, mode="keyword", books=[book_id])
+    if len(result.hits) < _DEPTH and all(hit.page != page.number for hit in result.hits):
         title, _ = stores.catalog.book_name(book_id) or ("", "")
         raise BookBrainError(
             f"The restored library does not find page {page.number} of {title}.",

@@ -41,7 +41,8 @@ fail_to_start() {
 upgrade() { # PREVIOUS-RELEASE
     local before=healthy
     is_healthy || before=ill # then the new one cannot be asked for more than to start
-    run systemctl stop bookbrain.service
+    # What still reads the databases would bring their logs in while these are copied.
+    run systemctl stop bookbrain.service bookbrain-{health,backup,verify}.{timer,service}
     keep_data "$1"
     if start_release "$RELEASE" || { [[ $before == ill ]] && systemctl --quiet is-active bookbrain; }; then
         rm -rf "$KEPT" "$REPLACED"
@@ -63,7 +64,7 @@ keep_data() { # PREVIOUS-RELEASE
     [[ ! -e $HOME_OF_BOOKS/library.lock ]] || lock=(flock -w 600 "$HOME_OF_BOOKS/library.lock")
     "${lock[@]}" find "$HOME_OF_BOOKS" -maxdepth 1 -name '*.sqlite3*' -exec cp -a --reflink=auto -t "$KEPT.part" {} + || {
         rm -rf "$KEPT.part"
-        systemctl start bookbrain
+        systemctl start bookbrain bookbrain-{health,backup,verify}.timer
         die 1 "The catalog could not be copied: nothing was upgraded, the old version serves. Is there room in /opt?" \
             "목록을 복사하지 못해 새 판으로 바꾸지 않았습니다. 옛 판이 동작합니다. /opt에 자리가 있는지 보세요."
     }

@@ -1,10 +1,15 @@
-"""The stand-in for OpenAI as a process of its own, with the controls of `OpenAIServer`."""
+"""The stand-in for OpenAI as a process of its own, with the controls of `OpenAIServer`.
+
+`inside` is put before its command: what enters a network namespace, for instance, from where alone
+it and its controls can be reached then.
+"""
 
 import json
 import os
 import subprocess
 import sys
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 from urllib.request import Request, urlopen
@@ -16,12 +21,21 @@ from support.openai_ledger import Served
 class OpenAIProcess:
     """Serves from construction until `close`. Faults go by wire: `refuse_text` by substring."""
 
-    def __init__(self, key: str = "sk-test", port: int = 0) -> None:
+    def __init__(self, key: str = "sk-test", port: int = 0, inside: Sequence[str] = ()) -> None:
         self.key = key
         self._child = subprocess.Popen(
-            [sys.executable, "-m", "support.openai_server", "--port", str(port), "--key", key],
+            [
+                *inside,
+                sys.executable,
+                "-m",
+                "support.openai_server",
+                "--port",
+                str(port),
+                "--key",
+                key,
+            ],
             cwd=Path(__file__).parents[1],
-            env={"PATH": os.defpath, "OPENBLAS_NUM_THREADS": "1"},
+            env={"PATH": f"{os.defpath}:/usr/sbin:/sbin", "OPENBLAS_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             text=True,
         )

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from host.authority import authority
 from host.lab import Lab
+from host.owner import Owner, owner_at
 from host.server import WORD, Server, succeeded
 from host.serving import served
 
@@ -23,3 +24,16 @@ def server(request: pytest.FixtureRequest, lab: Lab, release: Path) -> Iterator[
         (host.root / "root/password").write_text(WORD + "\n")
         (host.root / "srv/acme-root.pem").write_bytes(acme.root.read_bytes())
         yield Server(host, url, acme)
+
+
+@pytest.fixture
+def owner(server: Server) -> Iterator[Owner]:
+    """The settings name this webhook until the test ends."""
+    settings = server.host.root / "etc/bookbrain/bookbrain.env"
+    before = settings.read_text()
+    with owner_at(f"{server.host.network.subnet}.1") as made:
+        settings.write_text(f"{before}BOOKBRAIN_NOTIFY={made.url}\n")
+        yield made
+        settings.write_text(before)
+        server.run("systemctl reset-failed; systemctl restart bookbrain")
+        server.wait("the site", server.is_up)

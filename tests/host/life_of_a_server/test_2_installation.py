@@ -10,13 +10,6 @@ from host.site import Site, password
 
 pytestmark = pytest.mark.timeout(1200)
 
-UNITS = (
-    "bookbrain.service",
-    "bookbrain-chroma.service",
-    "bookbrain-ingest.service",
-    "bookbrain-health.service",
-)
-
 
 def test_disk_full(server: Server) -> None:
     server.run("mkdir -p /opt && mount -t tmpfs -o size=100M none /opt")
@@ -83,7 +76,10 @@ def test_second_run_changes_and_restarts_nothing(server: Server) -> None:
 
 
 def test_units_are_tight_and_well_formed(server: Server) -> None:
-    for unit in UNITS:
+    listed = server.run("systemctl list-unit-files --no-legend 'bookbrain*.service'")
+    services = [line.split()[0].replace("@.", "@bookbrain.") for line in listed.splitlines()]
+    assert len(services) == 8, listed
+    for unit in services:
         said = server.run(f"systemd-analyze --no-pager security {unit}")
         level = re.search(r"exposure level for \S+: ([\d.]+)", said)
         assert level, said

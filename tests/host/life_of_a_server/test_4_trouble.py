@@ -1,54 +1,12 @@
 """Trouble announces itself: the check under its hardened unit, and a unit that fails."""
 
-import json
 import re
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from host.owner import Owner
 from host.server import Server
 
 pytestmark = pytest.mark.timeout(600)
-
-
-class _Owner(ThreadingHTTPServer):
-    """Whom the webhook reaches; outside of the host."""
-
-    def __init__(self, address: str) -> None:
-        self.told: list[dict[str, str]] = []
-        super().__init__((address, 0), _Hook)
-
-
-class _Hook(BaseHTTPRequestHandler):
-    server: _Owner
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.told.append(json.loads(body))
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@pytest.fixture
-def owner(server: Server) -> Iterator[_Owner]:
-    """The settings name this webhook until the test ends."""
-    address = f"{server.host.network.subnet}.1"
-    made = _Owner(address)
-    threading.Thread(target=made.serve_forever, args=(0.05,)).start()
-    settings = server.host.root / "etc/bookbrain/bookbrain.env"
-    before = settings.read_text()
-    settings.write_text(f"{before}BOOKBRAIN_NOTIFY=http://{address}:{made.server_port}/x\n")
-    yield made
-    settings.write_text(before)
-    server.run("systemctl reset-failed; systemctl restart bookbrain")
-    server.wait("the site", server.is_up)
-    made.shutdown()
-    made.server_close()
 
 
 def _check(server: Server) -> dict[str, str]:
@@ -66,14 +24,14 @@ def test_the_unit_sees_all_without_root(server: Server) -> None:
     assert "FAIL" not in seen.values(), seen
 
 
-def test_a_test_notification_arrives(server: Server, owner: _Owner) -> None:
+def test_a_test_notification_arrives(server: Server, owner: Owner) -> None:
     said = server.run("bookbrain-admin health --test-notification")
     assert "it answered 200" in said
     assert "/x" not in said
     assert owner.told[0]["title"].endswith(": a test")
 
 
-def test_a_unit_that_fails_is_told_once_and_its_end_too(server: Server, owner: _Owner) -> None:
+def test_a_unit_that_fails_is_told_once_and_its_end_too(server: Server, owner: Owner) -> None:
     settings = server.host.root / "etc/bookbrain/bookbrain.env"
     before = settings.read_text()
     settings.write_text(before + "BOOKBRAIN_FUSION=nuclear\n")
@@ -94,12 +52,12 @@ def test_a_unit_that_fails_is_told_once_and_its_end_too(server: Server, owner: _
     assert owner.told[-1]["level"] == "ok"
 
 
-def _failed(owner: _Owner) -> list[str]:
+def _failed(owner: Owner) -> list[str]:
     """The units whose failure was told."""
     return [told["title"].split(" on ")[0] for told in owner.told if told["level"] == "fail"]
 
 
-def test_a_fault_is_told_once_and_its_end_too(server: Server, owner: _Owner) -> None:
+def test_a_fault_is_told_once_and_its_end_too(server: Server, owner: Owner) -> None:
     library = "/var/lib/bookbrain"
     server.run(f"systemctl stop bookbrain && mv {library}/catalog.sqlite3 /root/kept")
     server.run(f"mkdir {library}/catalog.sqlite3")
