@@ -68,3 +68,9 @@ def plain(text: str) -> str:
 def show_line(kind: str, text: str) -> None:
     """A paragraph of the class `kind`."""
     st.html(f'<p class="{kind}">{escape(text)}</p>')
+
+
+def show_links(*links: tuple[str, str]) -> None:
+    """Links one below the other: what each says, and its address as `link` makes it."""
+    shown = "".join(f'<li><a href="{address}">{escape(said)}</a></li>' for said, address in links)
+    st.html(f'<ul class="links">{shown}</ul>')

@@ -11,7 +11,7 @@ import streamlit as st
 from bookbrain.errors import BookBrainError, NotFoundError
 from bookbrain.library.opened import Chapter
 from bookbrain.model import Book, Page
-from bookbrain.web.frame import show_line, tr
+from bookbrain.web.frame import link, show_line, show_links, tr
 from bookbrain.web.shelf import the_shelf
 
 _A4 = 794  # CSS pixels that an A4 page is wide in its own size
@@ -76,8 +76,7 @@ def show_page() -> None:
         place = _find_place()
     except BookBrainError as error:
         show_line("error", tr(str(error)))
-        st.page_link("views/search.py", label=tr("To the search"))
-        st.page_link("views/books.py", label=tr("To the books"))
+        show_links((tr("To the search"), link("/")), (tr("To the books"), link("/books")))
         return
     _show_head(place)
     _show_moves(place)
@@ -156,13 +155,13 @@ def _show_side(place: _Place) -> None:
     _choose_chapter(place)
     _choose_page(place)
     st.link_button(tr("The PDF at this page"), _file_address(place), icon=":material/open_in_new:")
-    similar = {"similar": f"{place.book.id}:{place.number}"}
-    st.page_link("views/search.py", label=tr("Similar pages"), query_params=similar)
-    back = {"q": place.query} if place.query else None
-    st.page_link("views/search.py", label=tr("Back to the search"), query_params=back)
-    if place.page.text:
-        with st.expander(tr("Text of this page")):
-            st.code(place.page.text, language=None, wrap_lines=True)
+    similar = f"{place.book.id}:{place.number}"
+    show_links(
+        (tr("Similar pages"), link("/", similar=similar)),
+        (tr("Back to the search"), link("/", q=place.query)),
+    )
+    with st.expander(tr("Text of this page")):
+        st.code(place.page.text, language=None, wrap_lines=True)
 
 
 def _choose_chapter(place: _Place) -> None:
