@@ -160,8 +160,9 @@ def _show_side(place: _Place) -> None:
         (tr("Similar pages"), link("/", similar=similar)),
         (tr("Back to the search"), link("/", q=place.query)),
     )
-    with st.expander(tr("Text of this page")):
-        st.code(place.page.text, language=None, wrap_lines=True)
+    if place.page.text:
+        with st.expander(tr("Text of this page")):
+            st.code(place.page.text, language=None, wrap_lines=True)
 
 
 def _choose_chapter(place: _Place) -> None:
