@@ -165,7 +165,7 @@ def test_the_whole_result_is_downloaded(page: Page) -> None:
 def test_options_are_kept_and_similar_pages_are_one_click_away(page: Page) -> None:
     page.goto("/")
     hits = search(page, "lock")
-    page.get_by_text("Options").click()
+    page.get_by_text("Search options").click()
     page.get_by_text("Fold the pages of one book together").click()
     expect(page).to_have_url(re.compile("fold=true"))
     expect(hits.locator("details.more")).to_have_count(1)
@@ -220,7 +220,7 @@ def test_what_books_and_queries_say_is_text(browser: Browser, hostile: App) -> N
     for number, text in enumerate(HOSTILE):
         title = f"{text} {number}"
         page.goto("/?" + urlencode({"q": "walrus", "books": title}))
-        page.get_by_text("Options").click()
+        page.get_by_text("Search options").click()
         expect(page.locator(".stMultiSelect").first).to_contain_text(title)
         expect(hits.locator("li")).to_have_count(1)
     page.goto("/")

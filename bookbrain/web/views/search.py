@@ -44,7 +44,7 @@ def _show_answer(query: str, similar: str) -> None:
     if not known.books:
         _show_beginning()
         return
-    panel = st.expander(tr("Options"))
+    panel = st.expander(tr("Search options"))
     with panel:
         options = show_options(known)
     if query.strip():
