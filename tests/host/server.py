@@ -47,7 +47,10 @@ class Server:
 
     def run(self, command: str, timeout: float = 120) -> str:
         """A command of root's, which must succeed; what it said."""
-        return succeeded(self.host.run(command, timeout=timeout))
+        done = self.host.run(command, timeout=timeout)
+        if done.returncode:
+            done.stdout += self.host.run("journalctl --no-pager -n 40 -o short").stdout
+        return succeeded(done)
 
     def invocations(self) -> dict[str, str]:
         """What tells one run of a service from another."""
