@@ -1,6 +1,8 @@
 """Search by meaning: embedding passages and queries, and the vector leg. Slow to import."""
 
+import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
@@ -132,7 +134,8 @@ class Semantics:
             vector = endpoint.embed_one(query)
         finally:
             endpoint.close()
-        store.put(space, {digest: vector})
+        with suppress(sqlite3.Error):  # on a full disk it is bought again the next time
+            store.put(space, {digest: vector})
         return vector
 
     def lacking(self, space: EmbeddingSpace) -> str | None:

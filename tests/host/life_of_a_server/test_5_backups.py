@@ -14,6 +14,7 @@ from host.lab import Lab
 from host.meaning import KEY, PORT, QUERIES, answers, embedding
 from host.owner import Owner
 from host.server import WORD, Server
+from host.site import password
 from support import pdfs
 
 pytestmark = pytest.mark.timeout(900)
@@ -189,7 +190,12 @@ def test_no_room_for_a_book_a_restore_or_the_logs(
         server.host.run("systemctl start bookbrain-health")
         server.wait("the message", lambda: "disk" in told(owner))
         assert "fifth.pdf" not in server.books()
-        server.run("rm /mnt/disk/filler; touch /mnt/disk/filler")
+        server.host.run("dd if=/dev/zero of=/mnt/disk/more bs=4k")
+        asked = server.site.ask(
+            "/api/search?q=a+new+question", Authorization=password("alice", WORD)
+        )
+        assert asked.status == 200, asked
+        server.run("rm /mnt/disk/more /mnt/disk/filler; touch /mnt/disk/filler")
         server.run("bookbrain add /root/sixth.pdf", timeout=300)
         server.run(f"bookbrain-admin restore {newest} --book fifth.pdf --yes", timeout=300)
     assert sorted(server.books()) == sorted([*before, "sixth.pdf"])
