@@ -8,7 +8,7 @@ uninstall_server() {
     lay_out
     step "Removing BookBrain from this server" "이 서버에서 BookBrain을 지웁니다"
     for unit in /etc/systemd/system/bookbrain*.{timer,path,service}; do
-        [[ ! -e $unit ]] || run systemctl --quiet disable --now "${unit##*/}"
+        [[ ! -e $unit || $unit == *@.service ]] || run systemctl --quiet disable --now "${unit##*/}"
     done
     leave_caddy
     close_ports
