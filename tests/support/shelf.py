@@ -122,11 +122,17 @@ def wait_for(happened: Callable[[], Any], what: str, seconds: float = 60) -> Non
 
 
 def _processes(home: Path) -> Iterator[tuple[int, str]]:
-    """By their environment: a command has BOOKBRAIN_HOME, the Chroma server has HOME."""
+    """By their environment: a command has BOOKBRAIN_HOME, the Chroma server has HOME.
+
+    Not those of test hosts, whose library may be at the same place, in a root of their own.
+    """
     mark = b"HOME=" + os.fsencode(home) + b"\0"
+    ours = Path("/proc/self/ns/pid").readlink()
     for folder in Path("/proc").iterdir():
         with suppress(OSError):
-            if folder.name.isdecimal() and mark in (folder / "environ").read_bytes() + b"\0":
+            if not folder.name.isdecimal() or (folder / "ns/pid").readlink() != ours:
+                continue
+            if mark in (folder / "environ").read_bytes() + b"\0":
                 line = (folder / "cmdline").read_bytes().replace(b"\0", b" ")
                 if line:  # a zombie has none
                     yield int(folder.name), line.decode(errors="replace")
