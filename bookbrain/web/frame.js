@@ -16,6 +16,12 @@ function isPage(link, event) {
     && !(event.metaKey || event.ctrlKey || event.shiftKey || event.altKey || event.button);
 }
 
+// While Streamlit draws the reader's page the picture for it is on its way.
+function fetchPicture(event) {
+  const chosen = event.target.closest("a[data-picture]");
+  if (chosen) new Image().src = chosen.dataset.picture;
+}
+
 function onClick(event) {
   const chosen = event.target.closest("a[href], button[data-language], button[data-copy]");
   if (!chosen) return;
@@ -70,6 +76,8 @@ function openFirst(query, patience = 50) {
 document.documentElement.lang = document.getElementById("bookbrain-frame").lang;
 if (!window.bookbrain) {
   window.bookbrain = true;
+  document.addEventListener("pointerdown", fetchPicture, true);
+  document.addEventListener("click", fetchPicture, true);
   document.addEventListener("click", onClick, true);
   document.addEventListener("compositionstart", onComposition, true);
   document.addEventListener("keydown", onKey, true);

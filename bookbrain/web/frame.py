@@ -10,12 +10,14 @@ and forward are: `frame.js` sees to it.
 import re
 from html import escape
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import streamlit as st
 
 from bookbrain.translation import Language, language, translated
 
+WIDTH = 1200  # pixels of the picture that the reader shows first
+_LONGEST = 2_000  # characters of a query: search looks at no more, and an address has its limits
 VIEWS = Path(__file__).with_name("views")
 
 _LANGUAGES: dict[Language, str] = {"en": "English", "ko": "한국어"}
@@ -58,6 +60,12 @@ def link(path: str, **query: str | int) -> str:
     """The address of a page of the app, for an attribute; what is empty in `query` is left out."""
     given = {name: value for name, value in query.items() if value != ""}
     return escape(f"{path}?{urlencode(given)}" if given else path)
+
+
+def picture(book_id: str, page: int, query: str, width: int) -> str:
+    """The address of a page's picture, for an attribute: the same wherever it is asked for."""
+    asked = quote(query[:_LONGEST], safe="")
+    return f"/page/{book_id}/{page}.png?q={asked}&amp;width={width}"
 
 
 def plain(text: str) -> str:

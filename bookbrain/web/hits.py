@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 from bookbrain.citation import citation
 from bookbrain.model import Hit, LegHit
-from bookbrain.web.frame import link, tongue, tr
+from bookbrain.web.frame import WIDTH, link, picture, tongue, tr
 
 
 def hits_html(hits: Sequence[Hit], query: str, folded: bool) -> str:
@@ -38,9 +38,11 @@ def _group(hits: Sequence[Hit], query: str) -> str:
 
 def _hit(hit: Hit, query: str) -> str:
     page = link("/read", book=hit.book_id, page=hit.page, find=query)
+    soon = picture(hit.book_id, hit.page, query, WIDTH)
     place = escape(" · ".join(filter(None, (tr(where(hit)), hit.chapter))))
     return (
-        f'<article class="hit"><h2><a class="open" href="{page}">{escape(hit.title)}</a></h2>'
+        f'<article class="hit"><h2><a class="open" href="{page}" data-picture="{soon}">'
+        f"{escape(hit.title)}</a></h2>"
         f'<p class="where">{place}</p><p>{hit.snippet}</p>{_doing(hit)}</article>'
     )
 

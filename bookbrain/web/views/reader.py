@@ -4,19 +4,18 @@ import re
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from html import escape
-from urllib.parse import quote
 
 import streamlit as st
 
 from bookbrain.errors import BookBrainError, NotFoundError
 from bookbrain.library.opened import Chapter
 from bookbrain.model import Book, Page
-from bookbrain.web.frame import link, show_line, show_links, tr
+from bookbrain.web.frame import WIDTH, link, picture, show_line, show_links, tr
 from bookbrain.web.shelf import the_shelf
 
 _A4 = 794  # CSS pixels that an A4 page is wide in its own size
 _SHARPNESS = 1.5  # pixels of a picture for each pixel of CSS
-_WIDTHS = {"fit": 1200, "100": 1200, "150": 1800, "200": 2400}  # of the pictures
+_WIDTHS = {"fit": WIDTH, "100": WIDTH, "150": 1800, "200": 2400}  # of the pictures
 _STYLE = f"""<style>
 .sheet {{ overflow-x: auto; }}
 .sheet img {{ border: 1px solid #8885; display: block; height: auto; }}
@@ -27,7 +26,6 @@ _STYLE = f"""<style>
 .st-key-zoom [aria-checked="true"] p {{ color: light-dark(#1a1a1a, #fff); font-weight: 600; }}
 .volume {{ font-size: 1.4rem; overflow-wrap: anywhere; padding: 0; }}
 </style>"""
-_LONGEST = 2_000  # characters of a query: search looks at no more, and an address has its limits
 _NUMBER = re.compile("[0-9]{1,6}", re.ASCII)
 
 
@@ -205,10 +203,10 @@ def _show_sheet(place: _Place) -> None:
     )
     alt = tr(f"Page {place.number} of {place.book.title}")
     style = zoom if zoom == "fit" else f"z{zoom}"
-    picture = f'<img src="{_address(place, place.number, zoom)}" alt="{escape(alt)}">'
+    sheet = f'<img src="{_address(place, place.number, zoom)}" alt="{escape(alt)}">'
     st.html(
         f'<div class="sheet {style}" tabindex="0" role="region" aria-label="{escape(alt)}">'
-        f"{picture}</div>"
+        f"{sheet}</div>"
     )
     soon = "".join(
         f'<img src="{_address(place, number, zoom)}" alt="">'
@@ -218,8 +216,7 @@ def _show_sheet(place: _Place) -> None:
 
 
 def _address(place: _Place, number: int, zoom: str) -> str:
-    query = quote(place.query[:_LONGEST], safe="")
-    return f"/page/{place.book.id}/{number}.png?q={query}&amp;width={_WIDTHS[zoom]}"
+    return picture(place.book.id, number, place.query, _WIDTHS[zoom])
 
 
 def _file_address(place: _Place) -> str:
