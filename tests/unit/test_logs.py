@@ -22,7 +22,7 @@ from bookbrain.library import Library, Outcome
 from bookbrain.library.recording import record_outcome
 from bookbrain.logs import JournalHandler, is_journal, log_work, message_of, set_up_logging
 from bookbrain.model import Book
-from bookbrain.web.finding import find
+from bookbrain.web.finding import Question, find
 from bookbrain.web.health import Health
 from bookbrain.web.routes import make_routes
 from bookbrain.web.shelf import Shelf
@@ -237,7 +237,7 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 
 def test_a_search_is_logged_without_its_words(journal: Journal, library: Library) -> None:
-    result = find(library, f"{SECRET} lock", k=3, mode="keyword")
+    result = find(library, Question(f"{SECRET} lock", 3, "keyword"))
     (entry,) = journal.entries
     assert len(result.hits) == 1
     assert entry["BOOKBRAIN_EVENT"] == "search"
@@ -259,13 +259,13 @@ def test_the_api_logs_searches_and_nothing_else(journal: Journal, library: Libra
 
 
 def test_a_library_without_a_key_is_not_degraded(journal: Journal, library: Library) -> None:
-    assert find(library, "lock").degraded
+    assert find(library, Question("lock")).degraded
     assert journal.entries[0]["BOOKBRAIN_DEGRADED"] == "0"
 
 
 def test_the_words_are_logged_where_the_owner_wants_it(journal: Journal, tmp_path: Path) -> None:
     with Library(Settings(home=tmp_path / "new", log_queries=True)) as library:
-        find(library, f"{SECRET} lock")
+        find(library, Question(f"{SECRET} lock"))
     assert journal.entries[0]["BOOKBRAIN_QUERY"] == f"{SECRET} lock"
     assert SECRET not in journal.entries[0]["MESSAGE"]
 
