@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -92,6 +93,8 @@ def test_the_manifest_names_no_secret(server: Server) -> None:
     assert (unpacked / "settings/bookbrain.env").exists()
     assert server.host.run(f"grep -rlE '{KEY}|{WORD}' /root/unpacked").stdout == ""
     assert len(list((unpacked / "books").iterdir())) == 5
+    shutil.rmtree(unpacked)
+    shutil.rmtree(unpacked)
 
 
 def test_one_book_comes_back(server: Server) -> None:
