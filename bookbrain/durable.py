@@ -1,25 +1,45 @@
 """Files that are whole or not there: new file, fsync, rename."""
 
+import errno
 import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 PART = ".part"  # how an unfinished file or folder is named; whatever is left of one is swept
 
 
 def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
     """Put `data` at `path` at once; a crash leaves the old file or the new one."""
-    part = path.with_name(path.name + PART)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    with os.fdopen(descriptor, "wb") as file:
+    with new_file(path, mode) as file:
         file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    part.replace(path)
+
+
+@contextmanager
+def new_file(path: Path, mode: int, flags: int = 0) -> Iterator[BinaryIO]:
+    """A file that gets the name `path` when the block ends well, and is removed otherwise.
+
+    `flags` are those of open(2) beside the usual ones.
+    """
+    part = path.with_name(path.name + PART)
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | flags, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
     sync_folder(path.parent)
+
+
+def is_disk_full(error: BaseException) -> bool:
+    """Whether an OSError says that there is no room, or no more for this user."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
 def write_folder(path: Path, fill: Callable[[Path], None]) -> None:

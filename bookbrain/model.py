@@ -32,6 +32,11 @@ class Page:
     headings: tuple[Heading, ...] = ()
     problem: str = ""
 
+    @property
+    def place(self) -> str:
+        """What is printed on it, for a person; and which page it is where that is another."""
+        return _place(self.label, self.number)
+
     def chapter_at(self, position: int) -> str:
         """The innermost outline entry that character `position` of the text stands under."""
         begun = [heading.title for heading in self.headings if heading.start <= position]
@@ -128,6 +133,11 @@ class Hit:
     text: str
     why: Why
 
+    @property
+    def place(self) -> str:
+        """What is printed on it, for a person; and which page it is where that is another."""
+        return _place(self.page_label, self.page)
+
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
@@ -147,6 +157,10 @@ class SearchResult:
         if any(hit.why.vector for hit in self.hits):
             return f"Note: {self.degraded}"
         return f"Keyword search only. {self.degraded}"
+
+
+def _place(label: str, number: int) -> str:
+    return f"p. {label}" if label == str(number) else f"p. {label} (page {number} of the file)"
 
 
 def to_json(value: object) -> str:

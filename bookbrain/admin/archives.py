@@ -1,19 +1,18 @@
 """Entries of the journal in files of JSON lines, which are whole or not there."""
 
-import errno
 import gzip
 import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from bookbrain.admin.journal import Entry, Reader, Wanted, entries, seconds_of
 from bookbrain.admin.moments import Month, month_of
-from bookbrain.durable import PART, file_lock, sync_folder
+from bookbrain.durable import PART, file_lock, is_disk_full, new_file
 from bookbrain.errors import BookBrainError, InputError
 
 _MB = 1_000_000
@@ -30,7 +29,7 @@ def export(found: Iterable[Entry], path: Path) -> int:
                 file.write(json.dumps(entry, ensure_ascii=False, default=list).encode() + b"\n")
                 count += 1
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             raise BookBrainError("The disk is full.", "Make room and run it again.") from error
         raise InputError(
             f"{path} cannot be written ({error.strerror}).", "Choose another place."
@@ -114,21 +113,11 @@ def _keep_budget(folder: Path, budget: int) -> None:
 
 
 @contextmanager
-def _whole(path: Path) -> Iterator[IO[bytes]]:
-    """A file that gets the name `path` when the block ends well, and goes otherwise."""
-    part = path.with_name(path.name + PART)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
-    descriptor = os.open(part, flags, 0o640)
-    try:
-        with ExitStack() as closing:
-            raw = closing.enter_context(os.fdopen(descriptor, "wb"))
-            packed = path.name.endswith(".gz")
-            with gzip.open(raw, "wb") if packed else ExitStack() as file:
-                yield file if packed else raw  # type: ignore[misc]
-            raw.flush()
-            os.fsync(raw.fileno())
-        part.replace(path)
-        sync_folder(path.parent)
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
+def _whole(path: Path) -> Iterator[gzip.GzipFile | BinaryIO]:
+    """A new file at `path` when the block ends well; packed where its name ends in .gz."""
+    with new_file(path, 0o640, os.O_NOFOLLOW) as raw:
+        if path.name.endswith(".gz"):
+            with gzip.open(raw, "wb") as packed:
+                yield packed
+        else:
+            yield raw

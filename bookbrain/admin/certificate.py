@@ -4,6 +4,7 @@ import http.client
 import ipaddress
 import socket
 import ssl
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -96,12 +97,11 @@ def _context() -> ssl.SSLContext:
 
 
 def _connect(domain: str, door: Address, context: ssl.SSLContext) -> ssl.SSLSocket:
-    plain = socket.create_connection(door, timeout=_SECONDS)
-    try:
-        return context.wrap_socket(plain, server_hostname=domain)
-    except BaseException:
-        plain.close()
-        raise
+    with ExitStack() as closing:
+        plain = closing.enter_context(socket.create_connection(door, timeout=_SECONDS))
+        wrapped = context.wrap_socket(plain, server_hostname=domain)
+        closing.pop_all()  # it is part of the wrapped one now
+        return wrapped
 
 
 def _issuer(says: dict[str, Any]) -> str:

@@ -2,7 +2,7 @@
 
 import shutil
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -37,17 +37,20 @@ def change_site(machine: Machine, alter: Callable[[Site | None], Site]) -> bool:
         piece = site_piece(new, machine.caddy.version()).encode()
         if new == old and piece == before and address_file(machine.layout).exists():
             return False
-        _write_piece(path, piece)
-        try:
+        with ExitStack() as refused:
+            _write_piece(path, piece)
+            refused.callback(_put_back, path, before)
             _load(machine, new)
-        except BaseException:
-            if before is None:
-                path.unlink()
-            else:
-                _write_piece(path, before)
-            raise
+            refused.pop_all()
         write_site(machine.layout, new)
         return True
+
+
+def _put_back(path: Path, before: bytes | None) -> None:
+    if before is None:
+        path.unlink()
+    else:
+        _write_piece(path, before)
 
 
 def _load(machine: Machine, site: Site) -> None:

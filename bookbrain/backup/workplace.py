@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from bookbrain.durable import file_lock, remove
+from bookbrain.durable import file_lock, is_disk_full, remove
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.library.stores import BACKUP, RESTORING, WORK_LOCK
 
@@ -58,7 +58,7 @@ def clear_words() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if is_disk_full(error):
             raise BookBrainError("The disk is full.", "Make room and run this again.") from error
         if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
             user = pwd.getpwuid(os.geteuid()).pw_name

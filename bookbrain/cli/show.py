@@ -37,11 +37,8 @@ def print_result(result: SearchResult) -> None:
 
 
 def _print_hit(console: Console, hit: Hit) -> None:
-    where = f"p. {hit.page_label}"
-    if hit.page_label != str(hit.page):
-        where = f"p. {hit.page_label} (page {hit.page} of the file)"
     head = Text(f"{hit.rank:>2}. ") + Text(printable(hit.title), "bold")
-    console.print(head + Text(f"  {shown(where)}", "cyan"))
+    console.print(head + Text(f"  {shown(hit.place)}", "cyan"))
     detail = " · ".join(filter(None, (hit.chapter, hit.file)))
     for text in (Text(printable(detail), "dim"), _marked(hit.snippet)):
         for line in text.wrap(console, console.width - 4):

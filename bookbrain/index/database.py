@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bookbrain.errors import BookBrainError, ConfigError
@@ -25,20 +25,21 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connec
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
     )
-    try:
-        path.chmod(0o600)  # before SQLite makes files beside it: they get its mode
-        _use_wal(connection)
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA foreign_keys=ON")
-        _migrate(connection, path, migrations)
-    except sqlite3.DatabaseError as error:
-        connection.close()
-        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:  # the primary code
-            raise
-        raise BookBrainError(f"{path} is damaged: {error}.", "Restore it from a backup.") from error
-    except BaseException:
-        connection.close()
-        raise
+    with ExitStack() as failed:
+        failed.callback(connection.close)
+        try:
+            path.chmod(0o600)  # before SQLite makes files beside it: they get its mode
+            _use_wal(connection)
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA foreign_keys=ON")
+            _migrate(connection, path, migrations)
+        except sqlite3.DatabaseError as error:
+            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:  # the primary code
+                raise
+            raise BookBrainError(
+                f"{path} is damaged: {error}.", "Restore it from a backup."
+            ) from error
+        failed.pop_all()
     return connection
 
 
@@ -49,10 +50,9 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     try:
         yield connection
         connection.execute("COMMIT")
-    except BaseException:
-        if connection.in_transaction:
+    finally:
+        if connection.in_transaction:  # the block, or its end, failed
             connection.execute("ROLLBACK")
-        raise
 
 
 def schema_of(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:

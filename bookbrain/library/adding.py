@@ -1,6 +1,5 @@
 """The life of a book, from a path to a row in the catalog. Every step can be taken again."""
 
-import errno
 import logging
 import os
 import sqlite3
@@ -10,7 +9,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
 
-from bookbrain.durable import PART, sync_folder
+from bookbrain.durable import PART, is_disk_full, sync_folder
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.events import Event
 from bookbrain.index.catalog import Job, NewBook
@@ -197,9 +196,6 @@ def storage_error(error: OSError | sqlite3.Error, hint: str = GO_ON) -> BookBrai
 
     `hint` says what to do when the disk is full.
     """
-    if (
-        getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT)
-        or getattr(error, "sqlite_errorcode", None) in _FULL
-    ):
+    if is_disk_full(error) or getattr(error, "sqlite_errorcode", None) in _FULL:
         return BookBrainError("The disk is full.", hint)
     return BookBrainError(f"The library cannot be written: {error}.", "Check its folder and mode.")

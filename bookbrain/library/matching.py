@@ -2,7 +2,7 @@
 
 from bookbrain.errors import InputError
 from bookbrain.index import analyzer
-from bookbrain.index.query import parse_query
+from bookbrain.index.query import Query, parse_query
 from bookbrain.index.snippet import Mark, find_marks
 from bookbrain.library.searching import allowed_documents, mark_weights
 from bookbrain.library.stores import Stores
@@ -16,12 +16,8 @@ def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
     Where no page has them all: the 50 that a keyword search finds first. None for a query that says
     nothing.
     """
-    index = stores.keywords()
-    try:
-        query = parse_query(typed)
-    except InputError:
-        return ()
-    if index is None:
+    index, query = stores.keywords(), _parsed(typed)
+    if index is None or query is None:
         return ()
     terms = list(mark_weights(index, analyzer.terms(query.text)))
     allowed = allowed_documents(stores, index, query, [book_id])
@@ -35,12 +31,16 @@ def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
 
 def marks_on(stores: Stores, typed: str, text: str) -> tuple[Mark, ...]:
     """What of a page's text search would mark for the query, in order."""
-    index = stores.keywords()
-    try:
-        query = parse_query(typed)
-    except InputError:
-        return ()
-    if index is None:
+    index, query = stores.keywords(), _parsed(typed)
+    if index is None or query is None:
         return ()
     weights = mark_weights(index, analyzer.terms(query.text))
     return tuple(sorted(find_marks(text, weights, query.phrases)))
+
+
+def _parsed(typed: str) -> Query | None:
+    """None for what says nothing."""
+    try:
+        return parse_query(typed)
+    except InputError:
+        return None

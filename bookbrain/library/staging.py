@@ -72,12 +72,11 @@ def add_sources(library: Library, sources: Sources, progress: Progress | None = 
     try:
         with open_inbox(library.settings.home, progress.wait) as inbox:
             copies = _Copies(progress)
-            try:
+            with ExitStack() as failed:
+                failed.callback(copies.remove)
                 refused = copies.make(sources.files, inbox)
                 report = library.add(list(copies.given), copies)
-            except BaseException:
-                copies.remove()
-                raise
+                failed.pop_all()
     except OSError as error:
         raise storage_error(error) from error
     outcomes = (*sources.refused, *refused, *(copies.named(o) for o in report.outcomes))

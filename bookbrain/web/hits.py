@@ -39,7 +39,7 @@ def _group(hits: Sequence[Hit], query: str) -> str:
 def _hit(hit: Hit, query: str) -> str:
     page = link("/read", book=hit.book_id, page=hit.page, find=query)
     soon = picture(hit.book_id, hit.page, query, WIDTH)
-    place = escape(" · ".join(filter(None, (tr(where(hit)), hit.chapter))))
+    place = escape(" · ".join(filter(None, (tr(hit.place), hit.chapter))))
     return (
         f'<article class="hit"><h2><a class="open" href="{page}" data-picture="{soon}">'
         f"{escape(hit.title)}</a></h2>"
@@ -47,16 +47,9 @@ def _hit(hit: Hit, query: str) -> str:
     )
 
 
-def where(hit: Hit) -> str:
-    """The printed page, and the physical one where that is another."""
-    if hit.page_label == str(hit.page):
-        return f"p. {hit.page_label}"
-    return f"p. {hit.page_label} (page {hit.page} of the file)"
-
-
 def _doing(hit: Hit) -> str:
     """What can be done with a hit; each with a name that tells it from that of other hits."""
-    about = f'<span class="unseen">: {escape(hit.title)}, {escape(tr(where(hit)))}</span>'
+    about = f'<span class="unseen">: {escape(hit.title)}, {escape(tr(hit.place))}</span>'
     similar, copy = escape(tr("Similar")), escape(tr("Copy as a citation"))
     why, done = escape(tr("Why")), escape(tr("Copied"))
     like = link("/", similar=f"{hit.book_id}:{hit.page}")

@@ -3,7 +3,7 @@
 import logging
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import BoundedSemaphore, Lock
 
@@ -57,15 +57,16 @@ class Shelf:
         with self._lock:
             library = self._free.pop() if self._free else None
         library = library or Library(self._settings)
-        try:
-            yield library
-        except BookBrainError:
+        with ExitStack() as broken:
+            broken.callback(library.close)  # its stores may be in any state
+            try:
+                yield library
+            except BookBrainError:
+                self._take_back(library)
+                broken.pop_all()
+                raise
             self._take_back(library)
-            raise
-        except BaseException:  # its stores may be in any state
-            library.close()
-            raise
-        self._take_back(library)
+            broken.pop_all()
 
     def _take_back(self, library: Library) -> None:
         with self._lock:

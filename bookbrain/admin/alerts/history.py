@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from bookbrain.admin.check import Check, State
-from bookbrain.durable import PART, write_file
+from bookbrain.durable import write_file
 
 _SETTLED = 60.0  # seconds between the first bad answer and the one that counts
 _QUIET = 6 * 3600.0  # seconds in which a failure of the same unit is told once
@@ -108,7 +108,6 @@ def keep_history(path: Path, history: History) -> None:
     try:
         write_file(path, data)
     except OSError:
-        path.with_name(path.name + PART).unlink(missing_ok=True)
         with path.open("r+b") as file:
             file.write(data)
             file.truncate()

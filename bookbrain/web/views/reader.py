@@ -100,7 +100,10 @@ def _find_place() -> _Place:
 
 def _show_head(place: _Place) -> None:
     chapter = place.chapter()
-    where = [tr(_where(place.page)), "" if chapter is None else place.chapters[chapter].title]
+    where = [
+        tr(place.page.place),
+        "" if chapter is None else place.chapters[chapter].title,
+    ]
     if place.matches:
         where.append(tr(_count(place)))
     problem = tr(_problem(place.page))
@@ -109,12 +112,6 @@ def _show_head(place: _Place) -> None:
         f'<p class="where">{escape(" · ".join(filter(None, where)))}</p>'
         + (f'<p class="remark">{escape(problem)}</p>' if problem else "")
     )
-
-
-def _where(page: Page) -> str:
-    if page.label == str(page.number):
-        return f"p. {page.label}"
-    return f"p. {page.label} (page {page.number} of the file)"
 
 
 def _problem(page: Page) -> str:

@@ -94,7 +94,6 @@ def test_the_manifest_names_no_secret(server: Server) -> None:
     assert server.host.run(f"grep -rlE '{KEY}|{WORD}' /root/unpacked").stdout == ""
     assert len(list((unpacked / "books").iterdir())) == 5
     shutil.rmtree(unpacked)
-    shutil.rmtree(unpacked)
 
 
 def test_one_book_comes_back(server: Server) -> None:
