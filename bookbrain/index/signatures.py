@@ -1,0 +1,46 @@
+"""Which pages are nearly the same: a few bytes a page that tell how many terms two pages share.
+
+MinHash (Broder, "On the resemblance and containment of documents", 1997), of each minimum the
+lowest 8 bits (Li and König, "b-Bit Minwise Hashing", 2010).
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+HASHES = 32
+_ALIKE = 26  # of the 32 equal: about four fifths of all their different terms are on both
+
+Signature = NDArray[np.uint8]
+
+_MULTIPLIERS = np.random.default_rng(2026).integers(1, 2**64, HASHES, np.uint64) | np.uint64(1)
+
+
+def signatures(
+    terms: NDArray[np.uint64], documents: NDArray[np.integer[Any]], count: int
+) -> Signature:
+    """The signature of each of `count` documents from its distinct terms: (count, 32).
+
+    `terms` and `documents` are parallel, in any order. A document without terms has zeros.
+    """
+    order = np.argsort(documents, kind="stable")
+    present, first = np.unique(documents[order], return_index=True)
+    terms = terms[order]
+    found = np.zeros((count, HASHES), np.uint8)
+    if len(first):
+        for column, multiplier in enumerate(_MULTIPLIERS):
+            smallest = np.minimum.reduceat(_mixed(terms, multiplier), first)
+            found[present, column] = smallest.astype(np.uint8)
+    return found
+
+
+def are_alike(one: Signature, other: Signature) -> bool:
+    """Whether two documents are nearly the same; those without terms are like none."""
+    return bool(one.any() and np.count_nonzero(one == other) >= _ALIKE)
+
+
+def _mixed(terms: NDArray[np.uint64], multiplier: np.uint64) -> NDArray[np.uint64]:
+    """Another order of the terms for each multiplier, whose lowest bits are as random as others."""
+    product = terms * multiplier
+    return product ^ (product >> np.uint64(32))
