@@ -3,20 +3,49 @@
 A document's keyword and vector scores are not comparable, so each leg is scaled first (convex
 combination; Bruch, Gai and Ingber, "An Analysis of Fusion Functions for Hybrid Retrieval", 2023) or
 only its ranks count (Cormack, Clarke and Büttcher, "Reciprocal Rank Fusion", 2009).
+
+Something is always nearest, also to a query that an embedding model does not understand. So the
+vector leg counts only as far as its best stand out (`above_chance`).
 """
 
 from collections.abc import Hashable, Mapping, Sequence
+from math import log
 from typing import TypeVar
 
 T = TypeVar("T", bound=Hashable)
 
 RRF_K = 60
+_CROWD = 200  # passages; the nearest quarter of them is looked at, the others are the crowd
+_SILENT, _FULL = 0.5, 1.8  # where chance ends, and where there is no doubt; tests/golden
+
+
+def above_chance(cosines: Sequence[float]) -> list[float]:
+    """How far each passage stands out from those that are near only by chance, 0 to 1.
+
+    `cosines` are those of the nearest passages, best first, 200 where there are as many. Where
+    nothing is meant, the cosine falls by the same amount each time that the rank doubles (the tail
+    of a distribution in the Gumbel domain, whose spacings Weissman's estimator uses, 1978). The
+    passages behind the first quarter tell that amount; the best of them would then be at 1.
+    """
+    crowd = cosines[:_CROWD]
+    rank = len(crowd) // 4
+    if rank < 2 or crowd[rank - 1] <= crowd[-1]:  # too few to tell: each by its share of the best
+        return [max(cosine, 0.0) / (cosines[0] if cosines[0] > 0 else 1) for cosine in cosines]
+    slope = (crowd[rank - 1] - crowd[-1]) / log(len(crowd) / rank)
+    heights = ((cosine - crowd[rank - 1]) / (slope * log(rank)) for cosine in cosines)
+    return [min(max((height - _SILENT) / (_FULL - _SILENT), 0.0), 1.0) for height in heights]
 
 
 def convex(keyword: Mapping[T, float], vector: Mapping[T, float], weight: float) -> dict[T, float]:
-    """(1 - weight) · keyword + weight · vector, each leg scaled to 0…1; absent counts 0."""
-    a, b = _scaled(keyword), _scaled(vector)
-    return {key: (1 - weight) * a.get(key, 0) + weight * b.get(key, 0) for key in {**a, **b}}
+    """(1 - weight) · keyword + weight · vector; absent counts 0.
+
+    Keyword scores are taken by the share that they are of the best one; `vector` is 0 to 1 already.
+    """
+    best = max(keyword.values(), default=0) or 1.0
+    return {
+        key: (1 - weight) * keyword.get(key, 0) / best + weight * vector.get(key, 0)
+        for key in {**keyword, **vector}
+    }
 
 
 def reciprocal_rank(keyword: Sequence[T], vector: Sequence[T], weight: float) -> dict[T, float]:
@@ -26,11 +55,3 @@ def reciprocal_rank(keyword: Sequence[T], vector: Sequence[T], weight: float) ->
         for rank, key in enumerate(ranking, start=1):
             scores[key] = scores.get(key, 0) + share / (RRF_K + rank)
     return scores
-
-
-def _scaled(scores: Mapping[T, float]) -> dict[T, float]:
-    """Min-max to 0…1; where all are equal, 1."""
-    if not scores:
-        return {}
-    low, high = min(scores.values()), max(scores.values())
-    return {k: (s - low) / (high - low) if high > low else 1.0 for k, s in scores.items()}
