@@ -118,8 +118,27 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True)
+class Duplicate:
+    """A page that says nearly the same as a hit: of another edition, or of the same book."""
+
+    book_id: str
+    title: str
+    file: str
+    page: int
+    page_label: str
+
+    @property
+    def place(self) -> str:
+        """What is printed on it, for a person; and which page it is where that is another."""
+        return _place(self.page_label, self.page)
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """A page that answers. `snippet` is HTML: escaped text with `<mark>` around the matches."""
+    """A page that answers. `snippet` is HTML: escaped text with `<mark>` around the matches.
+
+    `duplicates` are pages that would be hits too, did they not say nearly the same.
+    """
 
     rank: int
     score: float
@@ -132,6 +151,7 @@ class Hit:
     snippet: str
     text: str
     why: Why
+    duplicates: tuple[Duplicate, ...] = ()
 
     @property
     def place(self) -> str:

@@ -40,7 +40,11 @@ def _print_hit(console: Console, hit: Hit) -> None:
     head = Text(f"{hit.rank:>2}. ") + Text(printable(hit.title), "bold")
     console.print(head + Text(f"  {shown(hit.place)}", "cyan"))
     detail = " · ".join(filter(None, (hit.chapter, hit.file)))
-    for text in (Text(printable(detail), "dim"), _marked(hit.snippet)):
+    texts = [Text(printable(detail), "dim"), _marked(hit.snippet)]
+    if hit.duplicates:
+        same = " · ".join(f"{other.title}, {shown(other.place)}" for other in hit.duplicates)
+        texts.append(Text(f"{shown('Nearly the same')}: {printable(same)}", "dim"))
+    for text in texts:
         for line in text.wrap(console, console.width - 4):
             line.rstrip()
             console.print(Text("    ") + line)

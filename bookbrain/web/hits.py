@@ -43,8 +43,20 @@ def _hit(hit: Hit, query: str) -> str:
     return (
         f'<article class="hit"><h2><a class="open" href="{page}" data-picture="{soon}">'
         f"{escape(hit.title)}</a></h2>"
-        f'<p class="where">{place}</p><p>{hit.snippet}</p>{_doing(hit)}</article>'
+        f'<p class="where">{place}</p><p>{hit.snippet}</p>{_duplicates(hit, query)}{_doing(hit)}'
+        "</article>"
     )
+
+
+def _duplicates(hit: Hit, query: str) -> str:
+    if not hit.duplicates:
+        return ""
+    links = (
+        f'<a href="{link("/read", book=other.book_id, page=other.page, find=query)}">'
+        f"{escape(other.title)}, {escape(tr(other.place))}</a>"
+        for other in hit.duplicates
+    )
+    return f'<p class="where">{escape(tr("Nearly the same"))}: {" · ".join(links)}</p>'
 
 
 def _doing(hit: Hit) -> str:
