@@ -25,7 +25,8 @@ def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
     found = index.having_all(words or terms)
     found = found if allowed is None else found[allowed[found]]
     if not len(found):
-        found = index.best(terms, index.scores(terms), _MOST_PAGES, allowed)
+        asked = asked_for(index, query.text, terms)
+        found = np.array([*best_pages(index, asked, _MOST_PAGES, allowed)], np.int64)
     return tuple(sorted(index.place(int(document))[1] for document in found))
 
 
@@ -34,7 +35,8 @@ def marks_on(stores: Stores, typed: str, text: str) -> tuple[Mark, ...]:
     index, query = stores.keywords(), _parsed(typed)
     if index is None or query is None:
         return ()
-    weights = mark_weights(index, analyzer.terms(query.text))
+    asked = asked_for(index, query.text, analyzer.terms(query.text))
+    weights = mark_weights(index, [term for term in asked if is_word(term)])
     return tuple(sorted(find_marks(text, weights, query.phrases)))
 
 

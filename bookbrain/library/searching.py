@@ -2,30 +2,37 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from bookbrain.errors import BookBrainError
 from bookbrain.index import analyzer, fusion
-from bookbrain.index.keywords import KeywordIndex, Mask, Scores
+from bookbrain.index.fields import is_word
+from bookbrain.index.keywords import KeywordIndex, Mask
 from bookbrain.index.query import Query, parse_query, phrase_finder
+from bookbrain.index.ranking import asked_for, best_pages, fold_duplicates
 from bookbrain.index.rows import StoredPassage
 from bookbrain.index.snippet import find_marks, make_snippet
 from bookbrain.library.stores import Stores
-from bookbrain.model import Hit, LegHit, Mode, SearchResult, Why
+from bookbrain.model import Duplicate, Hit, LegHit, Mode, SearchResult, Why
 
 _DEPTH = 100
+_FOLDED = 3  # times k documents are looked at for duplicates
 
 Allowed = Mask | None  # over the documents; None for all
 
 
 @dataclass(frozen=True, slots=True)
 class _Leg:
-    """One leg's best documents in order, with its scores; why it is silent, if it is."""
+    """One leg's best documents in order, with its scores; why it is silent, if it is.
+
+    `weights` are what the documents count in a convex combination, where not the scores do.
+    """
 
     scores: Mapping[int, float]
     complaint: str | None = None
+    weights: Mapping[int, float] = field(default_factory=dict)
 
     def why(self) -> dict[int, LegHit]:
         return {d: LegHit(n, s) for n, (d, s) in enumerate(self.scores.items(), start=1)}
@@ -33,8 +40,8 @@ class _Leg:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One query over one state of the index: its terms, every document's keyword score, which
-    documents are allowed, how many each leg should bring, and how much the vector leg counts.
+    """One query over one state of the index: what each term counts, which documents are allowed,
+    how many each leg should bring, and how much the vector leg counts.
 
     `like` are digests of passages whose vectors are asked for in place of the query's own.
     """
@@ -42,8 +49,7 @@ class Asked:
     stores: Stores
     index: KeywordIndex
     query: Query
-    terms: Sequence[str]
-    scores: Scores
+    terms: Mapping[str, float]
     allowed: Allowed
     books: Sequence[str] | None
     depth: int
@@ -53,11 +59,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """Where the fusion put a document."""
+    """Where the fusion put a document, and which ones are like it."""
 
     rank: int
     score: float
     why: Why
+    alike: Sequence[int]
 
 
 def search(
@@ -76,10 +83,10 @@ def search(
     hits: tuple[Hit, ...] = ()
     degraded = None
     if index is not None and index.documents:
-        terms = analyzer.terms(query.text)
+        terms = asked_for(index, query.text, analyzer.terms(query.text))
         allowed = allowed_documents(stores, index, query, books)
         asked = Asked(
-            stores, index, query, terms, index.scores(terms), allowed, books,
+            stores, index, query, terms, allowed, books,
             depth_for(k), stores.settings.vector_weight if weight is None else weight,
         )  # fmt: skip
         hits, degraded = answer(asked, mode, k)
@@ -97,16 +104,16 @@ def answer(asked: Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | Non
     vector = _Leg({}) if mode == "keyword" else _vector_leg(asked)
     keyword = _keyword_leg(asked) if mode != "vector" or vector.complaint else _Leg({})
     fused = _fused(asked, keyword, vector)
-    best = sorted(fused, key=lambda document: (-fused[document], document))[:k]
+    ranked = sorted(fused, key=lambda document: (-fused[document], document))
     by_keyword, by_vector = keyword.why(), vector.why()
-    weights = mark_weights(asked.index, asked.terms)
+    weights = mark_weights(asked.index, [term for term in asked.terms if is_word(term)])
     hits = []
-    for rank, document in enumerate(best, start=1):
-        ranked = _Ranked(
-            rank, fused[document], Why(by_keyword.get(document), by_vector.get(document))
-        )
-        hits.append(_hit(asked, weights, asked.index.place(document), ranked))
-    return tuple(hit for hit in hits if hit), vector.complaint
+    for document, alike in fold_duplicates(asked.index, ranked[: _FOLDED * k], k).items():
+        why = Why(by_keyword.get(document), by_vector.get(document))
+        ranked_here = _Ranked(len(hits) + 1, fused[document], why, alike)
+        if hit := _hit(asked, weights, asked.index.place(document), ranked_here):
+            hits.append(hit)
+    return tuple(hits), vector.complaint
 
 
 def allowed_documents(
@@ -140,8 +147,7 @@ def _having_phrase(stores: Stores, index: KeywordIndex, phrase: str, within: Mas
 
 
 def _keyword_leg(asked: Asked) -> _Leg:
-    ranked = asked.index.best(asked.terms, asked.scores, asked.depth, asked.allowed)
-    return _Leg({int(document): float(asked.scores[document]) for document in ranked})
+    return _Leg(best_pages(asked.index, asked.terms, asked.depth, asked.allowed))
 
 
 def _vector_leg(asked: Asked) -> _Leg:
@@ -161,35 +167,45 @@ def _vector_leg(asked: Asked) -> _Leg:
         )  # fmt: skip
     except BookBrainError as error:
         return _Leg({}, str(error))
+    heights = fusion.above_chance([cosine for _, cosine in nearest])
     found: dict[int, float] = {}
-    for passage, cosine in nearest:
-        document = _best_page(asked, passage)
+    heard: dict[int, float] = {}
+    pages = _best_pages(asked, [passage for passage, _ in nearest])
+    for document, (_, cosine), height in zip(pages, nearest, heights, strict=True):
         if document is not None and document not in found:
-            found[document] = cosine
-    return _Leg(found, complaint)
+            found[document], heard[document] = cosine, height
+    return _Leg(found, complaint, heard)
 
 
-def _best_page(asked: Asked, passage: StoredPassage) -> int | None:
-    """The page of a passage with the best keyword score, else the one with most of its text."""
-    pages = [
-        (document, span.end - span.start)
-        for span in passage.spans
-        if (document := asked.index.document(passage.book_id, span.page)) is not None
-        and (asked.allowed is None or asked.allowed[document])
+def _best_pages(asked: Asked, passages: Sequence[StoredPassage]) -> list[int | None]:
+    """Of each passage the page with the best keyword score, else the one with most of its text."""
+    parts = [
+        [
+            (document, span.end - span.start)
+            for span in passage.spans
+            if (document := asked.index.document(passage.book_id, span.page)) is not None
+            and (asked.allowed is None or asked.allowed[document])
+        ]
+        for passage in passages
     ]
-    if not pages:
-        return None
-    return max(pages, key=lambda page: (float(asked.scores[page[0]]), page[1]))[0]
+    documents = sorted({document for pages in parts for document, _ in pages})
+    scores = dict(zip(documents, asked.index.scores(asked.terms, documents), strict=True))
+    return [
+        max(pages, key=lambda page: (scores[page[0]], page[1]))[0] if pages else None
+        for pages in parts
+    ]
 
 
-def _fused(asked: Asked, keyword: _Leg, vector: _Leg) -> dict[int, float]:
-    if not vector.scores:
-        return dict(keyword.scores)
+def _fused(asked: Asked, keyword: _Leg, vector: _Leg) -> Mapping[int, float]:
+    """One ranking; a page that is near by chance only counts where keywords find nothing."""
     if not keyword.scores:
-        return dict(vector.scores)
+        return vector.scores
+    heard = {document: height for document, height in vector.weights.items() if height > 0}
+    if not heard:
+        return keyword.scores
     if asked.stores.settings.fusion == "rrf":
-        return fusion.reciprocal_rank(list(keyword.scores), list(vector.scores), asked.weight)
-    return fusion.convex(keyword.scores, vector.scores, asked.weight)
+        return fusion.reciprocal_rank(list(keyword.scores), list(heard), asked.weight)
+    return fusion.convex(keyword.scores, heard, asked.weight)
 
 
 def mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:
@@ -220,4 +236,13 @@ def _hit(
         snippet=snippet.html,
         text=page.text,
         why=ranked.why,
+        duplicates=tuple(filter(None, (_duplicate(asked, document) for document in ranked.alike))),
     )
+
+
+def _duplicate(asked: Asked, document: int) -> Duplicate | None:
+    """None when its book was removed meanwhile."""
+    book_id, number = asked.index.place(document)
+    page = asked.stores.catalog.find_page(book_id, number)
+    name = asked.stores.catalog.book_name(book_id)
+    return Duplicate(book_id, *name, number, page.label) if page and name else None

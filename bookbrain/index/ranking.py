@@ -1,0 +1,54 @@
+"""The keyword leg: which pages a query finds by its words, and in which order."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from bookbrain.index.fields import query_weights
+from bookbrain.index.keywords import KeywordIndex, Mask
+from bookbrain.index.signatures import are_alike
+from bookbrain.index.spelling import other_spellings
+
+_NEIGHBOUR = 0.1  # what a page's neighbours in its book add; tests/golden
+
+
+def asked_for(index: KeywordIndex, text: str, terms: Sequence[str]) -> dict[str, float]:
+    """Every term that a query of these terms finds a page by, with what it counts."""
+    weights = query_weights(terms)
+    for other, share in other_spellings(text, terms, index.share).items():
+        for term, weight in query_weights([other]).items():
+            weights[term] = weights.get(term, 0) + share * weight
+    return weights
+
+
+def best_pages(
+    index: KeywordIndex, weights: Mapping[str, float], count: int, allowed: Mask | None = None
+) -> dict[int, float]:
+    """The best `count` of the allowed documents and their scores, best first.
+
+    A tenth of the scores of the pages before and behind it counts with a page: an answer often
+    begins on one page and ends on the next.
+    """
+    found = index.best(weights, count, allowed)
+    beside = {document: index.beside(document) for document in found}
+    unknown = sorted({n for pages in beside.values() for n in pages} - found.keys())
+    known = found | dict(zip(unknown, index.scores(weights, unknown).tolist(), strict=True))
+    total = {
+        document: score + _NEIGHBOUR * sum(known[page] for page in beside[document])
+        for document, score in found.items()
+    }
+    return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+
+def fold_duplicates(
+    index: KeywordIndex, ranked: Iterable[int], count: int
+) -> dict[int, list[int]]:
+    """The first `count` documents that are unlike each other, each with those that are like it."""
+    kept: dict[int, list[int]] = {}
+    for document in ranked:
+        signature = index.signature(document)
+        like = (first for first in kept if are_alike(signature, index.signature(first)))
+        first = next(like, None)
+        if first is not None:
+            kept[first].append(document)
+        elif len(kept) < count:
+            kept[document] = []
+    return kept
