@@ -1,5 +1,7 @@
 """Where a query matches in one book, and on one page."""
 
+from collections import Counter
+
 from bookbrain.errors import InputError
 from bookbrain.index import analyzer
 from bookbrain.index.query import Query, parse_query
@@ -22,10 +24,10 @@ def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
     terms = list(mark_weights(index, analyzer.terms(query.text)))
     allowed = allowed_documents(stores, index, query, [book_id])
     words = [term for term in terms if not term.startswith((analyzer.PAIR, analyzer.WHOLE))]
-    found = index.having_all(words or terms)
-    found = found if allowed is None else found[allowed[found]]
-    if not len(found):
-        found = index.best(terms, index.scores(terms), _MOST_PAGES, allowed)
+    having = index.having_all(words or terms)
+    found = [*(having if allowed is None else having[allowed[having]])]
+    if not found:
+        found = [*index.best(Counter(terms), _MOST_PAGES, allowed)]
     return tuple(sorted(index.place(int(document))[1] for document in found))
 
 

@@ -1,6 +1,7 @@
 """The life of a query: two legs, one ranking, the exact page."""
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from bookbrain.errors import BookBrainError
 from bookbrain.index import analyzer, fusion
-from bookbrain.index.keywords import KeywordIndex, Mask, Scores
+from bookbrain.index.keywords import KeywordIndex, Mask
 from bookbrain.index.query import Query, parse_query, phrase_finder
 from bookbrain.index.rows import StoredPassage
 from bookbrain.index.snippet import find_marks, make_snippet
@@ -33,8 +34,8 @@ class _Leg:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One query over one state of the index: its terms, every document's keyword score, which
-    documents are allowed, how many each leg should bring, and how much the vector leg counts.
+    """One query over one state of the index: its terms, which documents are allowed, how many each
+    leg should bring, and how much the vector leg counts.
 
     `like` are digests of passages whose vectors are asked for in place of the query's own.
     """
@@ -43,7 +44,6 @@ class Asked:
     index: KeywordIndex
     query: Query
     terms: Sequence[str]
-    scores: Scores
     allowed: Allowed
     books: Sequence[str] | None
     depth: int
@@ -79,8 +79,8 @@ def search(
         terms = analyzer.terms(query.text)
         allowed = allowed_documents(stores, index, query, books)
         asked = Asked(
-            stores, index, query, terms, index.scores(terms), allowed, books,
-            depth_for(k), stores.settings.vector_weight if weight is None else weight,
+            stores, index, query, terms, allowed, books, depth_for(k),
+            stores.settings.vector_weight if weight is None else weight,
         )  # fmt: skip
         hits, degraded = answer(asked, mode, k)
     took = (time.perf_counter() - started) * 1000
@@ -97,7 +97,7 @@ def answer(asked: Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | Non
     vector = _Leg({}) if mode == "keyword" else _vector_leg(asked)
     keyword = _keyword_leg(asked) if mode != "vector" or vector.complaint else _Leg({})
     fused = _fused(asked, keyword, vector)
-    best = sorted(fused, key=lambda document: (-fused[document], document))[:k]
+    best = sorted(fused, key=lambda document: -fused[document])[:k]  # equal ones as the legs had
     by_keyword, by_vector = keyword.why(), vector.why()
     weights = mark_weights(asked.index, asked.terms)
     hits = []
@@ -140,8 +140,7 @@ def _having_phrase(stores: Stores, index: KeywordIndex, phrase: str, within: Mas
 
 
 def _keyword_leg(asked: Asked) -> _Leg:
-    ranked = asked.index.best(asked.terms, asked.scores, asked.depth, asked.allowed)
-    return _Leg({int(document): float(asked.scores[document]) for document in ranked})
+    return _Leg(asked.index.best(Counter(asked.terms), asked.depth, asked.allowed))
 
 
 def _vector_leg(asked: Asked) -> _Leg:
@@ -162,24 +161,33 @@ def _vector_leg(asked: Asked) -> _Leg:
     except BookBrainError as error:
         return _Leg({}, str(error))
     found: dict[int, float] = {}
-    for passage, cosine in nearest:
-        document = _best_page(asked, passage)
+    pages = _best_pages(asked, [passage for passage, _ in nearest])
+    for document, (_, cosine) in zip(pages, nearest, strict=True):
         if document is not None and document not in found:
             found[document] = cosine
     return _Leg(found, complaint)
 
 
-def _best_page(asked: Asked, passage: StoredPassage) -> int | None:
-    """The page of a passage with the best keyword score, else the one with most of its text."""
-    pages = [
-        (document, span.end - span.start)
+def _best_pages(asked: Asked, passages: Sequence[StoredPassage]) -> list[int | None]:
+    """Of each passage the page with the best keyword score, else the one with most of its text."""
+    pages = [_allowed_pages(asked, passage) for passage in passages]
+    documents = sorted({document for of_one in pages for document in of_one})
+    scores = asked.index.scores(Counter(asked.terms), documents)
+    known = dict(zip(documents, scores.tolist(), strict=True))
+    return [
+        max(of_one, key=lambda document: (known[document], of_one[document]), default=None)
+        for of_one in pages
+    ]
+
+
+def _allowed_pages(asked: Asked, passage: StoredPassage) -> dict[int, int]:
+    """The pages of a passage that may be found, and how much of its text is on each."""
+    return {
+        document: span.end - span.start
         for span in passage.spans
         if (document := asked.index.document(passage.book_id, span.page)) is not None
         and (asked.allowed is None or asked.allowed[document])
-    ]
-    if not pages:
-        return None
-    return max(pages, key=lambda page: (float(asked.scores[page[0]]), page[1]))[0]
+    }
 
 
 def _fused(asked: Asked, keyword: _Leg, vector: _Leg) -> dict[int, float]:

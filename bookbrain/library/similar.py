@@ -33,7 +33,7 @@ def similar(stores: Stores, book_id: str, number: int, k: int) -> SearchResult:
     if terms:
         passages = stores.catalog.passages(book_id)
         asked = Asked(
-            stores, index, Query(""), terms, index.scores(terms),
+            stores, index, Query(""), terms,
             _without(index, book_id, number), None, depth_for(k), stores.settings.vector_weight,
             [p.digest for p in passages if any(span.page == number for span in p.spans)],
         )  # fmt: skip
