@@ -15,8 +15,9 @@ MOST_BYTES = 64 << 20  # of a manifest
 
 _NAMES = re.compile(
     r"settings/bookbrain\.env|secrets/(site\.json|credentials/[a-z0-9-]{1,64})"
-    r"|(catalog|embeddings)\.sqlite3|keywords/[0-9a-f]{24}/[a-z]{1,32}\.(npy|json)"
-    r"|keywords/segments/[0-9a-f]{64}-[0-9]{1,9}\.npz|books/[0-9a-f]{64}\.pdf",
+    r"|(catalog|embeddings)\.sqlite3|books/[0-9a-f]{64}\.pdf"
+    r"|keywords/[0-9a-f]{24}(\.json|/[a-z]{1,32}\.(npy|json))"
+    r"|keywords/segments/[0-9a-f]{64}-[0-9]{1,9}\.npz",  # in archives from before there were shards
     re.ASCII,
 )
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -14,7 +14,7 @@ import Stemmer
 
 from bookbrain import korean
 
-ANALYZER_VERSION = 1
+ANALYZER_VERSION = 2
 
 WHOLE = "="  # marks an identifier's whole form
 PAIR = "~"  # marks a pair of syllables

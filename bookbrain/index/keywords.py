@@ -1,133 +1,133 @@
-"""The frozen keyword index: rank_bm25's Okapi scores in posting arrays, memory-mapped.
+"""The keyword index: BM25 over the pages of all shards, computed when it is asked.
 
-Scores are those of `rank_bm25.BM25Okapi` (k1 = 1.5, b = 0.75, epsilon = 0.25) over all pages of the
-library that have any term; a test holds them together. Formula: Robertson and Zaragoza, "The
-Probabilistic Relevance Framework: BM25 and Beyond", 2009, with rank_bm25's floor for terms on over
-half of the documents.
+Scores are those of `rank_bm25.BM25Plus` with delta = 0, whose idf, log((N + 1) / df), is never
+negative, over all pages of the library that have any term; a test holds them together. Formula:
+Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009. They do not
+depend on how the library is cut into shards.
+
+The best documents are found exactly, as in MaxScore (Turtle and Flood, "Query evaluation", 1995):
+rare terms first; once those that are left cannot lift another document into the best, they are
+looked up only for the documents that still can get there.
 """
 
-import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import reduce
-from pathlib import Path
-from typing import Any
+from math import log
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bookbrain.durable import write_folder
-from bookbrain.index.postings import Segment, term_key
+from bookbrain.index.postings import UNIT, Documents, Frequencies, term_key
+from bookbrain.index.shards import Shard
+from bookbrain.index.signatures import Signatures
 
-K1, B, EPSILON = 1.5, 0.75, 0.25
+K1, B = 1.2, 0.6  # tests/golden
 
+Numbers = NDArray[np.int64]
 Scores = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-_ARRAYS = ("terms", "starts", "documents", "scores")
-_BOOKS = "books.json"
+_ROUNDING = 1 + 1e-5  # of a bound: shares are 32-bit numbers
+_POOL = 8  # times k: how many documents the limit is taken from
+_LOOKUP = 8  # to look a document up costs as much as so many postings in a row
 
 
-def write_index(directory: Path, segments: Sequence[tuple[str, Segment]]) -> None:
-    """Merge the segments of books (id, segment) into a new index at `directory`, at once."""
-    first = np.cumsum([0, *(len(segment.lengths) for _, segment in segments)])
-    terms = np.concatenate([np.empty(0, np.uint64), *(s.terms for _, s in segments)])
-    documents = _joined([s.documents + f for (_, s), f in zip(segments, first, strict=False)])
-    order = np.lexsort((documents, terms))
-    terms, documents = terms[order], documents[order]
-    frequencies = _joined([s.frequencies for _, s in segments])[order]
-    lengths = _joined([s.lengths for _, s in segments])
-    distinct, starts = np.unique(terms, return_index=True)
-    starts = np.append(starts, len(terms)).astype(np.int64)
-    scores = _okapi(starts, documents, frequencies, lengths)
-    arrays: tuple[NDArray[Any], ...] = (distinct, starts, documents.astype(np.int32), scores)
-    books = [[name, int(start)] for (name, _), start in zip(segments, first, strict=False)]
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """A term's postings in one shard, whose documents are numbered from `first` to `end`."""
 
-    def fill(folder: Path) -> None:
-        for name, array in zip(_ARRAYS, arrays, strict=True):
-            np.save(folder / f"{name}.npy", array, allow_pickle=False)
-        (folder / _BOOKS).write_text(json.dumps({"books": books, "documents": int(first[-1])}))
-
-    write_folder(directory, fill)
+    first: int
+    end: int
+    documents: Documents
+    frequencies: Frequencies
 
 
-def _joined(arrays: Sequence[NDArray[np.integer[Any]]]) -> NDArray[np.int64]:
-    return np.concatenate(arrays).astype(np.int64) if arrays else np.empty(0, np.int64)
+@dataclass(frozen=True, slots=True)
+class _Term:
+    """A term of a query. No document gets more than `most` from it."""
 
-
-def _okapi(
-    starts: NDArray[np.int64],
-    documents: NDArray[np.int64],
-    frequencies: NDArray[np.int64],
-    lengths: NDArray[np.int64],
-) -> NDArray[np.float32]:
-    """Each posting's share of its document's score."""
-    if not len(documents):
-        return np.empty(0, np.float32)
-    containing = np.diff(starts)
-    count = int(np.count_nonzero(lengths))  # blank pages must not make every other page long
-    average = float(lengths.sum()) / count
-    idf = np.log(count - containing + 0.5) - np.log(containing + 0.5)
-    idf[idf < 0] = EPSILON * idf.mean()
-    damped = frequencies + K1 * (1 - B + B * lengths[documents] / average)
-    scores = np.repeat(idf, containing) * frequencies * (K1 + 1) / damped
-    return np.asarray(scores, np.float32)
+    most: float
+    runs: Sequence[_Run]
+    size: int
 
 
 class KeywordIndex:
-    """An index on disk, open for reading. Documents are numbered over all books, pages in order."""
+    """Some open shards. Documents are numbered over all books, the pages of a book in order.
 
-    def __init__(self, directory: Path) -> None:
-        """Map the arrays; raises FileNotFoundError when the index is gone."""
-        self._terms, self._starts, self._documents, self._scores = (
-            # A plain array over the mapped file: np.memmap itself makes every slice slow.
-            np.asarray(np.load(directory / f"{name}.npy", mmap_mode="r", allow_pickle=False))
-            for name in _ARRAYS
-        )
-        layout = json.loads((directory / _BOOKS).read_text())
-        self.documents: int = layout["documents"]
-        self._books: list[str] = [name for name, _ in layout["books"]]
-        self._first = np.array([start for _, start in layout["books"]], np.int64)
+    Queries are terms and what each counts; a term that nothing has says nothing.
+    """
 
-    def scores(self, terms: Iterable[str]) -> Scores:
-        """The score of every document, 0 where no term stands; a repeated term counts again."""
-        postings = [self._postings(term) for term in terms]
-        documents = [np.empty(0, np.int32), *(self._documents[p] for p in postings)]
-        shares = [np.empty(0, np.float32), *(self._scores[p] for p in postings)]
-        total = np.bincount(np.concatenate(documents), np.concatenate(shares), self.documents)
-        return total.astype(np.float64, copy=False)
+    def __init__(self, shards: Sequence[Shard]) -> None:
+        sizes = [len(shard.lengths) for shard in shards]
+        self._shards = shards
+        self._starts = [0, *np.cumsum(sizes, dtype=int).tolist()]
+        self.documents: int = self._starts[-1]
+        books = [
+            (book.id, start + book.first)
+            for shard, start in zip(shards, self._starts, strict=False)
+            for book in shard.books
+        ]
+        self._books = [book_id for book_id, _ in books]
+        self._first = np.array([first for _, first in books], np.int64)
+        self._number = {book_id: n for n, book_id in enumerate(self._books)}
+        self._rank = np.argsort(np.argsort(self._books))
+        # Blank pages must not make every other page long.
+        self._count = sum(shard.full for shard in shards)
+        average = sum(shard.length for shard in shards) / max(self._count, 1) or 1.0
+        lengths = np.concatenate([np.empty(0, np.int32), *(shard.lengths for shard in shards)])
+        self._norms = (UNIT * K1 * (1 - B + B * lengths / average)).astype(np.float32)
 
-    def top(self, terms: Sequence[str], k: int) -> list[tuple[int, float]]:
-        """The best `k` documents with any of the terms; equal ones in document order."""
-        scores = self.scores(terms)
-        best = self.best(terms, scores, k)
-        return [(int(document), float(scores[document])) for document in best]
+    # Asking
 
     def best(
-        self, terms: Iterable[str], scores: Scores, k: int, allowed: Mask | None = None
-    ) -> NDArray[np.int64]:
-        """The best `k` of the allowed documents with any of the terms, whose `scores` these are.
+        self, weights: Mapping[str, float], k: int, allowed: Mask | None = None
+    ) -> dict[int, float]:
+        """The best `k` of the allowed documents with any of the terms, and their scores.
 
-        Equal ones are in document order.
+        Best first; equal ones in the order of their books' ids and their pages.
         """
-        visible = scores if allowed is None else np.where(allowed, scores, 0)
-        if len(visible) > k and (limit := np.partition(visible, -k)[-k]) > 0:
-            found = np.flatnonzero(visible >= limit)
-        else:  # fewer match; and a term on half of a small library's documents scores 0 or less
-            listed = [self._documents[self._postings(term)] for term in terms]
-            found = np.unique(np.concatenate([np.empty(0, np.int64), *listed]))
-            found = found if allowed is None else found[allowed[found]]
-        return found[np.argsort(-scores[found], kind="stable")][:k]
+        terms = self._terms(weights)
+        left = _ROUNDING * np.cumsum([0.0, *(term.most for term in reversed(terms))])[::-1]
+        totals = np.zeros(self.documents)
+        limit = _Limit(totals, k)
+        summed = 0
+        while summed < len(terms) and left[summed] >= limit.value:
+            documents, shares = self._shares(terms[summed])
+            if allowed is not None:
+                documents, shares = documents[allowed[documents]], shares[allowed[documents]]
+            before = totals[documents]
+            totals[documents] = before + shares
+            limit.rise(documents, before)
+            summed += 1
+        found = np.flatnonzero(totals >= limit.value - left[summed] if limit.value else totals)
+        for number in range(summed, len(terms)):
+            self._add(terms[number], found, totals)
+            found = found[totals[found] + left[number + 1] >= _kth(totals[found], k)]
+        return self._ordered(found, totals[found], k)
 
-    def having_all(self, terms: Iterable[str]) -> NDArray[np.int64]:
+    def scores(self, weights: Mapping[str, float], documents: Sequence[int]) -> Scores:
+        """The scores of these documents, 0 where no term stands."""
+        asked, places = np.unique(np.asarray(documents, np.int64), return_inverse=True)
+        totals = np.zeros(len(asked))
+        for term in self._terms(weights):
+            totals += self._looked_up(term, asked)
+        return np.asarray(totals[places], np.float64)
+
+    def having_all(self, terms: Iterable[str]) -> Numbers:
         """The documents with every one of the terms, in order; all documents for no term."""
-        lists = [self._documents[self._postings(term)] for term in terms]
-        common: NDArray[np.int64] = np.arange(self.documents)
-        return reduce(np.intersect1d, lists, common) if lists else common
+        wanted = sorted(self._terms(dict.fromkeys(terms, 1.0), keep=True), key=lambda t: t.size)
+        if not wanted:
+            return np.arange(self.documents)
+        rarest, *others = wanted
+        return reduce(lambda found, t: found[self._looked_up(t, found) > 0], others,
+                      self._shares(rarest)[0])  # fmt: skip
 
     def share(self, term: str) -> float:
         """The share of the documents that have the term, 0 to 1."""
-        postings = self._postings(term)
-        return float(postings.stop - postings.start) / max(self.documents, 1)
+        return sum(term.size for term in self._terms({term: 1.0})) / max(self.documents, 1)
+
+    # Documents and pages
 
     def place(self, document: int) -> tuple[str, int]:
         """The book and the physical page, from 1, of a document."""
@@ -136,23 +136,116 @@ class KeywordIndex:
 
     def document(self, book_id: str, page: int) -> int | None:
         """The document of a page, None when the index does not have the book."""
-        if book_id not in self._books:
-            return None
-        return int(self._first[self._books.index(book_id)]) + page - 1
+        number = self._number.get(book_id)
+        return None if number is None else int(self._first[number]) + page - 1
+
+    def beside(self, document: int) -> list[int]:
+        """The pages before and behind a page in its book."""
+        book = int(np.searchsorted(self._first, document, side="right"))
+        end = int(self._first[book]) if book < len(self._first) else self.documents
+        return [n for n in (document - 1, document + 1) if self._first[book - 1] <= n < end]
+
+    def signature(self, document: int) -> Signatures:
+        """By what `are_alike` tells whether two pages are nearly the same."""
+        shard = int(np.searchsorted(self._starts, document, side="right")) - 1
+        return np.asarray(self._shards[shard].signatures[document - self._starts[shard]])
 
     def of_books(self, book_ids: Iterable[str]) -> Mask:
         """A mask of the documents that belong to the books."""
         mask = np.zeros(self.documents, np.bool_)
         ends = [*self._first[1:], self.documents]
         for book_id in book_ids:
-            if book_id in self._books:
-                index = self._books.index(book_id)
-                mask[self._first[index] : ends[index]] = True
+            if (number := self._number.get(book_id)) is not None:
+                mask[self._first[number] : ends[number]] = True
         return mask
 
-    def _postings(self, term: str) -> slice:
-        key = np.uint64(term_key(term))
-        index = int(np.searchsorted(self._terms, key))
-        if index == len(self._terms) or self._terms[index] != key:
-            return slice(0, 0)
-        return slice(int(self._starts[index]), int(self._starts[index + 1]))
+    # Postings
+
+    def _terms(self, weights: Mapping[str, float], keep: bool = False) -> list[_Term]:
+        """The terms that count, those that can give most first; `keep` those that nobody has."""
+        keys = np.array([term_key(term) for term in weights], np.uint64)
+        runs: list[list[_Run]] = [[] for _ in weights]
+        for shard, start, end in zip(self._shards, self._starts, self._starts[1:], strict=False):
+            if not len(shard.terms):
+                continue
+            places = np.minimum(np.searchsorted(shard.terms, keys), len(shard.terms) - 1)
+            for n in np.flatnonzero(shard.terms[places] == keys):
+                here = slice(*shard.starts[places[n] : places[n] + 2].tolist())
+                runs[n].append(_Run(start, end, shard.documents[here], shard.frequencies[here]))
+        terms = []
+        for mine, weight in zip(runs, weights.values(), strict=True):
+            size = sum(len(run.documents) for run in mine)
+            if keep or (size and weight > 0):
+                idf = log((self._count + 1) / size) if size else 0.0
+                terms.append(_Term(weight * idf * (K1 + 1), mine, size))
+        return sorted(terms, key=lambda term: -term.most)
+
+    def _shares(self, term: _Term) -> tuple[Numbers, NDArray[np.float32]]:
+        """The documents that have the term, ascending, and what it gives to each."""
+        documents = [
+            np.empty(0, np.int64),
+            *(run.documents + np.int64(run.first) for run in term.runs),
+        ]
+        frequencies = [np.empty(0, np.uint16), *(run.frequencies for run in term.runs)]
+        found = np.concatenate(documents)
+        return found, self._given(term, found, np.concatenate(frequencies))
+
+    def _looked_up(self, term: _Term, asked: Numbers) -> NDArray[np.float32]:
+        """What the term gives to each of the asked documents, which ascend."""
+        given = np.zeros(len(asked), np.float32)
+        for run in term.runs:
+            low, high = np.searchsorted(asked, [run.first, run.end])
+            wanted = (asked[low:high] - run.first).astype(np.int32)
+            places = np.minimum(np.searchsorted(run.documents, wanted), len(run.documents) - 1)
+            found = np.flatnonzero(run.documents[places] == wanted)
+            given[low + found] = self._given(
+                term, asked[low + found], run.frequencies[places[found]]
+            )
+        return given
+
+    def _given(
+        self, term: _Term, documents: Numbers, frequencies: Frequencies
+    ) -> NDArray[np.float32]:
+        values = frequencies.astype(np.float32)
+        return np.float32(term.most) * values / (values + self._norms[documents])
+
+    def _add(self, term: _Term, found: Numbers, totals: Scores) -> None:
+        """Add what a term gives to the documents found; what it adds to others is not looked at."""
+        if len(found) * _LOOKUP < term.size:
+            totals[found] += self._looked_up(term, found)
+        else:
+            documents, shares = self._shares(term)
+            totals[documents] += shares
+
+    def _ordered(self, found: Numbers, scores: Scores, k: int) -> dict[int, float]:
+        best = np.flatnonzero(scores >= _kth(scores, k))
+        found, scores = found[best], scores[best]
+        books = np.searchsorted(self._first, found, side="right") - 1
+        order = np.lexsort((found, self._rank[books], -scores))[:k]
+        return dict(zip(found[order].tolist(), scores[order].tolist(), strict=True))
+
+
+class _Limit:
+    """A score that the `k` best documents have at least, by what is summed up so far."""
+
+    def __init__(self, totals: Scores, k: int) -> None:
+        self.value = 0.0
+        self._totals, self._k = totals, k
+        self._pool = np.empty(0, np.int64)
+
+    def rise(self, documents: Numbers, before: Scores) -> None:
+        """Look again after `documents`, which had `before`, were given more.
+
+        Any documents will do for a lower bound: those of the rarest terms are few and good.
+        """
+        if len(self._pool) < _POOL * self._k:
+            self._pool = np.concatenate([self._pool, documents[before == 0]])
+        scores = self._totals[self._pool]
+        self.value = _kth(scores, self._k)
+        if len(self._pool) > 2 * _POOL * self._k:
+            self._pool = self._pool[scores >= _kth(scores, _POOL * self._k)]
+
+
+def _kth(scores: Scores, k: int) -> float:
+    """The `k`-th largest of the scores; 0 when they are fewer."""
+    return float(np.partition(scores, -k)[-k]) if len(scores) >= k else 0.0

@@ -6,16 +6,21 @@ A term is known by 64 bits of BLAKE2b: two of ten million terms share them with 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rank_bm25 import BM25Okapi
+from rank_bm25 import BM25Plus
 
-from bookbrain.durable import PART
+from bookbrain.index.fields import is_word
+
+UNIT = 4  # a term that stands there once counts 4: one in a field of less weight can count 1 to 3
+MOST = int(np.iinfo(np.uint16).max)  # 16,383 times on one page
 
 Terms = NDArray[np.uint64]
 Documents = NDArray[np.int32]
+Frequencies = NDArray[np.uint16]
+Lengths = NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,13 +28,13 @@ class Segment:
     """How often each term stands in each document, sorted by (term, document).
 
     `terms`, `documents` and `frequencies` have one entry a posting; `lengths` has one a document:
-    its number of terms, repetitions counted.
+    its number of terms that are words, repetitions counted. Both numbers are in quarters (`UNIT`).
     """
 
     terms: Terms
     documents: Documents
-    frequencies: Documents
-    lengths: Documents
+    frequencies: Frequencies
+    lengths: Lengths
 
 
 def term_key(term: str) -> int:
@@ -40,34 +45,21 @@ def term_key(term: str) -> int:
 def count_terms(documents: Sequence[Sequence[str]]) -> Segment:
     """Count the terms of each document with rank_bm25."""
     if not any(documents):
-        empty = np.empty(0, np.int32)
-        return Segment(np.empty(0, np.uint64), empty, empty, np.zeros(len(documents), np.int32))
-    counted = BM25Okapi([list(document) for document in documents])
+        return Segment(
+            np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.uint16),
+            np.zeros(len(documents), np.int32),
+        )  # fmt: skip
+    counted = BM25Plus([list(document) for document in documents])
     frequencies: list[dict[str, int]] = counted.doc_freqs
     keys = {term: term_key(term) for term in counted.idf}
     terms = np.array([keys[t] for counts in frequencies for t in counts], np.uint64)
     numbers = np.repeat(np.arange(len(documents), dtype=np.int32), [len(c) for c in frequencies])
-    values = np.array([n for counts in frequencies for n in counts.values()], np.int32)
+    values = np.array([n for counts in frequencies for n in counts.values()], np.int64)
     order = np.lexsort((numbers, terms))
-    lengths = np.array(counted.doc_len, np.int32)
-    return Segment(terms[order], numbers[order], values[order], lengths)
+    lengths = UNIT * np.array([sum(map(is_word, d)) for d in documents], np.int32)
+    return Segment(terms[order], numbers[order], in_units(values[order]), lengths)
 
 
-def save_segment(path: Path, segment: Segment) -> None:
-    """Write a segment as .npz, at once."""
-    part = path.with_name(path.name + PART)
-    with part.open("wb") as file:
-        np.savez(
-            file,
-            terms=segment.terms,
-            documents=segment.documents,
-            frequencies=segment.frequencies,
-            lengths=segment.lengths,
-        )
-    part.replace(path)
-
-
-def load_segment(path: Path) -> Segment:
-    """Read what `save_segment` wrote; raises OSError, ValueError or KeyError on anything else."""
-    with np.load(path, allow_pickle=False) as arrays:
-        return Segment(*(arrays[n] for n in ("terms", "documents", "frequencies", "lengths")))
+def in_units(counts: NDArray[Any]) -> Frequencies:
+    """Counts as frequencies: quarters, at least one, and at most `MOST`: one more says nothing."""
+    return np.asarray(np.clip(np.rint(counts * UNIT), 1, MOST), np.uint16)

@@ -38,9 +38,7 @@ def best_pages(
     return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 
-def fold_duplicates(
-    index: KeywordIndex, ranked: Iterable[int], count: int
-) -> dict[int, list[int]]:
+def fold_duplicates(index: KeywordIndex, ranked: Iterable[int], count: int) -> dict[int, list[int]]:
     """The first `count` documents that are unlike each other, each with those that are like it."""
     kept: dict[int, list[int]] = {}
     for document in ranked:

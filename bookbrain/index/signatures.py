@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 HASHES = 32
 _ALIKE = 26  # of the 32 equal: about four fifths of all their different terms are on both
 
-Signature = NDArray[np.uint8]
+Signatures = NDArray[np.uint8]  # one of 32, or a row for each document
 
 _MULTIPLIERS = np.random.default_rng(2026).integers(1, 2**64, HASHES, np.uint64) | np.uint64(1)
 
 
 def signatures(
     terms: NDArray[np.uint64], documents: NDArray[np.integer[Any]], count: int
-) -> Signature:
+) -> Signatures:
     """The signature of each of `count` documents from its distinct terms: (count, 32).
 
     `terms` and `documents` are parallel, in any order. A document without terms has zeros.
@@ -35,7 +35,7 @@ def signatures(
     return found
 
 
-def are_alike(one: Signature, other: Signature) -> bool:
+def are_alike(one: Signatures, other: Signatures) -> bool:
     """Whether two documents are nearly the same; those without terms are like none."""
     return bool(one.any() and np.count_nonzero(one == other) >= _ALIKE)
 

@@ -2,7 +2,9 @@
 
 from bookbrain.errors import InputError
 from bookbrain.index import analyzer
+from bookbrain.index.fields import is_word
 from bookbrain.index.query import Query, parse_query
+from bookbrain.index.ranking import asked_for, best_pages
 from bookbrain.index.snippet import Mark, find_marks
 from bookbrain.library.searching import allowed_documents, mark_weights
 from bookbrain.library.stores import Stores
@@ -22,11 +24,10 @@ def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
     terms = list(mark_weights(index, analyzer.terms(query.text)))
     allowed = allowed_documents(stores, index, query, [book_id])
     words = [term for term in terms if not term.startswith((analyzer.PAIR, analyzer.WHOLE))]
-    found = index.having_all(words or terms)
-    found = found if allowed is None else found[allowed[found]]
-    if not len(found):
-        asked = asked_for(index, query.text, terms)
-        found = np.array([*best_pages(index, asked, _MOST_PAGES, allowed)], np.int64)
+    having = index.having_all(words or terms)
+    found = [*(having if allowed is None else having[allowed[having]])]
+    if not found:
+        found = [*best_pages(index, asked_for(index, query.text, terms), _MOST_PAGES, allowed)]
     return tuple(sorted(index.place(int(document))[1] for document in found))
 
 

@@ -1,10 +1,10 @@
 """A library takes over the books of another one: before and after, and never between."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from bookbrain.durable import PART, file_lock, remove, sync_folder, write_folder
+from bookbrain.durable import PART, file_lock, remove, sync_folder
 from bookbrain.errors import BookBrainError
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.chroma import wait_until_ended
@@ -21,7 +21,7 @@ from bookbrain.index.embeddings import STORE, EmbeddingStore
 from bookbrain.library.maintaining import drop_vectors
 from bookbrain.library.proof import Expected, prove
 from bookbrain.library.reports import Progress
-from bookbrain.library.snapshot import link
+from bookbrain.library.snapshot import link, link_index
 from bookbrain.library.stores import Stores
 
 _BEFORE = "before.sqlite3"
@@ -109,32 +109,14 @@ def _bring_files(stores: Stores, other: Stores, books: Iterable[str]) -> None:
 
 def _bring_index(stores: Stores, other: Stores, only: str | None) -> str | None:
     """A keyword index of the books to be; its name, None for no books."""
-    segments = Path("keywords") / "segments"
-    for path in (other.home / segments).glob("*.npz"):
-        if not (stores.home / segments / path.name).exists():
-            link(path, stores.home / segments / path.name)
     if only:
-        _have_segment(stores, other, only)
+        if not stores.catalog.has_book(only):
+            stores.index_book(only, other.catalog.pages(only))
         return stores.index_books(sorted({*stores.catalog.book_ids(), only}))
     generation = other.catalog.generation()
-    if generation and not (stores.home / "keywords" / generation).exists():
-        source = other.home / "keywords" / generation
-        write_folder(stores.home / "keywords" / generation, _linking(source))
+    if generation:
+        link_index(other.shards, stores.shards, generation)
     return generation
-
-
-def _have_segment(stores: Stores, other: Stores, book_id: str) -> None:
-    """The index of a library counts the terms of its own books only, and this is none yet."""
-    if not stores.has_segment(book_id):
-        stores.index_book(book_id, other.catalog.pages(book_id))
-
-
-def _linking(source: Path) -> Callable[[Path], None]:
-    def fill(folder: Path) -> None:
-        for path in source.iterdir():
-            link(path, folder / path.name)
-
-    return fill
 
 
 def _publish(stores: Stores, other: Stores, books: list[str], progress: Progress) -> None:

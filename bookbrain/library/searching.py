@@ -104,10 +104,10 @@ def answer(asked: Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | Non
     vector = _Leg({}) if mode == "keyword" else _vector_leg(asked)
     keyword = _keyword_leg(asked) if mode != "vector" or vector.complaint else _Leg({})
     fused = _fused(asked, keyword, vector)
-    ranked = sorted(fused, key=lambda document: (-fused[document], document))
+    ranked = sorted(fused, key=lambda document: -fused[document])  # equal ones as the legs had
     by_keyword, by_vector = keyword.why(), vector.why()
     weights = mark_weights(asked.index, [term for term in asked.terms if is_word(term)])
-    hits = []
+    hits: list[Hit] = []
     for document, alike in fold_duplicates(asked.index, ranked[: _FOLDED * k], k).items():
         why = Why(by_keyword.get(document), by_vector.get(document))
         ranked_here = _Ranked(len(hits) + 1, fused[document], why, alike)
@@ -179,21 +179,23 @@ def _vector_leg(asked: Asked) -> _Leg:
 
 def _best_pages(asked: Asked, passages: Sequence[StoredPassage]) -> list[int | None]:
     """Of each passage the page with the best keyword score, else the one with most of its text."""
-    parts = [
-        [
-            (document, span.end - span.start)
-            for span in passage.spans
-            if (document := asked.index.document(passage.book_id, span.page)) is not None
-            and (asked.allowed is None or asked.allowed[document])
-        ]
-        for passage in passages
-    ]
-    documents = sorted({document for pages in parts for document, _ in pages})
+    pages = [_allowed_pages(asked, passage) for passage in passages]
+    documents = sorted({document for of_one in pages for document in of_one})
     scores = dict(zip(documents, asked.index.scores(asked.terms, documents), strict=True))
     return [
-        max(pages, key=lambda page: (scores[page[0]], page[1]))[0] if pages else None
-        for pages in parts
+        max(of_one, key=lambda document: (scores[document], of_one[document]), default=None)
+        for of_one in pages
     ]
+
+
+def _allowed_pages(asked: Asked, passage: StoredPassage) -> dict[int, int]:
+    """The pages of a passage that may be found, and how much of its text is on each."""
+    return {
+        document: span.end - span.start
+        for span in passage.spans
+        if (document := asked.index.document(passage.book_id, span.page)) is not None
+        and (asked.allowed is None or asked.allowed[document])
+    }
 
 
 def _fused(asked: Asked, keyword: _Leg, vector: _Leg) -> Mapping[int, float]:

@@ -3,16 +3,18 @@
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookbrain.durable import remove
+from bookbrain.durable import remove, write_folder
 from bookbrain.errors import BusyError
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.copying import CATALOG, SCHEMAS, copy_catalog
 from bookbrain.index.database import copy_database
 from bookbrain.index.embeddings import STORE, EmbeddingStore
+from bookbrain.index.generations import manifest_name, shards_of
+from bookbrain.index.shards import DAMAGE
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book
 
@@ -60,7 +62,6 @@ def take_snapshot(
         lost = _link_books(stores, folder, taken) if books else []
         if any(not stores.catalog.has_book(book.id) for book in lost):
             continue  # it was removed since
-        _link_segments(stores, folder, taken)
         copy_database(stores.home / STORE, folder / STORE, on_copied)
         with closing(EmbeddingStore(folder / STORE)) as store:
             return Snapshot(tuple(taken), tuple(lost), spaces, store.count())
@@ -80,28 +81,35 @@ def _link_books(stores: Stores, folder: Path, books: list[Book]) -> list[Book]:
     return lost
 
 
-def _link_segments(stores: Stores, folder: Path, books: list[Book]) -> None:
-    """Counted terms are derived: one that is not there is no loss."""
-    known = {book.id for book in books}
-    target = folder / "keywords" / "segments"
-    target.mkdir(parents=True)
-    for path in (stores.home / "keywords" / "segments").glob("*.npz"):
-        if path.name.partition("-")[0] in known:
-            with suppress(FileNotFoundError):
-                link(path, target / path.name)
-
-
 def _link_index(stores: Stores, folder: Path, generation: str | None) -> None:
     """A keyword index, whole or not at all: it is derived."""
     if generation is None:
         return
-    source, target = (home / "keywords" / generation for home in (stores.home, folder))
-    target.mkdir(parents=True)
     try:
+        link_index(stores.shards, folder / "keywords", generation)
+    except DAMAGE:
+        remove(folder / "keywords")
+
+
+def link_index(source: Path, target: Path, generation: str) -> None:
+    """Have a keyword index of the folder `source` in `target` too; what is there stays.
+
+    Raises one of `DAMAGE` when it is not whole.
+    """
+    target.mkdir(exist_ok=True)
+    for shard in shards_of(source, generation):
+        if not (target / shard).exists():
+            write_folder(target / shard, _linking(source / shard))
+    if not (target / manifest_name(generation)).exists():
+        link(source / manifest_name(generation), target / manifest_name(generation))
+
+
+def _linking(source: Path) -> Callable[[Path], None]:
+    def fill(folder: Path) -> None:
         for path in source.iterdir():
-            link(path, target / path.name)
-    except FileNotFoundError:
-        remove(target)
+            link(path, folder / path.name)
+
+    return fill
 
 
 def link(source: Path, target: Path) -> None:

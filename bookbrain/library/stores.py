@@ -2,18 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bookbrain.config import Settings
 from bookbrain.durable import PART, file_lock, remove
-from bookbrain.index import analyzer
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.chroma import chroma_url
 from bookbrain.index.embeddings import STORE, EmbeddingStore
-from bookbrain.index.keywords import KeywordIndex, write_index
-from bookbrain.index.postings import Segment, count_terms, load_segment, save_segment
+from bookbrain.index.fields import page_terms
+from bookbrain.index.generations import drop_unnamed, open_generation, write_generation
+from bookbrain.index.keywords import KeywordIndex
+from bookbrain.index.postings import count_terms
+from bookbrain.index.shards import DAMAGE, write_shard
 from bookbrain.model import EmbeddingSpace, Page
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ class Stores:
         self.settings = settings
         self.home = settings.home
         self.books = self.home / "books"
-        self._segments = self.home / "keywords" / "segments"
-        for folder in (self.home, self.books, self._segments.parent, self._segments):
+        self.shards = self.home / "keywords"
+        for folder in (self.home, self.books, self.shards):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._closing = ExitStack()
         self.catalog = Catalog(self.home / "catalog.sqlite3")
@@ -100,63 +101,38 @@ class Stores:
             if self._keywords and self._keywords[0] == generation:
                 return self._keywords[1]
             try:
-                self._keywords = (generation, KeywordIndex(self._generation(generation)))
-            except (OSError, ValueError, KeyError, EOFError):
+                self._keywords = (generation, open_generation(self.shards, generation))
+            except DAMAGE:
                 continue
             return self._keywords[1]
-        with file_lock(self.home / "library.lock"):  # it was deleted or cut off; it is derived
-            if broken := self.catalog.generation():
-                remove(self._generation(broken))
+        with file_lock(self.home / "library.lock"):  # a part is lost or cut off; it is derived
             self.catalog.set_generation(self.index_books(self.catalog.book_ids()))
         return self.keywords()
 
     def index_book(self, book_id: str, pages: list[Page]) -> None:
-        """Count the terms of a book's pages, each page a document."""
-        documents = analyzer.terms_of(["" if page.problem else page.text for page in pages])
-        save_segment(self._segment(book_id), count_terms(documents))
+        """Write the shard of a book, each page a document. No search knows of it yet."""
+        write_shard(self.shards, book_id, count_terms(page_terms(pages)))
 
     def index_books(self, book_ids: list[str]) -> str:
-        """Write the keyword index of exactly these books; its name, which their ids determine."""
-        ids = sorted(book_ids)
-        content = "\n".join([str(analyzer.ANALYZER_VERSION), *ids])
-        generation = sha256(content.encode()).hexdigest()[:24]
-        target = self._generation(generation)
-        if not target.exists():
-            write_index(target, [(book_id, self._load_segment(book_id)) for book_id in ids])
-        return generation
+        """Write the keyword index of exactly these books, out of that of now; its name."""
+        return write_generation(
+            self.shards, self.catalog.generation(), book_ids,
+            lambda book_id: self.index_book(book_id, self.catalog.pages(book_id)),
+        )  # fmt: skip
 
     def forget_keywords(self) -> None:
-        """Delete every keyword index and every counted book."""
+        """Delete every keyword index."""
         self._keywords = None
-        for path in [*(self.home / "keywords").iterdir()]:
-            remove(path)
-        self._segments.mkdir(mode=0o700)
-
-    def has_segment(self, book_id: str) -> bool:
-        """Whether the terms of a book are counted."""
-        return self._segment(book_id).exists()
-
-    def _load_segment(self, book_id: str) -> Segment:
-        try:
-            return load_segment(self._segment(book_id))
-        except (OSError, ValueError, KeyError, EOFError):  # lost or cut off: it is derived
-            self.index_book(book_id, self.catalog.pages(book_id))
-            return load_segment(self._segment(book_id))
-
-    def _segment(self, book_id: str) -> Path:
-        return self._segments / f"{book_id}-{analyzer.ANALYZER_VERSION}.npz"
-
-    def _generation(self, name: str) -> Path:
-        return self.home / "keywords" / name
+        drop_unnamed(self.shards, None)
 
     # What a crash may have left
 
     def drop_old_indexes(self) -> None:
-        """Remove the keyword indexes that are no longer in use. Only for the one writer."""
-        current = self.catalog.generation()
-        for path in (self.home / "keywords").iterdir():
-            if path.name not in (current, "segments"):
-                remove(path)
+        """Remove the keyword indexes that are no longer in use. Only for the one writer.
+
+        The shard of a book that is not in the library yet stays: it is on its way.
+        """
+        drop_unnamed(self.shards, self.catalog.generation(), set(self.catalog.book_ids()))
 
     def sweep(self) -> None:
         """Remove what belongs to no book and to no job. Only for the one writer."""
@@ -165,10 +141,7 @@ class Stores:
         for path in self.books.iterdir():
             if path.name.endswith(PART) or (path.stem not in known and not busy):
                 remove(path)
-        for path in self._segments.iterdir():
-            if path.name.endswith(PART) or (path.name.split("-")[0] not in known and not busy):
-                remove(path)
-        self.drop_old_indexes()
+        drop_unnamed(self.shards, self.catalog.generation())
         for name, lock in _WORKPLACES.items():
             if (self.home / name).exists():
                 with suppress(BlockingIOError), file_lock(self.home / lock, on_wait=_leave_it):

@@ -1,6 +1,7 @@
-"""The frozen index gives rank_bm25's scores."""
+"""The index gives rank_bm25's scores, however it is cut into shards, and the best exactly."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -9,21 +10,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from rank_bm25 import BM25Okapi
+from rank_bm25 import BM25Plus
+from support.shelving import Documents, index_of
 
-from bookbrain.index.keywords import KeywordIndex, write_index
-from bookbrain.index.postings import count_terms, load_segment, save_segment
-
-Documents = Sequence[Sequence[str]]
+from bookbrain.index.keywords import K1, B, KeywordIndex
 
 TERMS = st.sampled_from(["a", "b", "c", "d", "e", "f", "비동기", "~비동", "=a.b"])
 BOOKS = st.lists(st.lists(st.lists(TERMS, max_size=12), min_size=1, max_size=6), max_size=5)
-
-
-def index_of(folder: Path, books: Sequence[Documents]) -> KeywordIndex:
-    segments = [(f"book{n}", count_terms(book)) for n, book in enumerate(books)]
-    write_index(folder / "index", segments)
-    return KeywordIndex(folder / "index")
+QUERIES = st.dictionaries(TERMS, st.sampled_from([0.25, 0.5, 1.0, 2.0]), max_size=6)
 
 
 def rank_bm25(books: Sequence[Documents], query: Sequence[str]) -> NDArray[np.float64]:
@@ -32,60 +26,107 @@ def rank_bm25(books: Sequence[Documents], query: Sequence[str]) -> NDArray[np.fl
     scores = np.zeros(len(documents))
     full = [number for number, document in enumerate(documents) if document]
     if full:
-        scores[full] = BM25Okapi([documents[number] for number in full]).get_scores(list(query))
+        peer = BM25Plus([documents[number] for number in full], k1=K1, b=B, delta=0)
+        scores[full] = peer.get_scores(list(query))
     return scores
 
 
-@settings(deadline=None, max_examples=150)
+def all_scores(index: KeywordIndex, weights: Mapping[str, float]) -> list[float]:
+    return [float(score) for score in index.scores(weights, range(index.documents))]
+
+
+@settings(deadline=None, max_examples=100)
 @given(BOOKS, st.lists(TERMS, max_size=6))
 def test_scores_are_those_of_rank_bm25(books: list[Documents], query: list[str]) -> None:
     with TemporaryDirectory() as folder:
-        scores = index_of(Path(folder), books).scores(query)
+        scores = all_scores(index_of(Path(folder), books), Counter(query))
     assert scores == pytest.approx(rank_bm25(books, query), abs=1e-4)
 
 
-def test_unknown_terms_score_nothing(tmp_path: Path) -> None:
+@settings(deadline=None, max_examples=100)
+@given(BOOKS, QUERIES, st.integers(1, 8), st.sets(st.integers(0, 29)))
+def test_the_best_are_those_with_the_best_scores(
+    books: list[Documents], query: dict[str, float], k: int, forbidden: set[int]
+) -> None:
+    with TemporaryDirectory() as folder:
+        index = index_of(Path(folder), books)
+        allowed = np.array([n not in forbidden for n in range(index.documents)], np.bool_)
+        best, scores = index.best(query, k, allowed), all_scores(index, query)
+    found = [n for n, score in enumerate(scores) if score > 0 and allowed[n]]
+    expected = sorted(found, key=lambda n: -scores[n])[:k]
+    assert list(best) == expected
+    assert list(best.values()) == [scores[n] for n in expected]
+
+
+def test_the_best_of_many_are_exact_whatever_is_left_out() -> None:
+    random = np.random.default_rng(6)
+    words = [f"w{n}" for n in range(60)]
+    often = 1 / np.arange(1, 61)  # Zipf: the first ones stand on most pages
+    pages = [
+        list(random.choice(words, random.integers(5, 60), p=often / often.sum()))
+        for _ in range(3000)
+    ]
+    with TemporaryDirectory() as folder:
+        index = index_of(Path(folder), [pages[n : n + 100] for n in range(0, 3000, 100)])
+        for _ in range(60):
+            query = Counter(random.choice(words, random.integers(1, 12)).tolist())
+            scores = all_scores(index, query)
+            found = [n for n in range(3000) if scores[n] > 0]
+            expected = sorted(found, key=lambda n: (-scores[n], index.place(n)))
+            assert list(index.best(query, 10)) == expected[:10]
+
+
+def test_unknown_terms_say_nothing(tmp_path: Path) -> None:
     index = index_of(tmp_path, [[["a"], ["b"], ["c"]]])
-    assert index.top(["zebra"], 5) == []
-    assert index.top([], 5) == []
+    assert index.best({"zebra": 1}, 5) == {}
+    assert index.best({}, 5) == {}
+    assert index.best({"a": 1, "zebra": 1}, 5) == index.best({"a": 1}, 5)
+    assert index.share("zebra") == 0
+    assert index.share("a") == pytest.approx(1 / 3)
+
+
+def test_a_library_of_blank_pages_is_searched(tmp_path: Path) -> None:
+    index = index_of(tmp_path, [[[], []]])
+    assert index.documents == 2
+    assert index.best({"a": 1}, 5) == {}
 
 
 def test_books_in_pieces_are_one_corpus(tmp_path: Path) -> None:
     pages = [["a", "b"], ["b"], ["c", "c"], [], ["a"], ["d", "b"]]
     whole = index_of(tmp_path / "whole", [pages])
     pieces = index_of(tmp_path / "pieces", [pages[:2], pages[2:5], pages[5:]])
-    assert (whole.scores(["a", "b", "c"]) == pieces.scores(["a", "b", "c"])).all()
+    query = {"a": 1, "b": 0.5, "c": 2}
+    assert all_scores(whole, query) == all_scores(pieces, query)
 
 
 def test_blank_pages_change_no_score(tmp_path: Path) -> None:
     pages: list[list[str]] = [["a", "b"], ["b"], ["c", "c", "a"]]
     plain = index_of(tmp_path / "plain", [pages])
     scanned = index_of(tmp_path / "scanned", [pages, [[]] * 500])
-    assert (scanned.scores(["a", "c"])[:3] == plain.scores(["a", "c"])).all()
+    query = {"a": 1, "c": 1}
+    assert all_scores(scanned, query)[:3] == all_scores(plain, query)
 
 
-def test_the_best_are_in_order_and_equal_ones_by_document(tmp_path: Path) -> None:
+def test_the_best_are_in_order_and_equal_ones_by_book_and_page(tmp_path: Path) -> None:
     pages = [["x"], ["a", "x"], ["a", "a", "x"], ["a", "x"], ["y"], ["z"], ["w"]]
-    best = index_of(tmp_path, [pages]).top(["a"], 3)
-    assert [document for document, _ in best] == [2, 1, 3]
-    assert best[0][1] > best[1][1] == best[2][1]
+    index = index_of(tmp_path, [pages])
+    assert list(index.best({"a": 1}, 3)) == [2, 1, 3]
+    assert list(index.best({"a": 1}, 2)) == [2, 1]
+    scores = [*index.best({"a": 1}, 3).values()]
+    assert scores[0] > scores[1] == scores[2]
 
 
 def test_a_term_on_every_page_is_still_found(tmp_path: Path) -> None:
-    assert [d for d, _ in index_of(tmp_path, [[["a"], ["a", "b"]]]).top(["a"], 5)] in (
-        [0, 1],
-        [1, 0],
-    )
-    assert len(index_of(tmp_path / "one", [[["a"]]]).top(["a"], 5)) == 1
+    assert {*index_of(tmp_path, [[["a"], ["a", "b"]]]).best({"a": 1}, 5)} == {0, 1}
+    assert len(index_of(tmp_path / "one", [[["a"]]]).best({"a": 1}, 5)) == 1
 
 
 def test_only_allowed_documents(tmp_path: Path) -> None:
     index = index_of(tmp_path, [[["a"], ["b"], ["c"]], [["a"], ["d"], ["e"]]])
-    scores = index.scores(["a"])
     only = index.of_books(["book1"])
-    assert list(index.best(["a"], scores, 5, only)) == [3]
-    assert list(index.best(["a"], scores, 1, only)) == [3]
-    assert list(index.best(["a"], scores, 5, index.of_books([]))) == []
+    assert list(index.best({"a": 1}, 5, only)) == [3]
+    assert list(index.best({"a": 1}, 1, only)) == [3]
+    assert list(index.best({"a": 1}, 5, index.of_books([]))) == []
 
 
 def test_documents_are_pages_of_books(tmp_path: Path) -> None:
@@ -97,16 +138,7 @@ def test_documents_are_pages_of_books(tmp_path: Path) -> None:
 
 
 def test_having_all(tmp_path: Path) -> None:
-    index = index_of(tmp_path, [[["a", "b"], ["a"], ["b", "a"]]])
-    assert list(index.having_all(["a", "b"])) == [0, 2]
-    assert list(index.having_all([])) == [0, 1, 2]
+    index = index_of(tmp_path, [[["a", "b"], ["a"], ["b", "a"]], [["b"]], [["b", "a"]]])
+    assert list(index.having_all(["a", "b"])) == [0, 2, 4]
+    assert list(index.having_all([])) == [0, 1, 2, 3, 4]
     assert list(index.having_all(["a", "zebra"])) == []
-
-
-def test_a_segment_is_read_as_it_was_written(tmp_path: Path) -> None:
-    segment = count_terms([["a", "b", "a"], [], ["비동기"]])
-    save_segment(tmp_path / "s.npz", segment)
-    read = load_segment(tmp_path / "s.npz")
-    assert (read.terms == segment.terms).all()
-    assert (read.frequencies == segment.frequencies).all()
-    assert list(read.lengths) == [3, 0, 1]

@@ -1,0 +1,95 @@
+"""A generation: one small file that names the shards of a keyword index."""
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from bookbrain.durable import remove, write_file
+from bookbrain.index.keywords import KeywordIndex
+from bookbrain.index.merging import Part, merge
+from bookbrain.index.shards import DAMAGE, Shard, content_name, open_shard, shard_name
+from bookbrain.index.tiers import merge_plan
+
+
+def open_generation(folder: Path, name: str) -> KeywordIndex:
+    """The index of a generation; raises one of `DAMAGE` when it is gone or not whole."""
+    return KeywordIndex([open_shard(folder / shard) for shard in shards_of(folder, name)])
+
+
+def shards_of(folder: Path, name: str) -> list[str]:
+    """The shards that a generation names; raises one of `DAMAGE` when it is gone or cut off."""
+    shards: list[str] = json.loads((folder / manifest_name(name)).read_text())["shards"]
+    return shards
+
+
+def manifest_name(generation: str) -> str:
+    """The file that is the generation."""
+    return f"{generation}.json"
+
+
+def write_generation(
+    folder: Path, current: str | None, book_ids: Sequence[str], index: Callable[[str], None]
+) -> str:
+    """Write the generation of exactly these books, from the shards of `current`; its name.
+
+    `index` writes the shard of one book that has none: it is new, or its shard was damaged.
+    """
+    wanted = set(book_ids)
+    parts = [
+        part
+        for shard in (_sound_shards(folder, current) if current else [])
+        if (part := Part(shard, wanted)).books
+    ]
+    held = {book.id for part in parts for book in part.books}
+    parts += [Part(_own_shard(folder, b, index), {b}) for b in book_ids if b not in held]
+    names = []
+    for group in merge_plan([part.postings for part in parts]):
+        chosen = [parts[place] for place in group]
+        if len(chosen) == 1 and chosen[0].is_whole:
+            names.append(shard_name(book.id for book in chosen[0].books))
+        else:
+            names.append(merge(folder, chosen))
+    name = content_name(["generation", *names])
+    write_file(folder / manifest_name(name), json.dumps({"shards": names}).encode())
+    return name
+
+
+def drop_unnamed(folder: Path, current: str | None, known: set[str] | None = None) -> None:
+    """Remove every generation but `current`, and the shards that it does not name.
+
+    With `known`, shards with a book that is not in it stay: it is on its way.
+    """
+    named = {manifest_name(current)} if current else set()
+    if current:
+        with suppress(*DAMAGE):
+            named.update(shards_of(folder, current))
+    for path in folder.iterdir():
+        if path.name not in named and (known is None or _books_in(path) <= known):
+            remove(path)
+
+
+def _books_in(path: Path) -> set[str]:
+    """The books of a shard; none for what is no shard."""
+    with suppress(*DAMAGE):
+        return {book.id for book in open_shard(path).books}
+    return set()
+
+
+def _sound_shards(folder: Path, name: str) -> Iterator[Shard]:
+    """The shards of a generation that can be used; the others go: their names are needed again."""
+    with suppress(*DAMAGE):
+        for shard in shards_of(folder, name):
+            try:
+                yield open_shard(folder / shard)
+            except DAMAGE:
+                remove(folder / shard)
+
+
+def _own_shard(folder: Path, book_id: str, index: Callable[[str], None]) -> Shard:
+    path = folder / shard_name([book_id])
+    with suppress(*DAMAGE):
+        return open_shard(path)
+    remove(path)
+    index(book_id)
+    return open_shard(path)

@@ -1,0 +1,29 @@
+"""Books of terms on disk as the library keeps them, without the library."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bookbrain.index.generations import open_generation, write_generation
+from bookbrain.index.keywords import KeywordIndex
+from bookbrain.index.postings import count_terms
+from bookbrain.index.shards import write_shard
+
+Documents = Sequence[Sequence[str]]
+
+
+def index_of(folder: Path, books: Sequence[Documents]) -> KeywordIndex:
+    """The index of "book0", "book1" …, a shard each where they are few."""
+    folder.mkdir(exist_ok=True)
+    named = {f"book{n}": book for n, book in enumerate(books)}
+    return open_generation(folder, shelve(folder, None, [*named], named))
+
+
+def shelve(
+    folder: Path, current: str | None, books: Sequence[str], texts: dict[str, Documents]
+) -> str:
+    """The generation of exactly these books, made out of `current`."""
+
+    def index(book_id: str) -> None:
+        write_shard(folder, book_id, count_terms(texts[book_id]))
+
+    return write_generation(folder, current, books, index)

@@ -1,0 +1,170 @@
+"""Books come and go; the index stays that of one big shard."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.shelving import Documents, shelve
+
+from bookbrain.index.generations import drop_unnamed, open_generation, shards_of
+from bookbrain.index.keywords import KeywordIndex
+from bookbrain.index.merging import CHUNK, Part, merge
+from bookbrain.index.postings import MOST, UNIT, count_terms, in_units
+from bookbrain.index.shards import DAMAGE, open_shard, shard_name, write_shard
+
+_WORDS = [f"w{n}" for n in range(12)]
+_RANDOM = np.random.default_rng(6)
+_TEXTS: dict[str, Documents] = {
+    f"book{n:02}": [
+        [str(word) for word in _RANDOM.choice(_WORDS, _RANDOM.integers(0, 30))]
+        for _ in range(_RANDOM.integers(1, 9))
+    ]
+    for n in range(24)
+}
+_QUERIES = [{"w1": 1.0}, {"w2": 1.0, "w3": 0.5, "w11": 2.0}, dict.fromkeys(_WORDS, 1.0)]
+
+
+def answers(index: KeywordIndex) -> list[list[tuple[tuple[str, int], float]]]:
+    """Every document that each query finds, by book and page, with its score."""
+    return [
+        [(index.place(d), score) for d, score in index.best(query, 1000).items()]
+        for query in _QUERIES
+    ]
+
+
+def one_shard(folder: Path, books: Sequence[str], chunk: int = CHUNK) -> KeywordIndex:
+    """The index of the books in one single shard."""
+    folder.mkdir(exist_ok=True)
+    for book in books:
+        write_shard(folder, book, count_terms(_TEXTS[book]))
+    parts = [Part(open_shard(folder / shard_name([book])), {book}) for book in books]
+    return KeywordIndex([open_shard(folder / merge(folder, parts, chunk))])
+
+
+CHANGES = st.lists(
+    st.lists(st.sampled_from([*_TEXTS]), min_size=1, max_size=8), min_size=1, max_size=4
+)
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder where each shard that is compared with is written once."""
+    return tmp_path_factory.mktemp("single")
+
+
+@settings(deadline=None, max_examples=25)
+@given(CHANGES)
+def test_any_adds_and_removals_give_the_scores_of_one_shard(
+    single: Path, changes: list[list[str]]
+) -> None:
+    """Each change takes out the books that are in, and adds those that are not."""
+    with TemporaryDirectory() as folder:
+        shards = Path(folder) / "shards"
+        shards.mkdir()
+        generation, books = None, dict[str, None]()
+        for change in changes:
+            for book in change:
+                books.pop(book) if book in books else books.setdefault(book)
+            generation = shelve(shards, generation, [*books], _TEXTS)
+            drop_unnamed(shards, generation, set(books))
+        assert generation
+        index = open_generation(shards, generation)
+        if not books:
+            assert index.documents == 0
+            return
+        assert answers(index) == answers(one_shard(single, sorted(books)))
+
+
+def test_books_added_one_by_one_become_the_shards_of_those_added_at_once(tmp_path: Path) -> None:
+    slow, fast = tmp_path / "slow", tmp_path / "fast"
+    slow.mkdir()
+    fast.mkdir()
+    generation = None
+    for n in range(1, len(_TEXTS) + 1):
+        generation = shelve(slow, generation, [*_TEXTS][:n], _TEXTS)
+    assert generation == shelve(fast, None, [*_TEXTS], _TEXTS)
+    assert len(shards_of(fast, generation)) <= 4
+
+
+def test_merging_in_many_chunks_is_merging_in_one(tmp_path: Path) -> None:
+    books = [*_TEXTS]
+    at_once = one_shard(tmp_path / "at-once", books)
+    assert answers(one_shard(tmp_path / "in-pieces", books, chunk=50)) == answers(at_once)
+
+
+def test_a_removed_book_leaves_nothing(tmp_path: Path) -> None:
+    texts: dict[str, Documents] = {"a": [["only", "both"]], "b": [["both"], []]}
+    both = shelve(tmp_path, None, ["a", "b"], texts)
+    index = open_generation(tmp_path, shelve(tmp_path, both, ["b"], texts))
+    assert index.documents == 2
+    assert index.best({"only": 1}, 5) == {}
+    assert index.share("both") == 0.5
+    assert index.document("a", 1) is None
+
+
+def test_the_generation_of_before_works_until_it_is_dropped(tmp_path: Path) -> None:
+    books = [*_TEXTS]
+    before = shelve(tmp_path, None, books[:5], _TEXTS)
+    expected = answers(open_generation(tmp_path, before))
+    after = shelve(tmp_path, before, books[2:9], _TEXTS)
+    assert answers(open_generation(tmp_path, before)) == expected
+    drop_unnamed(tmp_path, after)
+    with pytest.raises(DAMAGE):
+        open_generation(tmp_path, before)
+    names = [*shards_of(tmp_path, after), f"{after}.json"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
+
+
+def test_the_shard_of_a_book_on_its_way_is_not_dropped(tmp_path: Path) -> None:
+    generation = shelve(tmp_path, None, ["book00"], _TEXTS)
+    coming = tmp_path / write_shard(tmp_path, "book01", count_terms(_TEXTS["book01"]))
+    drop_unnamed(tmp_path, generation, {"book00"})
+    assert coming.exists()
+    drop_unnamed(tmp_path, generation)
+    assert not coming.exists()
+
+
+@pytest.mark.parametrize(
+    "file", ["terms.npy", "starts.npy", "documents.npy", "frequencies.npy", "lengths.npy",
+             "books.json"],
+)  # fmt: skip
+def test_a_shard_that_is_cut_off_is_made_again(tmp_path: Path, file: str) -> None:
+    books = [*_TEXTS][:9]
+    generation = shelve(tmp_path, None, books, _TEXTS)
+    expected = answers(open_generation(tmp_path, generation))
+    for shard in shards_of(tmp_path, generation):
+        cut = tmp_path / shard / file
+        cut.write_bytes(cut.read_bytes()[:-3])
+    with pytest.raises(DAMAGE):
+        open_generation(tmp_path, generation)
+    again = shelve(tmp_path, generation, books, _TEXTS)
+    assert answers(open_generation(tmp_path, again)) == expected
+
+
+def test_a_lost_manifest_costs_no_answer(tmp_path: Path) -> None:
+    books = [*_TEXTS][:9]
+    generation = shelve(tmp_path, None, books, _TEXTS)
+    expected = answers(open_generation(tmp_path, generation))
+    (tmp_path / f"{generation}.json").unlink()
+    again = shelve(tmp_path, generation, books, _TEXTS)
+    assert answers(open_generation(tmp_path, again)) == expected
+
+
+def test_a_shard_of_another_layout_is_not_read(tmp_path: Path) -> None:
+    name = write_shard(tmp_path, "book00", count_terms(_TEXTS["book00"]))
+    other = (tmp_path / name).replace(tmp_path / ("0" * 24))
+    shutil.copytree(other, tmp_path / name)
+    assert open_shard(tmp_path / name).books[0].id == "book00"
+    with pytest.raises(ValueError, match="does not fit"):
+        open_shard(other)
+
+
+def test_frequencies_are_quarters_and_never_nothing() -> None:
+    assert in_units(np.array([0.01, 0.25, 1, 1.5, 2.1, 70_000])).tolist() == [
+        1, 1, UNIT, 6, 8, MOST,
+    ]  # fmt: skip
