@@ -9,6 +9,7 @@
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 import Stemmer
 
@@ -67,7 +68,7 @@ def terms_of(texts: Sequence[str]) -> list[list[str]]:
 
 def fold(text: str) -> str:
     """NFKC with plain dashes and apostrophes."""
-    return unicodedata.normalize("NFKC", text).translate(_FOLD)
+    return text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_FOLD)
 
 
 def literal_terms(text: str) -> list[str]:
@@ -78,6 +79,7 @@ def literal_terms(text: str) -> list[str]:
     return [term for term in _without_morphemes(fold(text)) if not term.startswith(WHOLE)]
 
 
+@lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
     """The term that a single word of an alphabet becomes."""
     return str(_stemmer.stemWord(word.lower())) if word.isascii() else _unaccented(word)

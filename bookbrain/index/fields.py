@@ -13,7 +13,7 @@ from bookbrain.model import Page
 HEADING = "#"  # marks a term of a heading that begins on the page
 BESIDE = "&"  # marks two words of meaning that stand side by side, in either order
 
-_FUNCTION_WORD, _PAIR, _HEADING, _BESIDE = 0.5, 0.5, 0.15, 0.8
+_FUNCTION_WORD, _PAIR, _HEADING, _BESIDE = 0.5, 0.3, 0.15, 0.8
 
 
 def is_word(term: str) -> bool:

@@ -18,7 +18,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
-from bookbrain.index.postings import UNIT, Documents, Frequencies, term_key
+from bookbrain.index.postings import UNIT, Documents, Frequencies, Terms, term_key
 from bookbrain.index.shards import Shard
 from bookbrain.index.signatures import Signatures
 
@@ -123,9 +123,15 @@ class KeywordIndex:
         return reduce(lambda found, t: found[self._looked_up(t, found) > 0], others,
                       self._shares(rarest)[0])  # fmt: skip
 
-    def share(self, term: str) -> float:
-        """The share of the documents that have the term, 0 to 1."""
-        return sum(term.size for term in self._terms({term: 1.0})) / max(self.documents, 1)
+    def shares(self, terms: Iterable[str]) -> dict[str, float]:
+        """Of each term the share of the documents that have it, 0 to 1."""
+        wanted = [*dict.fromkeys(terms)]
+        keys = np.array([term_key(term) for term in wanted], np.uint64)
+        sizes = np.zeros(len(wanted), np.int64)
+        for shard in self._shards:
+            here, places = _found(shard, keys)
+            sizes[here] += shard.starts[places + 1] - shard.starts[places]
+        return dict(zip(wanted, (sizes / max(self.documents, 1)).tolist(), strict=True))
 
     # Documents and pages
 
@@ -166,11 +172,8 @@ class KeywordIndex:
         keys = np.array([term_key(term) for term in weights], np.uint64)
         runs: list[list[_Run]] = [[] for _ in weights]
         for shard, start, end in zip(self._shards, self._starts, self._starts[1:], strict=False):
-            if not len(shard.terms):
-                continue
-            places = np.minimum(np.searchsorted(shard.terms, keys), len(shard.terms) - 1)
-            for n in np.flatnonzero(shard.terms[places] == keys):
-                here = slice(*shard.starts[places[n] : places[n] + 2].tolist())
+            for n, place in zip(*_found(shard, keys), strict=True):
+                here = slice(*shard.starts[place : place + 2].tolist())
                 runs[n].append(_Run(start, end, shard.documents[here], shard.frequencies[here]))
         terms = []
         for mine, weight in zip(runs, weights.values(), strict=True):
@@ -223,6 +226,15 @@ class KeywordIndex:
         books = np.searchsorted(self._first, found, side="right") - 1
         order = np.lexsort((found, self._rank[books], -scores))[:k]
         return dict(zip(found[order].tolist(), scores[order].tolist(), strict=True))
+
+
+def _found(shard: Shard, keys: Terms) -> tuple[Numbers, Numbers]:
+    """Which of the keys a shard has, and where in its terms they are."""
+    if not len(shard.terms):
+        return np.empty(0, np.int64), np.empty(0, np.int64)
+    places = np.minimum(np.searchsorted(shard.terms, keys), len(shard.terms) - 1)
+    here = np.flatnonzero(shard.terms[places] == keys)
+    return here, places[here]
 
 
 class _Limit:

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
+import numpy as np
+
 from bookbrain.index.fields import query_weights
 from bookbrain.index.keywords import KeywordIndex, Mask
 from bookbrain.index.signatures import are_alike
@@ -13,7 +15,7 @@ _NEIGHBOUR = 0.1  # what a page's neighbours in its book add; tests/golden
 def asked_for(index: KeywordIndex, text: str, terms: Sequence[str]) -> dict[str, float]:
     """Every term that a query of these terms finds a page by, with what it counts."""
     weights = query_weights(terms)
-    for other, share in other_spellings(text, terms, index.share).items():
+    for other, share in other_spellings(text, terms, index.shares).items():
         for term, weight in query_weights([other]).items():
             weights[term] = weights.get(term, 0) + share * weight
     return weights
@@ -40,13 +42,15 @@ def best_pages(
 
 def fold_duplicates(index: KeywordIndex, ranked: Iterable[int], count: int) -> dict[int, list[int]]:
     """The first `count` documents that are unlike each other, each with those that are like it."""
+    documents = [*ranked]
+    alike = are_alike(np.array([index.signature(document) for document in documents]))
     kept: dict[int, list[int]] = {}
-    for document in ranked:
-        signature = index.signature(document)
-        like = (first for first in kept if are_alike(signature, index.signature(first)))
-        first = next(like, None)
+    places: list[int] = []
+    for place, document in enumerate(documents):
+        first = next((other for other in places if alike[place, other]), None)
         if first is not None:
-            kept[first].append(document)
+            kept[documents[first]].append(document)
         elif len(kept) < count:
             kept[document] = []
+            places.append(place)
     return kept

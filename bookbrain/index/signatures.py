@@ -35,9 +35,13 @@ def signatures(
     return found
 
 
-def are_alike(one: Signatures, other: Signatures) -> bool:
-    """Whether two documents are nearly the same; those without terms are like none."""
-    return bool(one.any() and np.count_nonzero(one == other) >= _ALIKE)
+def are_alike(found: Signatures) -> NDArray[np.bool_]:
+    """Which of some documents are nearly the same: (n, 32) gives (n, n).
+
+    One without terms is like none.
+    """
+    same = np.count_nonzero(found[:, None] == found[None], axis=2) >= _ALIKE
+    return np.asarray(same & found.any(axis=1))
 
 
 def _mixed(terms: NDArray[np.uint64], multiplier: np.uint64) -> NDArray[np.uint64]:

@@ -56,10 +56,11 @@ def _find_wholes(text: str, wholes: Mapping[str, float], found: dict[Mark, float
 
 
 def _find_words(text: str, weights: Mapping[str, float], found: dict[Mark, float]) -> None:
-    for match in _WORD.finditer(text):
-        word = match.group()
+    for word in set(_WORD.findall(text)):  # most words stand there more than once
         if weight := weights.get(stem(word)) or (len(word) == 2 and weights.get(PAIR + word)):
-            found[match.span()] = weight
+            kind = r"\d" if word[0].isdigit() else r"[^\W\d_]"
+            for match in re.finditer(rf"(?<!{kind}){word}(?!{kind})", text):
+                found[match.span()] = weight
 
 
 def _find_hangul(text: str, syllables: Mapping[str, float], found: dict[Mark, float]) -> None:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import log
 
 import numpy as np
 
@@ -213,7 +214,7 @@ def _fused(asked: Asked, keyword: _Leg, vector: _Leg) -> Mapping[int, float]:
 def mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:
     """The terms worth marking, the rarer the heavier; function words only where nothing else is."""
     content = [term for term in terms if term not in analyzer.FUNCTION_WORDS] or terms
-    return {term: 1 - float(np.log(index.share(term) + 1e-6)) for term in content}
+    return {term: 1 - log(share + 1e-6) for term, share in index.shares(content).items()}
 
 
 def _hit(

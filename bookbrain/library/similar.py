@@ -45,11 +45,12 @@ def similar(stores: Stores, book_id: str, number: int, k: int) -> SearchResult:
 def _telling_terms(index: KeywordIndex, page: Page) -> list[str]:
     """The terms of the page with the highest tf-idf that are on other pages too."""
     counts = Counter(analyzer.terms(page.text))
+    shares = index.shares(counts)
     weights = {
         term: count * -log(share)
         for term, count in counts.items()
         if term not in analyzer.FUNCTION_WORDS
-        if (share := index.share(term)) * index.documents > 1.5
+        if (share := shares[term]) * index.documents > 1.5
     }
     return sorted(weights, key=lambda term: (-weights[term], term))[:_TELLING]
 

@@ -103,7 +103,7 @@ def test_a_removed_book_leaves_nothing(tmp_path: Path) -> None:
     index = open_generation(tmp_path, shelve(tmp_path, both, ["b"], texts))
     assert index.documents == 2
     assert index.best({"only": 1}, 5) == {}
-    assert index.share("both") == 0.5
+    assert index.shares(["both"])["both"] == 0.5
     assert index.document("a", 1) is None
 
 

@@ -81,8 +81,8 @@ def test_unknown_terms_say_nothing(tmp_path: Path) -> None:
     assert index.best({"zebra": 1}, 5) == {}
     assert index.best({}, 5) == {}
     assert index.best({"a": 1, "zebra": 1}, 5) == index.best({"a": 1}, 5)
-    assert index.share("zebra") == 0
-    assert index.share("a") == pytest.approx(1 / 3)
+    assert index.shares(["zebra"])["zebra"] == 0
+    assert index.shares(["a"])["a"] == pytest.approx(1 / 3)
 
 
 def test_a_library_of_blank_pages_is_searched(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Words in the other alphabet and typing slips."""
 
+from collections.abc import Sequence
+
 import pytest
 
 from bookbrain.index.analyzer import terms
@@ -9,7 +11,10 @@ KNOWN = {"kubernet": 0.01, "configur": 0.1, "conform": 0.001, "daemon": 0.05}
 
 
 def found(query: str, known: dict[str, float] = KNOWN) -> dict[str, float]:
-    return other_spellings(query, terms(query), lambda term: known.get(term, 0.0))
+    def shares(wanted: Sequence[str]) -> dict[str, float]:
+        return {term: known.get(term, 0.0) for term in wanted}
+
+    return other_spellings(query, terms(query), shares)
 
 
 @pytest.mark.parametrize("query", ["쿠버네티스", "쿠버네티스에서", "쿠버네티스 설치 방법"])
