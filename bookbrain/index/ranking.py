@@ -43,6 +43,8 @@ def best_pages(
 def fold_duplicates(index: KeywordIndex, ranked: Iterable[int], count: int) -> dict[int, list[int]]:
     """The first `count` documents that are unlike each other, each with those that are like it."""
     documents = [*ranked]
+    if not documents:
+        return {}
     alike = are_alike(np.array([index.signature(document) for document in documents]))
     kept: dict[int, list[int]] = {}
     places: list[int] = []
