@@ -14,7 +14,7 @@ _CLEAN = _CONTROL | _LIGATURES | _SPACES | _INVISIBLE
 
 _WORD = re.compile(r"[^\W\d_]+")
 _CUT = re.compile(r"([^\W\d_]+)\x02\n?([^\W\d_]+)")
-_PARTED = re.compile(r"[^\W\d_]*(?:\x02\n?[^\W\d_]*)+")
+_PARTED = re.compile(r"(?<![^\W\d_])[^\W\d_]*(?:\x02\n?[^\W\d_]*)+")
 
 
 def clean(text: str) -> str:
@@ -30,7 +30,7 @@ def clean(text: str) -> str:
 
 def words_of(text: str) -> set[str]:
     """The whole words of a page, by which `join_hyphens` knows which hyphens are real."""
-    return set(_WORD.findall(_PARTED.sub(" ", text)))
+    return set(_WORD.findall(_PARTED.sub(" ", text) if HYPHEN in text else text))
 
 
 def join_hyphens(text: str, words: Container[str]) -> str:
@@ -44,4 +44,4 @@ def join_hyphens(text: str, words: Container[str]) -> str:
         keep = first + second not in words and first in words and second in words
         return f"{first}-{second}" if keep else first + second
 
-    return _CUT.sub(join, text).replace(HYPHEN, "-")
+    return _CUT.sub(join, text).replace(HYPHEN, "-") if HYPHEN in text else text

@@ -7,13 +7,17 @@ from statistics import quantiles
 
 from bookbrain import korean
 
+_CODE_START = re.compile(
+    r"""\s*(?:[$\#%>]\s|>>>|\.\.\.\s|//|/\*|\\[a-z]+[\[{]|@\w+|<[/\w][^>]*>\s*$
+      | (?:import|from|def|class|return|public|private|static|SELECT|INSERT|sudo|apt)\s\S)""",
+    re.VERBOSE,
+)
 _CODE = re.compile(
     r"""[{};]\s*$            # ends as code does
-      | ^\s*(?:[$\#%>]\s|>>>|\.\.\.\s|//|/\*|\\[a-z]+[\[{]|@\w+|<[/\w][^>]*>\s*$)
-      | ^\s*(?:import|from|def|class|return|public|private|static|SELECT|INSERT|sudo|apt)\s\S
       | \w\(.*\)\s*[;{:]?$ | [=!<>]=|=>|->|&&|\|\||::|:=|\+\+ | \w=\S""",
     re.VERBOSE,
 )
+_CODE_SIGN = re.compile("[{};(=>&|:+]")  # without one `_CODE` finds nothing, and takes longer
 _ITEM = re.compile(r"^\s*(?:[•◦▪‣∙·*–—-]\s|\(?\d{1,2}[.)]\s|\d+(?:\.\d+)+\.?\s|제\s*\d+\s*[장절])")
 _SENTENCE_END = re.compile(r"[.!?。:;]['\"”’)\]]*$")
 _WIDE = re.compile("[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60]")
@@ -49,12 +53,14 @@ def _joined(
 
 def is_code(line: str) -> bool:
     """Whether a line looks like code or a command, rather than prose."""
-    return bool(_CODE.search(line))
+    return bool(_CODE_START.match(line) or (_CODE_SIGN.search(line) and _CODE.search(line)))
 
 
 def _wrapped(lines: Sequence[str]) -> set[int]:
     """The lines whose break is only the page's margin."""
-    widths = [len(line) + len(_WIDE.findall(line)) for line in lines]
+    widths = [
+        len(line) if line.isascii() else len(line) + len(_WIDE.findall(line)) for line in lines
+    ]
     used = [width for width in widths if width]
     full = quantiles(used, n=10)[-2] if len(used) > 1 else float("inf")
     stiff = [is_code(line) or not line for line in lines]

@@ -21,7 +21,7 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
 from bookbrain.children import die_with_parent, limit_this_process, run_forked
-from bookbrain.ingest.cleaning import clean, join_hyphens, words_of
+from bookbrain.ingest.cleaning import HYPHEN, clean, join_hyphens, words_of
 from bookbrain.ingest.quality import page_problem
 
 MAX_PAGES = 50_000
@@ -87,7 +87,9 @@ def _print_book(document: pdfium.PdfDocument) -> None:
 def _print_pages(pages: Sequence[_RawPage]) -> None:
     """Each page's text in clean lines, "" where there is a problem with it."""
     texts = [clean(page.text or "") for page in pages]
-    words: set[str] = set().union(*map(words_of, texts))
+    words: set[str] = set()
+    if any(HYPHEN in text for text in texts):
+        words.update(*map(words_of, texts))
     for page, text in zip(pages, texts, strict=True):
         problem = page_problem(page.text, page.scanned)
         readable = "" if problem else join_hyphens(text, words)
