@@ -114,6 +114,8 @@ class Reader:
             with _ask(child.asking, [str(path), self._memory_mb]) as pipe:
                 yield from map(json.loads, _lines(pipe, self._timeout))
             code = int(child.asking.recv(16) or child.process.wait())
+        except ConnectionError:
+            code = child.process.wait()  # killed before it heard us
         except TimeoutError as error:
             raise InputError(
                 f"reading it made no progress for {self._timeout:g} seconds",

@@ -139,6 +139,14 @@ class TestOneAfterAnother:
         with pytest.raises(InputError, match=r"crashed on it \(signal SIGKILL\)"):
             reader.read(path, kill)
 
+    def test_a_child_that_was_killed_between_books(self, reader: Reader, tmp_path: Path) -> None:
+        path = pdfs.book(tmp_path / "b.pdf", ["good"])
+        first = reader.read(path)
+        (child,) = children()
+        os.kill(int(child), signal.SIGKILL)
+        os.waitid(os.P_PID, int(child), os.WEXITED | os.WNOWAIT)
+        assert reader.read(path) == first
+
     def test_interrupted_from_another_thread(self, reader: Reader, tmp_path: Path) -> None:
         path = pdfs.hang(tmp_path / "hang.pdf")
         with ThreadPoolExecutor() as threads:
