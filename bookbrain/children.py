@@ -6,7 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 _PR_SET_PDEATHSIG = 1
@@ -106,6 +106,24 @@ def run_in_terminal(command: Sequence[str], env: Mapping[str, str]) -> int:
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def run_forked(work: Callable[[], None]) -> int:
+    """Run `work` in a fork of this process to its end; its exit code, negative for a signal.
+
+    It is killed when this process ends, which must have one thread only.
+    """
+    ours = os.getpid()
+    if child := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 1
+    try:
+        die_with_parent()
+        if os.getppid() == ours:  # it may have ended before it was asked for
+            work()
+            code = 0
+    finally:
+        os._exit(code)
 
 
 def limit_this_process(memory_mb: int) -> None:

@@ -10,6 +10,7 @@ import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
+from itertools import chain
 
 import Stemmer
 
@@ -27,12 +28,13 @@ _FOLD = {
     **dict.fromkeys((0x2018, 0x2019, 0x201B, 0x02BC), "'"),
 }
 _TOKEN = re.compile(
-    r"""(?P<code> (?:(?<![\w-])--|[\\@$])? [A-Za-z0-9_] (?:[A-Za-z0-9_.\-/:@+\#]*[A-Za-z0-9_+\#])? )
-      | (?P<hangul> [가-힣]+ )
-      | (?P<han> [\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+ )
-      | (?P<word> [^\W\d_]+ )""",
+    r"""(?:(?<![\w-])--|[\\@$])? [A-Za-z0-9_] (?:[A-Za-z0-9_.\-/:@+\#]*[A-Za-z0-9_+\#])?  # code
+      | [가-힣]+
+      | [\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+
+      | [^\W\d_]+""",
     re.VERBOSE,
 )
+_HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _PART = re.compile(r"[A-Za-z0-9]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _HUMP = re.compile(r"[a-z][A-Z]|[A-Z]{2,}[a-z]")
@@ -86,17 +88,20 @@ def stem(word: str) -> str:
 
 
 def _without_morphemes(text: str) -> Iterator[str]:
-    for match in _TOKEN.finditer(text):
-        token = match.group()
-        match match.lastgroup:
-            case "code":
-                yield from _code_terms(token)
-            case "word":
-                yield _unaccented(token)
-            case _:
-                yield from (PAIR + pair for pair in korean.bigrams(token) or ())
-                if match.lastgroup == "han" and len(token) == 1:
-                    yield PAIR + token
+    return chain.from_iterable(map(_token_terms, _TOKEN.findall(text)))
+
+
+@lru_cache(maxsize=1 << 16)
+def _token_terms(token: str) -> tuple[str, ...]:
+    """The terms of one match of `_TOKEN`, whose first character tells its kind."""
+    if token[0].isascii():
+        return tuple(_code_terms(token))
+    pairs = tuple(PAIR + pair for pair in korean.bigrams(token))
+    if korean.HANGUL.match(token):
+        return pairs
+    if _HAN.match(token):
+        return pairs or (PAIR + token,)
+    return (_unaccented(token),)
 
 
 def _code_terms(token: str) -> Iterator[str]:

@@ -1,66 +1,28 @@
 """Lines of a page become text again: words that a break cut are joined, code stays as it is."""
 
 import re
-import unicodedata
 from collections.abc import Container, Sequence
 from itertools import pairwise
 from statistics import quantiles
 
 from bookbrain import korean
 
-HYPHEN = "\x02"  # where pdfium met a hyphen at the end of a line
-
-_LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB06: "st"}
-_SPACES = {0xA0: " ", 0x2007: " ", 0x202F: " ", 0x3000: " ", 0x09: " "}
-_INVISIBLE = dict.fromkeys([0xAD, 0xFEFF, *range(0x200B, 0x2010), *range(0x202A, 0x202F), 0x2060])
-_CONTROL = dict.fromkeys(c for c in [*range(0x20), *range(0x7F, 0xA0)] if chr(c) not in "\n\x02")
-_CLEAN = _CONTROL | _LIGATURES | _SPACES | _INVISIBLE
-
-_WORD = re.compile(r"[^\W\d_]+")
-_CUT = re.compile(r"([^\W\d_]+)\x02\n?([^\W\d_]+)")
-_PARTED = re.compile(r"[^\W\d_]*(?:\x02\n?[^\W\d_]*)+")
+_CODE_START = re.compile(
+    r"""\s*(?:[$\#%>]\s|>>>|\.\.\.\s|//|/\*|\\[a-z]+[\[{]|@\w+|<[/\w][^>]*>\s*$
+      | (?:import|from|def|class|return|public|private|static|SELECT|INSERT|sudo|apt)\s\S)""",
+    re.VERBOSE,
+)
 _CODE = re.compile(
     r"""[{};]\s*$            # ends as code does
-      | ^\s*(?:[$\#%>]\s|>>>|\.\.\.\s|//|/\*|\\[a-z]+[\[{]|@\w+|<[/\w][^>]*>\s*$)
-      | ^\s*(?:import|from|def|class|return|public|private|static|SELECT|INSERT|sudo|apt)\s\S
       | \w\(.*\)\s*[;{:]?$ | [=!<>]=|=>|->|&&|\|\||::|:=|\+\+ | \w=\S""",
     re.VERBOSE,
 )
+_CODE_SIGN = re.compile("[{};(=>&|:+]")  # without one `_CODE` finds nothing, and takes longer
 _ITEM = re.compile(r"^\s*(?:[•◦▪‣∙·*–—-]\s|\(?\d{1,2}[.)]\s|\d+(?:\.\d+)+\.?\s|제\s*\d+\s*[장절])")
 _SENTENCE_END = re.compile(r"[.!?。:;]['\"”’)\]]*$")
 _WIDE = re.compile("[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60]")
 _HANGUL_END = re.compile(r"(?:\S+ )?\S*[가-힣]$")
 _HANGUL_START = re.compile(r"[가-힣]\S*(?: \S+)?")
-
-
-def clean(text: str) -> str:
-    """NFC, plain spaces and newlines, no ligatures, no invisible or control characters.
-
-    The mark of a hyphen stays: `join_hyphens` needs it.
-    """
-    lines = text.replace("\r\n", "\n").replace("\r", "\n").replace("\ufffe", HYPHEN)
-    lines = lines.replace("\xad\n", HYPHEN).translate(_CLEAN)
-    lines = unicodedata.normalize("NFC", lines)  # last: what stood between two jamo is gone
-    return "\n".join(line.rstrip() for line in lines.split("\n")).strip("\n")
-
-
-def words_of(text: str) -> set[str]:
-    """The whole words of a page, by which `join_hyphens` knows which hyphens are real."""
-    return set(_WORD.findall(_PARTED.sub(" ", text)))
-
-
-def join_hyphens(text: str, words: Container[str]) -> str:
-    """Join what a hyphen at a line's end parted; a hyphen that belongs there stays.
-
-    It belongs when the joined word is none of the book's `words` and both its halves are.
-    """
-
-    def join(match: re.Match[str]) -> str:
-        first, second = match.groups()
-        keep = first + second not in words and first in words and second in words
-        return f"{first}-{second}" if keep else first + second
-
-    return _CUT.sub(join, text).replace(HYPHEN, "-")
 
 
 def join_lines(pages: Sequence[str]) -> list[str]:
@@ -91,12 +53,14 @@ def _joined(
 
 def is_code(line: str) -> bool:
     """Whether a line looks like code or a command, rather than prose."""
-    return bool(_CODE.search(line))
+    return bool(_CODE_START.match(line) or (_CODE_SIGN.search(line) and _CODE.search(line)))
 
 
 def _wrapped(lines: Sequence[str]) -> set[int]:
     """The lines whose break is only the page's margin."""
-    widths = [len(line) + len(_WIDE.findall(line)) for line in lines]
+    widths = [
+        len(line) if line.isascii() else len(line) + len(_WIDE.findall(line)) for line in lines
+    ]
     used = [width for width in widths if width]
     full = quantiles(used, n=10)[-2] if len(used) > 1 else float("inf")
     stiff = [is_code(line) or not line for line in lines]

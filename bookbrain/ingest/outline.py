@@ -3,7 +3,7 @@
 import re
 from collections.abc import Sequence
 
-from bookbrain.ingest.joining import clean
+from bookbrain.ingest.cleaning import clean
 from bookbrain.model import Heading
 
 OutlineEntry = tuple[int, str, int]  # level from 0, title, page index from 0

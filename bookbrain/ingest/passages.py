@@ -23,7 +23,7 @@ def make_passages(pages: Sequence[Page]) -> tuple[Passage, ...]:
     newline where the page turns. The same pages always give the same passages.
     """
     texts = {page.number: page.text for page in pages}
-    blocks = [(span, count_tokens(_cut(texts, span))) for page in pages for span in _blocks(page)]
+    blocks = [block for page in pages for block in _blocks(page)]
     passages: list[Passage] = []
     start = 0
     while start < len(blocks):
@@ -74,18 +74,20 @@ def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:
     return tuple(merged)
 
 
-def _blocks(page: Page) -> Iterator[Span]:
-    """A page's paragraphs and listings; one that is too long in pieces."""
+def _blocks(page: Page) -> Iterator[tuple[Span, int]]:
+    """A page's paragraphs and listings, one that is too long in pieces; each with its tokens."""
     if page.problem:
         return
     for start, end in _paragraphs(page.text):
         paragraph = page.text[start:end]
         if not paragraph.strip():
             continue
-        if count_tokens(paragraph) <= _limit(paragraph):
-            yield Span(page.number, start, end)
+        tokens = count_tokens(paragraph)
+        if tokens <= _BLOCK_TOKENS or tokens <= _limit(paragraph):
+            yield Span(page.number, start, end), tokens
         else:
-            yield from (Span(page.number, a, b) for a, b in _pieces(page.text, start, end))
+            for a, b in _pieces(page.text, start, end):
+                yield Span(page.number, a, b), count_tokens(page.text[a:b])
 
 
 def _limit(block: str) -> int:
@@ -110,7 +112,7 @@ def _pieces(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
     """Groups of sentences, or of lines of code, each of at most a block's tokens."""
     piece = last = start
     for cut in _cuts(text, start, end):
-        if last > piece and count_tokens(text[piece:cut]) > _BLOCK_TOKENS:
+        if last > piece and cut - piece > _CUT_CHARACTERS and _exceeds_block(text[piece:cut]):
             yield piece, last
             piece = last
         last = cut
@@ -134,4 +136,8 @@ def _is_long(text: str, start: int, end: int) -> bool:
     length = end - start
     if not _CUT_CHARACTERS < length < 10 * _CUT_CHARACTERS:
         return length > _CUT_CHARACTERS
-    return count_tokens(text[start:end]) > _BLOCK_TOKENS
+    return _exceeds_block(text[start:end])
+
+
+def _exceeds_block(text: str) -> bool:
+    return count_tokens(text) > _BLOCK_TOKENS

@@ -1,30 +1,62 @@
-"""The child process that opens a PDF: `python -m bookbrain.ingest.reader FILE MEMORY_MB`.
+"""The process that PDFs are opened in: `python -m bookbrain.ingest.reader`, its input a socket.
 
-Prints one JSON object a line: first the book (`pages`, `title`), then each page (`number`, `text`,
-`scanned`), then what a damaged book can do without: `outline`, `labels`. A line with `error` is the
-last one. A hostile PDF may crash, hang or fill this process; `reading.py` survives it.
+A request is one message: a JSON array of a path and the MiB that reading it may take, and the end
+of a pipe. The file is read in a fork of this process, which never opens one itself; the answer is
+the fork's exit code. The fork writes one JSON object a line into the pipe: first the book (`pages`,
+`title`), then `read`, the number of a page, for each that it has read, then each page's `text` and
+`problem`, then what a damaged book can do without: `outline`, `labels`. A line with `error` is the
+last one. A hostile PDF may crash, hang or fill the fork; `reading.py` survives it.
 """
 
 import json
+import os
+import socket
 import sys
+from collections.abc import Sequence
 from contextlib import suppress
-from typing import Any
+from functools import partial
+from typing import Any, NamedTuple
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from bookbrain.children import die_with_parent, limit_this_process
+from bookbrain.children import die_with_parent, limit_this_process, run_forked
+from bookbrain.ingest.cleaning import HYPHEN, clean, join_hyphens, words_of
+from bookbrain.ingest.quality import page_problem
 
 MAX_PAGES = 50_000
 MAX_PAGE_CHARACTERS = 400_000
 MAX_OUTLINE = 20_000
+_LONGEST_REQUEST = 1 << 16  # bytes
 _SCAN_COVER = 0.4  # an image over this share of a page with hardly any letters is a scan
 _FEW_LETTERS = 20
 
 
+class _RawPage(NamedTuple):
+    """What the PDF says of a page; `text` is None when pdfium cannot load it."""
+
+    text: str | None
+    scanned: bool
+
+
 def main() -> None:
-    path, memory_mb = sys.argv[1], int(sys.argv[2])
+    """Read what is asked for, one file at a time, until nobody can ask any more."""
     die_with_parent()
+    with socket.socket(fileno=sys.stdin.fileno()) as asked:
+        while True:
+            message, descriptors, _, _ = socket.recv_fds(asked, _LONGEST_REQUEST, 1)
+            if not message:
+                return
+            (pipe,), (path, memory_mb) = descriptors, json.loads(message)
+            code = run_forked(partial(_answer, asked, pipe, path, memory_mb))
+            os.close(pipe)
+            asked.send(str(code).encode())
+
+
+def _answer(asked: socket.socket, pipe: int, path: str, memory_mb: int) -> None:
+    """Print the book into the pipe. What a PDF has taken over must not answer on the socket."""
+    asked.close()
+    os.dup2(pipe, sys.stdout.fileno())
     limit_this_process(memory_mb)
     try:
         document = pdfium.PdfDocument(path)
@@ -38,15 +70,30 @@ def main() -> None:
 
 
 def _print_book(document: pdfium.PdfDocument) -> None:
-    pages = len(document)
-    if pages > MAX_PAGES:
+    count = len(document)
+    if count > MAX_PAGES:
         _print({"error": "too many pages"})
         return
-    _print({"pages": pages, "title": _title(document)})
-    for index in range(pages):
-        _print(_page(document, index))
+    _print({"pages": count, "title": _title(document)})
+    pages = []
+    for index in range(count):
+        pages.append(_page(document, index))
+        _print({"read": index + 1})
+    _print_pages(pages)
     _print({"outline": _outline(document)})
-    _print({"labels": [_label(document, index) for index in range(pages)]})
+    _print({"labels": [_label(document, index) for index in range(count)]})
+
+
+def _print_pages(pages: Sequence[_RawPage]) -> None:
+    """Each page's text in clean lines, "" where there is a problem with it."""
+    texts = [clean(page.text or "") for page in pages]
+    words: set[str] = set()
+    if any(HYPHEN in text for text in texts):
+        words.update(*map(words_of, texts))
+    for page, text in zip(pages, texts, strict=True):
+        problem = page_problem(page.text, page.scanned)
+        readable = "" if problem else join_hyphens(text, words)
+        _print({"text": readable, "problem": problem})
 
 
 def _title(document: pdfium.PdfDocument) -> str:
@@ -77,8 +124,7 @@ def _label(document: pdfium.PdfDocument, index: int) -> str:
         return ""
 
 
-def _page(document: pdfium.PdfDocument, index: int) -> dict[str, Any]:
-    """A page's text; `text` is None when pdfium cannot load the page."""
+def _page(document: pdfium.PdfDocument, index: int) -> _RawPage:
     text, scanned = None, False
     with suppress(pdfium.PdfiumError):
         page = document[index]
@@ -86,7 +132,7 @@ def _page(document: pdfium.PdfDocument, index: int) -> dict[str, Any]:
         if sum(map(str.isalpha, text[:2000])) < _FEW_LETTERS:
             scanned = _is_scan(page)
         page.close()
-    return {"number": index + 1, "text": text, "scanned": scanned}
+    return _RawPage(text, scanned)
 
 
 def _text(page: pdfium.PdfPage) -> str:

@@ -1,20 +1,21 @@
-"""Reading a file in a child process: its text, or one clear reason why not."""
+"""Reading files in a child process: the text of each, or one clear reason why not."""
 
 import json
 import logging
 import os
 import select
+import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, NamedTuple, Self
 
 from bookbrain.children import describe_exit, end, start_module
 from bookbrain.errors import InputError
-from bookbrain.ingest import outline, quality
-from bookbrain.ingest.joining import clean, join_hyphens, join_lines, words_of
-from bookbrain.model import BookText, Page
+from bookbrain.ingest.assembling import RawBook, RawPage, assemble
+from bookbrain.model import BookText
 
 log = logging.getLogger(__name__)
 
@@ -35,60 +36,137 @@ _REASONS = {
 def read_pdf(
     path: Path, *, timeout: float, memory_mb: int, progress: Progress = lambda done, total: None
 ) -> BookText:
-    """The pages of the PDF at `path`, with labels, chapters and problems.
+    """The text of one PDF, read as `Reader` does."""
+    with Reader(timeout=timeout, memory_mb=memory_mb) as reader:
+        return assemble(reader.read(path, progress))
 
-    The child is killed after `timeout` seconds without a page, or at `memory_mb` MiB. Raises
-    InputError with the reason, which completes the sentence "… cannot be added: …".
+
+class _Child(NamedTuple):
+    """A process that reads what it is asked for through the socket."""
+
+    process: subprocess.Popen[bytes]
+    asking: socket.socket
+
+
+class Reader:
+    """Reads PDFs in a child process, one at a time, each in a fork of its own.
+
+    A fork is killed after `timeout` seconds without a page, or at `memory_mb` MiB. The child starts
+    with the first book.
     """
-    book: dict[str, Any] = {"outline": [], "labels": []}
-    raw_pages: list[dict[str, Any]] = []
-    try:
-        for line in _child_lines(path, timeout, memory_mb):
-            if "number" in line:
-                raw_pages.append(line)
-                progress(len(raw_pages), book["pages"])
-            else:
-                book |= line
-    except InputError:
-        if len(raw_pages) < book.get("pages", 1):
-            raise
-        log.info("%s: its outline or page labels cannot be read", path)  # its text was
-    if "error" in book:
-        raise InputError(*_REASONS[book["error"]])
-    if not raw_pages:
-        raise InputError(*_REASONS["no pages"])
-    return BookText(_title(book["title"], path), _pages(raw_pages, book))
 
+    def __init__(self, *, timeout: float, memory_mb: int) -> None:
+        self._timeout = timeout
+        self._memory_mb = memory_mb
+        self._child: _Child | None = None
+        self._interrupted = False
 
-def _child_lines(path: Path, timeout: float, memory_mb: int) -> Iterator[dict[str, Any]]:
-    """What the reader prints, line by line; InputError when it crashes or stalls."""
-    child = start_module(
-        "bookbrain.ingest.reader", str(path), str(memory_mb), stdout=subprocess.PIPE
-    )
-    try:
-        yield from map(json.loads, _lines(child, timeout))
-        if code := child.wait(timeout):
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child, whatever it does."""
+        if child := self._child:
+            end(child.process)
+            child.asking.close()
+        self._child = None
+
+    def interrupt(self) -> None:
+        """End the child, for good, from another thread: whoever reads just now gets an error."""
+        self._interrupted = True
+        if child := self._child:
+            end(child.process)
+
+    def read(self, path: Path, progress: Progress = lambda done, total: None) -> RawBook:
+        """What is in the PDF at `path`.
+
+        Raises InputError with the reason, which completes the sentence "… cannot be added: …".
+        """
+        book: dict[str, Any] = {"outline": [], "labels": []}
+        pages: list[RawPage] = []
+        try:
+            with closing(self._answer(path)) as lines:
+                for line in lines:
+                    if "text" in line:
+                        pages.append(RawPage(line["text"], line["problem"]))
+                    elif "read" in line:
+                        progress(line["read"], book["pages"])
+                    else:
+                        book |= line
+        except InputError:
+            if len(pages) < book.get("pages", 1):
+                raise
+            log.info("%s: its outline or page labels cannot be read", path)  # its text was
+        if "error" in book:
+            raise InputError(*_REASONS[book["error"]])
+        if not pages:
+            raise InputError(*_REASONS["no pages"])
+        return RawBook(path, book["title"], pages, book["outline"], book["labels"])
+
+    def _answer(self, path: Path) -> Generator[dict[str, Any]]:
+        """What the fork prints, line by line; InputError when it crashes or stalls."""
+        child = self._started()
+        code = None
+        try:
+            with _ask(child.asking, [str(path), self._memory_mb]) as pipe:
+                yield from map(json.loads, _lines(pipe, self._timeout))
+            code = int(child.asking.recv(16) or child.process.wait())
+        except ConnectionError:
+            code = child.process.wait()  # killed before it heard us
+        except TimeoutError as error:
+            raise InputError(
+                f"reading it made no progress for {self._timeout:g} seconds",
+                "If the file is good, raise BOOKBRAIN_READ_TIMEOUT.",
+            ) from error
+        finally:
+            if code is None:  # it may still be at work, and nobody listens
+                self.close()
+        if code:
             raise InputError(
                 f"the PDF reader crashed on it ({describe_exit(code)})",
                 "It may be damaged, or need more memory than BOOKBRAIN_READ_MEMORY allows.",
             )
-    except subprocess.TimeoutExpired as error:
-        raise _stalled(timeout) from error
+
+    def _started(self) -> _Child:
+        if self._child and self._child.process.poll() is None:
+            return self._child
+        self.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(self._timeout)
+        with theirs:
+            process = start_module("bookbrain.ingest.reader", stdin=theirs.fileno())
+        self._child = _Child(process, ours)
+        if self._interrupted:  # before there was a child that could be ended
+            self.close()
+            raise InterruptedError
+        return self._child
+
+
+def _ask(asking: socket.socket, request: list[str | int]) -> IO[bytes]:
+    """The pipe that the answer to `request` comes out of."""
+    ours, theirs = os.pipe()
+    pipe = open(ours, "rb", buffering=0)  # noqa: SIM115  (the caller closes it)
+    try:
+        socket.send_fds(asking, [json.dumps(request).encode()], [theirs])
+    except OSError:
+        pipe.close()
+        raise
     finally:
-        end(child)
-        if child.stdout:
-            child.stdout.close()
+        os.close(theirs)
+    return pipe
 
 
-def _lines(child: subprocess.Popen[bytes], timeout: float) -> Iterator[bytes]:
-    assert child.stdout is not None  # noqa: S101  (a pipe was asked for)
-    descriptor = child.stdout.fileno()
+def _lines(pipe: IO[bytes], timeout: float) -> Iterator[bytes]:
+    """The whole lines that come out of a pipe; TimeoutError when none does in so many seconds."""
     buffer, received = b"", 0
     deadline = time.monotonic() + timeout
     while True:
-        if not select.select([descriptor], [], [], max(deadline - time.monotonic(), 0))[0]:
-            raise _stalled(timeout)
-        chunk = os.read(descriptor, _CHUNK)
+        if not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
+            raise TimeoutError
+        chunk = os.read(pipe.fileno(), _CHUNK)
         received += len(chunk)
         if received > _MAX_BYTES:
             raise InputError(*_REASONS["memory"])
@@ -98,37 +176,3 @@ def _lines(child: subprocess.Popen[bytes], timeout: float) -> Iterator[bytes]:
         if lines:
             deadline = time.monotonic() + timeout
         yield from lines
-
-
-def _stalled(timeout: float) -> InputError:
-    return InputError(
-        f"reading it made no progress for {timeout:g} seconds",
-        "If the file is good, raise BOOKBRAIN_READ_TIMEOUT.",
-    )
-
-
-def _title(title: str, path: Path) -> str:
-    """The document's own title where it is one, else "" (the caller knows the file's name)."""
-    name = " ".join(clean(title).replace("\x02", "").split())
-    junk = not any(map(str.isalpha, name)) or name.lower().startswith(
-        ("untitled", "microsoft word")
-    )
-    is_file = name.lower().endswith((".pdf", ".doc", ".docx", ".dvi", ".tex", ".indd", ".qxd"))
-    return "" if junk or is_file or quality.is_garbled(title) or path.stem == name else name[:300]
-
-
-def _pages(raw_pages: list[dict[str, Any]], book: dict[str, Any]) -> tuple[Page, ...]:
-    titles = outline.titles_by_page(book["outline"])
-    labels = book["labels"] or [""] * len(raw_pages)
-    texts = [clean(raw["text"] or "") for raw in raw_pages]
-    words: set[str] = set().union(*map(words_of, texts))
-    problems = [quality.page_problem(raw["text"], raw["scanned"]) for raw in raw_pages]
-    readable = ["" if p else t for p, t in zip(problems, texts, strict=True)]
-    joined = join_lines([join_hyphens(text, words) for text in readable])
-    pages, chapter = [], ""
-    for index, (raw, text) in enumerate(zip(raw_pages, joined, strict=True)):
-        headings = outline.headings(titles.get(index, []), text)
-        label = clean(labels[index])[:40].strip() or str(raw["number"])
-        pages.append(Page(raw["number"], label, chapter, text, headings, problems[index]))
-        chapter = headings[-1].title if headings else chapter
-    return tuple(pages)

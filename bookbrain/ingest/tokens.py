@@ -9,16 +9,14 @@ import re
 _WORD = re.compile("[A-Za-z]+")
 _HANGUL = re.compile("[가-힣]+")
 _DIGITS = re.compile("[0-9]{1,3}")
-_OTHER = re.compile(r"[^\sA-Za-z0-9가-힣]")
 
 
 def count_tokens(text: str) -> int:
     """Estimated tokens of `text`."""
-    words = _WORD.findall(text)
+    words, digits = _WORD.findall(text), _DIGITS.findall(text)
+    letters = len("".join(words))
+    syllables = 0 if text.isascii() else len("".join(_HANGUL.findall(text)))
+    others = len("".join(text.split())) - letters - syllables - len("".join(digits))
     return 1 + int(
-        0.9 * len(words)
-        + 0.035 * sum(map(len, words))
-        + 1.15 * sum(map(len, _HANGUL.findall(text)))
-        + 1.5 * len(_DIGITS.findall(text))
-        + len(_OTHER.findall(text))
+        0.9 * len(words) + 0.035 * letters + 1.15 * syllables + 1.5 * len(digits) + others
     )

@@ -6,25 +6,23 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
 
-from bookbrain.durable import PART, is_disk_full, sync_folder
+from bookbrain.durable import is_disk_full
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.events import Event
 from bookbrain.index.catalog import Job, NewBook
-from bookbrain.ingest.discovery import check_is_pdf
+from bookbrain.ingest.assembling import assemble
 from bookbrain.ingest.passages import make_passages
-from bookbrain.ingest.reading import read_pdf
 from bookbrain.library.arrivals import INBOX
 from bookbrain.library.reports import AddReport, Outcome, Progress
 from bookbrain.library.stores import Stores
+from bookbrain.library.taking import Intake
 from bookbrain.library.under_way import Noted
-from bookbrain.model import Book, BookText, Passage
+from bookbrain.model import Book, Passage
 
 log = logging.getLogger(__name__)
 
-_CHUNK = 1 << 20
 GO_ON = "Make room and run `bookbrain add` again: nothing is lost."
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the latter: no room for a -shm file
 
@@ -38,16 +36,20 @@ def finish_jobs(stores: Stores, progress: Progress) -> AddReport:
     outcomes: list[Outcome] = []
     stores.catalog.set_waiting("")  # a crash from here on is a crash: the next command goes on
     jobs = _remaining(stores)
-    for number, job in enumerate(jobs, start=1):
-        progress.begin(Path(job.path).name, number, len(jobs))
-        try:
-            outcome = _finish(stores, job, Noted(progress, stores.catalog, job.id))
-        except BookBrainError as error:
-            with suppress(sqlite3.Error):
-                stores.catalog.set_waiting(error.message)
-            return AddReport(tuple(outcomes), error)
-        outcomes.append(outcome)
-        progress.end(outcome)
+    known = set(stores.catalog.book_ids())
+    with Intake(stores, [Path(job.path) for job in jobs], known) as intake:
+        for number, job in enumerate(jobs, start=1):
+            progress.begin(Path(job.path).name, number, len(jobs))
+            try:
+                outcome = _finish(stores, job, intake, Noted(progress, stores.catalog, job.id))
+            except BookBrainError as error:
+                with suppress(sqlite3.Error):
+                    stores.catalog.set_waiting(error.message)
+                return AddReport(tuple(outcomes), error)
+            if outcome.book:
+                known.add(outcome.book.id)
+            outcomes.append(outcome)
+            progress.end(outcome)
     return AddReport(tuple(outcomes))
 
 
@@ -65,10 +67,10 @@ def _remaining(stores: Stores) -> list[Job]:
     return remaining
 
 
-def _finish(stores: Stores, job: Job, progress: Progress) -> Outcome:
+def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress) -> Outcome:
     """One job's outcome; raises BookBrainError when it is not the book's fault."""
     try:
-        return _add(stores, job, progress)
+        return _add(stores, job, intake, progress)
     except InputError as error:
         outcome = Outcome(job.path, "failed", None, error.message, error.hint)
     except (OSError, sqlite3.Error) as error:
@@ -88,15 +90,14 @@ def _finish(stores: Stores, job: Job, progress: Progress) -> Outcome:
     return outcome
 
 
-def _add(stores: Stores, job: Job, progress: Progress) -> Outcome:
+def _add(stores: Stores, job: Job, intake: Intake, progress: Progress) -> Outcome:
     path = Path(job.path)
-    check_is_pdf(path)
-    book_id = file_digest(path)
-    _keep_file(path, stores.book_file(book_id), book_id)
-    if stores.catalog.has_book(book_id):
+    taken = intake.take(lambda done, total: progress.step("reading", done, total))
+    book_id = taken.book_id
+    if taken.raw is None or stores.catalog.has_book(book_id):
         stores.catalog.end_job(job.id)
         return Outcome(job.path, "known", stores.catalog.book(book_id))
-    text = read_book(stores, stores.book_file(book_id), progress)
+    text = assemble(taken.raw)
     title = text.title or path.stem
     book = Book(
         book_id,
@@ -115,16 +116,6 @@ def _add(stores: Stores, job: Job, progress: Progress) -> Outcome:
     stores.drop_old_indexes()
     progress.step("indexing", 1, 1)
     return Outcome(job.path, "added", stores.catalog.book(book_id, new.space), tokens=tokens)
-
-
-def read_book(stores: Stores, path: Path, progress: Progress) -> BookText:
-    """The text of the PDF at `path`, within the limits of the settings."""
-    return read_pdf(
-        path,
-        timeout=stores.settings.read_timeout,
-        memory_mb=stores.settings.read_memory,
-        progress=lambda done, total: progress.step("reading", done, total),
-    )
 
 
 def _embedded(stores: Stores, new: NewBook, progress: Progress) -> tuple[NewBook, int]:
@@ -157,38 +148,6 @@ def embed_passages(
     refused = {n: purchase.refused[d] for n, d in digests.items() if d in purchase.refused}
     semantics.publish(space, book_id, digests)
     return str(space), refused, purchase.tokens
-
-
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file, in hex; InputError when it cannot be read to its end."""
-    digest = sha256()
-    try:
-        with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise InputError(f"it cannot be read ({error.strerror})", "Get the file again.") from error
-    return digest.hexdigest()
-
-
-def _keep_file(path: Path, stored: Path, book_id: str) -> None:
-    """Copy a book into the library; InputError when it changes while it is copied."""
-    if stored.exists():
-        return
-    part = stored.with_name(stored.name + PART)
-    digest = sha256()
-    with path.open("rb") as source, part.open("wb") as target:
-        while chunk := source.read(_CHUNK):
-            digest.update(chunk)
-            target.write(chunk)
-        target.flush()
-        os.fsync(target.fileno())
-    if digest.hexdigest() != book_id:
-        part.unlink()
-        raise InputError("it changed while it was read", "Add it again when it is complete.")
-    part.chmod(0o600)
-    part.replace(stored)
-    sync_folder(stored.parent)
 
 
 def storage_error(error: OSError | sqlite3.Error, hint: str = GO_ON) -> BookBrainError:

@@ -16,7 +16,7 @@ from bookbrain.errors import InputError
 from bookbrain.ingest.discovery import Found, check_is_pdf, find_books
 from bookbrain.ingest.passages import make_passages
 from bookbrain.ingest.tokens import count_tokens
-from bookbrain.library import adding, checkup, maintaining, replacing, searching
+from bookbrain.library import adding, checkup, maintaining, replacing, searching, taking
 from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.library.opened import OpenBook, open_book
 from bookbrain.library.proof import Expected, prove
@@ -128,9 +128,9 @@ class Library:
 
     def _plan(self, path: Path, progress: Progress) -> Plan:
         check_is_pdf(path)
-        if book := self._stores.catalog.book(adding.file_digest(path)):
+        if book := self._stores.catalog.book(taking.file_digest(path)):
             return Plan(path.name, book.title, book.pages, book.passages, 0, known=True)
-        text = adding.read_book(self._stores, path, progress)
+        text = taking.read_book(self.settings, path, lambda *at: progress.step("reading", *at))
         passages = make_passages(text.pages)
         tokens = sum(count_tokens(passage.text) for passage in passages)
         return Plan(path.name, text.title or path.stem, len(text.pages), len(passages), tokens)

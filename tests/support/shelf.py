@@ -92,6 +92,10 @@ class Shelf:
         """The processes that work on this library, by id, with their command lines."""
         return {pid: line for pid, line in _processes(self.home) if having in line}
 
+    def readers(self, file: str) -> list[int]:
+        """The processes that have this file of the library open."""
+        return [pid for pid in self.processes() if file in _open_files(pid)]
+
     def kill(self, having: str) -> None:
         """SIGKILL to the processes with this in their command line."""
         for pid in self.processes(having):
@@ -119,6 +123,15 @@ def wait_for(happened: Callable[[], Any], what: str, seconds: float = 60) -> Non
     while not happened():
         assert time.monotonic() < deadline, f"waited {seconds} s for {what}"
         time.sleep(0.02)
+
+
+def _open_files(pid: int) -> set[str]:
+    """The names of the files that a process has open; none when it is gone."""
+    names = set()
+    with suppress(OSError):
+        for descriptor in Path(f"/proc/{pid}/fd").iterdir():
+            names.add(descriptor.readlink().name)
+    return names
 
 
 def _processes(home: Path) -> Iterator[tuple[int, str]]:

@@ -40,6 +40,18 @@ _HUNGRY = """if True:
     print(json.dumps(said))
 """
 
+_FORKS = """if True:
+    import json, os, signal, sys
+    from bookbrain.children import run_forked
+
+    def fail():
+        raise ValueError
+
+    ways = [os.getpid, fail, lambda: os.kill(os.getpid(), signal.SIGSEGV), lambda: os._exit(7)]
+    print(json.dumps([run_forked(way) for way in ways]), flush=True)
+    run_forked(lambda: (print(os.getpid(), flush=True), signal.pause()))
+"""
+
 _PARENT = """if True:
     import os, sys, time
     from pathlib import Path
@@ -200,6 +212,31 @@ def test_a_program_has_its_folder_its_environment_its_log_and_nothing_to_read(
         )
         assert program.wait(_SECONDS) == 4
     assert (tmp_path / "log").read_text("utf-8") == f"{tmp_path}\n이름:\nwrong\n"
+
+
+# run_forked
+
+
+@pytest.fixture
+def forks() -> Iterator["subprocess.Popen[bytes]"]:
+    process = subprocess.Popen([sys.executable, "-c", _FORKS], stdout=subprocess.PIPE, stderr=-3)
+    with process:
+        yield process
+        process.kill()
+
+
+def test_how_a_fork_ended(forks: "subprocess.Popen[bytes]") -> None:
+    assert forks.stdout
+    assert json.loads(forks.stdout.readline()) == [0, 1, -signal.SIGSEGV, 7]
+
+
+def test_a_fork_ends_with_its_parent(forks: "subprocess.Popen[bytes]") -> None:
+    assert forks.stdout
+    forks.stdout.readline()
+    fork = int(forks.stdout.readline())
+    assert is_alive(fork)
+    forks.kill()
+    assert forks.stdout.read() == b"", "nobody has the other end any more"
 
 
 # start_module

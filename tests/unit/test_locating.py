@@ -2,7 +2,8 @@
 
 import pytest
 
-from bookbrain.ingest.joining import clean, join_hyphens, join_lines
+from bookbrain.ingest.cleaning import clean, join_hyphens
+from bookbrain.ingest.joining import join_lines
 from bookbrain.ingest.locating import locate
 
 

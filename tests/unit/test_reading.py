@@ -2,6 +2,9 @@
 
 import os
 import signal
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ from support import pdfs
 
 from bookbrain.errors import InputError
 from bookbrain.ingest.quality import GARBLED, SCANNED, UNREADABLE
-from bookbrain.ingest.reading import read_pdf
+from bookbrain.ingest.reading import Reader, read_pdf
 from bookbrain.model import BookText
 
 
@@ -30,7 +33,9 @@ def reason(path: Path, **limits: Any) -> str:
 
 
 def children() -> set[str]:
-    return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
+    """Of all our threads."""
+    lists = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+    return {child for line in lists for child in line.split()}
 
 
 class TestBooks:
@@ -94,6 +99,64 @@ class TestBooks:
 
     def test_markup_stays_text(self, tmp_path: Path) -> None:
         assert "<script>" in read(pdfs.script(tmp_path / "s.pdf")).title
+
+
+class TestOneAfterAnother:
+    @pytest.fixture
+    def reader(self) -> Iterator[Reader]:
+        with Reader(timeout=30, memory_mb=1024) as reader:
+            yield reader
+
+    def test_by_one_child(self, reader: Reader, tmp_path: Path) -> None:
+        texts = [f"This is book {number}" for number in range(3)]
+        read = [reader.read(pdfs.book(tmp_path / f"{text}.pdf", [text])) for text in texts]
+        assert [[page.lines for page in book.pages] for book in read] == [[text] for text in texts]
+        assert len(children()) == 1
+
+    @pytest.mark.parametrize("bad", [pdfs.truncated, pdfs.crash, pdfs.balloon])
+    def test_a_bad_book_is_forgotten(
+        self, reader: Reader, tmp_path: Path, bad: Callable[[Path], Path]
+    ) -> None:
+        with suppress(InputError):
+            reader.read(bad(tmp_path / "bad.pdf"))
+        (page,) = reader.read(pdfs.book(tmp_path / "good.pdf", ["good"])).pages
+        assert page.lines == "good"
+
+    def test_after_a_hang(self, tmp_path: Path) -> None:
+        with Reader(timeout=5, memory_mb=1024) as reader:
+            with pytest.raises(InputError, match="no progress for 5 seconds"):
+                reader.read(pdfs.hang(tmp_path / "hang.pdf"))
+            (page,) = reader.read(pdfs.book(tmp_path / "good.pdf", ["good"])).pages
+        assert page.lines == "good"
+
+    def test_a_child_that_was_killed(self, reader: Reader, tmp_path: Path) -> None:
+        path = pdfs.lying_count(tmp_path / "l.pdf", 30_000)  # more than fits into the pipe
+
+        def kill(done: int, total: int) -> None:
+            for child in children():
+                os.kill(int(child), signal.SIGKILL)
+
+        with pytest.raises(InputError, match=r"crashed on it \(signal SIGKILL\)"):
+            reader.read(path, kill)
+
+    def test_a_child_that_was_killed_between_books(self, reader: Reader, tmp_path: Path) -> None:
+        path = pdfs.book(tmp_path / "b.pdf", ["good"])
+        first = reader.read(path)
+        (child,) = children()
+        os.kill(int(child), signal.SIGKILL)
+        os.waitid(os.P_PID, int(child), os.WEXITED | os.WNOWAIT)
+        assert reader.read(path) == first
+
+    def test_interrupted_from_another_thread(self, reader: Reader, tmp_path: Path) -> None:
+        path = pdfs.hang(tmp_path / "hang.pdf")
+        with ThreadPoolExecutor() as threads:
+            read = threads.submit(reader.read, path)
+            reader.interrupt()
+            with pytest.raises((InputError, InterruptedError)):
+                read.result()
+        with pytest.raises(InterruptedError):
+            reader.read(path)
+        assert children() == set()
 
 
 class TestPagesWithProblems:

@@ -1,0 +1,169 @@
+"""Files are taken into the library and read, the next ones while one is worked on."""
+
+import os
+from collections import deque
+from collections.abc import Container, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from queue import SimpleQueue
+from threading import Lock
+from typing import NamedTuple, Self
+
+from bookbrain.config import Settings
+from bookbrain.durable import PART, sync_folder
+from bookbrain.errors import InputError
+from bookbrain.ingest.assembling import RawBook
+from bookbrain.ingest.discovery import check_is_pdf
+from bookbrain.ingest.reading import Progress, Reader, read_pdf
+from bookbrain.library.stores import Stores
+from bookbrain.model import BookText
+
+_CHUNK = 1 << 20
+_MOST_READERS = 4
+_AHEAD = 32  # books on their way or read: while a long one is worked on the readers go on
+_AHEAD_CHARACTERS = 30_000_000  # when so many are read the readers wait
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A file whose copy is in the library; `raw` is None for a book that was known."""
+
+    book_id: str
+    raw: RawBook | None
+
+
+class _Turn(NamedTuple):
+    """A file on its way: its pages as they are read, None after the last; and what comes of it."""
+
+    steps: "SimpleQueue[tuple[int, int] | None]"
+    taken: Future[Taken]
+
+    @property
+    def characters(self) -> int:
+        """How long the text is that waits here."""
+        if not self.taken.done() or self.taken.cancelled() or self.taken.exception():
+            return 0
+        raw = self.taken.result().raw
+        return sum(len(page.lines) for page in raw.pages) if raw else 0
+
+
+class Intake:
+    """Takes the files at `paths`, in this order, and reads those whose book is none of `known`.
+
+    The next ones are copied and read while the caller works on one. `known` may grow meanwhile.
+    """
+
+    def __init__(self, stores: Stores, paths: Iterable[Path], known: Container[str]) -> None:
+        timeout, memory_mb = stores.settings.read_timeout, stores.settings.read_memory
+        count = _reader_count(memory_mb)
+        self._stores = stores
+        self._paths = iter(paths)
+        self._known = known
+        self._ahead = _AHEAD if count > 1 else 1
+        self._turns: deque[_Turn] = deque()
+        self._copying = Lock()  # two files may be the same book
+        self._readers = [Reader(timeout=timeout, memory_mb=memory_mb) for _ in range(count)]
+        self._idle: SimpleQueue[Reader] = SimpleQueue()
+        for reader in self._readers:
+            self._idle.put(reader)
+        self._threads = ThreadPoolExecutor(count, "reading")
+
+    def __enter__(self) -> Self:
+        self._look_ahead()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for reader in self._readers:
+            reader.interrupt()
+        self._threads.shutdown()
+        for reader in self._readers:
+            reader.close()
+
+    def take(self, progress: Progress) -> Taken:
+        """The next file, in the library and read.
+
+        Raises InputError when it is no book that can be read, OSError when it cannot be kept.
+        """
+        turn = self._turns.popleft()
+        self._look_ahead()
+        for step in iter(turn.steps.get, None):
+            progress(*step)
+        return turn.taken.result()
+
+    def _look_ahead(self) -> None:
+        while (
+            len(self._turns) < self._ahead
+            and sum(turn.characters for turn in self._turns) < _AHEAD_CHARACTERS
+            and (path := next(self._paths, None))
+        ):
+            steps: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+            self._turns.append(_Turn(steps, self._threads.submit(self._take, path, steps)))
+
+    def _take(self, path: Path, steps: "SimpleQueue[tuple[int, int] | None]") -> Taken:
+        try:
+            check_is_pdf(path)
+            book_id = file_digest(path)
+            stored = self._stores.book_file(book_id)
+            with self._copying:
+                _keep_file(path, stored, book_id)
+            if book_id in self._known:
+                return Taken(book_id, None)
+            reader = self._idle.get()
+            try:
+                return Taken(book_id, reader.read(stored, lambda *step: steps.put(step)))
+            finally:
+                self._idle.put(reader)
+        finally:
+            steps.put(None)
+
+
+def _reader_count(memory_mb: int) -> int:
+    """As many readers as there are cores, if all at their limit leave half of the memory free."""
+    machine_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
+    cores = len(os.sched_getaffinity(0))
+    return max(1, min(cores, _MOST_READERS, machine_mb // 2 // memory_mb))
+
+
+def read_book(settings: Settings, path: Path, progress: Progress) -> BookText:
+    """The text of the PDF at `path`, within the limits of the settings."""
+    return read_pdf(
+        path,
+        timeout=settings.read_timeout,
+        memory_mb=settings.read_memory,
+        progress=progress,
+    )
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, in hex; InputError when it cannot be read to its end."""
+    digest = sha256()
+    try:
+        with path.open("rb") as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise InputError(f"it cannot be read ({error.strerror})", "Get the file again.") from error
+    return digest.hexdigest()
+
+
+def _keep_file(path: Path, stored: Path, book_id: str) -> None:
+    """Copy a book into the library; InputError when it changes while it is copied."""
+    if stored.exists():
+        return
+    part = stored.with_name(stored.name + PART)
+    digest = sha256()
+    with path.open("rb") as source, part.open("wb") as target:
+        while chunk := source.read(_CHUNK):
+            digest.update(chunk)
+            target.write(chunk)
+        target.flush()
+        os.fsync(target.fileno())
+    if digest.hexdigest() != book_id:
+        part.unlink()
+        raise InputError("it changed while it was read", "Add it again when it is complete.")
+    part.chmod(0o600)
+    part.replace(stored)
+    sync_folder(stored.parent)

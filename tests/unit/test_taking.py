@@ -1,0 +1,108 @@
+"""Files are read before their turn, and nobody who looks at the library can tell."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from shutil import copy
+
+import pytest
+from support import pdfs
+from support.shelf import wait_for
+
+from bookbrain.config import Settings
+from bookbrain.library import Library, Outcome, Silent
+from bookbrain.library.reports import Step
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with Library(Settings(tmp_path / "library")) as opened:
+        yield opened
+
+
+def _books(folder: Path, count: int) -> list[Path]:
+    return [pdfs.book(folder / f"{n}.pdf", [f"Book {n}", "More"]) for n in range(count)]
+
+
+def _children() -> set[str]:
+    """Of all our threads."""
+    lists = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
+    return {child for line in lists for child in line.split()}
+
+
+class _Log(Silent):
+    """Everything that was told, in its order."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[object, ...]] = []
+
+    def begin(self, file: str, number: int, of: int) -> None:
+        self.told.append((file, number, of))
+
+    def step(self, step: Step, done: int, total: int) -> None:
+        self.told.append((step, done, total))
+
+    def end(self, outcome: Outcome) -> None:
+        self.told.append((outcome.status, Path(outcome.path).name))
+
+
+def test_each_file_has_its_turn(library: Library, tmp_path: Path) -> None:
+    first, second = _books(tmp_path, 2)
+    bad = pdfs.truncated(tmp_path / "bad.pdf")
+    log = _Log()
+    report = library.add([first, bad, second], log)
+    assert [outcome.status for outcome in report.outcomes] == ["added", "failed", "added"]
+    steps = [("reading", 1, 2), ("reading", 2, 2), ("indexing", 0, 1), ("indexing", 1, 1)]
+    assert log.told == [
+        ("0.pdf", 1, 3), *steps, ("added", "0.pdf"),
+        ("bad.pdf", 2, 3), ("failed", "bad.pdf"),
+        ("1.pdf", 3, 3), *steps, ("added", "1.pdf"),
+    ]  # fmt: skip
+
+
+def test_the_next_one_is_taken_meanwhile(library: Library, tmp_path: Path) -> None:
+    kept = library.settings.home / "books"
+
+    class Waits(Silent):
+        def step(self, step: Step, done: int, total: int) -> None:
+            if (step, done) == ("indexing", 0):
+                wait_for(lambda: len([*kept.glob("*.pdf")]) == 2, "the second book")
+
+    assert library.add(_books(tmp_path, 2), Waits()).count("added") == 2
+
+
+def test_one_book_under_two_names(library: Library, tmp_path: Path) -> None:
+    (book,) = _books(tmp_path, 1)
+    others = [Path(copy(book, tmp_path / f"other{n}.pdf")) for n in range(3)]
+    report = library.add([book, *others])
+    assert [outcome.status for outcome in report.outcomes] == ["added", *["known"] * 3]
+    assert [entry.file for entry in library.books()] == [book.name]
+    assert [path.stem for path in (library.settings.home / "books").iterdir()] == [
+        entry.id for entry in library.books()
+    ]
+
+
+def test_who_has_little_memory_reads_one_at_a_time(tmp_path: Path) -> None:
+    """A limit that leaves no room for two."""
+    running: list[int] = []
+
+    class Counts(Silent):
+        def step(self, step: Step, done: int, total: int) -> None:
+            running.append(len(_children()))
+
+    with Library(Settings(tmp_path / "library", read_memory=1 << 40)) as library:
+        assert library.add(_books(tmp_path, 4), Counts()).count("added") == 4
+    assert max(running) == 1
+
+
+def test_ctrl_c_ends_what_is_read_ahead(library: Library, tmp_path: Path) -> None:
+    hanging = [pdfs.hang(tmp_path / f"hang{n}.pdf", 1_000_000 + n) for n in range(3)]
+
+    class Interrupted(Silent):
+        def step(self, step: Step, done: int, total: int) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        library.add([*_books(tmp_path, 1), *hanging], Interrupted())
+    assert _children() == set()
+    assert library.under_way() == []
+    assert [*(library.settings.home / "books").iterdir()] == []
