@@ -307,15 +307,13 @@ def test_a_library_that_does_not_work_afterwards_is_put_back(
         opened = Archive(file)
         manifest = opened.manifest
         opened.extract(tmp_path / "out", lambda name: True, lambda count: None)
-    with Shelf(tmp_path / "blank") as blank:  # whose keyword index finds nothing
-        blank.add(pdfs.book(tmp_path / "blank.pdf", ["nothing"] * 16))
-        index = next(p for p in (blank.home / "keywords").iterdir() if p.name != "segments")
-        contents: dict[str, Content] = {
-            member.name: index / Path(member.name).name
-            if member.name.endswith(".npy") and "segments" not in member.name
-            else tmp_path / "out" / member.name
-            for member in manifest.members
-        }
+    catalog = sqlite3.connect(tmp_path / "out" / "catalog.sqlite3")
+    with catalog:  # whose pages have words that its keyword index does not know
+        catalog.execute("UPDATE page SET text = ?", (" ".join(f"unheard{n}" for n in range(20)),))
+    catalog.close()
+    contents: dict[str, Content] = {
+        member.name: tmp_path / "out" / member.name for member in manifest.members
+    }
     evil = tmp_path / "evil.tar.zst"
     members = tuple(measure(name, content) for name, content in contents.items())
     changed = Manifest(**{**_fields(manifest), "members": members})

@@ -37,6 +37,7 @@ _CONTENTS: dict[str, Content] = {
     "catalog.sqlite3": b"catalog " * 1000,
     "embeddings.sqlite3": b"",
     f"keywords/{'a' * 24}/terms.npy": b"t" * 512,
+    f"keywords/{'b' * 24}.json": b"{}",
     f"keywords/segments/{_ID}-1.npz": b"s",
     f"books/{_ID}.pdf": _BOOK,
 }
@@ -221,7 +222,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
         "/catalog.sqlite3", "../catalog.sqlite3", "books/../catalog.sqlite3", "books/x.pdf", "",
         f"books/{_ID}.pdf/x", f"books/{_ID.upper()}.pdf", "books/", ".", "catalog.sqlite3\n",
         "catalog.sqlite3\0", "keywords/segments/../x.npz", "secrets/credentials/../../x",
-        f"books/{'0' * 64}.pdf",
+        f"books/{'0' * 64}.pdf", "keywords/../x.json",
     ],
 )  # fmt: skip
 def test_a_manifest_names_only_what_belongs_into_an_archive(name: str) -> None:
