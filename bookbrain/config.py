@@ -92,7 +92,7 @@ class Settings:
     read_timeout: float = 120.0
     read_memory: int = 2048
     fusion: Literal["convex", "rrf"] = "convex"
-    vector_weight: float = 0.4
+    vector_weight: float = 0.3
     notify: NotifySettings = NotifySettings()
     log_queries: bool = False
     log_budget_mb: int = 200

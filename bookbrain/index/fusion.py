@@ -16,11 +16,11 @@ T = TypeVar("T", bound=Hashable)
 
 RRF_K = 60
 _CROWD = 200  # passages; the nearest quarter of them is looked at, the others are the crowd
-_SILENT, _FULL = 0.5, 1.8  # where chance ends, and where there is no doubt; tests/golden
+_SILENT, _SURE = 0.5, 1.8  # heights where chance ends, and where 1 is; tests/golden
 
 
 def above_chance(cosines: Sequence[float]) -> list[float]:
-    """How far each passage stands out from those that are near only by chance, 0 to 1.
+    """How far each passage stands out from those that are near only by chance, 0 to 2.
 
     `cosines` are those of the nearest passages, best first, 200 where there are as many. Where
     nothing is meant, the cosine falls by the same amount each time that the rank doubles (the tail
@@ -33,13 +33,13 @@ def above_chance(cosines: Sequence[float]) -> list[float]:
         return [max(cosine, 0.0) / (cosines[0] if cosines[0] > 0 else 1) for cosine in cosines]
     slope = (crowd[rank - 1] - crowd[-1]) / log(len(crowd) / rank)
     heights = ((cosine - crowd[rank - 1]) / (slope * log(rank)) for cosine in cosines)
-    return [min(max((height - _SILENT) / (_FULL - _SILENT), 0.0), 1.0) for height in heights]
+    return [min(max((height - _SILENT) / (_SURE - _SILENT), 0.0), 2.0) for height in heights]
 
 
 def convex(keyword: Mapping[T, float], vector: Mapping[T, float], weight: float) -> dict[T, float]:
     """(1 - weight) · keyword + weight · vector; absent counts 0.
 
-    Keyword scores are taken by the share that they are of the best one; `vector` is 0 to 1 already.
+    Keyword scores are taken by the share that they are of the best one, `vector` as it is.
     """
     best = max(keyword.values(), default=0) or 1.0
     return {
