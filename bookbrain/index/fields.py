@@ -7,11 +7,12 @@ more than a word does. The weights were chosen on tests/golden (ARCHITECTURE.md 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
+from bookbrain import korean
 from bookbrain.index import analyzer
 from bookbrain.model import Page
 
 HEADING = "#"  # marks a term of a heading that begins on the page
-BESIDE = "&"  # marks two words of meaning that stand side by side, in either order
+BESIDE = "&"  # marks two words of meaning side by side, in either order; Hangul has its pairs
 
 _FUNCTION_WORD, _PAIR, _HEADING, _BESIDE = 0.5, 0.3, 0.15, 0.8
 
@@ -55,5 +56,6 @@ def _beside(terms: Sequence[str]) -> Iterator[str]:
         for term in terms
         if not term.startswith((analyzer.PAIR, analyzer.WHOLE))
         and term not in analyzer.FUNCTION_WORDS
+        and not korean.HANGUL.match(term)
     ]
     return (f"{BESIDE}{min(pair)} {max(pair)}" for pair in pairwise(words))

@@ -77,6 +77,7 @@ class KeywordIndex:
         average = sum(shard.length for shard in shards) / max(self._count, 1) or 1.0
         lengths = np.concatenate([np.empty(0, np.int32), *(shard.lengths for shard in shards)])
         self._norms = (UNIT * K1 * (1 - B + B * lengths / average)).astype(np.float32)
+        self._book_lengths = np.add.reduceat(lengths, self._first) if books else lengths
 
     # Asking
 
@@ -112,6 +113,20 @@ class KeywordIndex:
         totals = np.zeros(len(asked))
         for term in self._terms(weights):
             totals += self._looked_up(term, asked)
+        return np.asarray(totals[places], np.float64)
+
+    def book_scores(self, weights: Mapping[str, float], documents: Sequence[int]) -> Scores:
+        """Of each document the score of its whole book, if that were one document."""
+        books = np.searchsorted(self._first, np.asarray(documents, np.int64), side="right") - 1
+        asked, places = np.unique(books, return_inverse=True)
+        first = self._first[asked]
+        end = np.append(self._first, self.documents)[asked + 1]
+        average = self._book_lengths.mean() if len(self._books) else 1.0
+        norms = UNIT * K1 * (1 - B + B * self._book_lengths[asked] / average)
+        totals = np.zeros(len(asked))
+        for term in self._terms(weights):
+            counts = sum(_counts(run, first, end) for run in term.runs)
+            totals += term.most * counts / (counts + norms)
         return np.asarray(totals[places], np.float64)
 
     def having_all(self, terms: Iterable[str]) -> Numbers:
@@ -226,6 +241,15 @@ class KeywordIndex:
         books = np.searchsorted(self._first, found, side="right") - 1
         order = np.lexsort((found, self._rank[books], -scores))[:k]
         return dict(zip(found[order].tolist(), scores[order].tolist(), strict=True))
+
+
+def _counts(run: _Run, first: Numbers, end: Numbers) -> Numbers:
+    """How often the term stands in the documents from each of `first`, ascending, to its `end`."""
+    bounds = (np.clip([first, end], run.first, run.end) - run.first).astype(np.int32)
+    low, high = np.searchsorted(run.documents, bounds)
+    here = slice(low[0], high[-1])
+    counted = np.append(0, np.cumsum(run.frequencies[here], dtype=np.int64))
+    return np.asarray(counted[high - here.start] - counted[low - here.start])
 
 
 def _found(shard: Shard, keys: Terms) -> tuple[Numbers, Numbers]:

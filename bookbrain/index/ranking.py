@@ -4,12 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
-from bookbrain.index.fields import query_weights
+from bookbrain.index.fields import is_word, query_weights
 from bookbrain.index.keywords import KeywordIndex, Mask
 from bookbrain.index.signatures import are_alike
 from bookbrain.index.spelling import other_spellings
 
-_NEIGHBOUR = 0.1  # what a page's neighbours in its book add; tests/golden
+_NEIGHBOUR, _BOOK = 0.1, 0.4  # what the pages beside a page and its whole book add; tests/golden
 
 
 def asked_for(index: KeywordIndex, text: str, terms: Sequence[str]) -> dict[str, float]:
@@ -26,16 +26,20 @@ def best_pages(
 ) -> dict[int, float]:
     """The best `count` of the allowed documents and their scores, best first.
 
-    A tenth of the scores of the pages before and behind it counts with a page: an answer often
-    begins on one page and ends on the next.
+    The pages before and behind it count with a page, for an answer often begins on one and ends on
+    the next; and its book, for it tells what the page is about.
     """
     found = index.best(weights, count, allowed)
+    if not found:
+        return {}
     beside = {document: index.beside(document) for document in found}
     unknown = sorted({n for pages in beside.values() for n in pages} - found.keys())
     known = found | dict(zip(unknown, index.scores(weights, unknown).tolist(), strict=True))
+    words = {term: weight for term, weight in weights.items() if is_word(term)}
+    books = index.book_scores(words, [*found]).tolist()
     total = {
-        document: score + _NEIGHBOUR * sum(known[page] for page in beside[document])
-        for document, score in found.items()
+        document: score + _NEIGHBOUR * sum(known[page] for page in beside[document]) + _BOOK * book
+        for (document, score), book in zip(found.items(), books, strict=True)
     }
     return dict(sorted(total.items(), key=lambda item: -item[1]))
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pypdfium2
-from support.debian_books import MANY, PACKAGES, NoBooks, fetch
+from support.debian_books import LIBRARY, PACKAGES, NoBooks, fetch
 
 Peer = Callable[[Sequence[Path], Path], None]
 
@@ -32,7 +32,9 @@ def main() -> int:
     parser.add_argument("--library", action="store_true", help="the library of a thousand books")
     options = parser.parse_args()
     try:
-        books = [path for name in (MANY if options.library else PACKAGES) for path in fetch(name)]
+        books = [
+            path for name in (LIBRARY if options.library else PACKAGES) for path in fetch(name)
+        ]
     except NoBooks as reason:
         print(f"No books to measure with: {reason}", file=sys.stderr)
         return 69

@@ -19,8 +19,12 @@ PACKAGES = (
     "developers-reference",
     "debian-reference-en",
 )
-# With these it is a library of a thousand books, English ones mostly (450 MB, unpacked).
-MANY = (*PACKAGES, "texlive-latex-base-doc", "texlive-pictures-doc", "texlive-science-doc")
+LIBRARY = (  # a thousand books, 29,000 pages: 450 MB
+    *PACKAGES,
+    "texlive-latex-base-doc",
+    "texlive-pictures-doc",
+    "texlive-science-doc",
+)
 CACHE = Path(__file__).parents[2] / ".cache" / "books"
 SMALLEST = 30_000  # bytes; what is below is a specimen, not a book
 _refused: dict[str, str] = {}

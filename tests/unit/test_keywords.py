@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from math import log
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -142,3 +143,34 @@ def test_having_all(tmp_path: Path) -> None:
     assert list(index.having_all(["a", "b"])) == [0, 2, 4]
     assert list(index.having_all([])) == [0, 1, 2, 3, 4]
     assert list(index.having_all(["a", "zebra"])) == []
+
+
+@settings(deadline=None, max_examples=100)
+@given(BOOKS, QUERIES)
+def test_a_book_scores_as_one_document(books: list[Documents], query: dict[str, float]) -> None:
+    books = [book for book in books if any(book)]
+    numbers = [n for n, book in enumerate(books) for _ in book]
+    with TemporaryDirectory() as folder:
+        index = index_of(Path(folder), books)
+        scores = index.book_scores(query, range(index.documents)) if books else []
+        shares = index.shares(query)
+    whole = [Counter(term for page in book for term in page) for book in books]
+    average = sum(book.total() for book in whole) / max(len(whole), 1)
+    full = sum(bool(page) for book in books for page in book)
+    for number, score in zip(numbers, scores, strict=True):
+        expected = 0.0
+        norm = K1 * (1 - B + B * whole[number].total() / average)
+        for term, weight in query.items():
+            if count := whole[number][term]:
+                idf = log((full + 1) / round(shares[term] * len(numbers)))
+                expected += weight * idf * count * (K1 + 1) / (count + norm)
+        assert score == pytest.approx(expected, abs=1e-4)
+
+
+def test_the_pages_beside_a_page_are_those_of_its_book(tmp_path: Path) -> None:
+    index = index_of(tmp_path, [[["a"], ["b"], ["c"]], [["d"]]])
+    places = {index.place(n): n for n in range(index.documents)}
+    first, middle, last = (places["book0", page] for page in (1, 2, 3))
+    assert index.beside(middle) == [first, last]
+    assert index.beside(first) == index.beside(last) == [middle]
+    assert index.beside(places["book1", 1]) == []
