@@ -34,8 +34,8 @@ def best_pages(
         return {}
     beside = {document: index.beside(document) for document in found}
     unknown = sorted({n for pages in beside.values() for n in pages} - found.keys())
-    known = found | dict(zip(unknown, index.scores(weights, unknown).tolist(), strict=True))
     words = {term: weight for term, weight in weights.items() if is_word(term)}
+    known = found | dict(zip(unknown, index.scores(words, unknown).tolist(), strict=True))
     books = index.book_scores(words, [*found]).tolist()
     total = {
         document: score + _NEIGHBOUR * sum(known[page] for page in beside[document]) + _BOOK * book

@@ -56,11 +56,14 @@ def _find_wholes(text: str, wholes: Mapping[str, float], found: dict[Mark, float
 
 
 def _find_words(text: str, weights: Mapping[str, float], found: dict[Mark, float]) -> None:
-    for word in set(_WORD.findall(text)):  # most words stand there more than once
-        if weight := weights.get(stem(word)) or (len(word) == 2 and weights.get(PAIR + word)):
-            kind = r"\d" if word[0].isdigit() else r"[^\W\d_]"
-            for match in re.finditer(rf"(?<!{kind}){word}(?!{kind})", text):
-                found[match.span()] = weight
+    known: dict[str, float] = {}
+    for match in _WORD.finditer(text):
+        word = match.group()
+        if word not in known:
+            pair = weights.get(PAIR + word, 0.0) if len(word) == 2 else 0.0
+            known[word] = weights.get(stem(word)) or pair
+        if known[word]:
+            found[match.span()] = known[word]
 
 
 def _find_hangul(text: str, syllables: Mapping[str, float], found: dict[Mark, float]) -> None:
