@@ -87,6 +87,7 @@ class Stores:
             from bookbrain.library.semantic import Semantics  # noqa: PLC0415
 
             self._semantics = Semantics(self)
+            self._closing.callback(self._semantics.close)
         return self._semantics
 
     # The keyword index
