@@ -17,6 +17,7 @@ from bookbrain.index.postings import Segment, count_terms, load_segment, save_se
 from bookbrain.model import EmbeddingSpace, Page
 
 if TYPE_CHECKING:
+    from bookbrain.index.reranker import Reranker
     from bookbrain.library.semantic import Semantics
 
 
@@ -47,6 +48,7 @@ class Stores:
         self._chroma: str | None = None
         self._chroma_use = self._closing.enter_context(ExitStack())
         self._semantics: Semantics | None = None
+        self._reranker: Reranker | None = None
 
     def close(self) -> None:
         self._closing.close()
@@ -89,6 +91,15 @@ class Stores:
             self._semantics = Semantics(self)
             self._closing.callback(self._semantics.close)
         return self._semantics
+
+    def reranker(self) -> "Reranker | None":
+        """The reranker, where one is set up; imported only here, for its client loads slowly."""
+        if self._reranker is None and self.settings.rerank.url:
+            from bookbrain.index.reranker import Reranker  # noqa: PLC0415
+
+            self._reranker = Reranker(self.settings.rerank)
+            self._closing.callback(self._reranker.close)
+        return self._reranker
 
     # The keyword index
 
