@@ -9,9 +9,11 @@ from typing import Literal
 
 from bookbrain.errors import ConfigError
 from bookbrain.server import with_server_defaults
+from bookbrain.values import count, number, seconds, switch, whole
 
 SETTINGS_FILE = "bookbrain.env"
 KEY_CREDENTIAL = "openai-api-key"
+_RERANK_CREDENTIAL = "rerank-api-key"
 
 _WEB = re.compile(r"https?://[^\s/?#]+\S*")
 _CHANNEL = re.compile(rf"(ntfy\+)?{_WEB.pattern}|mailto:[^\s@<>]+@[^\s@<>]+")
@@ -58,6 +60,16 @@ class EmbeddingSettings:
 
 
 @dataclass(frozen=True)
+class RerankSettings:
+    """Who orders the best pages anew: nobody without a `url`. `seconds` is all that it may take."""
+
+    url: str | None = None
+    model: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    seconds: float = 0.8
+
+
+@dataclass(frozen=True)
 class NotifySettings:
     """Whom to tell, and in which language; the URLs are secrets. `ping` hears of every check."""
 
@@ -93,6 +105,7 @@ class Settings:
     read_memory: int = 2048
     fusion: Literal["convex", "rrf"] = "convex"
     vector_weight: float = 0.3
+    rerank: RerankSettings = RerankSettings()
     notify: NotifySettings = NotifySettings()
     log_queries: bool = False
     log_budget_mb: int = 200
@@ -114,38 +127,52 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         api_key=read_credential(KEY_CREDENTIAL, home, env) or values.get("OPENAI_API_KEY"),
         base_url=values.get("OPENAI_BASE_URL"),
         model=values.get("BOOKBRAIN_EMBEDDING_MODEL", EmbeddingSettings.model),
-        dimensions=_whole(values, "BOOKBRAIN_EMBEDDING_DIMENSIONS"),
-        price=_number(values, "BOOKBRAIN_EMBEDDING_PRICE"),
-        timeout=_seconds(values, "BOOKBRAIN_EMBEDDING_TIMEOUT") or EmbeddingSettings.timeout,
+        dimensions=whole(values, "BOOKBRAIN_EMBEDDING_DIMENSIONS"),
+        price=number(values, "BOOKBRAIN_EMBEDDING_PRICE"),
+        timeout=seconds(values, "BOOKBRAIN_EMBEDDING_TIMEOUT") or EmbeddingSettings.timeout,
     )
     fusion = values.get("BOOKBRAIN_FUSION", "convex")
     if fusion not in ("convex", "rrf"):
         raise ConfigError(f"BOOKBRAIN_FUSION is {fusion!r}.", "Set it to convex or rrf.")
-    weight = _number(values, "BOOKBRAIN_VECTOR_WEIGHT")
+    weight = number(values, "BOOKBRAIN_VECTOR_WEIGHT")
     if weight is not None and weight > 1:
         raise ConfigError(f"BOOKBRAIN_VECTOR_WEIGHT is {weight}.", "Set it between 0 and 1.")
     return Settings(
         home=home,
         embedding=embedding,
         chroma_url=values.get("CHROMA_URL"),
-        read_timeout=_seconds(values, "BOOKBRAIN_READ_TIMEOUT") or Settings.read_timeout,
-        read_memory=_whole(values, "BOOKBRAIN_READ_MEMORY") or Settings.read_memory,
+        read_timeout=seconds(values, "BOOKBRAIN_READ_TIMEOUT") or Settings.read_timeout,
+        read_memory=whole(values, "BOOKBRAIN_READ_MEMORY") or Settings.read_memory,
         fusion="rrf" if fusion == "rrf" else "convex",
         vector_weight=Settings.vector_weight if weight is None else weight,
+        rerank=_rerank(values, home, env),
         notify=_notify(values),
-        log_queries=_switch(values, "BOOKBRAIN_LOG_QUERIES"),
-        log_budget_mb=_whole(values, "BOOKBRAIN_LOG_BUDGET_MB") or Settings.log_budget_mb,
+        log_queries=switch(values, "BOOKBRAIN_LOG_QUERIES"),
+        log_budget_mb=whole(values, "BOOKBRAIN_LOG_BUDGET_MB") or Settings.log_budget_mb,
         backup=_backup(values),
         file=file,
     )
 
 
+def _rerank(values: Mapping[str, str], home: Path, env: Mapping[str, str]) -> RerankSettings:
+    url = values.get("BOOKBRAIN_RERANK_URL")
+    if url and not _WEB.fullmatch(url):
+        raise ConfigError("BOOKBRAIN_RERANK_URL is no address.", "Set it to https://…/v1/rerank.")
+    return RerankSettings(
+        url=url,
+        model=values.get("BOOKBRAIN_RERANK_MODEL"),
+        api_key=read_credential(_RERANK_CREDENTIAL, home, env)
+        or values.get("BOOKBRAIN_RERANK_API_KEY"),
+        seconds=seconds(values, "BOOKBRAIN_RERANK_SECONDS") or RerankSettings.seconds,
+    )
+
+
 def _backup(values: Mapping[str, str]) -> BackupSettings:
     return BackupSettings(
-        keep=_whole(values, "BOOKBRAIN_BACKUP_KEEP") or BackupSettings.keep,
-        daily=_count(values, "BOOKBRAIN_BACKUP_DAILY"),
-        weekly=_count(values, "BOOKBRAIN_BACKUP_WEEKLY"),
-        monthly=_count(values, "BOOKBRAIN_BACKUP_MONTHLY"),
+        keep=whole(values, "BOOKBRAIN_BACKUP_KEEP") or BackupSettings.keep,
+        daily=count(values, "BOOKBRAIN_BACKUP_DAILY"),
+        weekly=count(values, "BOOKBRAIN_BACKUP_WEEKLY"),
+        monthly=count(values, "BOOKBRAIN_BACKUP_MONTHLY"),
         recipient=values.get("BOOKBRAIN_BACKUP_RECIPIENT"),
         copy=values.get("BOOKBRAIN_BACKUP_COPY"),
     )
@@ -166,10 +193,10 @@ def load_notify_settings(environ: Mapping[str, str] | None = None) -> NotifySett
 
 def _notify(values: Mapping[str, str]) -> NotifySettings:
     channels = tuple(filter(None, map(str.strip, values.get("BOOKBRAIN_NOTIFY", "").split(","))))
-    for number, channel in enumerate(channels, start=1):
+    for place, channel in enumerate(channels, start=1):
         if not _CHANNEL.fullmatch(channel):  # it may be a secret: never shown
             raise ConfigError(
-                f"Channel {number} of BOOKBRAIN_NOTIFY is of no known kind.",
+                f"Channel {place} of BOOKBRAIN_NOTIFY is of no known kind.",
                 "Use https://…, ntfy+https://… or mailto:…, with commas between them.",
             )
     ping = values.get("BOOKBRAIN_PING")
@@ -211,16 +238,16 @@ def _read_settings_file(path: Path) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}.", "Mend or remove it.") from error
     values = {}
-    for number, line in enumerate(lines, start=1):
+    for place, line in enumerate(lines, start=1):
         entry = line.strip()
         if not entry or entry.startswith("#"):
             continue
         key, equals, value = entry.partition("=")
         if not equals:  # it may be the key itself: never shown
-            raise ConfigError(f"{path}, line {number} is not `KEY=value`.", "Mend it.")
+            raise ConfigError(f"{path}, line {place} is not `KEY=value`.", "Mend it.")
         if key.strip() not in KNOWN_KEYS:
             raise ConfigError(
-                f"{path}, line {number}: {key.strip()!r} is not a setting.",
+                f"{path}, line {place}: {key.strip()!r} is not a setting.",
                 f"The settings are: {', '.join(KNOWN_KEYS)}.",
             )
         if value.strip():
@@ -240,6 +267,10 @@ KNOWN_KEYS = (
     "BOOKBRAIN_READ_MEMORY",
     "BOOKBRAIN_FUSION",
     "BOOKBRAIN_VECTOR_WEIGHT",
+    "BOOKBRAIN_RERANK_URL",
+    "BOOKBRAIN_RERANK_MODEL",
+    "BOOKBRAIN_RERANK_API_KEY",
+    "BOOKBRAIN_RERANK_SECONDS",
     "BOOKBRAIN_NOTIFY",
     "BOOKBRAIN_PING",
     "BOOKBRAIN_LANGUAGE",
@@ -252,40 +283,3 @@ KNOWN_KEYS = (
     "BOOKBRAIN_BACKUP_RECIPIENT",
     "BOOKBRAIN_BACKUP_COPY",
 )
-
-
-def _number(values: Mapping[str, str], key: str) -> float | None:
-    if key not in values:
-        return None
-    try:
-        number = float(values[key])
-    except ValueError:
-        number = -1.0
-    if not 0 <= number < float("inf"):
-        raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a number, 0 or more.")
-    return number
-
-
-def _switch(values: Mapping[str, str], key: str) -> bool:
-    value = values.get(key, "0")
-    if value not in ("0", "1"):
-        raise ConfigError(f"{key} is {value!r}.", "Set it to 0 or 1.")
-    return value == "1"
-
-
-def _seconds(values: Mapping[str, str], key: str) -> float | None:
-    number = _number(values, key)
-    if number == 0:
-        raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a number above 0.")
-    return number
-
-
-def _whole(values: Mapping[str, str], key: str) -> int | None:
-    number = _number(values, key)
-    if number is not None and (number != int(number) or number == 0):
-        raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a whole number above 0.")
-    return None if number is None else int(number)
-
-
-def _count(values: Mapping[str, str], key: str) -> int:
-    return 0 if values.get(key, "").strip("0") == "" else _whole(values, key) or 0

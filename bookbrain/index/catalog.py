@@ -1,5 +1,6 @@
 """The catalog: which books there are, page by page and passage by passage. SQLite, one file."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -49,6 +50,11 @@ class Catalog:
 
     def close(self) -> None:
         self._db.close()
+
+    def state(self) -> tuple[int, int]:
+        """Another pair after any change, whoever made it; the same while nothing has changed."""
+        (others,) = self._db.execute("PRAGMA data_version").fetchone()
+        return int(others), self._db.total_changes
 
     # Books
 
@@ -159,6 +165,16 @@ class Catalog:
             (book_id, ordinal),
         ).fetchone()
         return to_passage(row) if row else None
+
+    def find_passages(self, keys: Iterable[tuple[str, int]]) -> list[StoredPassage]:
+        """Those passages, by book id and ordinal, that are in the library; in no order."""
+        rows = self._db.execute(
+            """SELECT book_id, ordinal, digest, spans FROM json_each(?) AS key CROSS JOIN passage
+               ON book_id = json_extract(key.value, '$[0]')
+               AND ordinal = json_extract(key.value, '$[1]')""",
+            (json.dumps(list(keys)),),
+        )
+        return [to_passage(row) for row in rows]
 
     def passages(self, book_id: str) -> list[StoredPassage]:
         """All passages of a book, in order."""

@@ -62,6 +62,14 @@ class EmbeddingStore:
                 ((str(space), d, v.astype("<f4").tobytes()) for d, v in vectors.items()),
             )
 
+    def put_soon(self, space: EmbeddingSpace, digest: str, vector: Vector) -> None:
+        """Keep one vector without waiting for the disk: a power cut soon after may undo it."""
+        self._db.execute("PRAGMA synchronous=NORMAL")
+        try:
+            self.put(space, {digest: vector})
+        finally:
+            self._db.execute("PRAGMA synchronous=FULL")
+
     def missing(self, space: EmbeddingSpace, digests: Iterable[str]) -> list[str]:
         """Those of the digests that have no vector, in order, each once."""
         wanted = list(dict.fromkeys(digests))

@@ -135,8 +135,11 @@ def collection_name(space: EmbeddingSpace) -> str:
 
 def cosine(query: Vector, vectors: Sequence[Vector]) -> list[float]:
     """Cosine similarity of `query` to each vector, -1 to 1, computed exactly."""
-    length = linalg.norm(query)
-    return [float(vector @ query / (linalg.norm(vector) * length)) for vector in vectors]
+    if not vectors:
+        return []
+    rows = np.stack(vectors)  # and einsum: unlike BLAS it takes each row without the others
+    lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows)) * linalg.norm(query)
+    return [float(score) for score in np.einsum("ij,j->i", rows, query) / lengths]
 
 
 def _for_chroma(vector: Vector) -> "NDArray[np.float32 | np.int32]":

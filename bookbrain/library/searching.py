@@ -15,6 +15,7 @@ from bookbrain.index.query import Query, parse_query, phrase_finder
 from bookbrain.index.ranking import asked_for, best_pages, fold_duplicates
 from bookbrain.index.rows import StoredPassage
 from bookbrain.index.snippet import find_marks, make_snippet
+from bookbrain.library.reranking import considered, reranked
 from bookbrain.library.stores import Stores
 from bookbrain.model import Duplicate, Hit, LegHit, Mode, SearchResult, Why
 
@@ -90,7 +91,11 @@ def search(
             stores, index, query, terms, allowed, books,
             depth_for(k), stores.settings.vector_weight if weight is None else weight,
         )  # fmt: skip
-        hits, degraded = answer(asked, mode, k)
+        if mode == "hybrid":
+            hits, degraded = answer(asked, mode, considered(stores, k))
+            hits = reranked(stores, query.text, hits, k)
+        else:
+            hits, degraded = answer(asked, mode, k)
     took = (time.perf_counter() - started) * 1000
     return SearchResult(typed, mode, degraded, round(took, 1), hits)
 

@@ -3,7 +3,9 @@
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
+from time import monotonic
 from typing import TypeVar
 
 import numpy as np
@@ -24,16 +26,35 @@ _EXACT_WITHIN_BOOKS = 20_000
 _EXACT_LIBRARY = 1_000
 _QUERY_SECONDS = 15.0
 _PATIENCE = 5.0  # seconds for an answer that costs nothing
+_TRUSTED = 10.0  # seconds that a Chroma which held everything is taken to hold it
 
 T = TypeVar("T")
 
 
+@dataclass(frozen=True, slots=True)
+class _Census:
+    """What the catalog says of a space in one of its states."""
+
+    state: tuple[EmbeddingSpace, tuple[int, int]]
+    embedded_passages: int
+    unembedded_books: int
+
+
 class Semantics:
-    """The vector side of an open library. A connection is made when it is first needed."""
+    """The vector side of an open library. Connections are made when first needed, and kept."""
 
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._vectors: dict[EmbeddingSpace, Vectors] = {}
+        self._endpoints: dict[EmbeddingSpace, Endpoint] = {}
+        self._known: _Census | None = None
+        self._whole: tuple[_Census, float] | None = None  # until when Chroma is taken to hold it
+
+    def close(self) -> None:
+        for endpoint in self._endpoints.values():
+            endpoint.close()
+        self._endpoints.clear()
+        self._disconnect()
 
     def vectors(self, space: EmbeddingSpace) -> Vectors:
         """The Chroma collection of `space`; raises UnavailableError without a server."""
@@ -71,6 +92,7 @@ class Semantics:
         for vectors in self._vectors.values():
             vectors.close()
         self._vectors.clear()
+        self._whole = None
         self._stores.forget_chroma()
 
     def buy(self, texts: Sequence[str], progress: Progress) -> Purchase:
@@ -103,14 +125,14 @@ class Semantics:
         self, space: EmbeddingSpace, vector: Vector, count: int, books: Sequence[str] | None
     ) -> list[StoredPassage]:
         catalog = self._stores.catalog
-        if books is None and catalog.embedded_passages(str(space)) <= _EXACT_LIBRARY:
+        if books is None and self._census(space).embedded_passages <= _EXACT_LIBRARY:
             books = catalog.book_ids()
         if books is not None:
             passages = [passage for book_id in books for passage in catalog.passages(book_id)]
             if len(passages) <= _EXACT_WITHIN_BOOKS:
                 return passages
         keys = self._ask_chroma(space, lambda vectors: vectors.nearest(vector, 2 * count))
-        return [p for key in keys if (p := catalog.find_passage(*key))]
+        return catalog.find_passages(keys)
 
     def mean_vector(self, space: EmbeddingSpace, digests: Sequence[str]) -> Vector:
         """What stored vectors point to in common; raises InputError where there is none of them."""
@@ -128,35 +150,47 @@ class Semantics:
         store = self._stores.embeddings
         if known := store.get(space, [digest]):
             return known[digest]
-        settings = self._stores.settings.embedding.with_timeout(_QUERY_SECONDS)
-        endpoint = Endpoint(settings, space.dimensions, retries=1)
-        try:
-            vector = endpoint.embed_one(query)
-        finally:
-            endpoint.close()
+        if space not in self._endpoints:
+            settings = self._stores.settings.embedding.with_timeout(_QUERY_SECONDS)
+            self._endpoints[space] = Endpoint(settings, space.dimensions, retries=1)
+        vector = self._endpoints[space].embed_one(query)
         with suppress(sqlite3.Error):  # on a full disk it is bought again the next time
-            store.put(space, {digest: vector})
+            store.put_soon(space, digest, vector)
         return vector
 
     def lacking(self, space: EmbeddingSpace) -> str | None:
         """Why the vector leg does not see every book, as a sentence; None when it does."""
-        catalog = self._stores.catalog
-        expected = catalog.embedded_passages(str(space))
-        if not expected:
+        census = self._census(space)
+        if not census.embedded_passages:
             return (
                 f"No book is embedded with {space.model} yet; run `bookbrain embed` to search by "
                 "meaning."
             )
-        if missing := catalog.unembedded_books(str(space)):
+        if census.unembedded_books:
             return (
-                f"{len(missing)} of the books are not embedded with {space.model}; run "
+                f"{census.unembedded_books} of the books are not embedded with {space.model}; run "
                 "`bookbrain embed`."
             )
-        if (held := self.held(space)) < expected:
+        if self._whole and self._whole[0] == census and monotonic() < self._whole[1]:
+            return None
+        if (held := self.held(space)) < census.embedded_passages:
             return (
-                f"Chroma lacks {expected - held} of {expected} passages; run `bookbrain rebuild`."
+                f"Chroma lacks {census.embedded_passages - held} of {census.embedded_passages} "
+                "passages; run `bookbrain rebuild`."
             )
+        self._whole = census, monotonic() + _TRUSTED
         return None
+
+    def _census(self, space: EmbeddingSpace) -> _Census:
+        """Counted anew only after a change of the catalog: it takes as long as the library is."""
+        catalog = self._stores.catalog
+        state = space, catalog.state()
+        if not self._known or self._known.state != state:
+            name = str(space)
+            self._known = _Census(
+                state, catalog.embedded_passages(name), len(catalog.unembedded_books(name))
+            )
+        return self._known
 
     def held(self, space: EmbeddingSpace) -> int:
         """How many passages Chroma holds; raises UnavailableError without a server."""

@@ -18,6 +18,7 @@ from bookbrain.index.shards import DAMAGE, write_shard
 from bookbrain.model import EmbeddingSpace, Page
 
 if TYPE_CHECKING:
+    from bookbrain.index.reranker import Reranker
     from bookbrain.library.semantic import Semantics
 
 
@@ -48,6 +49,7 @@ class Stores:
         self._chroma: str | None = None
         self._chroma_use = self._closing.enter_context(ExitStack())
         self._semantics: Semantics | None = None
+        self._reranker: Reranker | None = None
 
     def close(self) -> None:
         self._closing.close()
@@ -88,7 +90,17 @@ class Stores:
             from bookbrain.library.semantic import Semantics  # noqa: PLC0415
 
             self._semantics = Semantics(self)
+            self._closing.callback(self._semantics.close)
         return self._semantics
+
+    def reranker(self) -> "Reranker | None":
+        """The reranker, where one is set up; imported only here, for its client loads slowly."""
+        if self._reranker is None and self.settings.rerank.url:
+            from bookbrain.index.reranker import Reranker  # noqa: PLC0415
+
+            self._reranker = Reranker(self.settings.rerank)
+            self._closing.callback(self._reranker.close)
+        return self._reranker
 
     # The keyword index
 

@@ -25,6 +25,10 @@ class ChromaServer:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
     def start(self) -> None:
         with (self._folder / "log").open("wb") as log:
             self._child = subprocess.Popen(

@@ -99,6 +99,16 @@ def test_what_is_not_there(catalog: Catalog) -> None:
     assert catalog.find_page("b1", 4) is None
     assert catalog.find_page("b2", 1) is None
     assert catalog.find_passage("b1", 2) is None
+    wanted = [
+        ("b1", 1),
+        ("b1", 2),
+        ("b2", 0),
+        ("b1", 0),
+        *((f"other '{n}'", n) for n in range(1500)),
+    ]
+    found = catalog.find_passages(wanted)
+    assert sorted(found, key=lambda p: p.ordinal) == catalog.passages("b1")
+    assert catalog.find_passages([]) == []
     assert catalog.pages("b2") == []
 
 
@@ -444,3 +454,23 @@ def test_a_damaged_catalog_is_named(file: Path, damage: Callable[[Path], None]) 
         Catalog(file).books()
     assert str(file) in refused.value.message
     assert "backup" in refused.value.hint
+
+
+def test_its_state_tells_of_every_change(catalog: Catalog, file: Path) -> None:
+    seen = {catalog.state()}
+    assert {catalog.state(), catalog.state()} == seen
+
+    def changes(change: Callable[[], object]) -> None:
+        change()
+        assert catalog.state() not in seen
+        seen.add(catalog.state())
+        assert catalog.state() in seen
+
+    other = Catalog(file)
+    try:
+        changes(lambda: catalog.add_book(_new(), "g1", 0))
+        changes(lambda: other.set_embedded("b1", SPACE, {}))
+        changes(lambda: catalog.forget_space(SPACE))
+        changes(lambda: other.remove_book("b1", "g2"))
+    finally:
+        other.close()

@@ -32,6 +32,10 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "BOOKBRAIN_READ_MEMORY": ("1000", "3000", 3000),
     "BOOKBRAIN_FUSION": ("convex", "rrf", "rrf"),
     "BOOKBRAIN_VECTOR_WEIGHT": ("0.7", "0", 0.0),
+    "BOOKBRAIN_RERANK_URL": ("http://file/v1/rerank", "http://env/rerank", "http://env/rerank"),
+    "BOOKBRAIN_RERANK_MODEL": ("bge", "jina", "jina"),
+    "BOOKBRAIN_RERANK_API_KEY": ("k-file", "k-env", "k-env"),
+    "BOOKBRAIN_RERANK_SECONDS": ("0.5", "2", 2.0),
     "BOOKBRAIN_NOTIFY": ("https://file.org/x", "mailto:me@env.org", "mailto:me@env.org"),
     "BOOKBRAIN_PING": ("https://file.org/x", "https://env.org/x", "https://env.org/x"),
     "BOOKBRAIN_LANGUAGE": ("ko", "ko", "ko"),
@@ -53,6 +57,8 @@ BAD = {
     "BOOKBRAIN_EMBEDDING_TIMEOUT": ("0", *_NOT_NUMBERS),
     "BOOKBRAIN_READ_TIMEOUT": ("0", *_NOT_NUMBERS),
     "BOOKBRAIN_VECTOR_WEIGHT": ("1.01", *_NOT_NUMBERS),
+    "BOOKBRAIN_RERANK_URL": ("jina.ai/rerank", "ftp://host/rerank", "https://"),
+    "BOOKBRAIN_RERANK_SECONDS": ("0", *_NOT_NUMBERS),
     "BOOKBRAIN_FUSION": ("both", "RRF"),
     "BOOKBRAIN_LANGUAGE": ("de", "KO"),
     "BOOKBRAIN_LOG_QUERIES": ("yes", "2"),
@@ -88,6 +94,8 @@ def _read(settings: Settings, key: str) -> object:
         return ",".join(settings.notify.channels)
     if key in ("BOOKBRAIN_PING", "BOOKBRAIN_LANGUAGE"):
         return getattr(settings.notify, key.removeprefix("BOOKBRAIN_").lower())
+    if key.startswith("BOOKBRAIN_RERANK_"):
+        return getattr(settings.rerank, key.removeprefix("BOOKBRAIN_RERANK_").lower())
     if key.startswith("BOOKBRAIN_BACKUP_"):
         return getattr(settings.backup, key.removeprefix("BOOKBRAIN_BACKUP_").lower())
     name = _EMBEDDING.get(key) or key.removeprefix("BOOKBRAIN_").removeprefix("EMBEDDING_").lower()
@@ -155,6 +163,7 @@ def test_the_edges_of_what_is_allowed(home: Path, key: str) -> None:
         "BOOKBRAIN_LANGUAGE": "en",
         "BOOKBRAIN_FUSION": "convex",
         "BOOKBRAIN_EMBEDDING_PRICE": "0",
+        "BOOKBRAIN_RERANK_URL": "http://h",
     }
     value = edges.get(key, "1")
     read = str(_read(_load(home, **{key: value}), key))

@@ -125,3 +125,15 @@ def test_what_a_model_was_seen_to_have(store: EmbeddingStore) -> None:
     store.set_own_dimensions("e5", 384)
     assert store.own_dimensions("bge-m3") == 1024, "vectors of the first are kept under it"
     assert store.own_dimensions("e5") == 384
+
+
+def test_a_single_vector_is_kept_too(store: EmbeddingStore, file: Path) -> None:
+    one, more = _vectors(1), _vectors(3, seed=1)
+    store.put_soon(SPACE, "digest-0", one["digest-0"])
+    store.put_soon(SPACE, "digest-0", more["digest-0"])
+    again = EmbeddingStore(file)
+    try:
+        found = again.get(SPACE, ["digest-0"])
+    finally:
+        again.close()
+    assert found["digest-0"].tobytes() == one["digest-0"].tobytes()
