@@ -13,12 +13,18 @@ from bookbrain.library import Library
 from bookbrain.library.evaluation import GoldenQuery
 from bookbrain.model import Hit, SearchResult
 
-FILLER = "\n".join(
-    f"Line {n} stands here, and tells of no animal in the whole wide world." for n in range(20)
-)
+
+def filler(page: int) -> str:
+    """Lines that no other page has: pages that say the same would be one hit."""
+    return "\n".join(
+        f"Line {n} stands here: weasel{page}x{n} and badger{page}x{n} know of no swimmer."
+        for n in range(20)
+    )
+
+
 PAGES = (
-    *(f"The otter swims here, page {n}.\n{FILLER}" for n in range(24)),
-    f"{FILLER}\nA late otter & <its> otter pup: otter otter.\n{FILLER}",
+    *(f"The otter swims here, page {n}.\n{filler(n)}" for n in range(24)),
+    f"{filler(24)}\nA late otter & <its> otter pup: otter otter.\n{filler(25)}",
     "Nothing of the kind.",
 )
 
@@ -86,7 +92,7 @@ def test_it_reads_what_stands_around_the_match(server: RerankServer, library: Li
     library.search("late otter pup", k=1)
     (text,) = [text for text in server.asked[0]["documents"] if "otter otter" in text]
     assert "A late otter & <its> otter pup: otter otter." in text
-    assert len(text) <= 2000 < len(FILLER) * 2
+    assert len(text) <= 2000 < len(filler(24)) * 2
 
 
 @pytest.mark.parametrize("mode", ["keyword", "vector"])
