@@ -4,17 +4,25 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from bookbrain.index.analyzer import PAIR
 from bookbrain.index.fields import is_word, query_weights
 from bookbrain.index.keywords import KeywordIndex, Mask
 from bookbrain.index.signatures import are_alike
 from bookbrain.index.spelling import other_spellings
 
+_IDENTIFIER = 10.0
 _NEIGHBOUR, _BOOK = 0.1, 0.4  # what the pages beside a page and its whole book add; tests/golden
 
 
 def asked_for(index: KeywordIndex, text: str, terms: Sequence[str]) -> dict[str, float]:
-    """Every term that a query of these terms finds a page by, with what it counts."""
+    """Every term that a query of these terms finds a page by, with what it counts.
+
+    Where nothing but an identifier is asked for, pages that have all of it come before those that
+    have its parts, however often.
+    """
     weights = query_weights(terms)
+    if len(terms) > 1 and " " not in text and not terms[0].startswith(PAIR):
+        weights[terms[0]] *= _IDENTIFIER
     for other, share in other_spellings(text, terms, index.shares).items():
         for term, weight in query_weights([other]).items():
             weights[term] = weights.get(term, 0) + share * weight
