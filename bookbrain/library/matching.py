@@ -6,7 +6,8 @@ from bookbrain.index.fields import is_word
 from bookbrain.index.query import Query, parse_query
 from bookbrain.index.ranking import asked_for, best_pages
 from bookbrain.index.snippet import Mark, find_marks
-from bookbrain.library.searching import allowed_documents, mark_weights
+from bookbrain.library.filtering import Filter, mask_of
+from bookbrain.library.searching import mark_weights
 from bookbrain.library.stores import Stores
 
 _MOST_PAGES = 50
@@ -22,12 +23,14 @@ def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
     if index is None or query is None:
         return ()
     terms = list(mark_weights(index, analyzer.terms(query.text)))
-    allowed = allowed_documents(stores, index, query, [book_id])
+    allowed = Filter(stores, index, query, mask_of(index, query, [book_id]))
     words = [term for term in terms if not term.startswith((analyzer.PAIR, analyzer.WHOLE))]
     having = index.having_all(words or terms)
-    found = [*(having if allowed is None else having[allowed[having]])]
+    found = [document for document in having.tolist() if allowed.leaves(document)]
     if not found:
-        found = [*best_pages(index, asked_for(index, query.text, terms), _MOST_PAGES, allowed)]
+        weights = asked_for(index, query.text, terms)
+        ranked = best_pages(index, weights, _MOST_PAGES, allowed.mask)
+        found = [document for document in ranked if allowed.leaves(document)]
     return tuple(sorted(index.place(int(document))[1] for document in found))
 
 

@@ -5,24 +5,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import log
 
-import numpy as np
-
 from bookbrain.errors import BookBrainError
 from bookbrain.index import analyzer, fusion
 from bookbrain.index.fields import is_word
-from bookbrain.index.keywords import KeywordIndex, Mask
-from bookbrain.index.query import Query, parse_query, phrase_finder
+from bookbrain.index.keywords import KeywordIndex
+from bookbrain.index.query import Query, parse_query
 from bookbrain.index.ranking import asked_for, best_pages, fold_duplicates
 from bookbrain.index.rows import StoredPassage
 from bookbrain.index.snippet import find_marks, make_snippet
+from bookbrain.library.filtering import Filter, mask_of
 from bookbrain.library.reranking import considered, reranked
 from bookbrain.library.stores import Stores
 from bookbrain.model import Duplicate, Hit, LegHit, Mode, SearchResult, Why
 
 _DEPTH = 100
 _FOLDED = 3  # times k documents are looked at for duplicates
-
-Allowed = Mask | None  # over the documents; None for all
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +49,7 @@ class Asked:
     index: KeywordIndex
     query: Query
     terms: Mapping[str, float]
-    allowed: Allowed
+    allowed: Filter
     books: Sequence[str] | None
     depth: int
     weight: float
@@ -86,7 +83,7 @@ def search(
     degraded = None
     if index is not None and index.documents:
         terms = asked_for(index, query.text, analyzer.terms(query.text))
-        allowed = allowed_documents(stores, index, query, books)
+        allowed = Filter(stores, index, query, mask_of(index, query, books))
         asked = Asked(
             stores, index, query, terms, allowed, books,
             depth_for(k), stores.settings.vector_weight if weight is None else weight,
@@ -122,38 +119,11 @@ def answer(asked: Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | Non
     return tuple(hits), vector.complaint
 
 
-def allowed_documents(
-    stores: Stores, index: KeywordIndex, query: Query, books: Sequence[str] | None
-) -> Allowed:
-    """The documents that the book filter, the phrases and the exclusions leave."""
-    if books is None and not (query.phrases or query.excluded_words or query.excluded_phrases):
-        return None
-    mask = np.ones(index.documents, np.bool_) if books is None else index.of_books(books)
-    for phrase in query.phrases:
-        mask &= _having_phrase(stores, index, phrase, mask)
-    for phrase in query.excluded_phrases:
-        mask &= ~_having_phrase(stores, index, phrase, mask)
-    for word in query.excluded_words:
-        excluded = np.zeros_like(mask)
-        if words := analyzer.literal_terms(word) or analyzer.terms(word):
-            excluded[index.having_all(words)] = True
-        mask &= ~excluded
-    return mask
-
-
-def _having_phrase(stores: Stores, index: KeywordIndex, phrase: str, within: Mask) -> Mask:
-    """The documents in `within` whose text has the phrase to the letter."""
-    found = np.zeros_like(within)
-    has_phrase = phrase_finder(phrase)
-    for document in index.having_all(analyzer.literal_terms(phrase)):
-        if within[document]:
-            page = stores.catalog.find_page(*index.place(int(document)))
-            found[document] = page is not None and has_phrase(page.text)
-    return found
-
-
 def _keyword_leg(asked: Asked) -> _Leg:
-    return _Leg(best_pages(asked.index, asked.terms, asked.depth, asked.allowed))
+    def rank(count: int) -> dict[int, float]:
+        return best_pages(asked.index, asked.terms, count, asked.allowed.mask)
+
+    return _Leg(asked.allowed.best(rank, asked.depth))
 
 
 def _vector_leg(asked: Asked) -> _Leg:
@@ -200,7 +170,7 @@ def _allowed_pages(asked: Asked, passage: StoredPassage) -> dict[int, int]:
         document: span.end - span.start
         for span in passage.spans
         if (document := asked.index.document(passage.book_id, span.page)) is not None
-        and (asked.allowed is None or asked.allowed[document])
+        and asked.allowed.leaves(document)
     }
 
 

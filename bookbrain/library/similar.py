@@ -10,6 +10,7 @@ from bookbrain.errors import InputError
 from bookbrain.index import analyzer
 from bookbrain.index.keywords import KeywordIndex, Mask
 from bookbrain.index.query import Query
+from bookbrain.library.filtering import Filter
 from bookbrain.library.searching import Asked, answer, depth_for
 from bookbrain.library.stores import Stores
 from bookbrain.model import Hit, Page, SearchResult
@@ -32,9 +33,10 @@ def similar(stores: Stores, book_id: str, number: int, k: int) -> SearchResult:
     degraded = None
     if terms:
         passages = stores.catalog.passages(book_id)
+        others = Filter(stores, index, Query(""), _without(index, book_id, number))
         asked = Asked(
-            stores, index, Query(""), dict.fromkeys(terms, 1.0),
-            _without(index, book_id, number), None, depth_for(k), stores.settings.vector_weight,
+            stores, index, Query(""), dict.fromkeys(terms, 1.0), others, None, depth_for(k),
+            stores.settings.vector_weight,
             [p.digest for p in passages if any(span.page == number for span in p.spans)],
         )  # fmt: skip
         hits, degraded = answer(asked, "vector", k)

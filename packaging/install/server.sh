@@ -134,7 +134,7 @@ place_files() {
 
 make_folders() { # and the user whose they are
     getent passwd bookbrain >/dev/null || run systemd-sysusers /etc/sysusers.d/bookbrain.conf
-    [[ -d $ETC/credentials && -d $HOME_OF_BOOKS/inbox ]] || run systemd-tmpfiles --create /etc/tmpfiles.d/bookbrain.conf
+    [[ -e $ETC/credentials/rerank-api-key && -d $HOME_OF_BOOKS/inbox ]] || run systemd-tmpfiles --create /etc/tmpfiles.d/bookbrain.conf
     if [[ ${SUDO_USER:-root} != root && $(id -nG "$SUDO_USER" 2>/dev/null) != *bookbrain* ]]; then
         run usermod -aG bookbrain "$SUDO_USER" # may put books into the inbox
     fi
