@@ -32,10 +32,13 @@ def main() -> int:
     options = parser.parse_args()
     os.environ["BOOKBRAIN_HOME"] = str(HOME)
     try:
-        fill()
+        code = fill()
     except debian_books.NoBooks as reason:
         print(reason, file=sys.stderr)
         return 69
+    if code not in (0, 1):  # 1: files without text were refused
+        print(f"bookbrain add ended with {code}: some books are missing.", file=sys.stderr)
+        return 1
     with Library(load_settings()) as library:
         print(
             f"{options.mode:<15} {'n':>4}  {'hit@1':<17} {'hit@5':<17} {'MRR@10':<17} p50, p95 ms"
@@ -51,14 +54,17 @@ def main() -> int:
     return 0
 
 
-def fill() -> None:
-    """Add what the library in HOME lacks; a book of another edition would make the measure lie."""
+def fill() -> int:
+    """Add what the library in HOME lacks; the exit code of `bookbrain add`.
+
+    Raises NoBooks when a book is another edition: the measure would lie.
+    """
     golden_set.fetch_editions(list(golden_set.packages()))
     folders = [debian_books.CACHE / package for package in debian_books.LIBRARY]
     for package in debian_books.LIBRARY:
         debian_books.fetch(package)
     command = [sys.executable, "-m", "bookbrain.cli", "add", "--sample", *map(str, folders)]
-    subprocess.run(command, check=False)  # books without text are refused, and it says so
+    return subprocess.run(command, check=False).returncode
 
 
 def row(name: str, result: Evaluation) -> str:
