@@ -10,7 +10,7 @@ rare terms first; once those that are left cannot lift another document into the
 looked up only for the documents that still can get there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import log
@@ -44,9 +44,10 @@ class _Run:
 
 
 @dataclass(frozen=True, slots=True)
-class _Term:
-    """A term of a query. No document gets more than `most` from it."""
+class Found:
+    """A term of a query that some document has. None gets more than `most` from it."""
 
+    term: str
     most: float
     runs: Sequence[_Run]
     size: int
@@ -55,7 +56,7 @@ class _Term:
 class KeywordIndex:
     """Some open shards. Documents are numbered over all books, the pages of a book in order.
 
-    Queries are terms and what each counts; a term that nothing has says nothing.
+    A query is looked up first: its terms, and what each counts. One that nobody has says nothing.
     """
 
     def __init__(self, shards: Sequence[Shard]) -> None:
@@ -81,14 +82,20 @@ class KeywordIndex:
 
     # Asking
 
-    def best(
-        self, weights: Mapping[str, float], k: int, allowed: Mask | None = None
-    ) -> dict[int, float]:
+    def look_up(self, weights: Mapping[str, float]) -> list[Found]:
+        """The terms that count, those that can give most first."""
+        found = (
+            Found(term, weight * self._idf(runs) * (K1 + 1), runs, _size(runs))
+            for (term, weight), runs in zip(weights.items(), self._runs(weights), strict=True)
+            if runs and weight > 0
+        )
+        return sorted(found, key=lambda term: -term.most)
+
+    def best(self, terms: Sequence[Found], k: int, allowed: Mask | None = None) -> dict[int, float]:
         """The best `k` of the allowed documents with any of the terms, and their scores.
 
         Best first; equal ones in the order of their books' ids and their pages.
         """
-        terms = self._terms(weights)
         left = _ROUNDING * np.cumsum([0.0, *(term.most for term in reversed(terms))])[::-1]
         totals = np.zeros(self.documents)
         limit = _Limit(totals, k)
@@ -107,15 +114,15 @@ class KeywordIndex:
             found = found[totals[found] + left[number + 1] >= _kth(totals[found], k)]
         return self._ordered(found, totals[found], k)
 
-    def scores(self, weights: Mapping[str, float], documents: Sequence[int]) -> Scores:
+    def scores(self, terms: Sequence[Found], documents: Sequence[int]) -> Scores:
         """The scores of these documents, 0 where no term stands."""
         asked, places = np.unique(np.asarray(documents, np.int64), return_inverse=True)
         totals = np.zeros(len(asked))
-        for term in self._terms(weights):
+        for term in terms:
             totals += self._looked_up(term, asked)
         return np.asarray(totals[places], np.float64)
 
-    def book_scores(self, weights: Mapping[str, float], documents: Sequence[int]) -> Scores:
+    def book_scores(self, terms: Sequence[Found], documents: Sequence[int]) -> Scores:
         """Of each document the score of its whole book, if that were one document."""
         books = np.searchsorted(self._first, np.asarray(documents, np.int64), side="right") - 1
         asked, places = np.unique(books, return_inverse=True)
@@ -124,18 +131,21 @@ class KeywordIndex:
         average = self._book_lengths.mean() if len(self._books) else 1.0
         norms = UNIT * K1 * (1 - B + B * self._book_lengths[asked] / average)
         totals = np.zeros(len(asked))
-        for term in self._terms(weights):
+        for term in terms:
             counts = sum(_counts(run, first, end) for run in term.runs)
             totals += term.most * counts / (counts + norms)
         return np.asarray(totals[places], np.float64)
 
     def having_all(self, terms: Iterable[str]) -> Numbers:
         """The documents with every one of the terms, in order; all documents for no term."""
-        wanted = sorted(self._terms(dict.fromkeys(terms, 1.0), keep=True), key=lambda t: t.size)
-        if not wanted:
+        wanted = [*dict.fromkeys(terms)]
+        found = sorted(self.look_up(dict.fromkeys(wanted, 1.0)), key=lambda term: term.size)
+        if len(found) < len(wanted):
+            return np.empty(0, np.int64)
+        if not found:
             return np.arange(self.documents)
-        rarest, *others = wanted
-        return reduce(lambda found, t: found[self._looked_up(t, found) > 0], others,
+        rarest, *others = found
+        return reduce(lambda having, t: having[self._looked_up(t, having) > 0], others,
                       self._shares(rarest)[0])  # fmt: skip
 
     def shares(self, terms: Iterable[str]) -> dict[str, float]:
@@ -182,23 +192,20 @@ class KeywordIndex:
 
     # Postings
 
-    def _terms(self, weights: Mapping[str, float], keep: bool = False) -> list[_Term]:
-        """The terms that count, those that can give most first; `keep` those that nobody has."""
-        keys = np.array([term_key(term) for term in weights], np.uint64)
-        runs: list[list[_Run]] = [[] for _ in weights]
+    def _runs(self, terms: Collection[str]) -> list[list[_Run]]:
+        """Of each term its postings, shard by shard."""
+        keys = np.array([term_key(term) for term in terms], np.uint64)
+        runs: list[list[_Run]] = [[] for _ in terms]
         for shard, start, end in zip(self._shards, self._starts, self._starts[1:], strict=False):
             for n, place in zip(*_found(shard, keys), strict=True):
                 here = slice(*shard.starts[place : place + 2].tolist())
                 runs[n].append(_Run(start, end, shard.documents[here], shard.frequencies[here]))
-        terms = []
-        for mine, weight in zip(runs, weights.values(), strict=True):
-            size = sum(len(run.documents) for run in mine)
-            if keep or (size and weight > 0):
-                idf = log((self._count + 1) / size) if size else 0.0
-                terms.append(_Term(weight * idf * (K1 + 1), mine, size))
-        return sorted(terms, key=lambda term: -term.most)
+        return runs
 
-    def _shares(self, term: _Term) -> tuple[Numbers, NDArray[np.float32]]:
+    def _idf(self, runs: Sequence[_Run]) -> float:
+        return log((self._count + 1) / _size(runs))
+
+    def _shares(self, term: Found) -> tuple[Numbers, NDArray[np.float32]]:
         """The documents that have the term, ascending, and what it gives to each."""
         documents = [
             np.empty(0, np.int64),
@@ -208,7 +215,7 @@ class KeywordIndex:
         found = np.concatenate(documents)
         return found, self._given(term, found, np.concatenate(frequencies))
 
-    def _looked_up(self, term: _Term, asked: Numbers) -> NDArray[np.float32]:
+    def _looked_up(self, term: Found, asked: Numbers) -> NDArray[np.float32]:
         """What the term gives to each of the asked documents, which ascend."""
         given = np.zeros(len(asked), np.float32)
         for run in term.runs:
@@ -222,12 +229,12 @@ class KeywordIndex:
         return given
 
     def _given(
-        self, term: _Term, documents: Numbers, frequencies: Frequencies
+        self, term: Found, documents: Numbers, frequencies: Frequencies
     ) -> NDArray[np.float32]:
         values = frequencies.astype(np.float32)
         return np.float32(term.most) * values / (values + self._norms[documents])
 
-    def _add(self, term: _Term, found: Numbers, totals: Scores) -> None:
+    def _add(self, term: Found, found: Numbers, totals: Scores) -> None:
         """Add what a term gives to the documents found; what it adds to others is not looked at."""
         if len(found) * _LOOKUP < term.size:
             totals[found] += self._looked_up(term, found)
@@ -241,6 +248,11 @@ class KeywordIndex:
         books = np.searchsorted(self._first, found, side="right") - 1
         order = np.lexsort((found, self._rank[books], -scores))[:k]
         return dict(zip(found[order].tolist(), scores[order].tolist(), strict=True))
+
+
+def _size(runs: Sequence[_Run]) -> int:
+    """How many documents have the term."""
+    return sum(len(run.documents) for run in runs)
 
 
 def _counts(run: _Run, first: Numbers, end: Numbers) -> Numbers:

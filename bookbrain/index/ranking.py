@@ -37,12 +37,13 @@ def best_pages(
     The pages before and behind it count with a page, for an answer often begins on one and ends on
     the next; and its book, for it tells what the page is about.
     """
-    found = index.best(weights, count, allowed)
+    terms = index.look_up(weights)
+    found = index.best(terms, count, allowed)
     if not found:
         return {}
     beside = {document: index.beside(document) for document in found}
     unknown = sorted({n for pages in beside.values() for n in pages} - found.keys())
-    words = {term: weight for term, weight in weights.items() if is_word(term)}
+    words = [term for term in terms if is_word(term.term)]
     known = found | dict(zip(unknown, index.scores(words, unknown).tolist(), strict=True))
     books = index.book_scores(words, [*found]).tolist()
     total = {

@@ -157,9 +157,10 @@ def _best_pages(asked: Asked, passages: Sequence[StoredPassage]) -> list[int | N
     """Of each passage the page with the best keyword score, else the one with most of its text."""
     pages = [_allowed_pages(asked, passage) for passage in passages]
     documents = sorted({document for of_one in pages for document in of_one})
-    scores = dict(zip(documents, asked.index.scores(asked.terms, documents), strict=True))
+    scores = asked.index.scores(asked.index.look_up(asked.terms), documents)
+    known = dict(zip(documents, scores.tolist(), strict=True))
     return [
-        max(of_one, key=lambda document: (scores[document], of_one[document]), default=None)
+        max(of_one, key=lambda document: (known[document], of_one[document]), default=None)
         for of_one in pages
     ]
 

@@ -226,7 +226,11 @@ def largest_difference(documents: Sequence[Terms], queries: Sequence[Terms], fol
     peer = BM25Plus([list(document) for document in documents], k1=K1, b=B, delta=0)
     every = range(len(documents))
     return max(
-        float(np.abs(index.scores(Counter(query), every) - peer.get_scores(query)).max())
+        float(
+            np.abs(
+                index.scores(index.look_up(Counter(query)), every) - peer.get_scores(query)
+            ).max()
+        )
         for query in queries
     )
 

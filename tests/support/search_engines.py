@@ -33,7 +33,7 @@ def bookbrain(documents: Documents, folder: Path) -> Ask:
         books.append(f"{len(books):05}")
         generation = add_book(folder, generation, books, pages)
     index = open_generation(folder, generation or "")
-    return lambda query: [*index.best(Counter(query), K)]
+    return lambda query: [*index.best(index.look_up(Counter(query)), K)]
 
 
 def add_book(

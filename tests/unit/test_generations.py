@@ -32,7 +32,7 @@ _QUERIES = [{"w1": 1.0}, {"w2": 1.0, "w3": 0.5, "w11": 2.0}, dict.fromkeys(_WORD
 def answers(index: KeywordIndex) -> list[list[tuple[tuple[str, int], float]]]:
     """Every document that each query finds, by book and page, with its score."""
     return [
-        [(index.place(d), score) for d, score in index.best(query, 1000).items()]
+        [(index.place(d), score) for d, score in index.best(index.look_up(query), 1000).items()]
         for query in _QUERIES
     ]
 
@@ -102,7 +102,7 @@ def test_a_removed_book_leaves_nothing(tmp_path: Path) -> None:
     both = shelve(tmp_path, None, ["a", "b"], texts)
     index = open_generation(tmp_path, shelve(tmp_path, both, ["b"], texts))
     assert index.documents == 2
-    assert index.best({"only": 1}, 5) == {}
+    assert index.best(index.look_up({"only": 1}), 5) == {}
     assert index.shares(["both"])["both"] == 0.5
     assert index.document("a", 1) is None
 
