@@ -5,7 +5,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -26,14 +26,14 @@ def new_file(path: Path, mode: int, flags: int = 0) -> Iterator[BinaryIO]:
     """
     part = path.with_name(path.name + PART)
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | flags, mode)
-    try:
+    with ExitStack() as failed:
+        failed.callback(part.unlink, missing_ok=True)
         with os.fdopen(descriptor, "wb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+        failed.pop_all()  # a part that is there now is somebody else's
     sync_folder(path.parent)
 
 

@@ -15,7 +15,10 @@ from support.namespace import Namespace
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("inbox"),  # each server's home has the same name: one at a time
+]
 
 
 def _inbox(shelf: Shelf) -> Path:
