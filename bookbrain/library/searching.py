@@ -105,7 +105,8 @@ def depth_for(k: int) -> int:
 def answer(asked: Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | None]:
     """The best `k` pages, and why a leg did not take part, if one did not."""
     vector = _Leg({}) if mode == "keyword" else _vector_leg(asked)
-    keyword = _keyword_leg(asked) if mode != "vector" or vector.complaint else _Leg({})
+    instead = vector.complaint and not vector.scores
+    keyword = _keyword_leg(asked) if mode != "vector" or instead else _Leg({})
     fused = _fused(asked, keyword, vector)
     ranked = sorted(fused, key=lambda document: -fused[document])  # equal ones as the legs had
     by_keyword, by_vector = keyword.why(), vector.why()

@@ -215,7 +215,7 @@ def test_another_model_is_never_mixed(
     assert not openai.requests
 
     shelf.add(english[2], **other)
-    partly = shelf.search(query, **other)
+    partly = shelf.search(query, "--mode", "vector", **other)
     assert "2 of the books are not embedded" in partly["degraded"]
     by_meaning = {h["file"] for h in partly["hits"] if h["why"]["vector"]}
     assert by_meaning == {"book3.pdf"}
@@ -223,7 +223,7 @@ def test_another_model_is_never_mixed(
     done = shelf.run("embed", "--yes", **other)
     assert plan.strip() in done.out, "the cost is shown first"
     assert "Books embedded: 2" in done.out
-    now = shelf.search(query, **other)
+    now = shelf.search(query, "--mode", "vector", **other)
     assert now["degraded"] is None
     assert {h["file"] for h in now["hits"] if h["why"]["vector"]} >= {"book1.pdf", "book2.pdf"}
     assert "All books are embedded" in shelf.run("embed", **other).out

@@ -148,7 +148,7 @@ def test_chroma_may_come_and_go(tmp_path: Path, openai: OpenAIProcess, english: 
                 assert app.search("the kernel waits") | {"took_ms": 0} == expected
                 wait_for(lambda: app.health() == "ok", "health")
                 chroma.kill()
-            wait_for(lambda: app.health() == "degraded", "health")
+                wait_for(lambda: app.health() == "degraded", "health")
             app.end()
         assert len(openai.requested) == asked
 
