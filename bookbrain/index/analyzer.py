@@ -22,10 +22,9 @@ WHOLE = "="  # marks an identifier's whole form
 PAIR = "~"  # marks a pair of syllables
 _MAX_TERM = 80
 
-_FOLD = {
-    **dict.fromkeys(range(0x2010, 0x2016), "-"),
-    0x2212: "-",
-    **dict.fromkeys((0x2018, 0x2019, 0x201B, 0x02BC), "'"),
+_PLAIN = {
+    **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
+    **dict.fromkeys("\u2018\u2019\u201b\u02bc", "'"),
 }
 _TOKEN = re.compile(
     r"""(?:(?<![\w-])--|[\\@$])? [A-Za-z0-9_] (?:[A-Za-z0-9_.\-/:@+\#]*[A-Za-z0-9_+\#])?  # code
@@ -70,7 +69,12 @@ def terms_of(texts: Sequence[str]) -> list[list[str]]:
 
 def fold(text: str) -> str:
     """NFKC with plain dashes and apostrophes."""
-    return text if text.isascii() else unicodedata.normalize("NFKC", text).translate(_FOLD)
+    if text.isascii():
+        return text
+    text = unicodedata.normalize("NFKC", text)
+    for variant, plain in _PLAIN.items():  # str.translate takes ten times as long
+        text = text.replace(variant, plain)
+    return text
 
 
 def literal_terms(text: str) -> list[str]:

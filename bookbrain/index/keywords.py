@@ -10,7 +10,7 @@ rare terms first; once those that are left cannot lift another document into the
 looked up only for the documents that still can get there.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import log
@@ -18,6 +18,7 @@ from math import log
 import numpy as np
 from numpy.typing import NDArray
 
+from bookbrain.index.limit import Limit, kth
 from bookbrain.index.postings import UNIT, Documents, Frequencies, Terms, term_key
 from bookbrain.index.shards import Shard
 from bookbrain.index.signatures import Signatures
@@ -29,28 +30,27 @@ Scores = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 _ROUNDING = 1 + 1e-5  # of a bound: shares are 32-bit numbers
-_POOL = 8  # times k: how many documents the limit is taken from
+_MOST_KNOWN = 10_000  # terms whose postings are remembered
 _LOOKUP = 8  # to look a document up costs as much as so many postings in a row
 
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A term's postings in one shard, whose documents are numbered from `first` to `end`."""
+    """A term's postings in one shard, whose documents are numbered from `first`."""
 
     first: int
-    end: int
     documents: Documents
     frequencies: Frequencies
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A term of a query that some document has. None gets more than `most` from it."""
+    """A term of a query and its postings, which ascend. It gives no document more than `most`."""
 
     term: str
     most: float
-    runs: Sequence[_Run]
-    size: int
+    documents: Numbers
+    frequencies: Frequencies
 
 
 class KeywordIndex:
@@ -62,6 +62,7 @@ class KeywordIndex:
     def __init__(self, shards: Sequence[Shard]) -> None:
         sizes = [len(shard.lengths) for shard in shards]
         self._shards = shards
+        self._known: dict[str, list[_Run]] = {}
         self._starts = [0, *np.cumsum(sizes, dtype=int).tolist()]
         self.documents: int = self._starts[-1]
         books = [
@@ -71,6 +72,7 @@ class KeywordIndex:
         ]
         self._books = [book_id for book_id, _ in books]
         self._first = np.array([first for _, first in books], np.int64)
+        self._ends = np.append(self._first[1:], self.documents)
         self._number = {book_id: n for n, book_id in enumerate(self._books)}
         self._rank = np.argsort(np.argsort(self._books))
         # Blank pages must not make every other page long.
@@ -85,8 +87,8 @@ class KeywordIndex:
     def look_up(self, weights: Mapping[str, float]) -> list[Found]:
         """The terms that count, those that can give most first."""
         found = (
-            Found(term, weight * self._idf(runs) * (K1 + 1), runs, _size(runs))
-            for (term, weight), runs in zip(weights.items(), self._runs(weights), strict=True)
+            Found(term, weight * self._idf(runs) * (K1 + 1), *_joined(runs))
+            for (term, weight), runs in zip(weights.items(), self._runs([*weights]), strict=True)
             if runs and weight > 0
         )
         return sorted(found, key=lambda term: -term.most)
@@ -98,10 +100,10 @@ class KeywordIndex:
         """
         left = _ROUNDING * np.cumsum([0.0, *(term.most for term in reversed(terms))])[::-1]
         totals = np.zeros(self.documents)
-        limit = _Limit(totals, k)
+        limit = Limit(totals, k)
         summed = 0
         while summed < len(terms) and left[summed] >= limit.value:
-            documents, shares = self._shares(terms[summed])
+            documents, shares = terms[summed].documents, self._shares(terms[summed])
             if allowed is not None:
                 documents, shares = documents[allowed[documents]], shares[allowed[documents]]
             before = totals[documents]
@@ -111,7 +113,7 @@ class KeywordIndex:
         found = np.flatnonzero(totals >= limit.value - left[summed] if limit.value else totals)
         for number in range(summed, len(terms)):
             self._add(terms[number], found, totals)
-            found = found[totals[found] + left[number + 1] >= _kth(totals[found], k)]
+            found = found[totals[found] + left[number + 1] >= kth(totals[found], k)]
         return self._ordered(found, totals[found], k)
 
     def scores(self, terms: Sequence[Found], documents: Sequence[int]) -> Scores:
@@ -126,37 +128,36 @@ class KeywordIndex:
         """Of each document the score of its whole book, if that were one document."""
         books = np.searchsorted(self._first, np.asarray(documents, np.int64), side="right") - 1
         asked, places = np.unique(books, return_inverse=True)
-        first = self._first[asked]
-        end = np.append(self._first, self.documents)[asked + 1]
+        bounds = np.array([self._first[asked], self._ends[asked]])
         average = self._book_lengths.mean() if len(self._books) else 1.0
         norms = UNIT * K1 * (1 - B + B * self._book_lengths[asked] / average)
         totals = np.zeros(len(asked))
         for term in terms:
-            counts = sum(_counts(run, first, end) for run in term.runs)
+            counts = _counts(term, bounds)
             totals += term.most * counts / (counts + norms)
         return np.asarray(totals[places], np.float64)
 
     def having_all(self, terms: Iterable[str]) -> Numbers:
         """The documents with every one of the terms, in order; all documents for no term."""
         wanted = [*dict.fromkeys(terms)]
-        found = sorted(self.look_up(dict.fromkeys(wanted, 1.0)), key=lambda term: term.size)
+        found = sorted(
+            self.look_up(dict.fromkeys(wanted, 1.0)), key=lambda term: len(term.documents)
+        )
         if len(found) < len(wanted):
             return np.empty(0, np.int64)
         if not found:
             return np.arange(self.documents)
         rarest, *others = found
-        return reduce(lambda having, t: having[self._looked_up(t, having) > 0], others,
-                      self._shares(rarest)[0])  # fmt: skip
+        return reduce(np.intersect1d, (term.documents for term in others), rarest.documents)
 
     def shares(self, terms: Iterable[str]) -> dict[str, float]:
         """Of each term the share of the documents that have it, 0 to 1."""
         wanted = [*dict.fromkeys(terms)]
-        keys = np.array([term_key(term) for term in wanted], np.uint64)
-        sizes = np.zeros(len(wanted), np.int64)
-        for shard in self._shards:
-            here, places = _found(shard, keys)
-            sizes[here] += shard.starts[places + 1] - shard.starts[places]
-        return dict(zip(wanted, (sizes / max(self.documents, 1)).tolist(), strict=True))
+        runs = self._runs(wanted)
+        return {
+            term: _size(of_term) / max(self.documents, 1)
+            for term, of_term in zip(wanted, runs, strict=True)
+        }
 
     # Documents and pages
 
@@ -170,11 +171,14 @@ class KeywordIndex:
         number = self._number.get(book_id)
         return None if number is None else int(self._first[number]) + page - 1
 
-    def beside(self, document: int) -> list[int]:
-        """The pages before and behind a page in its book."""
-        book = int(np.searchsorted(self._first, document, side="right"))
-        end = int(self._first[book]) if book < len(self._first) else self.documents
-        return [n for n in (document - 1, document + 1) if self._first[book - 1] <= n < end]
+    def beside(self, documents: Sequence[int]) -> list[list[int]]:
+        """Of each page those before and behind it in its book."""
+        books = self._first.searchsorted(documents, side="right")
+        bounds = zip(self._first[books - 1].tolist(), self._ends[books - 1].tolist(), strict=True)
+        return [
+            [page for page in (document - 1, document + 1) if first <= page < end]
+            for document, (first, end) in zip(documents, bounds, strict=True)
+        ]
 
     def signature(self, document: int) -> Signatures:
         """By what `are_alike` tells whether two pages are nearly the same."""
@@ -184,48 +188,45 @@ class KeywordIndex:
     def of_books(self, book_ids: Iterable[str]) -> Mask:
         """A mask of the documents that belong to the books."""
         mask = np.zeros(self.documents, np.bool_)
-        ends = [*self._first[1:], self.documents]
         for book_id in book_ids:
             if (number := self._number.get(book_id)) is not None:
-                mask[self._first[number] : ends[number]] = True
+                mask[self._first[number] : self._ends[number]] = True
         return mask
 
     # Postings
 
-    def _runs(self, terms: Collection[str]) -> list[list[_Run]]:
+    def _runs(self, terms: Sequence[str]) -> list[list[_Run]]:
         """Of each term its postings, shard by shard."""
+        if len(self._known) > _MOST_KNOWN:
+            self._known = {}
+        known = self._known
+        if unknown := [term for term in terms if term not in known]:
+            known |= zip(unknown, self._find(unknown), strict=True)
+        return [known[term] for term in terms]
+
+    def _find(self, terms: Sequence[str]) -> list[list[_Run]]:
         keys = np.array([term_key(term) for term in terms], np.uint64)
         runs: list[list[_Run]] = [[] for _ in terms]
-        for shard, start, end in zip(self._shards, self._starts, self._starts[1:], strict=False):
+        for shard, start in zip(self._shards, self._starts, strict=False):
             for n, place in zip(*_found(shard, keys), strict=True):
                 here = slice(*shard.starts[place : place + 2].tolist())
-                runs[n].append(_Run(start, end, shard.documents[here], shard.frequencies[here]))
+                runs[n].append(_Run(start, shard.documents[here], shard.frequencies[here]))
         return runs
 
     def _idf(self, runs: Sequence[_Run]) -> float:
         return log((self._count + 1) / _size(runs))
 
-    def _shares(self, term: Found) -> tuple[Numbers, NDArray[np.float32]]:
-        """The documents that have the term, ascending, and what it gives to each."""
-        documents = [
-            np.empty(0, np.int64),
-            *(run.documents + np.int64(run.first) for run in term.runs),
-        ]
-        frequencies = [np.empty(0, np.uint16), *(run.frequencies for run in term.runs)]
-        found = np.concatenate(documents)
-        return found, self._given(term, found, np.concatenate(frequencies))
+    def _shares(self, term: Found) -> NDArray[np.float32]:
+        """What the term gives to each of its documents."""
+        return self._given(term, term.documents, term.frequencies)
 
     def _looked_up(self, term: Found, asked: Numbers) -> NDArray[np.float32]:
         """What the term gives to each of the asked documents, which ascend."""
         given = np.zeros(len(asked), np.float32)
-        for run in term.runs:
-            low, high = np.searchsorted(asked, [run.first, run.end])
-            wanted = (asked[low:high] - run.first).astype(np.int32)
-            places = np.minimum(np.searchsorted(run.documents, wanted), len(run.documents) - 1)
-            found = np.flatnonzero(run.documents[places] == wanted)
-            given[low + found] = self._given(
-                term, asked[low + found], run.frequencies[places[found]]
-            )
+        places = term.documents.searchsorted(asked)
+        places[places == len(term.documents)] = 0
+        found = (term.documents[places] == asked).nonzero()[0]
+        given[found] = self._given(term, asked[found], term.frequencies[places[found]])
         return given
 
     def _given(
@@ -236,14 +237,13 @@ class KeywordIndex:
 
     def _add(self, term: Found, found: Numbers, totals: Scores) -> None:
         """Add what a term gives to the documents found; what it adds to others is not looked at."""
-        if len(found) * _LOOKUP < term.size:
+        if len(found) * _LOOKUP < len(term.documents):
             totals[found] += self._looked_up(term, found)
         else:
-            documents, shares = self._shares(term)
-            totals[documents] += shares
+            totals[term.documents] += self._shares(term)
 
     def _ordered(self, found: Numbers, scores: Scores, k: int) -> dict[int, float]:
-        best = np.flatnonzero(scores >= _kth(scores, k))
+        best = np.flatnonzero(scores >= kth(scores, k))
         found, scores = found[best], scores[best]
         books = np.searchsorted(self._first, found, side="right") - 1
         order = np.lexsort((found, self._rank[books], -scores))[:k]
@@ -255,13 +255,25 @@ def _size(runs: Sequence[_Run]) -> int:
     return sum(len(run.documents) for run in runs)
 
 
-def _counts(run: _Run, first: Numbers, end: Numbers) -> Numbers:
-    """How often the term stands in the documents from each of `first`, ascending, to its `end`."""
-    bounds = (np.clip([first, end], run.first, run.end) - run.first).astype(np.int32)
-    low, high = np.searchsorted(run.documents, bounds)
-    here = slice(low[0], high[-1])
-    counted = np.append(0, np.cumsum(run.frequencies[here], dtype=np.int64))
-    return np.asarray(counted[high - here.start] - counted[low - here.start])
+def _joined(runs: Sequence[_Run]) -> tuple[Numbers, Frequencies]:
+    documents = [np.add(run.documents, run.first, dtype=np.int64) for run in runs]
+    return np.concatenate(documents), np.concatenate([run.frequencies for run in runs])
+
+
+def _both(fewer: Numbers, more: Numbers) -> Numbers:
+    """The documents that are in both, which ascend."""
+    places = more.searchsorted(fewer)
+    places[places == len(more)] = 0
+    return np.asarray(fewer[more[places] == fewer])
+
+
+def _counts(term: Found, bounds: Numbers) -> Numbers:
+    """How often the term stands in the documents from each of `bounds[0]`, ascending, to the one
+    of `bounds[1]`."""
+    low, high = term.documents.searchsorted(bounds)
+    counted = np.zeros(high[-1] - low[0] + 1, np.int64)
+    term.frequencies[low[0] : high[-1]].cumsum(out=counted[1:])
+    return np.asarray(counted[high - low[0]] - counted[low - low[0]])
 
 
 def _found(shard: Shard, keys: Terms) -> tuple[Numbers, Numbers]:
@@ -271,29 +283,3 @@ def _found(shard: Shard, keys: Terms) -> tuple[Numbers, Numbers]:
     places = np.minimum(np.searchsorted(shard.terms, keys), len(shard.terms) - 1)
     here = np.flatnonzero(shard.terms[places] == keys)
     return here, places[here]
-
-
-class _Limit:
-    """A score that the `k` best documents have at least, by what is summed up so far."""
-
-    def __init__(self, totals: Scores, k: int) -> None:
-        self.value = 0.0
-        self._totals, self._k = totals, k
-        self._pool = np.empty(0, np.int64)
-
-    def rise(self, documents: Numbers, before: Scores) -> None:
-        """Look again after `documents`, which had `before`, were given more.
-
-        Any documents will do for a lower bound: those of the rarest terms are few and good.
-        """
-        if len(self._pool) < _POOL * self._k:
-            self._pool = np.concatenate([self._pool, documents[before == 0]])
-        scores = self._totals[self._pool]
-        self.value = _kth(scores, self._k)
-        if len(self._pool) > 2 * _POOL * self._k:
-            self._pool = self._pool[scores >= _kth(scores, _POOL * self._k)]
-
-
-def _kth(scores: Scores, k: int) -> float:
-    """The `k`-th largest of the scores; 0 when they are fewer."""
-    return float(np.partition(scores, -k)[-k]) if len(scores) >= k else 0.0

@@ -41,7 +41,7 @@ def best_pages(
     found = index.best(terms, count, allowed)
     if not found:
         return {}
-    beside = {document: index.beside(document) for document in found}
+    beside = dict(zip(found, index.beside([*found]), strict=True))
     unknown = sorted({n for pages in beside.values() for n in pages} - found.keys())
     words = [term for term in terms if is_word(term.term)]
     known = found | dict(zip(unknown, index.scores(words, unknown).tolist(), strict=True))

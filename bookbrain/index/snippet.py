@@ -1,19 +1,23 @@
 """The piece of a page that shows why it was found, with the matches marked."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
+from itertools import chain, repeat
 
 from bookbrain import korean
 from bookbrain.index.analyzer import PAIR, WHOLE, fold, stem
 from bookbrain.index.query import phrase_pattern
 
 Mark = tuple[int, int]  # start, end of a match in the page's text
+WeightedMark = tuple[Mark, float]
 
 _WIDTH = 280
 _LEAD = 60  # characters shown before the first match
-_WORD = re.compile(r"[^\W\d_]+|\d+")
+_LETTERS, _DIGITS = re.compile(r"[^\W\d_]+"), re.compile(r"\d+")
+_ACCENTED = re.compile("[\u00c0-\u1fff]")  # letters of alphabets that have accents
+_ACCENTED_WORD = re.compile(rf"[A-Za-z]*{_ACCENTED.pattern}[^\W\d_]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,54 +28,80 @@ class Snippet:
     start: int
 
 
-def find_marks(
-    text: str, weights: Mapping[str, float], phrases: Iterable[str]
-) -> dict[Mark, float]:
-    """Where the terms (with their weights) and phrases stand in `text`; weights by place.
+class Marker:
+    """Finds where a query's terms (with their weights) and phrases stand on one page after another.
 
     Longer matches win over shorter ones that they overlap.
     """
-    folded = fold(text)
-    if len(folded) != len(text):  # a ligature or a fraction became several characters
-        folded = text
-    found: dict[Mark, float] = {}
-    for phrase in phrases:
-        for match in phrase_pattern(phrase).finditer(folded):
-            found[match.span()] = 10.0
-    wholes = {term[1:]: weight for term, weight in weights.items() if term.startswith(WHOLE)}
-    syllables = {t: w for t, w in weights.items() if korean.HANGUL.fullmatch(t)}
-    _find_wholes(folded, wholes, found)
-    _find_words(folded, weights, found)
-    _find_hangul(folded, syllables, found)
-    return _without_overlaps(found)
+
+    def __init__(self, weights: Mapping[str, float], phrases: Iterable[str]) -> None:
+        self._phrases = [phrase_pattern(phrase) for phrase in phrases]
+        self._wholes = {t[1:]: 2 * w for t, w in weights.items() if t.startswith(WHOLE)}
+        self._pairs = {t[1:]: w for t, w in weights.items() if t.startswith(PAIR)}
+        self._hangul = {t: w for t, w in weights.items() if korean.HANGUL.fullmatch(t)}
+        words = weights.keys() - self._hangul.keys()
+        self._words = {t: weights[t] for t in words if not t.startswith((WHOLE, PAIR))}
+
+    def find(self, text: str) -> dict[Mark, float]:
+        """The marks of one page with their weights, in the order of their places."""
+        text = _same_length(fold(text), text)  # a ligature may have become several characters
+        found = chain(self._literal_marks(text), self._hangul_marks(text), self._word_marks(text))
+        return _without_overlaps(dict(found))
+
+    def _literal_marks(self, text: str) -> Iterator[WeightedMark]:
+        for phrase in self._phrases:
+            for match in phrase.finditer(text):
+                yield match.span(), 10.0
+        if self._wholes:
+            lowered = _same_length(text.lower(), text)
+            for whole, weight in self._wholes.items():
+                yield from zip(_places(whole, lowered), repeat(weight))
+
+    def _hangul_marks(self, text: str) -> Iterator[WeightedMark]:
+        for form, weight in self._hangul.items():
+            # One syllable is a match only where a word begins: 글 in 글꼴, not in 한글.
+            for start, end in _places(form, text):
+                if len(form) > 1 or not korean.HANGUL.match(text[start - 1 : start]):
+                    yield (start, end), weight
+        for pair, weight in self._pairs.items():
+            for start, end in _words_at(pair, text):
+                if end == start + len(pair):
+                    yield (start, end), weight
+
+    def _word_marks(self, text: str) -> Iterator[WeightedMark]:
+        lowered = _same_length(text.lower(), text)
+        for term, weight in self._words.items():
+            # A stem is what its words begin with, but for its last letter: happi of happy.
+            beginning = term if term.isdecimal() else term[: max(len(term) - 1, 2)]
+            for start, end in _words_at(beginning, lowered):
+                if stem(text[start:end]) == term:
+                    yield (start, end), weight
+        if self._words and _ACCENTED.search(text):
+            for match in _ACCENTED_WORD.finditer(text):
+                if weight := self._words.get(stem(match.group()), 0.0):
+                    yield match.span(), weight
 
 
-def _find_wholes(text: str, wholes: Mapping[str, float], found: dict[Mark, float]) -> None:
-    lowered = text.lower()
-    for whole, weight in wholes.items():
-        position = lowered.find(whole) if len(lowered) == len(text) else -1
-        while position >= 0:
-            found[position, position + len(whole)] = 2 * weight
-            position = lowered.find(whole, position + 1)
+def _same_length(changed: str, text: str) -> str:
+    """`changed` where its places are those of `text`, else `text`."""
+    return changed if len(changed) == len(text) else text
 
 
-def _find_words(text: str, weights: Mapping[str, float], found: dict[Mark, float]) -> None:
-    known: dict[str, float] = {}
-    for match in _WORD.finditer(text):
-        word = match.group()
-        if word not in known:
-            pair = weights.get(PAIR + word, 0.0) if len(word) == 2 else 0.0
-            known[word] = weights.get(stem(word)) or pair
-        if known[word]:
-            found[match.span()] = known[word]
+def _places(part: str, text: str) -> Iterator[Mark]:
+    start = text.find(part)
+    while start >= 0:
+        end = start + len(part)
+        yield start, end
+        start = text.find(part, end)
 
 
-def _find_hangul(text: str, syllables: Mapping[str, float], found: dict[Mark, float]) -> None:
-    for form, weight in syllables.items():
-        # One syllable is a match only where a word begins: 글 in 글꼴, not in 한글.
-        pattern = re.escape(form) if len(form) > 1 else rf"(?<![가-힣]){re.escape(form)}"
-        for match in re.finditer(pattern, text):
-            found[match.span()] = weight
+def _words_at(beginning: str, text: str) -> Iterator[Mark]:
+    """The words, or the numbers, that begin so."""
+    letters = _DIGITS if beginning.isdecimal() else _LETTERS
+    for start, _ in _places(beginning, text):
+        word = letters.match(text, start)
+        if word and not letters.match(text[start - 1 : start]):
+            yield word.span()
 
 
 def _without_overlaps(found: Mapping[Mark, float]) -> dict[Mark, float]:

@@ -7,7 +7,7 @@ is moved once a tier, so a library's life costs n log n, and its shards are abou
 from collections.abc import Sequence
 
 FANOUT = 4
-SMALLEST = 1 << 14  # postings: up to here all are of one size. About 80 pages.
+SMALLEST = 1 << 16  # postings: up to here all are of one size. About 320 pages.
 LARGEST = 1 << 24  # from here a shard is left as it is: no add waits longer than for four such
 
 

@@ -5,7 +5,7 @@ from bookbrain.index import analyzer
 from bookbrain.index.fields import is_word
 from bookbrain.index.query import Query, parse_query
 from bookbrain.index.ranking import asked_for, best_pages
-from bookbrain.index.snippet import Mark, find_marks
+from bookbrain.index.snippet import Mark, Marker
 from bookbrain.library.filtering import Filter, mask_of
 from bookbrain.library.searching import mark_weights
 from bookbrain.library.stores import Stores
@@ -41,7 +41,7 @@ def marks_on(stores: Stores, typed: str, text: str) -> tuple[Mark, ...]:
         return ()
     asked = asked_for(index, query.text, analyzer.terms(query.text))
     weights = mark_weights(index, [term for term in asked if is_word(term)])
-    return tuple(sorted(find_marks(text, weights, query.phrases)))
+    return tuple(Marker(weights, query.phrases).find(text))
 
 
 def _parsed(typed: str) -> Query | None:

@@ -12,7 +12,7 @@ from bookbrain.index.keywords import KeywordIndex
 from bookbrain.index.query import Query, parse_query
 from bookbrain.index.ranking import asked_for, best_pages, fold_duplicates
 from bookbrain.index.rows import StoredPassage
-from bookbrain.index.snippet import find_marks, make_snippet
+from bookbrain.index.snippet import Marker, make_snippet
 from bookbrain.library.filtering import Filter, mask_of
 from bookbrain.library.reranking import considered, reranked
 from bookbrain.library.stores import Stores
@@ -110,12 +110,13 @@ def answer(asked: Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | Non
     fused = _fused(asked, keyword, vector)
     ranked = sorted(fused, key=lambda document: -fused[document])  # equal ones as the legs had
     by_keyword, by_vector = keyword.why(), vector.why()
-    weights = mark_weights(asked.index, [term for term in asked.terms if is_word(term)])
+    words = [term for term in asked.terms if is_word(term)]
+    marker = Marker(mark_weights(asked.index, words), asked.query.phrases)
     hits: list[Hit] = []
     for document, alike in fold_duplicates(asked.index, ranked[: _FOLDED * k], k).items():
         why = Why(by_keyword.get(document), by_vector.get(document))
         ranked_here = _Ranked(len(hits) + 1, fused[document], why, alike)
-        if hit := _hit(asked, weights, asked.index.place(document), ranked_here):
+        if hit := _hit(asked, marker, asked.index.place(document), ranked_here):
             hits.append(hit)
     return tuple(hits), vector.complaint
 
@@ -194,16 +195,14 @@ def mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:
     return {term: 1 - log(share + 1e-6) for term, share in index.shares(content).items()}
 
 
-def _hit(
-    asked: Asked, weights: Mapping[str, float], place: tuple[str, int], ranked: _Ranked
-) -> Hit | None:
+def _hit(asked: Asked, marker: Marker, place: tuple[str, int], ranked: _Ranked) -> Hit | None:
     """The page of the match as a hit; None when its book was removed meanwhile."""
     book_id, number = place
     page = asked.stores.catalog.find_page(book_id, number)
     name = asked.stores.catalog.book_name(book_id)
     if page is None or name is None:
         return None
-    snippet = make_snippet(page.text, find_marks(page.text, weights, asked.query.phrases))
+    snippet = make_snippet(page.text, marker.find(page.text))
     return Hit(
         rank=ranked.rank,
         score=ranked.score,

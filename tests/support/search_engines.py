@@ -1,7 +1,7 @@
 """Keyword search engines that are given the same terms, ours among them: for benchmarks only.
 
 Each takes the documents and an empty folder of its own, and returns what answers a query: with the
-numbers of its ten best documents. A peer that is not installed raises ImportError.
+numbers of its ten best documents, best first. A peer that is not installed raises ImportError.
 """
 
 import sqlite3
@@ -21,7 +21,7 @@ K = 10
 PAGES_OF_A_BOOK = 300
 Terms = Sequence[str]
 Documents = Iterable[Terms]
-Ask = Callable[[Terms], object]
+Ask = Callable[[Terms], Sequence[int]]
 Engine = Callable[[Documents, Path], Ask]
 
 
@@ -58,7 +58,9 @@ def bm25s(documents: Documents, folder: Path) -> Ask:
 
     index = bm25s.BM25(k1=K1, b=B)
     index.index([list(document) for document in documents], show_progress=False)
-    return lambda query: index.retrieve([list(query)], k=K, show_progress=False).documents[0]
+    return lambda query: (
+        index.retrieve([list(query)], k=K, show_progress=False).documents[0].tolist()
+    )
 
 
 def sqlite_fts5(documents: Documents, folder: Path) -> Ask:
@@ -70,9 +72,12 @@ def sqlite_fts5(documents: Documents, folder: Path) -> Ask:
         database.executemany("INSERT INTO page (rowid, terms) VALUES (?, ?)", rows)
     database.execute("INSERT INTO page (page) VALUES ('optimize')")
     found = f"SELECT rowid FROM page WHERE page MATCH ? ORDER BY rank LIMIT {K}"
-    return lambda query: database.execute(
-        found, (_letters(dict.fromkeys(query)).replace(" ", " OR "),)
-    ).fetchall()
+
+    def ask(query: Terms) -> Sequence[int]:
+        any_of_them = _letters(dict.fromkeys(query)).replace(" ", " OR ")
+        return [number for (number,) in database.execute(found, (any_of_them,))]
+
+    return ask
 
 
 def tantivy(documents: Documents, folder: Path) -> Ask:
@@ -89,7 +94,12 @@ def tantivy(documents: Documents, folder: Path) -> Ask:
     writer.wait_merging_threads()
     index.reload()
     searcher = index.searcher()
-    return lambda query: searcher.search(index.parse_query(_letters(query), ["terms"]), K).hits
+
+    def ask(query: Terms) -> Sequence[int]:
+        hits = searcher.search(index.parse_query(_letters(query), ["terms"]), K).hits
+        return [searcher.doc(address)["number"][0] for _, address in hits]
+
+    return ask
 
 
 ENGINES: dict[str, Engine] = {

@@ -174,6 +174,6 @@ def test_the_pages_beside_a_page_are_those_of_its_book(tmp_path: Path) -> None:
     index = index_of(tmp_path, [[["a"], ["b"], ["c"]], [["d"]]])
     places = {index.place(n): n for n in range(index.documents)}
     first, middle, last = (places["book0", page] for page in (1, 2, 3))
-    assert index.beside(middle) == [first, last]
-    assert index.beside(first) == index.beside(last) == [middle]
-    assert index.beside(places["book1", 1]) == []
+    alone = places["book1", 1]
+    expected = [[middle], [first, last], [middle], []]
+    assert index.beside([first, middle, last, alone]) == expected

@@ -18,7 +18,7 @@ from support.raw_pdf import CATALOG, ONE_PAGE, document, stream
 
 from bookbrain.errors import BookBrainError
 from bookbrain.index import analyzer
-from bookbrain.index.snippet import find_marks
+from bookbrain.index.snippet import Marker
 from bookbrain.ingest.painter import Box, find_boxes
 from bookbrain.ingest.painting import Picture
 from bookbrain.ingest.reading import read_pdf
@@ -74,7 +74,7 @@ def on_picture(page: pdfium.PdfPage, x: float, y: float) -> tuple[float, float]:
 
 def marks_in(page: Page, query: str) -> list[tuple[int, int]]:
     weights = {term: 1.0 for term in analyzer.terms(query) if term not in analyzer.FUNCTION_WORDS}
-    return sorted(find_marks(page.text, weights, ()))
+    return list(Marker(weights, ()).find(page.text))
 
 
 @pytest.mark.slow

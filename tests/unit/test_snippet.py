@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookbrain.index.analyzer import terms
-from bookbrain.index.snippet import find_marks, make_snippet
+from bookbrain.index.snippet import Marker, make_snippet
 
 WORDS = st.sampled_from(
     ["lock", "<b>", "&", "the", "thenCompose", "a.b()", "비동기", "처리를", "\n", "데이터", '"x"']
@@ -15,7 +15,7 @@ WORDS = st.sampled_from(
 
 
 def snippet(text: str, query: str, phrases: tuple[str, ...] = ()) -> str:
-    marks = find_marks(text, dict.fromkeys(terms(query), 1.0), phrases)
+    marks = Marker(dict.fromkeys(terms(query), 1.0), phrases).find(text)
     return make_snippet(text, marks).html
 
 
