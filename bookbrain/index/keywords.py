@@ -140,15 +140,10 @@ class KeywordIndex:
     def having_all(self, terms: Iterable[str]) -> Numbers:
         """The documents with every one of the terms, in order; all documents for no term."""
         wanted = [*dict.fromkeys(terms)]
-        found = sorted(
-            self.look_up(dict.fromkeys(wanted, 1.0)), key=lambda term: len(term.documents)
-        )
-        if len(found) < len(wanted):
+        having = [term.documents for term in self.look_up(dict.fromkeys(wanted, 1.0))]
+        if len(having) < len(wanted):
             return np.empty(0, np.int64)
-        if not found:
-            return np.arange(self.documents)
-        rarest, *others = found
-        return reduce(np.intersect1d, (term.documents for term in others), rarest.documents)
+        return reduce(_both, sorted(having, key=len)) if having else np.arange(self.documents)
 
     def shares(self, terms: Iterable[str]) -> dict[str, float]:
         """Of each term the share of the documents that have it, 0 to 1."""
