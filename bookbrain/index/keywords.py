@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bookbrain.index.limit import Limit, kth
-from bookbrain.index.postings import UNIT, Documents, Frequencies, Terms, term_key
+from bookbrain.index.postings import Documents, Frequencies, Terms, term_key
 from bookbrain.index.shards import Shard
 from bookbrain.index.signatures import Signatures
 
@@ -79,7 +79,7 @@ class KeywordIndex:
         self._count = sum(shard.full for shard in shards)
         average = sum(shard.length for shard in shards) / max(self._count, 1) or 1.0
         lengths = np.concatenate([np.empty(0, np.int32), *(shard.lengths for shard in shards)])
-        self._norms = (UNIT * K1 * (1 - B + B * lengths / average)).astype(np.float32)
+        self._norms = (K1 * (1 - B + B * lengths / average)).astype(np.float32)
         self._book_lengths = np.add.reduceat(lengths, self._first) if books else lengths
 
     # Asking
@@ -130,7 +130,7 @@ class KeywordIndex:
         asked, places = np.unique(books, return_inverse=True)
         bounds = np.array([self._first[asked], self._ends[asked]])
         average = self._book_lengths.mean() if len(self._books) else 1.0
-        norms = UNIT * K1 * (1 - B + B * self._book_lengths[asked] / average)
+        norms = K1 * (1 - B + B * self._book_lengths[asked] / average)
         totals = np.zeros(len(asked))
         for term in terms:
             counts = _counts(term, bounds)

@@ -6,7 +6,6 @@ A term is known by 64 bits of BLAKE2b: two of ten million terms share them with 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,7 @@ from rank_bm25 import BM25Plus
 
 from bookbrain.index.fields import is_word
 
-UNIT = 4  # a term that stands there once counts 4: one in a field of less weight can count 1 to 3
-MOST = int(np.iinfo(np.uint16).max)  # 16,383 times on one page
+MOST = int(np.iinfo(np.uint16).max)  # on one page: what is more says nothing more
 
 Terms = NDArray[np.uint64]
 Documents = NDArray[np.int32]
@@ -28,7 +26,7 @@ class Segment:
     """How often each term stands in each document, sorted by (term, document).
 
     `terms`, `documents` and `frequencies` have one entry a posting; `lengths` has one a document:
-    its number of terms that are words, repetitions counted. Both numbers are in quarters (`UNIT`).
+    its number of terms that are words, repetitions counted.
     """
 
     terms: Terms
@@ -56,10 +54,6 @@ def count_terms(documents: Sequence[Sequence[str]]) -> Segment:
     numbers = np.repeat(np.arange(len(documents), dtype=np.int32), [len(c) for c in frequencies])
     values = np.array([n for counts in frequencies for n in counts.values()], np.int64)
     order = np.lexsort((numbers, terms))
-    lengths = UNIT * np.array([sum(map(is_word, d)) for d in documents], np.int32)
-    return Segment(terms[order], numbers[order], in_units(values[order]), lengths)
-
-
-def in_units(counts: NDArray[Any]) -> Frequencies:
-    """Counts as frequencies: quarters, at least one, and at most `MOST`: one more says nothing."""
-    return np.asarray(np.clip(np.rint(counts * UNIT), 1, MOST), np.uint16)
+    lengths = np.array([sum(map(is_word, document)) for document in documents], np.int32)
+    times = np.minimum(values[order], MOST).astype(np.uint16)
+    return Segment(terms[order], numbers[order], times, lengths)

@@ -18,7 +18,7 @@ from bookbrain.index.postings import Documents, Frequencies, Lengths, Segment, T
 from bookbrain.index.signatures import HASHES, Signatures, signatures
 
 DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError)  # what a file that is not whole gives
-LAYOUT = 2  # of the arrays in the folder; 1 had scores in them
+LAYOUT = 3  # of the arrays in the folder
 _BOOKS = "books.json"
 
 

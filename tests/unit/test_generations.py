@@ -14,7 +14,7 @@ from support.shelving import Documents, shelve
 from bookbrain.index.generations import drop_unnamed, open_generation, shards_of
 from bookbrain.index.keywords import KeywordIndex
 from bookbrain.index.merging import CHUNK, Part, merge
-from bookbrain.index.postings import MOST, UNIT, count_terms, in_units
+from bookbrain.index.postings import MOST, count_terms
 from bookbrain.index.shards import DAMAGE, open_shard, shard_name, write_shard
 
 _WORDS = [f"w{n}" for n in range(12)]
@@ -164,7 +164,7 @@ def test_a_shard_of_another_layout_is_not_read(tmp_path: Path) -> None:
         open_shard(other)
 
 
-def test_frequencies_are_quarters_and_never_nothing() -> None:
-    assert in_units(np.array([0.01, 0.25, 1, 1.5, 2.1, 70_000])).tolist() == [
-        1, 1, UNIT, 6, 8, MOST,
-    ]  # fmt: skip
+def test_what_is_on_a_page_too_often_to_count_is_counted_as_far_as_one_can() -> None:
+    counted = count_terms([["w"] * (MOST + 5), ["w", "w"]])
+    assert counted.frequencies.tolist() == [MOST, 2]
+    assert counted.lengths.tolist() == [MOST + 5, 2]
