@@ -1,7 +1,8 @@
 """The library: the one facade that the command line and the web use."""
 
-from bookbrain.library.facade import Library, sample_book
+from bookbrain.library.facade import Library
 from bookbrain.library.reports import AddReport, Arrival, Outcome, Plan, Progress, Silent
+from bookbrain.library.sample import sample_book
 
 __all__ = [
     "AddReport",

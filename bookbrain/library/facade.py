@@ -4,7 +4,6 @@ import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from importlib.resources import as_file, files
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,13 +29,6 @@ from bookbrain.library.under_way import under_way
 from bookbrain.model import Book, Mode, SearchResult
 
 _SHORTEST_ID = 4
-
-
-@contextmanager
-def sample_book() -> Iterator[Path]:
-    """BookBrain's own handbook, a file until the block ends."""
-    with as_file(files("bookbrain") / "sample" / "handbook.pdf") as path:
-        yield path
 
 
 class Library:
@@ -183,6 +175,11 @@ class Library:
         return book
 
     # Searching
+
+    def load(self, on_book: Callable[[], object]) -> None:
+        """Open the keyword index. A release that counts otherwise makes it anew, once; `on_book`
+        hears of each book: that takes minutes for a thousand."""
+        self._stores.keywords(on_book)
 
     def search(
         self, query: str, *, k: int = 10, mode: Mode = "hybrid",

@@ -104,8 +104,11 @@ class Stores:
 
     # The keyword index
 
-    def keywords(self) -> KeywordIndex | None:
-        """The index that belongs to the books of now; None for a library without books."""
+    def keywords(self, on_book: Callable[[], object] = lambda: None) -> KeywordIndex | None:
+        """The index that belongs to the books of now; None for a library without books.
+
+        `on_book` hears of each book whose part is lost, or of another release, and is made again.
+        """
         for _ in range(3):  # a writer may swap it between our two looks
             generation = self.catalog.generation()
             if generation is None:
@@ -117,20 +120,22 @@ class Stores:
             except DAMAGE:
                 continue
             return self._keywords[1]
-        with file_lock(self.home / "library.lock"):  # a part is lost or cut off; it is derived
-            self.catalog.set_generation(self.index_books(self.catalog.book_ids()))
+        with file_lock(self.home / "library.lock"):
+            self.catalog.set_generation(self.index_books(self.catalog.book_ids(), on_book))
         return self.keywords()
 
     def index_book(self, book_id: str, pages: list[Page]) -> None:
         """Write the shard of a book, each page a document. No search knows of it yet."""
         write_shard(self.shards, book_id, count_terms(page_terms(pages)))
 
-    def index_books(self, book_ids: list[str]) -> str:
+    def index_books(self, book_ids: list[str], on_book: Callable[[], object] = lambda: None) -> str:
         """Write the keyword index of exactly these books, out of that of now; its name."""
-        return write_generation(
-            self.shards, self.catalog.generation(), book_ids,
-            lambda book_id: self.index_book(book_id, self.catalog.pages(book_id)),
-        )  # fmt: skip
+
+        def index(book_id: str) -> None:
+            self.index_book(book_id, self.catalog.pages(book_id))
+            on_book()
+
+        return write_generation(self.shards, self.catalog.generation(), book_ids, index)
 
     def forget_keywords(self) -> None:
         """Delete every keyword index."""

@@ -17,10 +17,12 @@ from bookbrain.errors import UnavailableError
 from bookbrain.korean import kiwi
 from bookbrain.library import Library
 from bookbrain.web.health import PROBE
-from bookbrain.web.watchdog import Watch, ask, notifier, watchdog_interval
+from bookbrain.web.watchdog import Notify, Watch, ask, notifier, watchdog_interval
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE = 3  # seconds that requests under way have at the end
+# Before READY systemd waits for TimeoutStartSec=, and from each of these on two minutes more.
+STILL_COUNTING = "EXTEND_TIMEOUT_USEC=120000000\nSTATUS=counting the words of the books anew"
 _ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (where such a server is asked)
 
 
@@ -32,8 +34,9 @@ def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], No
     """
     for number in _SIGNALS:
         signal.signal(number, lambda *_: sys.exit(0))
+    notify = notifier(os.environ)
     with _listening(host, port) as listener:
-        _warm_up(settings)
+        warm_up(settings, notify)
         from bookbrain.web.app import make_app  # noqa: PLC0415  (slow; what fails, fails before)
 
         server = uvicorn.Server(
@@ -49,7 +52,7 @@ def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], No
         )
         for number in _SIGNALS:  # uvicorn handles them while it runs, and raises them again
             signal.signal(number, server.handle_exit)
-        with _watched(listener, on_ready):
+        with _watched(listener, notify, on_ready):
             server.run(sockets=[listener])
 
 
@@ -73,17 +76,19 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def _warm_up(settings: Settings) -> None:
+def warm_up(settings: Settings, notify: Notify) -> None:
     """Load what loads once; what makes the library unusable is known now."""
     kiwi()
     with Library(settings) as library:
+        library.load(lambda: notify(STILL_COUNTING))
         library.search(PROBE, k=1, mode="keyword")
 
 
 @contextmanager
-def _watched(listener: socket.socket, on_ready: Callable[[str], None]) -> Iterator[None]:
+def _watched(
+    listener: socket.socket, notify: Notify, on_ready: Callable[[str], None]
+) -> Iterator[None]:
     stop = Event()
-    notify = notifier(os.environ)
     host, port = listener.getsockname()[:2]
     host = _ANYWHERE.get(host, host)
     shown = f"[{host}]" if ":" in host else host

@@ -1,0 +1,24 @@
+"""What the app does before it answers."""
+
+import shutil
+from pathlib import Path
+
+from bookbrain.config import Settings
+from bookbrain.library import Library, sample_book
+from bookbrain.web.serving import STILL_COUNTING, warm_up
+
+
+def test_systemd_hears_of_each_book_that_is_counted_anew(tmp_path: Path) -> None:
+    settings = Settings(tmp_path)
+    with sample_book() as book, Library(settings) as library:
+        library.add([book])
+    said: list[str] = []
+    warm_up(settings, said.append)
+    assert said == [], "nothing was to be counted"
+    for shard in (tmp_path / "keywords").iterdir():
+        if shard.is_dir():
+            shutil.rmtree(shard)
+    warm_up(settings, said.append)
+    assert said == [STILL_COUNTING]
+    warm_up(settings, said.append)
+    assert len(said) == 1
