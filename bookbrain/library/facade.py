@@ -19,7 +19,6 @@ from bookbrain.library import adding, checkup, maintaining, replacing, searching
 from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.library.opened import OpenBook, open_book
 from bookbrain.library.proof import Expected, prove
-from bookbrain.library.recording import record_removal
 from bookbrain.library.renaming import rename
 from bookbrain.library.reports import AddReport, Arrival, Outcome, Plan, Progress, Silent
 from bookbrain.library.similar import similar
@@ -162,16 +161,18 @@ class Library:
         """
         return rename(self._stores, self.find_book(reference), title)
 
-    def remove(self, book_id: str, progress: Progress | None = None) -> Book:
-        """Remove a book, its file and its vectors; its embeddings are kept, they were paid for."""
+    def remove(
+        self, book_id: str, progress: Progress | None = None,
+        first: Callable[[Book], object] = lambda book: None,
+    ) -> Book:  # fmt: skip
+        """Remove a book, its file and its vectors; its embeddings are kept, they were paid for.
+
+        `first` is called before, when nobody else can write to the library.
+        """
         with self._writing(progress or Silent()):
             book = self.find_book(book_id)
-            others = [other for other in self._stores.catalog.book_ids() if other != book.id]
-            spaces = self._stores.catalog.embedded_spaces()
-            self._stores.catalog.remove_book(book.id, self._stores.index_books(others))
-            self._stores.sweep()
-            maintaining.drop_vectors(self._stores, book.id, spaces)
-        record_removal(book)
+            first(book)
+            maintaining.remove_book(self._stores, book)
         return book
 
     # Searching

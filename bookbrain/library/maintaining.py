@@ -1,4 +1,4 @@
-"""Making derived stores again, and embedding what is not embedded yet."""
+"""Making derived stores again, embedding what is not embedded yet, removing a book."""
 
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -7,9 +7,10 @@ from bookbrain.errors import ConfigError, UnavailableError
 from bookbrain.index.chroma import forget_local_chroma
 from bookbrain.ingest.tokens import count_tokens
 from bookbrain.library.adding import embed_passages
+from bookbrain.library.recording import record_removal
 from bookbrain.library.reports import Outcome, Plan, Progress
 from bookbrain.library.stores import Stores
-from bookbrain.model import Passage
+from bookbrain.model import Book, Passage
 
 
 def rebuild(stores: Stores, progress: Progress) -> None:
@@ -45,6 +46,16 @@ def rebuild_vectors(stores: Stores, progress: Progress) -> None:
             digests = {p.ordinal: p.digest for p in stores.catalog.passages(book.id)}
             stores.semantics().publish(space, book.id, digests)
             progress.step("indexing", len(digests), len(digests))
+
+
+def remove_book(stores: Stores, book: Book) -> None:
+    """Take a book out of every store but that of its embeddings. Only for the one writer."""
+    others = [other for other in stores.catalog.book_ids() if other != book.id]
+    spaces = stores.catalog.embedded_spaces()
+    stores.catalog.remove_book(book.id, stores.index_books(others))
+    stores.sweep()
+    drop_vectors(stores, book.id, spaces)
+    record_removal(book)
 
 
 def drop_vectors(stores: Stores, book_id: str, spaces: Iterable[str]) -> None:

@@ -9,8 +9,9 @@ from unicodedata import normalize
 from bookbrain.library.adding import storage_error
 from bookbrain.library.arrivals import INBOX
 from bookbrain.library.facade import Library
-from bookbrain.library.reports import Plan
+from bookbrain.library.reports import Plan, Progress
 from bookbrain.library.staging import Source, Sources, copy_into, plan_sources
+from bookbrain.model import Book
 
 LARGEST = 300  # MiB of one file: while it is uploaded it is in the app's memory
 
@@ -33,6 +34,20 @@ def land(library: Library, name: str, file: BinaryIO) -> None:
     with _room():
         inbox.mkdir(exist_ok=True)
         copy_into(inbox, Source(_path(name), file), prefix=_UPLOADING)
+
+
+def add_again(library: Library, book_id: str, progress: Progress) -> None:
+    """Put a book's own file into the inbox and remove the book: it is read as if it came today.
+
+    Killed at any instant, the book is there or on its way: nobody takes the file out of the inbox
+    before the book is gone.
+    """
+
+    def keep_file(book: Book) -> None:
+        with library.open_book(book.id).path.open("rb") as file:
+            land(library, book.file, file)
+
+    library.remove(book_id, progress, keep_file)
 
 
 def sweep_uploads(home: Path) -> None:

@@ -1,4 +1,4 @@
-"""Another title for a book, or its end: what a person is asked."""
+"""Another title for a book, another reading, or its end: what a person is asked."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -7,11 +7,13 @@ import streamlit as st
 
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.library import Library, Silent
+from bookbrain.library.uploading import add_again
 from bookbrain.model import Book
 from bookbrain.web.frame import show_line, tr
+from bookbrain.web.ingestion import wake_ingestion
 from bookbrain.web.shelf import the_shelf
 
-Change = Literal["rename", "remove"]
+Change = Literal["rename", "add again", "remove"]
 
 _ASKING = "asking"  # of the session: which change of which book the dialog is about
 
@@ -31,10 +33,13 @@ def ask(change: Change, book_id: str) -> None:
 def show_dialog(books: dict[str, Book]) -> None:
     """The dialog that was asked for, if one was; it stays until it is answered or closed."""
     change, book_id = st.session_state.get(_ASKING, ("", ""))
+    dialogs: dict[str, tuple[str, Callable[[Book], None]]] = {
+        "rename": (tr("Rename"), _rename),
+        "add again": (tr("Add this book again?"), _add_again),
+        "remove": (tr("Remove this book?"), _remove),
+    }
     if book := books.get(book_id):
-        title, show = (
-            (tr("Rename"), _rename) if change == "rename" else (tr("Remove this book?"), _remove)
-        )
+        title, show = dialogs[change]
         st.dialog(title, on_dismiss=_close)(show)(book)
 
 
@@ -49,6 +54,24 @@ def _rename(book: Book) -> None:
         saved = st.form_submit_button(tr("Save"), type="primary")
     if saved:
         _do(lambda library: library.rename(book.id, title or ""))
+
+
+def _add_again(book: Book) -> None:
+    show_line("", f"{book.title} ({book.file})")
+    text = (
+        "Its file is read anew, as if it came today. "
+        "Until that is done nothing in it is found, and a title that you gave it goes. "
+        "What was paid for its embeddings is kept."
+    )
+    show_line("remark", tr(text))
+    if st.button(tr("Add again"), type="primary"):
+        with st.spinner(tr("Adding …")):
+            _do(lambda library: _read_anew(library, book))
+
+
+def _read_anew(library: Library, book: Book) -> None:
+    add_again(library, book.id, _Impatient())
+    wake_ingestion()
 
 
 def _remove(book: Book) -> None:

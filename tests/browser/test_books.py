@@ -107,7 +107,7 @@ def test_what_the_inbox_refused_is_named_until_it_is_deleted(
     assert not list((inbox / "rejected").iterdir())
 
 
-def test_another_title_and_the_end_of_a_book(
+def test_another_title_another_reading_and_the_end_of_a_book(
     browser: Browser, shelf: Shelf, tmp_path: Path
 ) -> None:
     shelf.add(
@@ -120,6 +120,10 @@ def test_another_title_and_the_end_of_a_book(
         page.get_by_role("dialog").get_by_role("button", name="Save").click()
         expect(page.get_by_role("link", name="**New** <i>title</i> $x$")).to_be_visible()
         assert app.search("walrus")["hits"][0]["title"] == "**New** <i>title</i> $x$"
+        change(page, "**New** <i>title</i> $x$", "Add again")
+        page.get_by_role("dialog").get_by_role("button", name="Add again").click()
+        expect(page.get_by_role("link", name="Old title")).to_be_visible(timeout=LONG)
+        assert app.search("walrus")["hits"][0]["title"] == "Old title"
         change(page, pdfs.INJECTIONS[0], "Remove")
         dialog = page.get_by_role("dialog")
         expect(dialog).to_contain_text(f"{pdfs.INJECTIONS[0]} (script.pdf)")

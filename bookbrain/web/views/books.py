@@ -124,7 +124,9 @@ def _show_book(book: Book) -> None:
                 with st.expander(tr(f"Problems: {len(book.problems)}")):
                     for problem in book.problems:
                         show_line("remark", tr(problem))
-        changes: dict[str, Change] = {tr("Rename"): "rename", tr("Remove"): "remove"}
+        changes: dict[str, Change] = {
+            tr("Rename"): "rename", tr("Add again"): "add again", tr("Remove"): "remove"
+        }  # fmt: skip
         chosen = st.menu_button(
             tr("Change"), list(changes), key=f"change-{book.id}", type="tertiary",
             icon=":material/edit:",
