@@ -10,10 +10,10 @@ from support import pdfs
 
 from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError
-from bookbrain.library import Library
+from bookbrain.library import Library, Silent
 from bookbrain.library.arrivals import arrivals
 from bookbrain.library.inbox import open_inbox
-from bookbrain.library.uploading import land, plan_upload, sweep_uploads
+from bookbrain.library.uploading import add_again, land, plan_upload, sweep_uploads
 
 
 @pytest.fixture
@@ -114,3 +114,25 @@ def test_a_book_that_is_there_is_known_under_any_name(
     library.add([tmp_path / "x.pdf"])
     plan = plan_upload(library, "other.pdf", io.BytesIO(book))
     assert (plan.file, plan.title, plan.known, plan.tokens) == ("other.pdf", "Locks", True, 0)
+
+
+def test_a_book_that_is_added_again_is_in_the_inbox_before_it_is_gone(
+    library: Library, inbox: Path, tmp_path: Path, book: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library.add([tmp_path / "x.pdf"])
+    (added,) = library.books()
+
+    def crash(*_: object) -> None:
+        raise RuntimeError
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError):
+        patched.setattr("bookbrain.library.maintaining.remove_book", crash)
+        add_again(library, added.id, Silent())
+    assert library.books() == [added]
+    assert (inbox / "x.pdf").read_bytes() == book
+    (inbox / "x.pdf").unlink()
+
+    add_again(library, added.id, Silent())
+    assert library.books() == []
+    assert (inbox / "x.pdf").read_bytes() == book
+    assert library.add([inbox / "x.pdf"]).outcomes[0].status == "added"
