@@ -15,7 +15,7 @@ WeightedMark = tuple[Mark, float]
 
 _WIDTH = 280
 _LEAD = 60  # characters shown before the first match
-_LETTERS, _DIGITS = re.compile(r"[^\W\d_]+"), re.compile(r"\d+")
+_LETTERS, _DIGITS, _BOTH = (re.compile(p) for p in (r"[^\W\d_]+", r"\d+", r"[^\W_]+"))
 _ACCENTED = re.compile("[\u00c0-\u1fff]")  # letters of alphabets that have accents
 _ACCENTED_WORD = re.compile(rf"[A-Za-z]*{_ACCENTED.pattern}[^\W\d_]*")
 
@@ -64,7 +64,7 @@ class Marker:
                 if len(form) > 1 or not korean.HANGUL.match(text[start - 1 : start]):
                     yield (start, end), weight
         for pair, weight in self._pairs.items():
-            for start, end in _words_at(pair, text):
+            for start, end in _words_at(pair, _LETTERS, text):
                 if end == start + len(pair):
                     yield (start, end), weight
 
@@ -73,7 +73,7 @@ class Marker:
         for term, weight in self._words.items():
             # A stem is what its words begin with, but for its last letter: happi of happy.
             beginning = term if term.isdecimal() else term[: max(len(term) - 1, 2)]
-            for start, end in _words_at(beginning, lowered):
+            for start, end in _words_at(beginning, _kind(term), lowered):
                 if stem(text[start:end]) == term:
                     yield (start, end), weight
         if self._words and _ACCENTED.search(text):
@@ -95,12 +95,16 @@ def _places(part: str, text: str) -> Iterator[Mark]:
         start = text.find(part, end)
 
 
-def _words_at(beginning: str, text: str) -> Iterator[Mark]:
-    """The words, or the numbers, that begin so."""
-    letters = _DIGITS if beginning.isdecimal() else _LETTERS
+def _kind(term: str) -> re.Pattern[str]:
+    """What words like it are made of: letters, digits, or as amd64 both."""
+    return _LETTERS if term.isalpha() else _DIGITS if term.isdecimal() else _BOTH
+
+
+def _words_at(beginning: str, kind: re.Pattern[str], text: str) -> Iterator[Mark]:
+    """The words of a kind that begin so."""
     for start, _ in _places(beginning, text):
-        word = letters.match(text, start)
-        if word and not letters.match(text[start - 1 : start]):
+        word = kind.match(text, start)
+        if word and not kind.match(text[start - 1 : start]):
             yield word.span()
 
 
