@@ -30,7 +30,7 @@ def test_inflections_are_marked() -> None:
 def test_words_with_digits_and_accents_are_marked_whole() -> None:
     assert marked("AMD64 is amd64, not xamd64", "amd64") == ["AMD64", "amd64"]
     assert marked("über die Übersetzung", "übersetzung") == ["Übersetzung"]
-    assert marked("the étude, an etude", "etude") == ["étude", "etude"]
+    assert marked("a café, the cafe", "cafe") == ["café", "cafe"]
 
 
 def test_whole_identifiers_are_marked_at_once() -> None:
