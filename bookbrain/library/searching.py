@@ -179,7 +179,7 @@ def _allowed_pages(asked: Asked, passage: StoredPassage) -> dict[int, int]:
 
 def _fused(asked: Asked, keyword: _Leg, vector: _Leg) -> Mapping[int, float]:
     """One ranking; a page that is near by chance only counts where keywords find nothing."""
-    if not keyword.scores:
+    if not keyword.scores or (vector.scores and asked.weight == 1):
         return vector.scores
     heard = {document: height for document, height in vector.weights.items() if height > 0}
     if not heard:

@@ -138,10 +138,14 @@ def test_chroma_may_come_and_go(tmp_path: Path, openai: OpenAIProcess, english: 
         with serving(shelf) as app:
             assert app.health() == "degraded"
             assert len(openai.requested) == asked, "nothing is embedded at the start"
-            for _ in range(2):
-                degraded = app.search("the kernel waits")
-                assert "does not answer" in degraded["degraded"]
-                assert degraded["hits"]
+            for _ in range(2):  # a Chroma that held everything is believed for ten seconds
+
+                def is_missed() -> bool:
+                    answer = app.search("the kernel waits")
+                    assert answer["hits"]
+                    return "does not answer" in (answer["degraded"] or "")
+
+                wait_for(is_missed, "a search that misses Chroma")
                 chroma.start()
                 assert app.search("the kernel waits") | {"took_ms": 0} == expected
                 shelf.run("rebuild")  # the collection of before is no more

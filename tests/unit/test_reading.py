@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from reportlab.pdfgen.canvas import Canvas
 from support import pdfs
+from support.readers import readers
 
 from bookbrain.errors import InputError
 from bookbrain.ingest.quality import GARBLED, SCANNED, UNREADABLE
@@ -24,18 +25,12 @@ def read(path: Path, timeout: float = 30, memory_mb: int = 1024) -> BookText:
 
 def reason(path: Path, **limits: Any) -> str:
     """Why it cannot be added; the reader is gone by then."""
-    before = children()
+    before = readers()
     with pytest.raises(InputError) as error:
         read(path, **limits)
     assert error.value.hint
-    assert children() <= before
+    assert readers() <= before
     return error.value.message
-
-
-def children() -> set[str]:
-    """Of all our threads."""
-    lists = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
-    return {child for line in lists for child in line.split()}
 
 
 class TestBooks:
@@ -111,7 +106,7 @@ class TestOneAfterAnother:
         texts = [f"This is book {number}" for number in range(3)]
         read = [reader.read(pdfs.book(tmp_path / f"{text}.pdf", [text])) for text in texts]
         assert [[page.lines for page in book.pages] for book in read] == [[text] for text in texts]
-        assert len(children()) == 1
+        assert len(readers()) == 1
 
     @pytest.mark.parametrize("bad", [pdfs.truncated, pdfs.crash, pdfs.balloon])
     def test_a_bad_book_is_forgotten(
@@ -133,7 +128,7 @@ class TestOneAfterAnother:
         path = pdfs.lying_count(tmp_path / "l.pdf", 30_000)  # more than fits into the pipe
 
         def kill(done: int, total: int) -> None:
-            for child in children():
+            for child in readers():
                 os.kill(int(child), signal.SIGKILL)
 
         with pytest.raises(InputError, match=r"crashed on it \(signal SIGKILL\)"):
@@ -142,7 +137,7 @@ class TestOneAfterAnother:
     def test_a_child_that_was_killed_between_books(self, reader: Reader, tmp_path: Path) -> None:
         path = pdfs.book(tmp_path / "b.pdf", ["good"])
         first = reader.read(path)
-        (child,) = children()
+        (child,) = readers()
         os.kill(int(child), signal.SIGKILL)
         os.waitid(os.P_PID, int(child), os.WEXITED | os.WNOWAIT)
         assert reader.read(path) == first
@@ -156,7 +151,7 @@ class TestOneAfterAnother:
                 read.result()
         with pytest.raises(InterruptedError):
             reader.read(path)
-        assert children() == set()
+        assert readers() == set()
 
 
 class TestPagesWithProblems:
@@ -213,7 +208,7 @@ class TestRefused:
         def interrupt(done: int, total: int) -> None:
             raise KeyboardInterrupt
 
-        before = children()
+        before = readers()
         with pytest.raises(KeyboardInterrupt):
             read_pdf(path, timeout=30, memory_mb=1024, progress=interrupt)
-        assert children() <= before
+        assert readers() <= before

@@ -6,6 +6,7 @@ from shutil import copy
 
 import pytest
 from support import pdfs
+from support.readers import readers
 from support.shelf import wait_for
 
 from bookbrain.config import Settings
@@ -21,12 +22,6 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 def _books(folder: Path, count: int) -> list[Path]:
     return [pdfs.book(folder / f"{n}.pdf", [f"Book {n}", "More"]) for n in range(count)]
-
-
-def _children() -> set[str]:
-    """Of all our threads."""
-    lists = [path.read_text() for path in Path("/proc/self/task").glob("*/children")]
-    return {child for line in lists for child in line.split()}
 
 
 class _Log(Silent):
@@ -87,7 +82,7 @@ def test_who_has_little_memory_reads_one_at_a_time(tmp_path: Path) -> None:
 
     class Counts(Silent):
         def step(self, step: Step, done: int, total: int) -> None:
-            running.append(len(_children()))
+            running.append(len(readers()))
 
     with Library(Settings(tmp_path / "library", read_memory=1 << 40)) as library:
         assert library.add(_books(tmp_path, 4), Counts()).count("added") == 4
@@ -103,6 +98,6 @@ def test_ctrl_c_ends_what_is_read_ahead(library: Library, tmp_path: Path) -> Non
 
     with pytest.raises(KeyboardInterrupt):
         library.add([*_books(tmp_path, 1), *hanging], Interrupted())
-    assert _children() == set()
+    assert readers() == set()
     assert library.under_way() == []
     assert [*(library.settings.home / "books").iterdir()] == []
