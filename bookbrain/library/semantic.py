@@ -51,10 +51,10 @@ class Semantics:
         self._whole: tuple[_Census, float] | None = None  # until when Chroma is taken to hold it
 
     def close(self) -> None:
+        """Chroma's clients stay: all of a process share their connections, which nobody closes."""
         for endpoint in self._endpoints.values():
             endpoint.close()
         self._endpoints.clear()
-        self._disconnect()
 
     def vectors(self, space: EmbeddingSpace) -> Vectors:
         """The Chroma collection of `space`; raises UnavailableError without a server."""
