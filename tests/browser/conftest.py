@@ -15,13 +15,8 @@ SCREENSHOTS = Path(__file__).with_name("screenshots")
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """A browser and an app for each test at once would be too much for two cores.
-
-    A whole browser beside booting hosts now and then misses a step, once in some hundred runs, and
-    pytest says "rerun" then. What is wrong fails three times.
-    """
+    """A browser and an app for each test at once would be too much for two cores."""
     item.add_marker(pytest.mark.slow)
-    item.add_marker(pytest.mark.flaky(reruns=2))
     item.add_marker(pytest.mark.xdist_group("browser"))
 
 
