@@ -42,19 +42,6 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
-def write_folder(path: Path, fill: Callable[[Path], None]) -> None:
-    """Make the folder `path` of what `fill` puts into an empty one; a crash leaves no `path`."""
-    part = path.with_name(path.name + PART)
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    fill(part)
-    for file in part.iterdir():
-        sync_file(file)
-    sync_folder(part)
-    part.replace(path)
-    sync_folder(path.parent)
-
-
 def sync_file(path: Path) -> None:
     """fsync(2) a file that is already closed."""
     descriptor = os.open(path, os.O_RDONLY)

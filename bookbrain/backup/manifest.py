@@ -16,7 +16,7 @@ MOST_BYTES = 64 << 20  # of a manifest
 _NAMES = re.compile(
     r"settings/bookbrain\.env|secrets/(site\.json|credentials/[a-z0-9-]{1,64})"
     r"|(catalog|embeddings)\.sqlite3|books/[0-9a-f]{64}\.pdf"
-    r"|keywords/[0-9a-f]{24}(\.json|/[a-z]{1,32}\.(npy|json))"
+    r"|keywords/[0-9a-f]{24}(\.json)?"
     r"|keywords/segments/[0-9a-f]{64}-[0-9]{1,9}\.npz",  # in archives from before there were shards
     re.ASCII,
 )

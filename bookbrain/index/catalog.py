@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bookbrain.index.database import open_database, transaction
 from bookbrain.index.migrations import MIGRATIONS
-from bookbrain.index.rows import StoredPassage, page_row, spans_json, to_page, to_passage
+from bookbrain.index.rows import FoundPage, StoredPassage, page_row, spans_json, to_page, to_passage
 from bookbrain.model import Book, Page, Passage
 
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
@@ -107,11 +107,6 @@ class Catalog:
         row = self._db.execute(f"{_BOOKS} WHERE id = ?", (book_id,)).fetchone()
         return self._book(row, space) if row else None
 
-    def book_name(self, book_id: str) -> tuple[str, str] | None:
-        """A book's title and file name, None when it is not in the library."""
-        row = self._db.execute("SELECT title, file FROM book WHERE id = ?", (book_id,)).fetchone()
-        return (row[0], row[1]) if row else None
-
     def _book(self, row: tuple[str, str, str, int, int, str], space: str) -> Book:
         return Book(*row, problems=self._problems(row[0], space))
 
@@ -148,6 +143,17 @@ class Catalog:
             (book_id, number),
         ).fetchone()
         return to_page(row) if row else None
+
+    def find_pages(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], FoundPage]:
+        """Those pages, by book id and number, that are in the library."""
+        rows = self._db.execute(
+            """SELECT book_id, title, file, number, label, chapter, text, headings, problem
+               FROM json_each(?) AS key CROSS JOIN page CROSS JOIN book
+               ON book_id = json_extract(key.value, '$[0]')
+               AND number = json_extract(key.value, '$[1]') AND book.id = book_id""",
+            (json.dumps(list(places)),),
+        )
+        return {(row[0], row[3]): FoundPage(*row[:3], to_page(row[3:])) for row in rows}
 
     def pages(self, book_id: str) -> list[Page]:
         """All pages of a book, in order."""

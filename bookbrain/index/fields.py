@@ -5,6 +5,7 @@ more than a word does. The weights were chosen on tests/golden (ARCHITECTURE.md 
 """
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from itertools import pairwise
 
 from bookbrain import korean
@@ -14,12 +15,13 @@ from bookbrain.model import Page
 HEADING = "#"  # marks a term of a heading that begins on the page
 BESIDE = "&"  # marks two words of meaning side by side, in either order; Hangul has its pairs
 
+_FIELDS = (HEADING, BESIDE)
 _FUNCTION_WORD, _PAIR, _HEADING, _BESIDE = 0.5, 0.3, 0.15, 0.8
 
 
 def is_word(term: str) -> bool:
     """Whether a term counts towards the length of its page, as all do that its text gives."""
-    return not term.startswith((HEADING, BESIDE))
+    return term[:1] not in _FIELDS
 
 
 def page_terms(pages: Sequence[Page]) -> list[list[str]]:
@@ -51,11 +53,15 @@ def query_weights(terms: Sequence[str]) -> dict[str, float]:
 
 
 def _beside(terms: Sequence[str]) -> Iterator[str]:
-    words = [
-        term
-        for term in terms
-        if not term.startswith((analyzer.PAIR, analyzer.WHOLE))
-        and term not in analyzer.FUNCTION_WORDS
-        and not korean.HANGUL.match(term)
-    ]
-    return (f"{BESIDE}{min(pair)} {max(pair)}" for pair in pairwise(words))
+    words = filter(_has_neighbours, terms)
+    return (f"{BESIDE}{a} {b}" if a < b else f"{BESIDE}{b} {a}" for a, b in pairwise(words))
+
+
+@lru_cache(maxsize=1 << 16)
+def _has_neighbours(term: str) -> bool:
+    """Whether it is a word of meaning for which it counts what stands beside it."""
+    return not (
+        term.startswith((analyzer.PAIR, analyzer.WHOLE))
+        or term in analyzer.FUNCTION_WORDS
+        or korean.HANGUL.match(term)
+    )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from bookbrain.durable import remove, write_file
+from bookbrain.durable import PART, remove, write_file
 from bookbrain.index.keywords import KeywordIndex
 from bookbrain.index.merging import Part, merge
 from bookbrain.index.shards import DAMAGE, Shard, content_name, open_shard, shard_name
@@ -58,22 +58,24 @@ def write_generation(
 def drop_unnamed(folder: Path, current: str | None, known: set[str] | None = None) -> None:
     """Remove every generation but `current`, and the shards that it does not name.
 
-    With `known`, shards with a book that is not in it stay: it is on its way.
+    With `known`, shards with a book that is not in it stay, and unfinished ones: it is on its way.
     """
     named = {manifest_name(current)} if current else set()
     if current:
         with suppress(*DAMAGE):
             named.update(shards_of(folder, current))
     for path in folder.iterdir():
-        if path.name not in named and (known is None or _books_in(path) <= known):
+        if path.name not in named and (known is None or not _is_coming(path, known)):
             remove(path)
 
 
-def _books_in(path: Path) -> set[str]:
-    """The books of a shard; none for what is no shard."""
+def _is_coming(path: Path, known: set[str]) -> bool:
+    """Whether it is, or is becoming, the shard of a book that is none of `known`."""
+    if path.name.endswith(PART):
+        return True
     with suppress(*DAMAGE):
-        return {book.id for book in open_shard(path).books}
-    return set()
+        return any(book.id not in known for book in open_shard(path).books)
+    return False
 
 
 def _sound_shards(folder: Path, name: str) -> Iterator[Shard]:

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bookbrain.durable import write_folder
-from bookbrain.index.arrays import ArrayFile, write_array
+from bookbrain.index.arrays import ArrayFile
 from bookbrain.index.postings import Documents, Frequencies, Terms
-from bookbrain.index.shards import Shard, ShardBook, shard_name, write_books
+from bookbrain.index.shards import Shard, ShardBook, new_shard, shard_name
 
 CHUNK = 1 << 21  # postings that are in memory at a time, about: some 60 MB
 
@@ -57,15 +56,12 @@ def merge(folder: Path, parts: Sequence[Part], chunk: int = CHUNK) -> str:
     lengths = np.concatenate([i.shard.lengths[i.renumbered >= 0] for i in inputs])
     same = np.concatenate([i.shard.signatures[i.renumbered >= 0] for i in inputs])
 
-    def fill(target: Path) -> None:
-        terms, counts = _write_postings(target, inputs, chunk)
-        found = counts > 0  # the others stood in books that went out
-        write_array(target / "terms.npy", terms[found])
-        write_array(target / "starts.npy", np.append(0, np.cumsum(counts[found])))
-        write_books(target, books, lengths, same)
-
     if not (folder / name).exists():
-        write_folder(folder / name, fill)
+        with new_shard(folder / name, books, lengths, same) as file:
+            terms, counts = _write_postings(file, inputs, chunk)
+            found = counts > 0  # the others stood in books that went out
+            file.write("terms", terms[found])
+            file.write("starts", np.append(0, np.cumsum(counts[found])))
     return name
 
 
@@ -88,26 +84,27 @@ def _renumbering(part: Part, first: int) -> tuple[Documents, list[ShardBook]]:
     return numbers, placed
 
 
-def _write_postings(target: Path, inputs: Sequence[_Input], chunk: int) -> tuple[Terms, _Numbers]:
+def _write_postings(
+    file: ArrayFile, inputs: Sequence[_Input], chunk: int
+) -> tuple[Terms, _Numbers]:
     """Write documents and frequencies; all terms, ascending, and how many postings each has."""
     terms = _union([i.shard.terms for i in inputs])
     places = [np.searchsorted(terms, i.shard.terms).astype(np.int32) for i in inputs]
     counts = np.zeros(len(terms), np.int64)
     for i, place in zip(inputs, places, strict=True):
         counts[place] += np.diff(i.shard.starts)
-    with (
-        ArrayFile(target / "documents.npy", np.int32) as documents,
-        ArrayFile(target / "frequencies.npy", np.uint16) as frequencies,
-    ):
-        for start, end in _chunks(counts, chunk):
-            merged, values = _merged(inputs, places, counts, start, end)
-            kept = merged >= 0
-            if not kept.all():
-                bounds = np.append(0, np.cumsum(counts[start:end]))
-                counts[start:end] = np.diff(np.append(0, np.cumsum(kept))[bounds])
-                merged, values = merged[kept], values[kept]
-            documents.append(merged)
-            frequencies.append(values)
+    most = int(counts.sum())
+    file.make_room("documents", np.int32, most)
+    file.make_room("frequencies", np.uint16, most)
+    for start, end in _chunks(counts, chunk):
+        merged, values = _merged(inputs, places, counts, start, end)
+        kept = merged >= 0
+        if not kept.all():
+            bounds = np.append(0, np.cumsum(counts[start:end]))
+            counts[start:end] = np.diff(np.append(0, np.cumsum(kept))[bounds])
+            merged, values = merged[kept], values[kept]
+        file.append("documents", merged)
+        file.append("frequencies", values)
     return terms, counts
 
 

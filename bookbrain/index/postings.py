@@ -11,8 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 from rank_bm25 import BM25Plus
 
-from bookbrain.index.fields import is_word
+from bookbrain.index.fields import is_word, page_terms
+from bookbrain.model import Page
 
+_KEY = np.dtype("<u8")  # how `_digest` is read as a number
 MOST = int(np.iinfo(np.uint16).max)  # on one page: what is more says nothing more
 
 Terms = NDArray[np.uint64]
@@ -37,7 +39,12 @@ class Segment:
 
 def term_key(term: str) -> int:
     """The 64 bits that a term is known by."""
-    return int.from_bytes(blake2b(term.encode(), digest_size=8).digest(), "little")
+    return int.from_bytes(_digest(term), "little")
+
+
+def count_pages(pages: Sequence[Page]) -> Segment:
+    """Count what each page is found by."""
+    return count_terms(page_terms(pages))
 
 
 def count_terms(documents: Sequence[Sequence[str]]) -> Segment:
@@ -49,11 +56,18 @@ def count_terms(documents: Sequence[Sequence[str]]) -> Segment:
         )  # fmt: skip
     counted = BM25Plus([list(document) for document in documents])
     frequencies: list[dict[str, int]] = counted.doc_freqs
-    keys = {term: term_key(term) for term in counted.idf}
-    terms = np.array([keys[t] for counts in frequencies for t in counts], np.uint64)
+    places = {term: place for place, term in enumerate(counted.idf)}
+    keys = np.frombuffer(b"".join(map(_digest, places)), _KEY)
+    is_counted = np.array([is_word(term) for term in places])
+    of_terms = np.array([places[term] for counts in frequencies for term in counts], np.int64)
     numbers = np.repeat(np.arange(len(documents), dtype=np.int32), [len(c) for c in frequencies])
     values = np.array([n for counts in frequencies for n in counts.values()], np.int64)
+    terms = keys[of_terms].astype(np.uint64)
     order = np.lexsort((numbers, terms))
-    lengths = np.array([sum(map(is_word, document)) for document in documents], np.int32)
+    lengths = np.bincount(numbers, values * is_counted[of_terms], len(documents)).astype(np.int32)
     times = np.minimum(values[order], MOST).astype(np.uint16)
     return Segment(terms[order], numbers[order], times, lengths)
+
+
+def _digest(term: str) -> bytes:
+    return blake2b(term.encode(), digest_size=8).digest()

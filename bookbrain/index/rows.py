@@ -17,6 +17,16 @@ class StoredPassage:
     spans: tuple[Span, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """A page, and what its book is called."""
+
+    book_id: str
+    title: str
+    file: str
+    page: Page
+
+
 def page_row(book_id: str, page: Page) -> tuple[str, int, str, str, str, str, str]:
     headings = json.dumps([[h.start, h.title] for h in page.headings], ensure_ascii=False)
     return (book_id, page.number, page.label, page.chapter, headings, page.problem, page.text)

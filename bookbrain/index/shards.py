@@ -1,25 +1,25 @@
-"""A shard: the postings of some books in a folder of plain arrays that never changes.
+"""A shard: the postings of some books as plain arrays in a file that never changes.
 
 Its name says what is in it: the same books in the same order are always the same shard.
 """
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 
-from bookbrain.durable import write_folder
+from bookbrain.durable import new_file
 from bookbrain.index.analyzer import ANALYZER_VERSION
-from bookbrain.index.arrays import map_array, write_array
+from bookbrain.index.arrays import ArrayFile, map_arrays
 from bookbrain.index.postings import Documents, Frequencies, Lengths, Segment, Terms
 from bookbrain.index.signatures import HASHES, Signatures, signatures
 
 DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError)  # what a file that is not whole gives
-LAYOUT = 3  # of the arrays in the folder
-_BOOKS = "books.json"
+LAYOUT = 4  # of the arrays in the file
+_MODE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,46 +67,50 @@ def write_shard(folder: Path, book_id: str, segment: Segment) -> str:
     if (folder / name).exists():
         return name
     terms, starts = np.unique(segment.terms, return_index=True)
-
-    def fill(target: Path) -> None:
-        write_array(target / "terms.npy", terms)
-        write_array(target / "starts.npy", np.append(starts, len(segment.terms)).astype(np.int64))
-        write_array(target / "documents.npy", segment.documents)
-        write_array(target / "frequencies.npy", segment.frequencies)
-        same = signatures(segment.terms, segment.documents, len(segment.lengths))
-        write_books(target, [ShardBook(book_id, 0, len(same))], segment.lengths, same)
-
-    write_folder(folder / name, fill)
+    same = signatures(segment.terms, segment.documents, len(segment.lengths))
+    books = [ShardBook(book_id, 0, len(same))]
+    with new_shard(folder / name, books, segment.lengths, same) as file:
+        file.write("documents", segment.documents)
+        file.write("frequencies", segment.frequencies)
+        file.write("terms", terms)
+        file.write("starts", np.append(starts, len(segment.terms)).astype(np.int64))
     return name
 
 
-def write_books(
-    target: Path, books: Sequence[ShardBook], lengths: Lengths, same: Signatures
-) -> None:
-    """Write what a shard says of its documents."""
-    write_array(target / "lengths.npy", lengths)
-    write_array(target / "signatures.npy", same.ravel())
+@contextmanager
+def new_shard(
+    path: Path, books: Sequence[ShardBook], lengths: Lengths, same: Signatures
+) -> Iterator[ArrayFile]:
+    """The file of a shard, where its postings and terms are still to be written.
+
+    It is at `path`, whole, when the block ends well.
+    """
     said = {
         "books": [[book.id, book.documents] for book in books],
         "full": int(np.count_nonzero(lengths)),
         "length": int(lengths.sum(dtype=np.int64)),
     }
-    (target / _BOOKS).write_text(json.dumps(said))
+    with new_file(path, _MODE) as file:
+        arrays = ArrayFile(file)
+        arrays.write("lengths", lengths)
+        arrays.write("signatures", same.ravel())
+        yield arrays
+        arrays.finish(said)
 
 
 def open_shard(path: Path) -> Shard:
     """Map a shard's arrays; raises one of `DAMAGE` when it is not whole, or not of this layout."""
-    said = json.loads((path / _BOOKS).read_text())
+    file = map_arrays(path)
     shard = Shard(
-        tuple(_placed(said["books"])),
-        said["full"],
-        said["length"],
-        map_array(path / "terms.npy", np.uint64),
-        map_array(path / "starts.npy", np.int64),
-        map_array(path / "documents.npy", np.int32),
-        map_array(path / "frequencies.npy", np.uint16),
-        map_array(path / "lengths.npy", np.int32),
-        map_array(path / "signatures.npy", np.uint8).reshape(-1, HASHES),
+        tuple(_placed(file.said["books"])),
+        file.said["full"],
+        file.said["length"],
+        file.array("terms", np.uint64),
+        file.array("starts", np.int64),
+        file.array("documents", np.int32),
+        file.array("frequencies", np.uint16),
+        file.array("lengths", np.int32),
+        file.array("signatures", np.uint8).reshape(-1, HASHES),
     )
     if (
         path.name != shard_name(book.id for book in shard.books)

@@ -1,10 +1,10 @@
 """The piece of a page that shows why it was found, with the matches marked."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from html import escape
-from itertools import chain, repeat
+from itertools import chain, islice, repeat
 
 from bookbrain import korean
 from bookbrain.index.analyzer import PAIR, WHOLE, fold, stem
@@ -12,10 +12,13 @@ from bookbrain.index.query import phrase_pattern
 
 Mark = tuple[int, int]  # start, end of a match in the page's text
 WeightedMark = tuple[Mark, float]
+_Kind = tuple[re.Pattern[str], Callable[[str], bool]]  # of words; and of the characters in them
 
 _WIDTH = 280
 _LEAD = 60  # characters shown before the first match
-_LETTERS, _DIGITS, _BOTH = (re.compile(p) for p in (r"[^\W\d_]+", r"\d+", r"[^\W_]+"))
+_LETTERS = re.compile(r"[^\W\d_]+"), str.isalpha
+_DIGITS = re.compile(r"\d+"), str.isdecimal
+_BOTH = re.compile(r"[^\W_]+"), str.isalnum
 _ACCENTED = re.compile("[\u00c0-\u1fff]")  # letters of alphabets that have accents
 _ACCENTED_WORD = re.compile(rf"[A-Za-z]*{_ACCENTED.pattern}[^\W\d_]*")
 
@@ -95,17 +98,21 @@ def _places(part: str, text: str) -> Iterator[Mark]:
         start = text.find(part, end)
 
 
-def _kind(term: str) -> re.Pattern[str]:
+def _kind(term: str) -> _Kind:
     """What words like it are made of: letters, digits, or as amd64 both."""
     return _LETTERS if term.isalpha() else _DIGITS if term.isdecimal() else _BOTH
 
 
-def _words_at(beginning: str, kind: re.Pattern[str], text: str) -> Iterator[Mark]:
+def _words_at(beginning: str, kind: _Kind, text: str) -> Iterator[Mark]:
     """The words of a kind that begin so."""
-    for start, _ in _places(beginning, text):
-        word = kind.match(text, start)
-        if word and not kind.match(text[start - 1 : start]):
-            yield word.span()
+    words, goes_on = kind
+    start = text.find(beginning)
+    while start >= 0:
+        end = start + len(beginning)
+        if not goes_on(text[start - 1 : start]) and (word := words.match(text, start)):
+            end = word.end()
+            yield start, end
+        start = text.find(beginning, end)
 
 
 def _without_overlaps(found: Mapping[Mark, float]) -> dict[Mark, float]:
@@ -136,16 +143,16 @@ def make_snippet(text: str, marks: Mapping[Mark, float], fallback: int = 0) -> S
 
 def _best_start(text: str, places: list[Mark], weights: Mapping[Mark, float]) -> int:
     """The match that opens the best window: each different word counts once, repetitions little."""
+    marked = [(mark[1], text[mark[0] : mark[1]].lower(), weights[mark]) for mark in places]
     best, best_score = places[0][0], -1.0
     for index, (start, _) in enumerate(places):
-        seen: dict[str, float] = {}
+        seen: set[str] = set()
         score = 0.0
-        for mark in places[index:]:
-            if mark[1] > start + _WIDTH - _LEAD:
+        for end, word, weight in islice(marked, index, None):
+            if end > start + _WIDTH - _LEAD:
                 break
-            word = text[mark[0] : mark[1]].lower()
-            score += weights[mark] * (0.1 if word in seen else 1)
-            seen[word] = 1
+            score += weight * (0.1 if word in seen else 1)
+            seen.add(word)
         if score > best_score + 1e-9:
             best, best_score = start, score
     return best

@@ -33,7 +33,8 @@ def join_lines(pages: Sequence[str]) -> list[str]:
         (number, index, before.group(), after.group())
         for number, lines in enumerate(split)
         for index in sorted(wrapped[number])
-        if (before := _HANGUL_END.search(lines[index]))
+        if korean.HANGUL.match(lines[index][-1:])  # which most lines are past by
+        and (before := _HANGUL_END.search(lines[index]))
         and (after := _HANGUL_START.match(lines[index + 1]))
     ]
     together = _are_one_word([(before, after) for _, _, before, after in breaks], split)

@@ -1,7 +1,7 @@
 """Pages become passages: about 800 tokens each, 200 of them shared with the one before."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from bookbrain.ingest.joining import is_code
 from bookbrain.ingest.tokens import count_tokens
@@ -29,16 +29,16 @@ def make_passages(pages: Sequence[Page]) -> tuple[Passage, ...]:
     while start < len(blocks):
         end = _fill(blocks, start)
         spans = _merged([span for span, _ in blocks[start:end]])
-        text = "\n".join(_cut(texts, span) for span in spans)
-        passages.append(Passage(len(passages), spans, text))
+        passages.append(Passage(len(passages), spans, text_of(texts, spans)))
         if end == len(blocks):
             break
         start = _step_back(blocks, start, end)
     return tuple(passages)
 
 
-def _cut(texts: dict[int, str], span: Span) -> str:
-    return texts[span.page][span.start : span.end]
+def text_of(texts: Mapping[int, str], spans: Sequence[Span]) -> str:
+    """The text of a passage, of the `texts` of its pages."""
+    return "\n".join(texts[span.page][span.start : span.end] for span in spans)
 
 
 def _fill(blocks: Sequence[tuple[Span, int]], start: int) -> int:

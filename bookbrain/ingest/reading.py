@@ -59,7 +59,6 @@ class Reader:
         self._timeout = timeout
         self._memory_mb = memory_mb
         self._child: _Child | None = None
-        self._interrupted = False
 
     def __enter__(self) -> Self:
         return self
@@ -73,12 +72,6 @@ class Reader:
             end(child.process)
             child.asking.close()
         self._child = None
-
-    def interrupt(self) -> None:
-        """End the child, for good, from another thread: whoever reads just now gets an error."""
-        self._interrupted = True
-        if child := self._child:
-            end(child.process)
 
     def read(self, path: Path, progress: Progress = lambda done, total: None) -> RawBook:
         """What is in the PDF at `path`.
@@ -139,9 +132,6 @@ class Reader:
         with theirs:
             process = start_module("bookbrain.ingest.reader", stdin=theirs.fileno())
         self._child = _Child(process, ours)
-        if self._interrupted:  # before there was a child that could be ended
-            self.close()
-            raise InterruptedError
         return self._child
 
 

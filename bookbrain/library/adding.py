@@ -12,8 +12,6 @@ from bookbrain.durable import is_disk_full
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.events import Event
 from bookbrain.index.catalog import Job, NewBook
-from bookbrain.ingest.assembling import assemble
-from bookbrain.ingest.passages import make_passages
 from bookbrain.library.arrivals import INBOX
 from bookbrain.library.reports import AddReport, Outcome, Progress
 from bookbrain.library.stores import Stores
@@ -92,12 +90,11 @@ def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress) -> Out
 
 def _add(stores: Stores, job: Job, intake: Intake, progress: Progress) -> Outcome:
     path = Path(job.path)
-    taken = intake.take(lambda done, total: progress.step("reading", done, total))
-    book_id = taken.book_id
-    if taken.raw is None or stores.catalog.has_book(book_id):
+    taken = intake.take(progress.step)
+    book_id, text = taken.book_id, taken.book
+    if text is None or stores.catalog.has_book(book_id):
         stores.catalog.end_job(job.id)
         return Outcome(job.path, "known", stores.catalog.book(book_id))
-    text = assemble(taken.raw)
     title = text.title or path.stem
     book = Book(
         book_id,
@@ -107,10 +104,8 @@ def _add(stores: Stores, job: Job, intake: Intake, progress: Progress) -> Outcom
         0,
         datetime.now(UTC).isoformat("T", "milliseconds"),
     )
-    passages = make_passages(text.pages)
-    new, tokens = _embedded(stores, NewBook(book, text.pages, passages), progress)
+    new, tokens = _embedded(stores, NewBook(book, text.pages, text.passages), progress)
     progress.step("indexing", 0, 1)
-    stores.index_book(book_id, list(text.pages))
     generation = stores.index_books([*stores.catalog.book_ids(), book_id])
     stores.catalog.add_book(new, generation, job.id)
     stores.drop_old_indexes()

@@ -71,9 +71,9 @@ def _ask(stores: Stores, book_id: str, page: Page) -> None:
     """The page has all the words: it is found, unless ten others of its book are better."""
     result = searching.search(stores, _query(page), k=_DEPTH, mode="keyword", books=[book_id])
     if len(result.hits) < _DEPTH and all(hit.page != page.number for hit in result.hits):
-        title, _ = stores.catalog.book_name(book_id) or ("", "")
+        book = stores.catalog.book(book_id)
         raise BookBrainError(
-            f"The restored library does not find page {page.number} of {title}.",
+            f"The restored library does not find page {page.number} of {book and book.title}.",
             "Take another backup.",
         )
 

@@ -129,8 +129,8 @@ def _publish(stores: Stores, other: Stores, books: list[str], progress: Progress
     for name in spaces:
         embedded = [book for book in books if other.catalog.is_embedded(book, name)]
         for number, book_id in enumerate(embedded, start=1):
-            title, _ = other.catalog.book_name(book_id) or ("", "")
-            progress.begin(title, number, len(embedded))
+            book = other.catalog.book(book_id)
+            progress.begin(book.title if book else "", number, len(embedded))
             digests = {p.ordinal: p.digest for p in other.catalog.passages(book_id)}
             stores.semantics().publish(parse_space(name), book_id, digests)
             progress.step("indexing", len(digests), len(digests))

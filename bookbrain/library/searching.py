@@ -1,8 +1,9 @@
 """The life of a query: two legs, one ranking, the exact page."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from math import log
 
 from bookbrain.errors import BookBrainError
@@ -11,7 +12,7 @@ from bookbrain.index.fields import is_word
 from bookbrain.index.keywords import KeywordIndex
 from bookbrain.index.query import Query, parse_query
 from bookbrain.index.ranking import asked_for, best_pages, fold_duplicates
-from bookbrain.index.rows import StoredPassage
+from bookbrain.index.rows import FoundPage, StoredPassage
 from bookbrain.index.snippet import Marker, make_snippet
 from bookbrain.library.filtering import Filter, mask_of
 from bookbrain.library.reranking import considered, reranked
@@ -58,12 +59,12 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class _Ranked:
-    """Where the fusion put a document, and which ones are like it."""
+    """Where the fusion put a document, and which pages are like it."""
 
     rank: int
     score: float
     why: Why
-    alike: Sequence[int]
+    alike: tuple[Duplicate, ...]
 
 
 def search(
@@ -112,13 +113,23 @@ def answer(asked: Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | Non
     by_keyword, by_vector = keyword.why(), vector.why()
     words = [term for term in asked.terms if is_word(term)]
     marker = Marker(mark_weights(asked.index, words), asked.query.phrases)
+    folded = fold_duplicates(asked.index, ranked[: _FOLDED * k], k)
+    found = _pages(asked, [*folded, *chain.from_iterable(folded.values())])
     hits: list[Hit] = []
-    for document, alike in fold_duplicates(asked.index, ranked[: _FOLDED * k], k).items():
-        why = Why(by_keyword.get(document), by_vector.get(document))
-        ranked_here = _Ranked(len(hits) + 1, fused[document], why, alike)
-        if hit := _hit(asked, marker, asked.index.place(document), ranked_here):
-            hits.append(hit)
+    for document, alike in folded.items():
+        if document in found:
+            why = Why(by_keyword.get(document), by_vector.get(document))
+            others = tuple(_duplicate(found[other]) for other in alike if other in found)
+            ranked_here = _Ranked(len(hits) + 1, fused[document], why, others)
+            hits.append(_hit(found[document], marker, ranked_here))
     return tuple(hits), vector.complaint
+
+
+def _pages(asked: Asked, documents: Iterable[int]) -> dict[int, FoundPage]:
+    """The pages of the documents, but for those whose book was removed meanwhile."""
+    places = {document: asked.index.place(document) for document in documents}
+    found = asked.stores.catalog.find_pages(places.values())
+    return {document: found[place] for document, place in places.items() if place in found}
 
 
 def _keyword_leg(asked: Asked) -> _Leg:
@@ -195,33 +206,24 @@ def mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:
     return {term: 1 - log(share + 1e-6) for term, share in index.shares(content).items()}
 
 
-def _hit(asked: Asked, marker: Marker, place: tuple[str, int], ranked: _Ranked) -> Hit | None:
-    """The page of the match as a hit; None when its book was removed meanwhile."""
-    book_id, number = place
-    page = asked.stores.catalog.find_page(book_id, number)
-    name = asked.stores.catalog.book_name(book_id)
-    if page is None or name is None:
-        return None
+def _hit(found: FoundPage, marker: Marker, ranked: _Ranked) -> Hit:
+    page = found.page
     snippet = make_snippet(page.text, marker.find(page.text))
     return Hit(
         rank=ranked.rank,
         score=ranked.score,
-        book_id=book_id,
-        title=name[0],
-        file=name[1],
-        page=number,
+        book_id=found.book_id,
+        title=found.title,
+        file=found.file,
+        page=page.number,
         page_label=page.label,
         chapter=page.chapter_at(snippet.start),
         snippet=snippet.html,
         text=page.text,
         why=ranked.why,
-        duplicates=tuple(filter(None, (_duplicate(asked, document) for document in ranked.alike))),
+        duplicates=ranked.alike,
     )
 
 
-def _duplicate(asked: Asked, document: int) -> Duplicate | None:
-    """None when its book was removed meanwhile."""
-    book_id, number = asked.index.place(document)
-    page = asked.stores.catalog.find_page(book_id, number)
-    name = asked.stores.catalog.book_name(book_id)
-    return Duplicate(book_id, *name, number, page.label) if page and name else None
+def _duplicate(found: FoundPage) -> Duplicate:
+    return Duplicate(found.book_id, found.title, found.file, found.page.number, found.page.label)

@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookbrain.durable import remove, write_folder
+from bookbrain.durable import remove
 from bookbrain.errors import BusyError
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.copying import CATALOG, SCHEMAS, copy_catalog
@@ -97,19 +97,9 @@ def link_index(source: Path, target: Path, generation: str) -> None:
     Raises one of `DAMAGE` when it is not whole.
     """
     target.mkdir(exist_ok=True)
-    for shard in shards_of(source, generation):
-        if not (target / shard).exists():
-            write_folder(target / shard, _linking(source / shard))
-    if not (target / manifest_name(generation)).exists():
-        link(source / manifest_name(generation), target / manifest_name(generation))
-
-
-def _linking(source: Path) -> Callable[[Path], None]:
-    def fill(folder: Path) -> None:
-        for path in source.iterdir():
-            link(path, folder / path.name)
-
-    return fill
+    for name in [*shards_of(source, generation), manifest_name(generation)]:
+        if not (target / name).exists():
+            link(source / name, target / name)
 
 
 def link(source: Path, target: Path) -> None:

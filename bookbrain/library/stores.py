@@ -10,10 +10,9 @@ from bookbrain.durable import PART, file_lock, remove
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.chroma import chroma_url
 from bookbrain.index.embeddings import STORE, EmbeddingStore
-from bookbrain.index.fields import page_terms
 from bookbrain.index.generations import drop_unnamed, open_generation, write_generation
 from bookbrain.index.keywords import KeywordIndex
-from bookbrain.index.postings import count_terms
+from bookbrain.index.postings import count_pages
 from bookbrain.index.shards import DAMAGE, write_shard
 from bookbrain.model import EmbeddingSpace, Page
 
@@ -126,7 +125,7 @@ class Stores:
 
     def index_book(self, book_id: str, pages: list[Page]) -> None:
         """Write the shard of a book, each page a document. No search knows of it yet."""
-        write_shard(self.shards, book_id, count_terms(page_terms(pages)))
+        write_shard(self.shards, book_id, count_pages(pages))
 
     def index_books(self, book_ids: list[str], on_book: Callable[[], object] = lambda: None) -> str:
         """Write the keyword index of exactly these books, out of that of now; its name."""

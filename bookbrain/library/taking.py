@@ -1,4 +1,4 @@
-"""Files are taken into the library and read, the next ones while one is worked on."""
+"""Files are taken into the library and made ready, the next ones while one is worked on."""
 
 import os
 from collections import deque
@@ -14,30 +14,34 @@ from typing import NamedTuple, Self
 from bookbrain.config import Settings
 from bookbrain.durable import PART, sync_folder
 from bookbrain.errors import InputError
-from bookbrain.ingest.assembling import RawBook
 from bookbrain.ingest.discovery import check_is_pdf
-from bookbrain.ingest.reading import Progress, Reader, read_pdf
+from bookbrain.ingest.reading import Progress, read_pdf
+from bookbrain.library.preparing import OnStep, Prepared, Preparer
+from bookbrain.library.reports import Step
 from bookbrain.library.stores import Stores
 from bookbrain.model import BookText
 
 _CHUNK = 1 << 20
-_MOST_READERS = 4
-_AHEAD = 32  # books on their way or read: while a long one is worked on the readers go on
-_AHEAD_CHARACTERS = 30_000_000  # when so many are read the readers wait
+_MOST_PREPARERS = 4
+_AHEAD = 32  # books on their way or ready: while a long one is worked on the preparers go on
+_AHEAD_CHARACTERS = 30_000_000  # when so many are ready the preparers wait
 
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A file whose copy is in the library; `raw` is None for a book that was known."""
+    """A file whose copy is in the library; `book` is None for one that was known."""
 
     book_id: str
-    raw: RawBook | None
+    book: Prepared | None
+
+
+_Steps = SimpleQueue[tuple[Step, int, int] | None]
 
 
 class _Turn(NamedTuple):
-    """A file on its way: its pages as they are read, None after the last; and what comes of it."""
+    """A file on its way: its steps as they are done, None after the last; and what comes of it."""
 
-    steps: "SimpleQueue[tuple[int, int] | None]"
+    steps: _Steps
     taken: Future[Taken]
 
     @property
@@ -45,30 +49,29 @@ class _Turn(NamedTuple):
         """How long the text is that waits here."""
         if not self.taken.done() or self.taken.cancelled() or self.taken.exception():
             return 0
-        raw = self.taken.result().raw
-        return sum(len(page.lines) for page in raw.pages) if raw else 0
+        book = self.taken.result().book
+        return sum(len(page.text) for page in book.pages) if book else 0
 
 
 class Intake:
-    """Takes the files at `paths`, in this order, and reads those whose book is none of `known`.
+    """Takes the files at `paths`, in this order, and prepares those whose book is none of `known`.
 
-    The next ones are copied and read while the caller works on one. `known` may grow meanwhile.
+    The next ones are copied and prepared while the caller works on one. `known` may grow meanwhile.
     """
 
     def __init__(self, stores: Stores, paths: Iterable[Path], known: Container[str]) -> None:
-        timeout, memory_mb = stores.settings.read_timeout, stores.settings.read_memory
-        count = _reader_count(memory_mb)
+        count = _preparer_count(stores.settings.read_memory)
         self._stores = stores
         self._paths = iter(paths)
         self._known = known
         self._ahead = _AHEAD if count > 1 else 1
         self._turns: deque[_Turn] = deque()
-        self._copying = Lock()  # two files may be the same book
-        self._readers = [Reader(timeout=timeout, memory_mb=memory_mb) for _ in range(count)]
-        self._idle: SimpleQueue[Reader] = SimpleQueue()
-        for reader in self._readers:
-            self._idle.put(reader)
-        self._threads = ThreadPoolExecutor(count, "reading")
+        self._locks: dict[str, Lock] = {}  # by book: two files may be the same one
+        self._preparers = [Preparer(stores.settings, stores.shards) for _ in range(count)]
+        self._idle: SimpleQueue[Preparer] = SimpleQueue()
+        for preparer in self._preparers:
+            self._idle.put(preparer)
+        self._threads = ThreadPoolExecutor(count, "preparing")
 
     def __enter__(self) -> Self:
         self._look_ahead()
@@ -76,21 +79,21 @@ class Intake:
 
     def __exit__(self, *_: object) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for reader in self._readers:
-            reader.interrupt()
+        for preparer in self._preparers:
+            preparer.interrupt()
         self._threads.shutdown()
-        for reader in self._readers:
-            reader.close()
+        for preparer in self._preparers:
+            preparer.close()
 
-    def take(self, progress: Progress) -> Taken:
-        """The next file, in the library and read.
+    def take(self, on_step: OnStep) -> Taken:
+        """The next file, in the library and ready.
 
         Raises InputError when it is no book that can be read, OSError when it cannot be kept.
         """
         turn = self._turns.popleft()
         self._look_ahead()
         for step in iter(turn.steps.get, None):
-            progress(*step)
+            on_step(*step)
         return turn.taken.result()
 
     def _look_ahead(self) -> None:
@@ -99,32 +102,34 @@ class Intake:
             and sum(turn.characters for turn in self._turns) < _AHEAD_CHARACTERS
             and (path := next(self._paths, None))
         ):
-            steps: SimpleQueue[tuple[int, int] | None] = SimpleQueue()
+            steps: _Steps = SimpleQueue()
             self._turns.append(_Turn(steps, self._threads.submit(self._take, path, steps)))
 
-    def _take(self, path: Path, steps: "SimpleQueue[tuple[int, int] | None]") -> Taken:
+    def _take(self, path: Path, steps: _Steps) -> Taken:
         try:
             check_is_pdf(path)
             book_id = file_digest(path)
             stored = self._stores.book_file(book_id)
-            with self._copying:
+            with self._locks.setdefault(book_id, Lock()):
                 _keep_file(path, stored, book_id)
-            if book_id in self._known:
-                return Taken(book_id, None)
-            reader = self._idle.get()
-            try:
-                return Taken(book_id, reader.read(stored, lambda *step: steps.put(step)))
-            finally:
-                self._idle.put(reader)
+                if book_id in self._known:
+                    return Taken(book_id, None)
+                preparer = self._idle.get()
+                try:
+                    return Taken(
+                        book_id, preparer.prepare(stored, book_id, lambda *step: steps.put(step))
+                    )
+                finally:
+                    self._idle.put(preparer)
         finally:
             steps.put(None)
 
 
-def _reader_count(memory_mb: int) -> int:
-    """As many readers as there are cores, if all at their limit leave half of the memory free."""
+def _preparer_count(memory_mb: int) -> int:
+    """As many as there are cores, if all at their limit leave half of the memory free."""
     machine_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     cores = len(os.sched_getaffinity(0))
-    return max(1, min(cores, _MOST_READERS, machine_mb // 2 // memory_mb))
+    return max(1, min(cores, _MOST_PREPARERS, machine_mb // 2 // memory_mb))
 
 
 def read_book(settings: Settings, path: Path, progress: Progress) -> BookText:

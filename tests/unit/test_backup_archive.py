@@ -36,7 +36,7 @@ _CONTENTS: dict[str, Content] = {
     "settings/bookbrain.env": b"BOOKBRAIN_FUSION=rrf\n",
     "catalog.sqlite3": b"catalog " * 1000,
     "embeddings.sqlite3": b"",
-    f"keywords/{'a' * 24}/terms.npy": b"t" * 512,
+    f"keywords/{'a' * 24}": b"t" * 512,
     f"keywords/{'b' * 24}.json": b"{}",
     f"keywords/segments/{_ID}-1.npz": b"s",
     f"books/{_ID}.pdf": _BOOK,

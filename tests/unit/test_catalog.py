@@ -12,7 +12,7 @@ from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.index.catalog import Catalog, Job, NewBook
 from bookbrain.index.database import open_database, transaction
 from bookbrain.index.migrations import MIGRATIONS
-from bookbrain.index.rows import StoredPassage
+from bookbrain.index.rows import FoundPage, StoredPassage
 from bookbrain.model import Book, Heading, Page, Passage, Span
 
 SPACE = "text-embedding-3-small/1536"
@@ -78,7 +78,6 @@ def test_a_book_comes_back_as_it_was_put(catalog: Catalog) -> None:
     assert catalog.book("b1") == new.book
     assert catalog.books() == [new.book]
     assert catalog.book_ids() == ["b1"]
-    assert catalog.book_name("b1") == ("Title of b1", "b1.pdf")
     assert catalog.pages("b1") == list(new.pages)
     assert catalog.find_page("b1", 2) == new.pages[1]
     assert catalog.passages("b1") == [
@@ -95,7 +94,6 @@ def test_what_is_not_there(catalog: Catalog) -> None:
     catalog.add_book(_new(), "g", 0)
     assert not catalog.has_book("b2")
     assert catalog.book("b2") is None
-    assert catalog.book_name("b2") is None
     assert catalog.find_page("b1", 4) is None
     assert catalog.find_page("b2", 1) is None
     assert catalog.find_passage("b1", 2) is None
@@ -106,6 +104,12 @@ def test_what_is_not_there(catalog: Catalog) -> None:
         ("b1", 0),
         *((f"other '{n}'", n) for n in range(1500)),
     ]
+    pages = catalog.find_pages([*wanted, ("b1", 4)])
+    assert pages == {
+        ("b1", page.number): FoundPage("b1", "Title of b1", "b1.pdf", page)
+        for page in catalog.pages("b1")[:2]
+    }
+    assert catalog.find_pages([]) == {}
     found = catalog.find_passages(wanted)
     assert sorted(found, key=lambda p: p.ordinal) == catalog.passages("b1")
     assert catalog.find_passages([]) == []
@@ -303,7 +307,8 @@ def test_a_new_title_changes_nothing_else(catalog: Catalog, file: Path) -> None:
     before = _rows(file)
     catalog.rename_book("b1", "다른 제목")
     catalog.rename_book("none", "nobody's")
-    assert catalog.book_name("b1") == ("다른 제목", "b1.pdf")
+    (book,) = (book for book in catalog.books() if book.id == "b1")
+    assert (book.title, book.file) == ("다른 제목", "b1.pdf")
     catalog.rename_book("b1", "Title of b1")
     assert _rows(file) == before
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bookbrain.durable import PART, file_lock, is_locked, remove, write_file, write_folder
+from bookbrain.durable import PART, file_lock, is_locked, remove, write_file
 
 _SIZE = 300_000
 
@@ -26,20 +26,6 @@ _WRITER = f"""if True:
     while True:
         number += 1
         write_file(Path(sys.argv[1]), b"%d\\n" % number * ({_SIZE} // len(b"%d\\n" % number)))
-        print(number, flush=True)
-"""
-
-_FOLDER_WRITER = """if True:
-    import sys
-    from pathlib import Path
-    from bookbrain.durable import write_folder
-    def fill(folder):
-        for name in "abcdefgh":
-            (folder / name).write_bytes(name.encode() * 100_000)
-    number = 0
-    while True:
-        number += 1
-        write_folder(Path(sys.argv[1]) / str(number), fill)
         print(number, flush=True)
 """
 
@@ -164,41 +150,11 @@ def test_the_data_is_synced_before_the_name_and_the_name_after(tmp_path: Path) -
     assert f"<{tmp_path}>" in calls[2]
 
 
-# Folders
-
-
-@pytest.mark.parametrize("step", range(4))
-def test_a_kill_leaves_a_whole_folder_or_none(tmp_path: Path, step: int) -> None:
-    (tmp_path / "of").mkdir()
-    with _python(_FOLDER_WRITER, tmp_path / "of") as process:
-        told = _killed_after(process, 1 + step, step * 0.002)
-    whole = [path for path in (tmp_path / "of").iterdir() if not path.name.endswith(PART)]
-    assert {int(path.name) for path in whole} >= set(range(1, told + 1))
-    for folder in whole:
-        assert {p.name: p.read_bytes() for p in folder.iterdir()} == {
-            name: name.encode() * 100_000 for name in "abcdefgh"
-        }
-
-
-def test_a_folder_that_could_not_be_filled_is_not_there(tmp_path: Path) -> None:
-    def fail(folder: Path) -> None:
-        (folder / "half").write_bytes(b"x")
-        assert not (tmp_path / "folder").exists(), "not visible while it is filled"
-        raise OSError("disk full")
-
-    with pytest.raises(OSError, match="disk full"):
-        write_folder(tmp_path / "folder", fail)
-    assert not (tmp_path / "folder").exists()
-
-    write_folder(tmp_path / "folder", lambda folder: write_file(folder / "whole", b"y"))
-    assert [path.name for path in (tmp_path / "folder").iterdir()] == ["whole"]
-    assert not (tmp_path / f"folder{PART}").exists()
-
-
 def test_remove_takes_files_folders_and_links_but_not_what_they_point_to(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
-    write_folder(kept, lambda folder: write_file(folder / "file", b"x"))
-    write_folder(tmp_path / "folder", lambda folder: write_file(folder / "file", b"x"))
+    for folder in (kept, tmp_path / "folder"):
+        folder.mkdir()
+        write_file(folder / "file", b"x")
     (tmp_path / "link").symlink_to(kept)
     (tmp_path / "broken").symlink_to(tmp_path / "nowhere")
     write_file(tmp_path / "file", b"x")

@@ -1,7 +1,7 @@
 """Books come and go; the index stays that of one big shard."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.shelving import Documents, shelve
 
+from bookbrain.durable import PART
 from bookbrain.index.generations import drop_unnamed, open_generation, shards_of
 from bookbrain.index.keywords import KeywordIndex
 from bookbrain.index.merging import CHUNK, Part, merge
@@ -123,23 +124,41 @@ def test_the_generation_of_before_works_until_it_is_dropped(tmp_path: Path) -> N
 def test_the_shard_of_a_book_on_its_way_is_not_dropped(tmp_path: Path) -> None:
     generation = shelve(tmp_path, None, ["book00"], _TEXTS)
     coming = tmp_path / write_shard(tmp_path, "book01", count_terms(_TEXTS["book01"]))
+    unfinished = tmp_path / f"{shard_name(['book02'])}{PART}"
+    unfinished.touch()
     drop_unnamed(tmp_path, generation, {"book00"})
     assert coming.exists()
+    assert unfinished.exists()
     drop_unnamed(tmp_path, generation)
     assert not coming.exists()
+    assert not unfinished.exists()
 
 
-@pytest.mark.parametrize(
-    "file", ["terms.npy", "starts.npy", "documents.npy", "frequencies.npy", "lengths.npy",
-             "books.json"],
-)  # fmt: skip
-def test_a_shard_that_is_cut_off_is_made_again(tmp_path: Path, file: str) -> None:
+def cut_off(whole: bytes) -> bytes:
+    return whole[:-3]
+
+
+def cut_in_two(whole: bytes) -> bytes:
+    return whole[: len(whole) // 2]
+
+
+def emptied(whole: bytes) -> bytes:
+    return b""
+
+
+def without_its_end(whole: bytes) -> bytes:
+    return whole[:-100] + bytes(100)
+
+
+@pytest.mark.parametrize("damage", [cut_off, cut_in_two, emptied, without_its_end])
+def test_a_shard_that_is_not_whole_is_made_again(
+    tmp_path: Path, damage: Callable[[bytes], bytes]
+) -> None:
     books = [*_TEXTS][:9]
     generation = shelve(tmp_path, None, books, _TEXTS)
     expected = answers(open_generation(tmp_path, generation))
     for shard in shards_of(tmp_path, generation):
-        cut = tmp_path / shard / file
-        cut.write_bytes(cut.read_bytes()[:-3])
+        (tmp_path / shard).write_bytes(damage((tmp_path / shard).read_bytes()))
     with pytest.raises(DAMAGE):
         open_generation(tmp_path, generation)
     again = shelve(tmp_path, generation, books, _TEXTS)
@@ -158,7 +177,7 @@ def test_a_lost_manifest_costs_no_answer(tmp_path: Path) -> None:
 def test_a_shard_of_another_layout_is_not_read(tmp_path: Path) -> None:
     name = write_shard(tmp_path, "book00", count_terms(_TEXTS["book00"]))
     other = (tmp_path / name).replace(tmp_path / ("0" * 24))
-    shutil.copytree(other, tmp_path / name)
+    shutil.copy(other, tmp_path / name)
     assert open_shard(tmp_path / name).books[0].id == "book00"
     with pytest.raises(ValueError, match="does not fit"):
         open_shard(other)

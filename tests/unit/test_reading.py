@@ -3,7 +3,6 @@
 import os
 import signal
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -141,17 +140,6 @@ class TestOneAfterAnother:
         os.kill(int(child), signal.SIGKILL)
         os.waitid(os.P_PID, int(child), os.WEXITED | os.WNOWAIT)
         assert reader.read(path) == first
-
-    def test_interrupted_from_another_thread(self, reader: Reader, tmp_path: Path) -> None:
-        path = pdfs.hang(tmp_path / "hang.pdf")
-        with ThreadPoolExecutor() as threads:
-            read = threads.submit(reader.read, path)
-            reader.interrupt()
-            with pytest.raises((InputError, InterruptedError)):
-                read.result()
-        with pytest.raises(InterruptedError):
-            reader.read(path)
-        assert readers() == set()
 
 
 class TestPagesWithProblems:

@@ -1,4 +1,4 @@
-"""Files are read before their turn, and nobody who looks at the library can tell."""
+"""Files are made ready before their turn, and nobody who looks at the library can tell."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,7 +6,7 @@ from shutil import copy
 
 import pytest
 from support import pdfs
-from support.readers import readers
+from support.readers import is_reader, preparers, readers
 from support.shelf import wait_for
 
 from bookbrain.config import Settings
@@ -46,7 +46,10 @@ def test_each_file_has_its_turn(library: Library, tmp_path: Path) -> None:
     log = _Log()
     report = library.add([first, bad, second], log)
     assert [outcome.status for outcome in report.outcomes] == ["added", "failed", "added"]
-    steps = [("reading", 1, 2), ("reading", 2, 2), ("indexing", 0, 1), ("indexing", 1, 1)]
+    steps = [
+        ("reading", 1, 2), ("reading", 2, 2), ("analysing", 0, 2),
+        ("indexing", 0, 1), ("indexing", 1, 1),
+    ]  # fmt: skip
     assert log.told == [
         ("0.pdf", 1, 3), *steps, ("added", "0.pdf"),
         ("bad.pdf", 2, 3), ("failed", "bad.pdf"),
@@ -82,7 +85,7 @@ def test_who_has_little_memory_reads_one_at_a_time(tmp_path: Path) -> None:
 
     class Counts(Silent):
         def step(self, step: Step, done: int, total: int) -> None:
-            running.append(len(readers()))
+            running.append(len(preparers()))
 
     with Library(Settings(tmp_path / "library", read_memory=1 << 40)) as library:
         assert library.add(_books(tmp_path, 4), Counts()).count("added") == 4
@@ -92,12 +95,18 @@ def test_who_has_little_memory_reads_one_at_a_time(tmp_path: Path) -> None:
 def test_ctrl_c_ends_what_is_read_ahead(library: Library, tmp_path: Path) -> None:
     hanging = [pdfs.hang(tmp_path / f"hang{n}.pdf", 1_000_000 + n) for n in range(3)]
 
+    reading: set[str] = set()
+
     class Interrupted(Silent):
         def step(self, step: Step, done: int, total: int) -> None:
+            wait_for(lambda: len(readers()) > 1 or len(preparers()) == 1, "a second reader")
+            reading.update(readers())
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         library.add([*_books(tmp_path, 1), *hanging], Interrupted())
-    assert readers() == set()
+    assert preparers() == set()
+    assert reading
+    wait_for(lambda: not any(map(is_reader, reading)), "the end of the readers")
     assert library.under_way() == []
     assert [*(library.settings.home / "books").iterdir()] == []

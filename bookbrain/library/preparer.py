@@ -1,0 +1,73 @@
+"""The process that makes books ready: `python -m bookbrain.library.preparer`, requests on stdin.
+
+Several of them work side by side, which threads could not: most of it is Python. A request is a
+JSON line, the arguments of `_prepare`. The answer is JSON lines: `step` for each step on the way,
+at last `book`, or `error` and `hint`, or `errno` when its postings cannot be written. Whatever else
+goes wrong ends the process; on stderr it says where, without a word of the book.
+"""
+
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from bookbrain.children import die_with_parent
+from bookbrain.errors import InputError
+from bookbrain.index.postings import count_pages
+from bookbrain.index.shards import write_shard
+from bookbrain.ingest.assembling import assemble
+from bookbrain.ingest.passages import make_passages
+from bookbrain.ingest.reading import Reader
+from bookbrain.logs import trace_of
+from bookbrain.model import Page, Passage
+
+
+def main() -> None:
+    """Prepare what is asked for, one book at a time, until nobody can ask any more."""
+    die_with_parent()
+    sys.excepthook = _say_where
+    timeout, memory_mb = json.loads(sys.stdin.readline())
+    with Reader(timeout=timeout, memory_mb=memory_mb) as reader:
+        for request in sys.stdin:
+            _print(_prepare(reader, *json.loads(request)))
+
+
+def _prepare(reader: Reader, path: str, book_id: str, shards: str) -> dict[str, Any]:
+    """Read a book and write its shard into the folder `shards`."""
+    try:
+        raw = reader.read(Path(path), lambda *at: _print({"step": ["reading", *at]}))
+    except InputError as error:
+        return {"error": error.message, "hint": error.hint}
+    _print({"step": ["analysing", 0, len(raw.pages)]})
+    text = assemble(raw)
+    passages = make_passages(text.pages)
+    counted = count_pages(text.pages)
+    try:
+        write_shard(Path(shards), book_id, counted)
+    except OSError as error:
+        return {"errno": error.errno}
+    return {"book": [text.title, [*map(_page, text.pages)], [*map(_spans, passages)]]}
+
+
+def _page(page: Page) -> Sequence[Any]:
+    headings = [[heading.start, heading.title] for heading in page.headings]
+    return [page.number, page.label, page.chapter, page.text, headings, page.problem]
+
+
+def _spans(passage: Passage) -> Sequence[Any]:
+    return [[span.page, span.start, span.end] for span in passage.spans]
+
+
+def _print(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _say_where(_: type[BaseException], error: BaseException, __: TracebackType | None) -> None:
+    sys.stderr.write(trace_of(error))
+
+
+if __name__ == "__main__":
+    main()
