@@ -8,11 +8,14 @@ from pathlib import Path
 
 from bookbrain.index.database import open_database, transaction
 from bookbrain.index.migrations import MIGRATIONS
-from bookbrain.index.rows import FoundPage, StoredPassage, page_row, spans_json, to_page, to_passage
+from bookbrain.index.rows import (
+    FoundPage, StoredPassage, page_row, spans_json, to_found_page, to_page, to_passage,
+)  # fmt: skip
 from bookbrain.model import Book, Page, Passage
 
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
                    (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
+_PAGES = "SELECT number, label, chapter, text, headings, problem FROM page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +140,8 @@ class Catalog:
 
     def find_page(self, book_id: str, number: int) -> Page | None:
         """One page, None when its book is not (or no longer) in the library."""
-        row = self._db.execute(
-            """SELECT number, label, chapter, text, headings, problem
-               FROM page WHERE book_id = ? AND number = ?""",
-            (book_id, number),
-        ).fetchone()
+        asked = (book_id, number)
+        row = self._db.execute(f"{_PAGES} WHERE book_id = ? AND number = ?", asked).fetchone()
         return to_page(row) if row else None
 
     def find_pages(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], FoundPage]:
@@ -153,15 +153,11 @@ class Catalog:
                AND number = json_extract(key.value, '$[1]') AND book.id = book_id""",
             (json.dumps(list(places)),),
         )
-        return {(row[0], row[3]): FoundPage(*row[:3], to_page(row[3:])) for row in rows}
+        return {(row[0], row[3]): to_found_page(row) for row in rows}
 
     def pages(self, book_id: str) -> list[Page]:
         """All pages of a book, in order."""
-        rows = self._db.execute(
-            """SELECT number, label, chapter, text, headings, problem
-               FROM page WHERE book_id = ? ORDER BY number""",
-            (book_id,),
-        )
+        rows = self._db.execute(f"{_PAGES} WHERE book_id = ? ORDER BY number", (book_id,))
         return [to_page(row) for row in rows]
 
     def find_passage(self, book_id: str, ordinal: int) -> StoredPassage | None:

@@ -1,8 +1,9 @@
 """Pages and passages as rows of the catalog, and back."""
 
 import json
-import sqlite3
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from bookbrain.model import Heading, Page, Span
 
@@ -32,17 +33,22 @@ def page_row(book_id: str, page: Page) -> tuple[str, int, str, str, str, str, st
     return (book_id, page.number, page.label, page.chapter, headings, page.problem, page.text)
 
 
-def to_page(row: sqlite3.Row) -> Page:
+def to_page(row: Sequence[Any]) -> Page:
     number, label, chapter, text, headings, problem = row
     return Page(
         number, label, chapter, text, tuple(Heading(*h) for h in json.loads(headings)), problem
     )
 
 
+def to_found_page(row: Sequence[Any]) -> FoundPage:
+    book_id, title, file, *page = row
+    return FoundPage(book_id, title, file, to_page(page))
+
+
 def spans_json(spans: tuple[Span, ...]) -> str:
     return json.dumps([list(asdict(span).values()) for span in spans])
 
 
-def to_passage(row: sqlite3.Row) -> StoredPassage:
+def to_passage(row: Sequence[Any]) -> StoredPassage:
     book_id, ordinal, digest, spans = row
     return StoredPassage(book_id, ordinal, digest, tuple(Span(*s) for s in json.loads(spans)))

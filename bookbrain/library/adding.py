@@ -91,20 +91,20 @@ def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress) -> Out
 def _add(stores: Stores, job: Job, intake: Intake, progress: Progress) -> Outcome:
     path = Path(job.path)
     taken = intake.take(progress.step)
-    book_id, text = taken.book_id, taken.book
-    if text is None or stores.catalog.has_book(book_id):
+    book_id, ready = taken.book_id, taken.book
+    if ready is None or stores.catalog.has_book(book_id):
         stores.catalog.end_job(job.id)
         return Outcome(job.path, "known", stores.catalog.book(book_id))
-    title = text.title or path.stem
+    title = ready.title or path.stem
     book = Book(
         book_id,
         title,
         path.name,
-        len(text.pages),
+        len(ready.pages),
         0,
         datetime.now(UTC).isoformat("T", "milliseconds"),
     )
-    new, tokens = _embedded(stores, NewBook(book, text.pages, text.passages), progress)
+    new, tokens = _embedded(stores, NewBook(book, ready.pages, ready.passages), progress)
     progress.step("indexing", 0, 1)
     generation = stores.index_books([*stores.catalog.book_ids(), book_id])
     stores.catalog.add_book(new, generation, job.id)

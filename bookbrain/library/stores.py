@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bookbrain.config import Settings
 from bookbrain.durable import PART, file_lock, remove
+from bookbrain.errors import BookBrainError
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.chroma import chroma_url
 from bookbrain.index.embeddings import STORE, EmbeddingStore
@@ -131,7 +132,10 @@ class Stores:
         """Write the keyword index of exactly these books, out of that of now; its name."""
 
         def index(book_id: str) -> None:
-            self.index_book(book_id, self.catalog.pages(book_id))
+            pages = self.catalog.pages(book_id)
+            if not pages:  # it is on its way, and what its preparer wrote is gone
+                raise BookBrainError("The postings of a new book are lost.", "Add it again.")
+            self.index_book(book_id, pages)
             on_book()
 
         return write_generation(self.shards, self.catalog.generation(), book_ids, index)
