@@ -9,7 +9,13 @@ from pathlib import Path
 from bookbrain.index.database import open_database, transaction
 from bookbrain.index.migrations import MIGRATIONS
 from bookbrain.index.rows import (
-    FoundPage, StoredPassage, page_row, spans_json, to_found_page, to_page, to_passage,
+    FoundPage,
+    StoredPassage,
+    page_row,
+    spans_json,
+    to_found_page,
+    to_page,
+    to_passage,
 )  # fmt: skip
 from bookbrain.model import Book, Page, Passage
 
@@ -162,11 +168,7 @@ class Catalog:
 
     def find_passage(self, book_id: str, ordinal: int) -> StoredPassage | None:
         """One passage, None when its book is not (or not yet, or no longer) in the library."""
-        row = self._db.execute(
-            "SELECT book_id, ordinal, digest, spans FROM passage WHERE book_id = ? AND ordinal = ?",
-            (book_id, ordinal),
-        ).fetchone()
-        return to_passage(row) if row else None
+        return next(iter(self.find_passages([(book_id, ordinal)])), None)
 
     def find_passages(self, keys: Iterable[tuple[str, int]]) -> list[StoredPassage]:
         """Those passages, by book id and ordinal, that are in the library; in no order."""
