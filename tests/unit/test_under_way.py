@@ -48,7 +48,7 @@ def test_others_see_each_step_and_what_comes_after(library: Library, tmp_path: P
     seen = [arrivals for arrivals in onlooker.seen if arrivals]  # no job is left at the very end
     assert seen[0] == [Arrival("first.pdf", *onlooker.told[0]), Arrival("second.pdf")]
     steps = {arrivals[0].step for arrivals in seen if arrivals[0].file == "first.pdf"}
-    assert steps == {"reading", "indexing"}
+    assert steps == {"reading", "analysing", "indexing"}
     assert [arrival.file for arrival in seen[-1]] == ["second.pdf"]
 
 
