@@ -16,7 +16,7 @@ from bookbrain.index.rows import (
     to_found_page,
     to_page,
     to_passage,
-)  # fmt: skip
+)
 from bookbrain.model import Book, Page, Passage
 
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
