@@ -124,6 +124,7 @@ def test_few_books_need_no_filter(shelf: Shelf, walrus: Path) -> None:
     assert not run(shelf).text_input
 
 
+@pytest.mark.slow
 def test_many_books_are_turned_over_looked_for_and_put_in_order(many: Shelf) -> None:
     app = run(many)
     assert titles(app) == [f"Title {n:02}" for n in range(20)]

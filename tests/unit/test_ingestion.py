@@ -45,6 +45,7 @@ def _land(shelf: Shelf, path: Path) -> None:
         land(library, path.name, file)
 
 
+@pytest.mark.slow
 def test_what_lands_is_added_whenever_it_is_woken(
     shelf: Shelf, ingestion: Ingestion, tmp_path: Path
 ) -> None:
@@ -57,6 +58,7 @@ def test_what_lands_is_added_whenever_it_is_woken(
     wake_ingestion()  # nobody to wake
 
 
+@pytest.mark.slow
 def test_what_was_left_is_finished_without_being_asked(settings: Settings, tmp_path: Path) -> None:
     inbox = settings.home / "inbox"
     inbox.mkdir(parents=True)
@@ -78,6 +80,7 @@ def test_what_was_left_is_finished_without_being_asked(settings: Settings, tmp_p
     assert rejections(inbox)[0].reason == "it is not a PDF"
 
 
+@pytest.mark.slow
 def test_the_end_of_the_app_ends_it_and_loses_nothing(
     settings: Settings, shelf: Shelf, tmp_path: Path
 ) -> None:

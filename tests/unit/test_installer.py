@@ -51,6 +51,7 @@ def test_a_script_that_was_cut_off_does_nothing(lines: int, tmp_path: Path) -> N
     assert list(folder.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_waits_for_another_apt(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     with lock.open("w") as held:

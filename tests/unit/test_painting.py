@@ -142,6 +142,7 @@ def marked_area(picture: Picture) -> tuple[int, int, int, int]:
     return box
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rotate", [0, 90, 180, 270])
 @pytest.mark.parametrize(
     ("media", "crop"),

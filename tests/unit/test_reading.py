@@ -116,6 +116,7 @@ class TestOneAfterAnother:
         (page,) = reader.read(pdfs.book(tmp_path / "good.pdf", ["good"])).pages
         assert page.lines == "good"
 
+    @pytest.mark.slow
     def test_after_a_hang(self, tmp_path: Path) -> None:
         with Reader(timeout=5, memory_mb=1024) as reader:
             with pytest.raises(InputError, match="no progress for 5 seconds"):

@@ -208,6 +208,7 @@ def _run(group: click.Group, locale: str, *arguments: str) -> Result:
     return runner.invoke(group, arguments, prog_name="bookbrain")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("line", ["books", "search 스레드", "add --dry-run nowhere"])
 def test_json_is_the_same_in_every_language(line: str) -> None:
     assert _run(bookbrain.cli.main, "C.UTF-8", "add", "--sample").exit_code == 0
