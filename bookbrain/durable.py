@@ -19,7 +19,7 @@ def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 @contextmanager
-def new_file(path: Path, mode: int, flags: int = 0) -> Iterator[BinaryIO]:
+def new_file(path: Path, mode: int = 0o600, flags: int = 0) -> Iterator[BinaryIO]:
     """A file that gets the name `path` when the block ends well, and is removed otherwise.
 
     `flags` are those of open(2) beside the usual ones.

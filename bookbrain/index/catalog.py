@@ -21,7 +21,7 @@ from bookbrain.model import Book, Page, Passage
 
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
                    (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
-_PAGES = "SELECT number, label, chapter, text, headings, problem FROM page"
+_PAGES = "SELECT number, label, chapter, headings, problem, text FROM page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +153,7 @@ class Catalog:
     def find_pages(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], FoundPage]:
         """Those pages, by book id and number, that are in the library."""
         rows = self._db.execute(
-            """SELECT book_id, title, file, number, label, chapter, text, headings, problem
+            """SELECT book_id, title, file, number, label, chapter, headings, problem, text
                FROM json_each(?) AS key CROSS JOIN page CROSS JOIN book
                ON book_id = json_extract(key.value, '$[0]')
                AND number = json_extract(key.value, '$[1]') AND book.id = book_id""",

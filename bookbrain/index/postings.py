@@ -57,12 +57,12 @@ def count_terms(documents: Sequence[Sequence[str]]) -> Segment:
     counted = BM25Plus([list(document) for document in documents])
     frequencies: list[dict[str, int]] = counted.doc_freqs
     places = {term: place for place, term in enumerate(counted.idf)}
-    keys = np.frombuffer(b"".join(map(_digest, places)), _KEY)
+    keys = np.frombuffer(b"".join(map(_digest, places)), _KEY).astype(np.uint64)
     is_counted = np.array([is_word(term) for term in places])
     of_terms = np.array([places[term] for counts in frequencies for term in counts], np.int64)
     numbers = np.repeat(np.arange(len(documents), dtype=np.int32), [len(c) for c in frequencies])
     values = np.array([n for counts in frequencies for n in counts.values()], np.int64)
-    terms = keys[of_terms].astype(np.uint64)
+    terms = keys[of_terms]
     order = np.lexsort((numbers, terms))
     lengths = np.bincount(numbers, values * is_counted[of_terms], len(documents)).astype(np.int32)
     times = np.minimum(values[order], MOST).astype(np.uint16)

@@ -34,7 +34,8 @@ def page_row(book_id: str, page: Page) -> tuple[str, int, str, str, str, str, st
 
 
 def to_page(row: Sequence[Any]) -> Page:
-    number, label, chapter, text, headings, problem = row
+    """The page of a row without its book's id."""
+    number, label, chapter, headings, problem, text = row
     return Page(
         number, label, chapter, text, tuple(Heading(*h) for h in json.loads(headings)), problem
     )
@@ -49,6 +50,11 @@ def spans_json(spans: tuple[Span, ...]) -> str:
     return json.dumps([list(asdict(span).values()) for span in spans])
 
 
+def parse_spans(said: str) -> tuple[Span, ...]:
+    """Those that `spans_json` was given."""
+    return tuple(Span(*span) for span in json.loads(said))
+
+
 def to_passage(row: Sequence[Any]) -> StoredPassage:
     book_id, ordinal, digest, spans = row
-    return StoredPassage(book_id, ordinal, digest, tuple(Span(*s) for s in json.loads(spans)))
+    return StoredPassage(book_id, ordinal, digest, parse_spans(spans))

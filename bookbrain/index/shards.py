@@ -19,7 +19,6 @@ from bookbrain.index.signatures import HASHES, Signatures, signatures
 
 DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError)  # what a file that is not whole gives
 LAYOUT = 4  # of the arrays in the file
-_MODE = 0o600
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +89,7 @@ def new_shard(
         "full": int(np.count_nonzero(lengths)),
         "length": int(lengths.sum(dtype=np.int64)),
     }
-    with new_file(path, _MODE) as file:
+    with new_file(path) as file:
         arrays = ArrayFile(file)
         arrays.write("lengths", lengths)
         arrays.write("signatures", same.ravel())

@@ -8,7 +8,6 @@ goes wrong ends the process; on stderr it says where, without a word of the book
 
 import json
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -16,12 +15,12 @@ from typing import Any
 from bookbrain.children import die_with_parent
 from bookbrain.errors import InputError
 from bookbrain.index.postings import count_pages
+from bookbrain.index.rows import page_row, spans_json
 from bookbrain.index.shards import write_shard
 from bookbrain.ingest.assembling import assemble
 from bookbrain.ingest.passages import make_passages
 from bookbrain.ingest.reading import Reader
 from bookbrain.logs import trace_of
-from bookbrain.model import Page, Passage
 
 
 def main() -> None:
@@ -48,16 +47,8 @@ def _prepare(reader: Reader, path: str, book_id: str, shards: str) -> dict[str, 
         write_shard(Path(shards), book_id, counted)
     except OSError as error:
         return {"errno": error.errno}
-    return {"book": [text.title, [*map(_page, text.pages)], [*map(_spans, passages)]]}
-
-
-def _page(page: Page) -> Sequence[Any]:
-    headings = [[heading.start, heading.title] for heading in page.headings]
-    return [page.number, page.label, page.chapter, page.text, headings, page.problem]
-
-
-def _spans(passage: Passage) -> Sequence[Any]:
-    return [[span.page, span.start, span.end] for span in passage.spans]
+    pages = [page_row(book_id, page) for page in text.pages]
+    return {"book": [text.title, pages, [spans_json(passage.spans) for passage in passages]]}
 
 
 def _print(line: dict[str, Any]) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 from bookbrain.children import describe_exit, end, start_module
 from bookbrain.config import Settings
 from bookbrain.errors import InputError
+from bookbrain.index.rows import parse_spans, to_page
 from bookbrain.ingest.passages import text_of
 from bookbrain.library.reports import Step
-from bookbrain.model import Heading, Page, Passage, Span
+from bookbrain.model import Page, Passage
 
 log = logging.getLogger(__name__)
 
@@ -113,13 +114,10 @@ def _tell(child: "subprocess.Popen[bytes]", line: Sequence[Any]) -> None:
         child.stdin.flush()
 
 
-def _book(title: str, pages: list[Any], spans: list[Any]) -> Prepared:
-    made = tuple(
-        Page(number, label, chapter, text, tuple(Heading(*of) for of in headings), problem)
-        for number, label, chapter, text, headings, problem in pages
-    )
+def _book(title: str, pages: list[Any], spans: list[str]) -> Prepared:
+    made = tuple(to_page(row) for _, *row in pages)
     texts = {page.number: page.text for page in made}
-    passages = (tuple(Span(*span) for span in of_one) for of_one in spans)
+    passages = map(parse_spans, spans)
     return Prepared(
         title, made, tuple(Passage(n, of, text_of(texts, of)) for n, of in enumerate(passages))
     )

@@ -49,10 +49,10 @@ def prove(stores: Stores, expected: Expected) -> int:
     random = Random(0)  # noqa: S311  (the same library is asked the same)
     ids = [book.id for book in books]
     asked = 0
-    for book_id in random.sample(ids, min(_BOOKS, len(ids))):
-        readable = [page for page in stores.catalog.pages(book_id) if _query(page)]
+    for book in random.sample(books, min(_BOOKS, len(books))):
+        readable = [page for page in stores.catalog.pages(book.id) if _query(page)]
         for page in random.sample(readable, min(_PAGES, len(readable))):
-            _ask(stores, book_id, page)
+            _ask(stores, book, page)
             asked += 1
     for name in sorted(stores.catalog.embedded_spaces()):
         asked += _ask_vectors(stores, name, ids, random)
@@ -67,13 +67,12 @@ def _query(page: Page) -> str:
     return " ".join(words[:_WORDS]) if len(words) >= _WORDS else ""
 
 
-def _ask(stores: Stores, book_id: str, page: Page) -> None:
+def _ask(stores: Stores, book: Book, page: Page) -> None:
     """The page has all the words: it is found, unless ten others of its book are better."""
-    result = searching.search(stores, _query(page), k=_DEPTH, mode="keyword", books=[book_id])
+    result = searching.search(stores, _query(page), k=_DEPTH, mode="keyword", books=[book.id])
     if len(result.hits) < _DEPTH and all(hit.page != page.number for hit in result.hits):
-        book = stores.catalog.book(book_id)
         raise BookBrainError(
-            f"The restored library does not find page {page.number} of {book and book.title}.",
+            f"The restored library does not find page {page.number} of {book.title}.",
             "Take another backup.",
         )
 

@@ -126,11 +126,11 @@ def _publish(stores: Stores, other: Stores, books: list[str], progress: Progress
         return
     from bookbrain.library.semantic import parse_space  # noqa: PLC0415  (loads slowly)
 
+    titles = {book.id: book.title for book in other.catalog.books()}
     for name in spaces:
         embedded = [book for book in books if other.catalog.is_embedded(book, name)]
         for number, book_id in enumerate(embedded, start=1):
-            book = other.catalog.book(book_id)
-            progress.begin(book.title if book else "", number, len(embedded))
+            progress.begin(titles[book_id], number, len(embedded))
             digests = {p.ordinal: p.digest for p in other.catalog.passages(book_id)}
             stores.semantics().publish(parse_space(name), book_id, digests)
             progress.step("indexing", len(digests), len(digests))

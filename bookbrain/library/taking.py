@@ -114,15 +114,16 @@ class Intake:
                 _keep_file(path, stored, book_id)
                 if book_id in self._known:
                     return Taken(book_id, None)
-                preparer = self._idle.get()
-                try:
-                    return Taken(
-                        book_id, preparer.prepare(stored, book_id, lambda *step: steps.put(step))
-                    )
-                finally:
-                    self._idle.put(preparer)
+                return Taken(book_id, self._prepare(stored, book_id, steps))
         finally:
             steps.put(None)
+
+    def _prepare(self, stored: Path, book_id: str, steps: _Steps) -> Prepared:
+        preparer = self._idle.get()
+        try:
+            return preparer.prepare(stored, book_id, lambda *step: steps.put(step))
+        finally:
+            self._idle.put(preparer)
 
 
 def _preparer_count(memory_mb: int) -> int:

@@ -79,6 +79,21 @@ def test_one_book_under_two_names(library: Library, tmp_path: Path) -> None:
     ]
 
 
+def test_postings_that_are_lost_on_the_way_stop_the_work(library: Library, tmp_path: Path) -> None:
+    """Or the book would be there, and never be found."""
+    shards = library.settings.home / "keywords"
+
+    class Loses(Silent):
+        def step(self, step: Step, done: int, total: int) -> None:
+            for path in shards.iterdir() if (step, done) == ("indexing", 0) else ():
+                path.unlink()
+
+    report = library.add(_books(tmp_path, 1), Loses())
+    assert "postings of a new book are lost" in str(report.stopped)
+    assert library.books() == []
+    assert library.add([]).count("added") == 1
+
+
 def test_who_has_little_memory_reads_one_at_a_time(tmp_path: Path) -> None:
     """A limit that leaves no room for two."""
     running: list[int] = []
