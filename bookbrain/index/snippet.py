@@ -106,13 +106,9 @@ def _kind(term: str) -> _Kind:
 def _words_at(beginning: str, kind: _Kind, text: str) -> Iterator[Mark]:
     """The words of a kind that begin so."""
     words, goes_on = kind
-    start = text.find(beginning)
-    while start >= 0:
-        end = start + len(beginning)
+    for start, _ in _places(beginning, text):
         if not goes_on(text[start - 1 : start]) and (word := words.match(text, start)):
-            end = word.end()
-            yield start, end
-        start = text.find(beginning, end)
+            yield word.span()
 
 
 def _without_overlaps(found: Mapping[Mark, float]) -> dict[Mark, float]:
