@@ -56,6 +56,16 @@ def sync_folder(path: Path) -> None:
     sync_file(path)
 
 
+def link(source: Path, target: Path) -> None:
+    """A second name for a file that never changes; a copy where the disk has no such thing."""
+    try:
+        os.link(source, target)
+    except FileNotFoundError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+
+
 def remove(path: Path) -> None:
     """Remove a file or a whole folder; none there is fine."""
     if path.is_dir() and not path.is_symlink():

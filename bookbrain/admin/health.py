@@ -50,7 +50,8 @@ def _check_library(settings: Settings) -> tuple[Sequence[Book], list[Check]]:
     try:
         with Library(settings) as library:
             books = library.books()
-            checks = [_books(library, books), _search(library), *_chroma(library)]
+            checks = [_books(library, books), *check_files(library)]
+            checks += [_search(library), *_chroma(library)]
             if settings.embedding.enabled:
                 checks += [*_meaning(library), _endpoint(library)]
             return books, checks
@@ -80,6 +81,11 @@ def _books(library: Library, books: Sequence[Book]) -> Check:
     if waiting:
         return Check("library", State.WARN, f"Books that wait: {waiting}. {reason}")
     return Check("library", State.OK, f"books: {len(books)}, pages: {pages}")
+
+
+def check_files(library: Library) -> list[Check]:
+    """What is wrong with the files of the books."""
+    return [Check("files", State.WARN, f.seen, f.remedy) for f in library.check_files()]
 
 
 def _search(library: Library) -> Check:

@@ -3,7 +3,7 @@
 import click
 
 from bookbrain import __version__
-from bookbrain.cli import finding, inbox, keeping, serving
+from bookbrain.cli import finding, inbox, keeping, recovery, serving
 from bookbrain.cli.errors import Commands
 from bookbrain.logs import set_up_logging
 
@@ -28,6 +28,7 @@ def main(verbose: bool) -> None:
 
 for command in (
     keeping.add, keeping.books, keeping.remove, keeping.rename, keeping.embed, keeping.rebuild,
+    recovery.recover,
     finding.search, finding.evaluate, serving.serve, inbox.ingest_inbox,
 ):  # fmt: skip
     main.add_command(command)

@@ -62,7 +62,7 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
         return
     if not (wanted or report.outcomes or report.stopped):
         raise click.UsageError(shown("Name the files or folders to add."))
-    _show_report(report, settings, as_json)
+    show_report(report, settings, as_json)
     if report.stopped:
         fail(report.stopped)
     _exit_as(report.count("failed"), len(report.outcomes))
@@ -73,13 +73,13 @@ def _exit_as(failed: int, of: int) -> None:
         sys.exit(InputError.exit_code if failed == of else 1)
 
 
-def _show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
+def show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
     if as_json:
         click.echo(to_json(report.outcomes))
         return
     for outcome in report.outcomes:
         _show_outcome(outcome)
-    added, known = report.count("added"), report.count("known")
+    added, known = report.count("added"), report.count("known") + report.count("mended")
     failed = report.count("failed")
     counts = (
         f"{added} added, {known} already there, {failed} not added."
@@ -104,7 +104,11 @@ def _show_outcome(outcome: Outcome) -> None:
     if book := outcome.book:
         counts = f"({book.pages} pages, {book.passages} passages)"
         what = f"{book.file}: {book.title} {counts}"
-        say(f"added      {what}" if outcome.status == "added" else f"known      {what}")
+        if outcome.status == "mended":
+            say(f"mended     {what}")
+            say("           Its file in the library was damaged or gone: this one took its place.")
+        else:
+            say(f"added      {what}" if outcome.status == "added" else f"known      {what}")
         for problem in book.problems:
             say(f"           ! {problem}", fg="yellow")
 
@@ -151,12 +155,15 @@ def books(as_json: bool) -> None:
     """List the books, with what could not be read of them."""
     with open_library() as library:
         shelf = library.books()
+        findings = library.check_files()
         inbox = library.settings.home / INBOX
     if as_json:
         click.echo(to_json(shelf))
     else:
         print_books(shelf)
     _say_what_waits(inbox)
+    for finding in findings:
+        say(f"{finding.seen} {finding.remedy}", fg="yellow", err=True)
 
 
 def _say_what_waits(inbox: Path) -> None:

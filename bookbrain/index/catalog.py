@@ -2,12 +2,14 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bookbrain.index.database import open_database, transaction
+from bookbrain.errors import BookBrainError
+from bookbrain.index.database import RESTORE_OR_RECOVER, open_database, transaction
 from bookbrain.index.migrations import MIGRATIONS
+from bookbrain.index.problems import problems_of
 from bookbrain.index.rows import (
     FoundPage,
     StoredPassage,
@@ -17,6 +19,8 @@ from bookbrain.index.rows import (
     to_page,
     to_passage,
 )
+from bookbrain.index.seals import seal_book, seal_rest
+from bookbrain.index.stamps import Stamp
 from bookbrain.model import Book, Page, Passage
 
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
@@ -54,8 +58,13 @@ class NewBook:
 class Catalog:
     """An open catalog. Every method is one transaction."""
 
-    def __init__(self, path: Path) -> None:
-        self._db = open_database(path, MIGRATIONS)
+    def __init__(
+        self,
+        path: Path,
+        check: Callable[[sqlite3.Connection], None] = lambda connection: None,
+    ) -> None:
+        """`check` as in `open_database`."""
+        self._db = open_database(path, MIGRATIONS, check)
 
     def close(self) -> None:
         self._db.close()
@@ -64,6 +73,35 @@ class Catalog:
         """Another pair after any change, whoever made it; the same while nothing has changed."""
         (others,) = self._db.execute("PRAGMA data_version").fetchone()
         return int(others), self._db.total_changes
+
+    def stamp(self) -> Stamp:
+        """Which library this is, and how many changes its books have had."""
+        stamp = read_stamp(self._db)
+        assert stamp  # noqa: S101  (a migration made it)
+        return stamp
+
+    def check_structure(self) -> None:
+        """Raise BookBrainError where SQLite finds the file damaged."""
+        try:
+            (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found != "ok":
+            raise BookBrainError(f"The catalog is damaged: {found}.", RESTORE_OR_RECOVER)
+
+    def set_stamp(self, library: str, changes: int) -> None:
+        """Be the catalog of this library, with so many changes behind it."""
+        with transaction(self._db) as db:
+            db.execute("REPLACE INTO setting VALUES ('library', ?)", (library,))
+            db.execute("REPLACE INTO setting VALUES ('changes', ?)", (str(changes),))
+
+    def card_rows(self, book_id: str | None = None) -> list[tuple[str, str, str, str]]:
+        """Id, title, file and date of all books, or of the one `book_id`."""
+        rows = self._db.execute(
+            "SELECT id, title, file, added_at FROM book WHERE ? IN (id, '') ORDER BY id",
+            (book_id or "",),
+        )
+        return list(rows)
 
     # Books
 
@@ -87,16 +125,36 @@ class Catalog:
                 _set_embedded(db, book_id, new.space, new.refused)
             db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
             db.execute("DELETE FROM job WHERE id = ?", (job,))
+            db.execute("DELETE FROM removed WHERE book_id = ?", (book_id,))
+            seal_book(db, book_id)
+            count_change(db)
 
     def remove_book(self, book_id: str, generation: str) -> None:
-        """Forget a book, and from now on search the keyword index without it."""
+        """Forget a book, and from now on search the keyword index without it.
+
+        Its file is one of `removed` until it is deleted.
+        """
         with transaction(self._db) as db:
             db.execute("DELETE FROM book WHERE id = ?", (book_id,))
             db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+            db.execute("REPLACE INTO removed VALUES (?)", (book_id,))
+            count_change(db)
+
+    def removed(self) -> list[str]:
+        """The books that somebody had removed and whose files are still to be deleted, by id."""
+        return [row[0] for row in self._db.execute("SELECT book_id FROM removed ORDER BY book_id")]
+
+    def forget_removed(self, book_ids: Iterable[str]) -> None:
+        """Note that the files of these removed books are gone."""
+        with transaction(self._db) as db:
+            db.executemany("DELETE FROM removed WHERE book_id = ?", ((i,) for i in book_ids))
 
     def rename_book(self, book_id: str, title: str) -> None:
         """Give a book another title; one that is not in the library stays so."""
-        self._db.execute("UPDATE book SET title = ? WHERE id = ?", (title, book_id))
+        with transaction(self._db) as db:
+            if db.execute("UPDATE book SET title = ? WHERE id = ?", (title, book_id)).rowcount:
+                seal_rest(db, [book_id])
+                count_change(db)
 
     def has_book(self, book_id: str) -> bool:
         return bool(self._db.execute("SELECT 1 FROM book WHERE id = ?", (book_id,)).fetchone())
@@ -117,30 +175,7 @@ class Catalog:
         return self._book(row, space) if row else None
 
     def _book(self, row: tuple[str, str, str, int, int, str], space: str) -> Book:
-        return Book(*row, problems=self._problems(row[0], space))
-
-    def _problems(self, book_id: str, space: str) -> tuple[str, ...]:
-        pages: dict[str, list[int]] = {}
-        for number, problem in self._db.execute(
-            "SELECT number, problem FROM page WHERE book_id = ? AND problem <> '' ORDER BY number",
-            (book_id,),
-        ):
-            pages.setdefault(problem, []).append(number)
-        refused: dict[str, list[int]] = {}
-        for ordinal, reason in self._db.execute(
-            "SELECT ordinal, reason FROM refused WHERE book_id = ? AND space = ? ORDER BY ordinal",
-            (book_id, space),
-        ):
-            refused.setdefault(reason, []).append(self._first_page(book_id, ordinal))
-        return (
-            *(f"{_pages(numbers)}: {problem}" for problem, numbers in pages.items()),
-            *(f"{_pages(numbers)}: a passage is found by keyword only, its embedding was refused"
-              f" ({reason})" for reason, numbers in refused.items()),
-        )  # fmt: skip
-
-    def _first_page(self, book_id: str, ordinal: int) -> int:
-        passage = self.find_passage(book_id, ordinal)
-        return passage.spans[0].page if passage else 0
+        return Book(*row, problems=problems_of(self._db, row[0], space))
 
     # Pages and passages
 
@@ -234,12 +269,26 @@ class Catalog:
         """Note that a book is embedded in `space`, but for the passages refused (and why)."""
         with transaction(self._db) as db:
             _set_embedded(db, book_id, space, refused)
+            seal_rest(db, [book_id])
+            count_change(db)
+
+    def refused(self) -> dict[str, dict[str, dict[int, str]]]:
+        """The passages that a space refused, and why: reasons by ordinal, by space, by book."""
+        found: dict[str, dict[str, dict[int, str]]] = {}
+        for book_id, space, ordinal, reason in self._db.execute(
+            "SELECT book_id, space, ordinal, reason FROM refused ORDER BY space, ordinal"
+        ):
+            found.setdefault(book_id, {}).setdefault(space, {})[ordinal] = reason
+        return found
 
     def forget_space(self, space: str) -> None:
         """Note that no book is embedded in `space` any more."""
         with transaction(self._db) as db:
+            books = db.execute("SELECT book_id FROM embedded WHERE space = ?", (space,)).fetchall()
             db.execute("DELETE FROM embedded WHERE space = ?", (space,))
             db.execute("DELETE FROM refused WHERE space = ?", (space,))
+            seal_rest(db, (row[0] for row in books))
+            count_change(db)
 
     # Jobs
 
@@ -275,6 +324,26 @@ class Catalog:
         self._db.execute("DELETE FROM job")
 
 
+def read_stamp(db: sqlite3.Connection) -> Stamp | None:
+    """The stamp of an open catalog, as it is; None where it has none: it is empty, or of old.
+
+    Raises sqlite3.DatabaseError when it is no database, or damaged.
+    """
+    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not {"setting", "book"} <= tables:
+        return None
+    values = dict(db.execute("SELECT name, value FROM setting"))
+    (books,) = db.execute("SELECT count(*) FROM book").fetchone()
+    if not values.keys() >= {"library", "changes"} or not values["changes"].isdecimal():
+        return None
+    return Stamp(values["library"], int(values["changes"]), books)
+
+
+def count_change(db: sqlite3.Connection) -> None:
+    """One more change of the books, in the transaction that makes it."""
+    db.execute("UPDATE setting SET value = CAST(value AS INTEGER) + 1 WHERE name = 'changes'")
+
+
 def _set_embedded(
     db: sqlite3.Connection, book_id: str, space: str, refused: Mapping[int, str]
 ) -> None:
@@ -284,15 +353,3 @@ def _set_embedded(
         "INSERT INTO refused VALUES (?, ?, ?, ?)",
         ((book_id, space, ordinal, reason) for ordinal, reason in refused.items()),
     )
-
-
-def _pages(numbers: Sequence[int]) -> str:
-    """'page 3', 'pages 1-4, 9'."""
-    runs: list[list[int]] = []
-    for number in dict.fromkeys(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    listed = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
-    return f"{'page' if len(runs) == 1 and runs[0][0] == runs[0][1] else 'pages'} {listed}"

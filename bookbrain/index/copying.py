@@ -7,6 +7,7 @@ from pathlib import Path
 
 from bookbrain.errors import BookBrainError, ConfigError, InputError
 from bookbrain.index import embeddings, migrations
+from bookbrain.index.catalog import count_change
 from bookbrain.index.database import (
     Migration,
     copy_database,
@@ -22,7 +23,7 @@ SCHEMAS = {CATALOG: len(migrations.MIGRATIONS), embeddings.STORE: len(embeddings
 # Children last: what refers to a book comes after it and goes before it.
 _TABLES = (
     ("book", "id"), ("page", "book_id"), ("passage", "book_id"), ("embedded", "book_id"),
-    ("refused", "book_id"),
+    ("refused", "book_id"), ("seal", "book_id"),
 )  # fmt: skip
 _BATCH = 500  # embeddings in one transaction: a purchase never waits long
 _STEPS = {CATALOG: migrations.MIGRATIONS, embeddings.STORE: embeddings.MIGRATIONS}
@@ -33,6 +34,17 @@ def copy_catalog(source: Path, target: Path, on_pages: Callable[[int, int], None
     copy_database(source, target, on_pages)
     with closing(open_database(target, migrations.MIGRATIONS)) as copy:
         copy.execute("DELETE FROM job")
+        copy.execute("DELETE FROM removed")
+
+
+def copy_embeddings(source: Path, target: Path, on_pages: Callable[[int, int], None]) -> None:
+    """Copy an embedding store as it is at this moment.
+
+    Without its stamp: it may be of a later moment than that of a catalog copied before.
+    """
+    copy_database(source, target, on_pages)
+    with closing(open_database(target, embeddings.MIGRATIONS)) as copy:
+        copy.execute("DELETE FROM library")
 
 
 def check_database(path: Path) -> None:
@@ -58,10 +70,13 @@ def take_books(live: Path, other: Path, generation: str | None, only: str | None
     """Make the books of the catalog `other` those of the catalog `live`, in one transaction.
 
     With `only` that one book is taken over and the others stay. From then on `generation` names
-    the keyword index. What is on its way in stays so.
+    the keyword index. What is on its way in stays so. The files of the books that go are to be
+    deleted: the catalog says so.
     """
     of_book, values = (" WHERE {} = ?", (only,)) if only else ("", ())
     with _beside(live, other, migrations.MIGRATIONS) as connection, transaction(connection) as db:
+        if not only:
+            db.execute("INSERT OR IGNORE INTO main.removed SELECT id FROM main.book")
         for table, key in reversed(_TABLES):
             db.execute(f"DELETE FROM main.{table}{of_book.format(key)}", values)  # noqa: S608
         for table, key in _TABLES:
@@ -69,6 +84,8 @@ def take_books(live: Path, other: Path, generation: str | None, only: str | None
                 f"INSERT INTO main.{table} SELECT * FROM other.{table}{of_book.format(key)}",  # noqa: S608
                 values,
             )
+        db.execute("DELETE FROM main.removed WHERE book_id IN (SELECT id FROM main.book)")
+        count_change(db)
         db.execute("DELETE FROM main.setting WHERE name = 'generation'")
         if generation:
             db.execute("INSERT INTO main.setting VALUES ('generation', ?)", (generation,))
@@ -79,6 +96,7 @@ def take_embeddings(live: Path, other: Path) -> None:
     with _beside(live, other, embeddings.MIGRATIONS) as connection:
         with transaction(connection) as db:
             db.execute("INSERT OR IGNORE INTO main.model SELECT * FROM other.model")
+            db.execute("INSERT OR IGNORE INTO main.checksum SELECT * FROM other.checksum")
         (last,) = connection.execute("SELECT max(rowid) FROM other.embedding").fetchone()
         for first in range(1, (last or 0) + 1, _BATCH):
             with transaction(connection) as db:

@@ -14,13 +14,22 @@ _BUSY_SECONDS = 60.0
 _STEP = 256  # pages that are copied at a time
 _PAUSE = 0.002  # seconds after each step, which leave the disk to searches
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+RESTORE_OR_RECOVER = (
+    "Restore it from a backup: `bookbrain-admin restore FILE`; or make the catalog again from the "
+    "files of the books: `bookbrain recover`. On a server both with sudo."
+)
 
 
-def open_database(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connection:
+def open_database(
+    path: Path,
+    migrations: Sequence[Migration],
+    check: Callable[[sqlite3.Connection], None] = lambda connection: None,
+) -> sqlite3.Connection:
     """Open or make the database at `path` and bring its schema up to date.
 
-    Raises ConfigError when a newer BookBrain made it, BookBrainError when it is damaged,
-    sqlite3.Error when it is only not to be had now (a full disk, a lock).
+    `check` sees what is there before anything is written, and refuses by raising. Raises
+    ConfigError when a newer BookBrain made it, BookBrainError when it is damaged, sqlite3.Error
+    when it is only not to be had now (a full disk, a lock).
     """
     connection = sqlite3.connect(
         path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
@@ -28,6 +37,7 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connec
     with ExitStack() as failed:
         failed.callback(connection.close)
         try:
+            check(connection)
             path.chmod(0o600)  # before SQLite makes files beside it: they get its mode
             _use_wal(connection)
             connection.execute("PRAGMA synchronous=FULL")
@@ -36,11 +46,19 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connec
         except sqlite3.DatabaseError as error:
             if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:  # the primary code
                 raise
-            raise BookBrainError(
-                f"{path} is damaged: {error}.", "Restore it from a backup."
-            ) from error
+            raise BookBrainError(f"{path} is damaged: {error}.", RESTORE_OR_RECOVER) from error
         failed.pop_all()
     return connection
+
+
+@contextmanager
+def reading_database(path: Path) -> Iterator[sqlite3.Connection]:
+    """The database at `path` as it is, of whatever kind: nothing is made or brought up to date."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
+    try:
+        yield connection
+    finally:
+        connection.close()
 
 
 @contextmanager
@@ -53,6 +71,12 @@ def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     finally:
         if connection.in_transaction:  # the block, or its end, failed
             connection.execute("ROLLBACK")
+
+
+def schema_version(connection: sqlite3.Connection) -> int:
+    """How many migrations a database has had; 0 for an empty one."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
 
 
 def schema_of(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
@@ -111,13 +135,13 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    version = schema_version(connection)
     if version > len(migrations):
         raise ConfigError(f"{path} was made by a newer BookBrain.", "Upgrade BookBrain.")
     if version == len(migrations):
         return
     with transaction(connection):
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        version = schema_version(connection)
         for number, migrate in enumerate(migrations[version:], start=version + 1):
             migrate(connection)
             connection.execute(f"PRAGMA user_version={number}")

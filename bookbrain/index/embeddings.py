@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bookbrain.index.database import Migration, open_database, transaction
+from bookbrain.index.seals import checksum
+from bookbrain.index.stamps import Stamp
 from bookbrain.model import EmbeddingSpace
 
 Vector = NDArray[np.float32]
@@ -30,7 +32,31 @@ def _m001_create_tables(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: Sequence[Migration] = (_m001_create_tables,)
+def _m002_checksums_and_stamp(connection: sqlite3.Connection) -> None:
+    """What each vector was when it came; whose vectors these are.
+
+    A table of its own: the vectors are gigabytes, and stay where they are.
+    """
+    connection.execute(
+        """CREATE TABLE checksum (
+            space TEXT NOT NULL, digest TEXT NOT NULL, value BLOB NOT NULL,
+            PRIMARY KEY (space, digest)
+        ) WITHOUT ROWID"""
+    )
+    connection.execute(
+        """CREATE TABLE library (
+            one INTEGER PRIMARY KEY CHECK (one = 1), id TEXT NOT NULL, changes INTEGER NOT NULL,
+            books INTEGER NOT NULL
+        )"""
+    )
+    vectors = connection.execute("SELECT space, digest, vector FROM embedding")
+    connection.executemany(
+        "INSERT INTO checksum VALUES (?, ?, ?)",
+        ((row[0], row[1], checksum(*row)) for row in vectors),
+    )
+
+
+MIGRATIONS: Sequence[Migration] = (_m001_create_tables, _m002_checksums_and_stamp)
 
 
 class EmbeddingStore:
@@ -41,6 +67,17 @@ class EmbeddingStore:
 
     def close(self) -> None:
         self._db.close()
+
+    def stamp(self) -> Stamp | None:
+        """Whose vectors these were at the last look; None before the first."""
+        row = self._db.execute("SELECT id, changes, books FROM library").fetchone()
+        return Stamp(*row) if row else None
+
+    def set_stamp(self, stamp: Stamp) -> None:
+        """Note whose vectors these are."""
+        self._db.execute(
+            "REPLACE INTO library VALUES (1, ?, ?, ?)", (stamp.library, stamp.changes, stamp.books)
+        )
 
     def count(self) -> int:
         """How many vectors there are, in all spaces."""
@@ -56,11 +93,11 @@ class EmbeddingStore:
 
     def put(self, space: EmbeddingSpace, vectors: Mapping[str, Vector]) -> None:
         """Keep the vectors of texts, by digest; all or none."""
+        rows = [(str(space), d, v.astype("<f4").tobytes()) for d, v in vectors.items()]
         with transaction(self._db) as db:
-            db.executemany(
-                "INSERT OR IGNORE INTO embedding VALUES (?, ?, ?)",
-                ((str(space), d, v.astype("<f4").tobytes()) for d, v in vectors.items()),
-            )
+            for row in rows:
+                if db.execute("INSERT OR IGNORE INTO embedding VALUES (?, ?, ?)", row).rowcount:
+                    db.execute("REPLACE INTO checksum VALUES (?, ?, ?)", (*row[:2], checksum(*row)))
 
     def put_soon(self, space: EmbeddingSpace, digest: str, vector: Vector) -> None:
         """Keep one vector without waiting for the disk: a power cut soon after may undo it."""

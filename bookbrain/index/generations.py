@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from bookbrain.durable import PART, remove, write_file
+from bookbrain.index import stamps
 from bookbrain.index.keywords import KeywordIndex
 from bookbrain.index.merging import Part, merge
 from bookbrain.index.shards import DAMAGE, Shard, content_name, open_shard, shard_name
@@ -60,7 +61,7 @@ def drop_unnamed(folder: Path, current: str | None, known: set[str] | None = Non
 
     With `known`, shards with a book that is not in it stay, and unfinished ones: it is on its way.
     """
-    named = {manifest_name(current)} if current else set()
+    named = {stamps.FILE, *([manifest_name(current)] if current else [])}
     if current:
         with suppress(*DAMAGE):
             named.update(shards_of(folder, current))

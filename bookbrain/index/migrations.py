@@ -2,8 +2,10 @@
 
 import sqlite3
 from collections.abc import Sequence
+from secrets import token_hex
 
 from bookbrain.index.database import Migration
+from bookbrain.index.seals import seal_book
 
 
 def m001_create_tables(connection: sqlite3.Connection) -> None:
@@ -51,4 +53,26 @@ def m002_progress_of_jobs(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: Sequence[Migration] = (m001_create_tables, m002_progress_of_jobs)
+def m003_identity_and_seals(connection: sqlite3.Connection) -> None:
+    """Which library it is, and how many changes its books have had; what each book's rows were
+    when they were written; and the books whose files are still to be deleted."""
+    for statement in (
+        """CREATE TABLE seal (
+            book_id TEXT PRIMARY KEY REFERENCES book ON DELETE CASCADE,
+            pages BLOB NOT NULL, rest BLOB NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE TABLE removed (book_id TEXT PRIMARY KEY) WITHOUT ROWID",
+    ):
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO setting VALUES ('library', ?), ('changes', '0')", (token_hex(16),)
+    )
+    for (book_id,) in connection.execute("SELECT id FROM book").fetchall():
+        seal_book(connection, book_id)
+
+
+MIGRATIONS: Sequence[Migration] = (
+    m001_create_tables,
+    m002_progress_of_jobs,
+    m003_identity_and_seals,
+)

@@ -8,12 +8,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bookbrain.durable import is_disk_full
+from bookbrain.durable import is_disk_full, remove
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.events import Event
 from bookbrain.index.catalog import Job, NewBook
 from bookbrain.library.arrivals import INBOX
-from bookbrain.library.reports import AddReport, Outcome, Progress
+from bookbrain.library.cards import read_card, write_cards
+from bookbrain.library.preparing import Prepared
+from bookbrain.library.reports import AddReport, Outcome, Progress, Status
 from bookbrain.library.stores import Stores
 from bookbrain.library.taking import Intake
 from bookbrain.library.under_way import Noted
@@ -93,32 +95,71 @@ def _add(stores: Stores, job: Job, intake: Intake, progress: Progress) -> Outcom
     taken = intake.take(progress.step)
     book_id, ready = taken.book_id, taken.book
     if ready is None or stores.catalog.has_book(book_id):
+        if taken.mended:
+            stores.take_file(book_id)
         stores.catalog.end_job(job.id)
-        return Outcome(job.path, "known", stores.catalog.book(book_id))
-    title = ready.title or path.stem
-    book = Book(
-        book_id,
-        title,
-        path.name,
-        len(ready.pages),
-        0,
-        datetime.now(UTC).isoformat("T", "milliseconds"),
-    )
-    new, tokens = _embedded(stores, NewBook(book, ready.pages, ready.passages), progress)
+        status: Status = "mended" if taken.mended else "known"
+        return Outcome(job.path, status, stores.catalog.book(book_id))
+    book = _new_book(stores, path, book_id, ready)
+    new, tokens = _embedded(stores, path, NewBook(book, ready.pages, ready.passages), progress)
     progress.step("indexing", 0, 1)
     generation = stores.index_books([*stores.catalog.book_ids(), book_id])
-    stores.catalog.add_book(new, generation, job.id)
+    _commit(stores, new, generation, job.id)
     stores.drop_old_indexes()
     progress.step("indexing", 1, 1)
     return Outcome(job.path, "added", stores.catalog.book(book_id, new.space), tokens=tokens)
 
 
-def _embedded(stores: Stores, new: NewBook, progress: Progress) -> tuple[NewBook, int]:
-    """Buy and publish the vectors of a book, where embedding is configured; the tokens it cost."""
+def _new_book(stores: Stores, path: Path, book_id: str, ready: Prepared) -> Book:
+    """What it is called: as its card says, where a lost catalog left one."""
+    card = read_card(stores.books, book_id)
+    if path != stores.stored_file(book_id):
+        file = path.name
+    else:
+        file = card.file if card else f"{book_id[:12]}.pdf"
+    title = card.title if card else ready.title or Path(file).stem
+    now = datetime.now(UTC).isoformat("T", "milliseconds")
+    return Book(book_id, title, file, len(ready.pages), 0, card.added_at if card else now)
+
+
+def _commit(stores: Stores, new: NewBook, generation: str, job: int) -> None:
+    """Make the book visible, with its file where those of books are."""
+    taken = stores.take_file(new.book.id)
+    try:
+        stores.catalog.add_book(new, generation, job)
+    except BaseException:
+        if taken:  # the copy is still there
+            remove(stores.stored_file(new.book.id))
+        raise
+    write_cards(stores.books, stores.catalog, new.book.id)
+
+
+def _embedded(stores: Stores, path: Path, new: NewBook, progress: Progress) -> tuple[NewBook, int]:
+    """Buy and publish the vectors of a book, where embedding is configured; the tokens it cost.
+
+    Nothing is bought for a book of a lost catalog: what was bought is there.
+    """
+    if path == stores.stored_file(new.book.id):
+        return embedded_before(stores, new), 0
     if not stores.settings.embedding.enabled or not new.passages:
         return new, 0
     space, refused, tokens = embed_passages(stores, new.book.id, new.passages, progress)
     return NewBook(new.book, new.pages, new.passages, space, refused), tokens
+
+
+def embedded_before(stores: Stores, new: NewBook) -> NewBook:
+    """The book with the vectors that the store has of it, where these are all that it had."""
+    space, card = stores.space(), read_card(stores.books, new.book.id)
+    if space is None or not new.passages:
+        return new
+    reasons = card.refused.get(str(space), {}) if card else {}
+    refused = {int(ordinal): reason for ordinal, reason in reasons.items()}
+    digests = {p.ordinal: p.digest for p in new.passages if p.ordinal not in refused}
+    if stores.embeddings.missing(space, digests.values()):
+        return new
+    if stores.settings.embedding.enabled:
+        stores.semantics().publish(space, new.book.id, digests)
+    return NewBook(new.book, new.pages, new.passages, str(space), refused)
 
 
 def embed_passages(

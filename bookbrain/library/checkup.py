@@ -1,6 +1,8 @@
 """What health asks of an open library. No question costs anything."""
 
 import re
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 from bookbrain.errors import BookBrainError, UnavailableError
 from bookbrain.library import searching
@@ -8,6 +10,37 @@ from bookbrain.library.stores import Stores
 
 _MOST_WORDS = 20
 _REBUILD = "Run `bookbrain rebuild`."
+
+
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it should be, and what to do about it."""
+
+    seen: str
+    remedy: str
+
+
+def check_files(stores: Stores) -> list[Finding]:
+    """Files that belong to no book, and books without their file; nothing is read."""
+    findings = []
+    if strays := [card.title or card.file for card in stores.orphans()]:
+        seen = f"PDFs in the library that belong to no book: {len(strays)} ({_some(strays)})."
+        remedy = "Take them in: `bookbrain recover`; on a server with sudo."
+        findings.append(Finding(seen, remedy))
+    titles = {book_id: title for book_id, title, *_ in stores.catalog.card_rows()}
+    if gone := [titles[i] for i in stores.missing_files() if i in titles]:
+        seen = f"Books whose PDF is not in the library: {len(gone)} ({_some(gone)})."
+        remedy = "Add these PDFs again, or bring them back from a backup."
+        findings.append(Finding(seen, remedy))
+    return findings
+
+
+def _some(names: Iterable[str]) -> str:
+    shown = list(names)
+    return ", ".join([*shown[:_MOST_NAMED], *(["…"] if shown[_MOST_NAMED:] else [])])
 
 
 def check_search(stores: Stores) -> float:

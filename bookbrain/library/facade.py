@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -12,10 +12,9 @@ from unicodedata import normalize
 from bookbrain.config import Settings
 from bookbrain.durable import is_locked
 from bookbrain.errors import InputError
-from bookbrain.ingest.discovery import Found, check_is_pdf, find_books
-from bookbrain.ingest.passages import make_passages
-from bookbrain.ingest.tokens import count_tokens
-from bookbrain.library import adding, checkup, maintaining, replacing, searching, taking
+from bookbrain.ingest.discovery import find_books
+from bookbrain.library import adding, checkup, maintaining, planning, replacing, searching
+from bookbrain.library.checkup import Finding
 from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.library.opened import OpenBook, open_book
 from bookbrain.library.proof import Expected, prove
@@ -106,25 +105,7 @@ class Library:
 
     def plan(self, paths: Sequence[str | Path], progress: Progress | None = None) -> list[Plan]:
         """What adding the paths would take; reads the files and changes nothing."""
-        progress = progress or Silent()
-        found: Found = find_books(paths)
-        plans = [Plan(path, reason=e.message, hint=e.hint) for path, e in found.unusable]
-        for number, path in enumerate(found.files, start=1):
-            progress.begin(path.name, number, len(found.files))
-            try:
-                plans.append(self._plan(path, progress))
-            except InputError as error:
-                plans.append(Plan(str(path), reason=error.message, hint=error.hint))
-        return plans
-
-    def _plan(self, path: Path, progress: Progress) -> Plan:
-        check_is_pdf(path)
-        if book := self._stores.catalog.book(taking.file_digest(path)):
-            return Plan(path.name, book.title, book.pages, book.passages, 0, known=True)
-        text = taking.read_book(self.settings, path, lambda *at: progress.step("reading", *at))
-        passages = make_passages(text.pages)
-        tokens = sum(count_tokens(passage.text) for passage in passages)
-        return Plan(path.name, text.title or path.stem, len(text.pages), len(passages), tokens)
+        return planning.plan(self._stores, paths, progress or Silent())
 
     # Books
 
@@ -181,6 +162,8 @@ class Library:
         """Open the keyword index. A release that counts otherwise makes it anew, once; `on_book`
         hears of each book: that takes minutes for a thousand."""
         self._stores.keywords(on_book)
+        with suppress(BlockingIOError, OSError, sqlite3.Error):  # the next writer does it otherwise
+            self._stores.keep_identity_if_idle()
 
     def search(
         self, query: str, *, k: int = 10, mode: Mode = "hybrid",
@@ -230,6 +213,10 @@ class Library:
     def check_chroma(self) -> int:
         """How many vectors Chroma holds; raises UnavailableError where it fails or lacks some."""
         return checkup.check_chroma(self._stores)
+
+    def check_files(self) -> list[Finding]:
+        """What is wrong with the files of the books, at a glance: nothing is read."""
+        return checkup.check_files(self._stores)
 
     def unembedded(self) -> int:
         """How many books search by meaning does not see yet."""

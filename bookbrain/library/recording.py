@@ -28,6 +28,11 @@ def record_outcome(outcome: Outcome, name: str = "") -> None:
             name, book.id, book.pages, book.passages, outcome.tokens, len(book.problems),
             extra={"fields": Event(event="add", book=book.id)},
         )  # fmt: skip
+    elif book and outcome.status == "mended":
+        _log.warning(
+            "mended file=%r book=%s", name, book.id,
+            extra={"fields": Event(event="mend", book=book.id)},
+        )  # fmt: skip
     elif book:
         _log.info(
             "known file=%r book=%s", name, book.id,

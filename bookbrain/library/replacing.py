@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 
-from bookbrain.durable import PART, file_lock, remove, sync_folder
+from bookbrain.config import Settings
+from bookbrain.durable import PART, file_lock, link, remove, sync_folder
 from bookbrain.errors import BookBrainError
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.chroma import wait_until_ended
@@ -18,10 +19,12 @@ from bookbrain.index.copying import (
 )
 from bookbrain.index.database import copy_database
 from bookbrain.index.embeddings import STORE, EmbeddingStore
+from bookbrain.library.cards import stored_files
 from bookbrain.library.maintaining import drop_vectors
 from bookbrain.library.proof import Expected, prove
+from bookbrain.library.recovery import begin_again
 from bookbrain.library.reports import Progress
-from bookbrain.library.snapshot import link, link_index
+from bookbrain.library.snapshot import link_index
 from bookbrain.library.stores import Stores
 
 _BEFORE = "before.sqlite3"
@@ -52,9 +55,12 @@ def wait_until_closed(home: Path) -> None:
 
 
 def set_damaged_aside(home: Path) -> list[Path]:
-    """Rename the databases of a library that cannot be opened to `….damaged`; their new paths."""
+    """Rename the databases of a library that cannot be opened; their new paths.
+
+    One that is no catalog of this library has a new one in its place.
+    """
     with file_lock(home / "library.lock"):
-        return move_damaged(home)
+        return [*begin_again(Settings(home)).aside, *move_damaged(home)]
 
 
 def index_copies(other: Stores) -> None:
@@ -75,6 +81,7 @@ def replace_books(stores: Stores, other: Stores, only: str | None, progress: Pro
     new = [only] if only else other.catalog.book_ids()
     others = [book for book in stores.catalog.books() if book.id != only] if only else []
     expected = Expected.of([*others, *(b for b in other.catalog.books() if b.id in new)])
+    there = stored_files(stores.books)
     _bring_files(stores, other, new)
     take_embeddings(stores.home / STORE, other.home / STORE)
     _publish(stores, other, new, progress)
@@ -84,10 +91,13 @@ def replace_books(stores: Stores, other: Stores, only: str | None, progress: Pro
     with closing(Catalog(before)) as catalog:
         old_generation = catalog.generation()
     take_books(stores.home / CATALOG, other.home / CATALOG, generation, only)
+    for book_id in new:
+        stores.take_file(book_id)
     try:
         prove(stores, expected)
     except BookBrainError:
         take_books(stores.home / CATALOG, before, old_generation)
+        stores.catalog.forget_removed(there)
         _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
         raise
     with closing(Catalog(before)) as catalog:
@@ -98,13 +108,13 @@ def replace_books(stores: Stores, other: Stores, only: str | None, progress: Pro
 def _bring_files(stores: Stores, other: Stores, books: Iterable[str]) -> None:
     """An archive may have been made without books: then those that are here stay."""
     for book_id in books:
-        target = stores.book_file(book_id)
+        target = stores.incoming_file(book_id)
         if other.book_file(book_id).exists():
             part = target.with_name(target.name + PART)
             remove(part)
             link(other.book_file(book_id), part)
             part.replace(target)
-    sync_folder(stores.books)
+    sync_folder(stores.incoming)
 
 
 def _bring_index(stores: Stores, other: Stores, only: str | None) -> str | None:

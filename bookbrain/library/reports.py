@@ -6,13 +6,17 @@ from typing import Literal, Protocol
 from bookbrain.errors import BookBrainError
 from bookbrain.model import Book
 
-Status = Literal["added", "known", "failed"]
+Status = Literal["added", "known", "mended", "failed"]
 Step = Literal["reading", "analysing", "embedding", "indexing"]
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one file. `reason` and `hint` are for a failed one; `tokens` were paid for."""
+    """What became of one file.
+
+    It is "mended" where the book was known, but its file damaged or gone: this one took its place.
+    `reason` and `hint` are for a failed one; `tokens` were paid for.
+    """
 
     path: str
     status: Status

@@ -1,17 +1,14 @@
 """The library of one moment, as files in a folder, while it is searched and added to."""
 
-import os
-import shutil
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookbrain.durable import remove
+from bookbrain.durable import link, remove
 from bookbrain.errors import BusyError
 from bookbrain.index.catalog import Catalog
-from bookbrain.index.copying import CATALOG, SCHEMAS, copy_catalog
-from bookbrain.index.database import copy_database
+from bookbrain.index.copying import CATALOG, SCHEMAS, copy_catalog, copy_embeddings
 from bookbrain.index.embeddings import STORE, EmbeddingStore
 from bookbrain.index.generations import manifest_name, shards_of
 from bookbrain.index.shards import DAMAGE
@@ -62,7 +59,7 @@ def take_snapshot(
         lost = _link_books(stores, folder, taken) if books else []
         if any(not stores.catalog.has_book(book.id) for book in lost):
             continue  # it was removed since
-        copy_database(stores.home / STORE, folder / STORE, on_copied)
+        copy_embeddings(stores.home / STORE, folder / STORE, on_copied)
         with closing(EmbeddingStore(folder / STORE)) as store:
             return Snapshot(tuple(taken), tuple(lost), spaces, store.count())
     raise BusyError("Books are being removed all the time.", "Run the backup again later.")
@@ -100,13 +97,3 @@ def link_index(source: Path, target: Path, generation: str) -> None:
     for name in [*shards_of(source, generation), manifest_name(generation)]:
         if not (target / name).exists():
             link(source / name, target / name)
-
-
-def link(source: Path, target: Path) -> None:
-    """A second name for a file that never changes; a copy where the disk has no such thing."""
-    try:
-        os.link(source, target)
-    except FileNotFoundError:
-        raise
-    except OSError:
-        shutil.copyfile(source, target)

@@ -29,10 +29,12 @@ _AHEAD_CHARACTERS = 30_000_000  # when so many are ready the preparers wait
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A file whose copy is in the library; `book` is None for one that was known."""
+    """A file that is in the library, or a copy on its way there. `book` is None for a known one,
+    which is to be `mended` where its own file is not what it was."""
 
     book_id: str
     book: Prepared | None
+    mended: bool = False
 
 
 _Steps = SimpleQueue[tuple[Step, int, int] | None]
@@ -109,14 +111,30 @@ class Intake:
         try:
             check_is_pdf(path)
             book_id = file_digest(path)
-            stored = self._stores.book_file(book_id)
             with self._locks.setdefault(book_id, Lock()):
-                _keep_file(path, stored, book_id)
+                kept = self._keep(path, book_id)
                 if book_id in self._known:
-                    return Taken(book_id, None)
-                return Taken(book_id, self._prepare(stored, book_id, steps))
+                    return Taken(book_id, None, mended=kept.parent != self._stores.books)
+                return Taken(book_id, self._prepare(kept, book_id, steps))
         finally:
             steps.put(None)
+
+    def _keep(self, path: Path, book_id: str) -> Path:
+        """Where the book's file is: in the library, or a copy on its way there.
+
+        A file in the library that is not what it was is no reason to leave the good one out.
+        """
+        stored, copy = self._stores.stored_file(book_id), self._stores.incoming_file(book_id)
+        if path.parent == self._stores.books and path != stored:
+            raise InputError(
+                "it is not the file that it was when it was added",
+                "Bring it back from a backup, or add the good file again.",
+            )
+        if path == stored or self._stores.has_file(book_id):
+            return stored
+        if not copy.exists():
+            _copy_file(path, copy, book_id)
+        return copy
 
     def _prepare(self, stored: Path, book_id: str, steps: _Steps) -> Prepared:
         preparer = self._idle.get()
@@ -155,21 +173,19 @@ def file_digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _keep_file(path: Path, stored: Path, book_id: str) -> None:
-    """Copy a book into the library; InputError when it changes while it is copied."""
-    if stored.exists():
-        return
-    part = stored.with_name(stored.name + PART)
+def _copy_file(path: Path, target: Path, book_id: str) -> None:
+    """Copy a book; InputError when it changes while it is copied."""
+    part = target.with_name(target.name + PART)
     digest = sha256()
-    with path.open("rb") as source, part.open("wb") as target:
+    with path.open("rb") as source, part.open("wb") as copy:
         while chunk := source.read(_CHUNK):
             digest.update(chunk)
-            target.write(chunk)
-        target.flush()
-        os.fsync(target.fileno())
+            copy.write(chunk)
+        copy.flush()
+        os.fsync(copy.fileno())
     if digest.hexdigest() != book_id:
         part.unlink()
         raise InputError("it changed while it was read", "Add it again when it is complete.")
     part.chmod(0o600)
-    part.replace(stored)
-    sync_folder(stored.parent)
+    part.replace(target)
+    sync_folder(target.parent)

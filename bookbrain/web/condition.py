@@ -22,6 +22,7 @@ def look(library: Library, now: datetime) -> list[Seen]:
 
 def _look_at_library(library: Library) -> Iterator[Seen]:
     yield _books(library)
+    yield from (Seen("files", "warn", f.seen, f.remedy) for f in library.check_files())
     yield _ask("search", lambda: f"by keyword, {library.check_search()} ms")
     if library.settings.embedding.enabled:
         yield _ask("Chroma", lambda: f"it answers; vectors: {library.check_chroma()}")

@@ -108,7 +108,7 @@ def test_the_good_ones_of_a_command_are_added(
     assert len(done.err.splitlines()) == len(bad)
     assert f"2 added, 0 already there, {len(bad)} not added." in done.out
     assert {book["file"] for book in plain.books()} == {"book1.pdf", "book2.pdf"}
-    files = sorted(path.name for path in (plain.home / "books").iterdir())
+    files = sorted(path.name for path in (plain.home / "books").glob("*.pdf"))
     assert files == sorted(f"{book['id']}.pdf" for book in plain.books())
 
 
@@ -270,6 +270,6 @@ def test_json_shapes_and_remove(plain: Shelf, tmp_path: Path, english: list[Path
     assert plain.books() == [book]
     assert "Removed Manual 1." in plain.run("remove", book["id"][:12], "--yes").out
     assert plain.books() == []
-    assert not any((plain.home / "books").iterdir())
+    assert not any((plain.home / "books").glob("*.pdf"))
     assert plain.search("lock")["hits"] == []
     assert "1 added" in plain.add(english[0]).out

@@ -129,7 +129,7 @@ def test_killed_and_run_again(plain: Shelf, tmp_path: Path, english: list[Path])
     assert "rejected" not in done.err
     assert len(plain.books()) == 4
     assert _files(_inbox(plain)) == []
-    files = sorted(path.stem for path in (plain.home / "books").iterdir())
+    files = sorted(path.stem for path in (plain.home / "books").glob("*.pdf"))
     assert files == sorted(book["id"] for book in plain.books())
 
 

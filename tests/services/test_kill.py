@@ -165,7 +165,7 @@ def _state(shelf: Shelf) -> dict[str, Any]:
     gc.collect()  # here, where its warnings are expected, and not in a later test
     return {
         "rows": {table: _rows(catalog, table) for table in tables},
-        "files": {path.name: path.read_bytes() for path in (shelf.home / "books").iterdir()},
+        "files": {path.name: path.read_bytes() for path in (shelf.home / "books").glob("*.pdf")},
         "keywords": sorted(path.name for path in (shelf.home / "keywords").rglob("*")),
         "hits": hits,
     }

@@ -60,7 +60,7 @@ def _help(typed: str, option: str = "--help") -> str:
 
 
 def test_the_commands_that_are_looked_at_here() -> None:
-    names = "add books remove rename embed rebuild search eval serve"
+    names = "add books remove rename embed rebuild recover search eval serve"
     admin_names = (
         "status doctor health logs report backup backups verify restore site users key uninstall"
     )

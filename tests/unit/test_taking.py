@@ -58,7 +58,7 @@ def test_each_file_has_its_turn(library: Library, tmp_path: Path) -> None:
 
 
 def test_the_next_one_is_taken_meanwhile(library: Library, tmp_path: Path) -> None:
-    kept = library.settings.home / "books"
+    kept = library.settings.home / "incoming"
 
     class Waits(Silent):
         def step(self, step: Step, done: int, total: int) -> None:
@@ -74,7 +74,7 @@ def test_one_book_under_two_names(library: Library, tmp_path: Path) -> None:
     report = library.add([book, *others])
     assert [outcome.status for outcome in report.outcomes] == ["added", *["known"] * 3]
     assert [entry.file for entry in library.books()] == [book.name]
-    assert [path.stem for path in (library.settings.home / "books").iterdir()] == [
+    assert [path.stem for path in (library.settings.home / "books").glob("*.pdf")] == [
         entry.id for entry in library.books()
     ]
 
@@ -124,4 +124,5 @@ def test_ctrl_c_ends_what_is_read_ahead(library: Library, tmp_path: Path) -> Non
     assert reading
     wait_for(lambda: not any(map(is_reader, reading)), "the end of the readers")
     assert library.under_way() == []
-    assert [*(library.settings.home / "books").iterdir()] == []
+    assert [*(library.settings.home / "books").glob("*.pdf*")] == []
+    assert [*(library.settings.home / "incoming").iterdir()] == []

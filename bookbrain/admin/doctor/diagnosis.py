@@ -14,12 +14,15 @@ from bookbrain.admin.certificate import (
 from bookbrain.admin.check import Check, State
 from bookbrain.admin.doctor import files, network, services
 from bookbrain.admin.doctor.firewall import check_firewall
+from bookbrain.admin.health import check_files
 from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import check_disk, check_memory, look_at_disks, read_memory
 from bookbrain.admin.site import Site, configured, read_site
 from bookbrain.admin.units import look_at_units, read_failed
+from bookbrain.cli.opening import take_settings
 from bookbrain.config import KEY_CREDENTIAL, Settings, load_settings
 from bookbrain.errors import BookBrainError
+from bookbrain.library import Library
 from bookbrain.server import Layout
 
 _FIREWALLS = ("iptables", "ip6tables")
@@ -49,7 +52,16 @@ def diagnose(machine: Machine) -> list[Check]:
     checks += [check_disk(disk) for disk in look_at_disks([layout.home, layout.root])]
     checks.append(check_memory(read_memory(text_of(Path("/proc/meminfo")))))
     clock = output_of("timedatectl", "show", "-p", "NTPSynchronized") or ""
-    return checks + services.check_clock(clock)
+    checks += services.check_clock(clock)
+    return checks + _library(layout)  # last: from here on we are the service's user
+
+
+def _library(layout: Layout) -> list[Check]:
+    try:
+        with Library(take_settings(layout)) as library:
+            return check_files(library)
+    except BookBrainError as error:
+        return [Check("library", State.FAIL, error.message, error.hint)]
 
 
 def _settings(layout: Layout) -> tuple[Settings | None, Check]:

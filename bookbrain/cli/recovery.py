@@ -1,0 +1,49 @@
+"""`bookbrain recover`."""
+
+import sys
+
+import click
+
+from bookbrain.cli.errors import fail
+from bookbrain.cli.help import Command
+from bookbrain.cli.keeping import show_report
+from bookbrain.cli.opening import take_settings
+from bookbrain.cli.progress import shown_progress
+from bookbrain.cli.show import say
+from bookbrain.library.recording import record_outcome
+from bookbrain.library.recovery import Recovered
+from bookbrain.library.recovery import recover as recover_library
+from bookbrain.model import to_json
+
+
+@click.command(cls=Command)
+@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+def recover(as_json: bool) -> None:
+    """Make the catalog again from the PDFs that lie in the library; costs nothing.
+
+    For a library whose catalog is lost, damaged or older than its books. Each PDF that belongs to
+    no book is read again; its title and date come from what is kept beside it, and its embeddings
+    are found by its texts. A catalog that cannot be used is kept under another name. A backup
+    brings back the same and more, where there is one: `bookbrain-admin restore FILE`
+    """
+    settings = take_settings()
+    with shown_progress(record_outcome) as progress:
+        recovered = recover_library(settings, progress)
+    if as_json:
+        click.echo(to_json(recovered.report.outcomes))
+    else:
+        _show(recovered)
+        show_report(recovered.report, settings, as_json=False)
+    if recovered.report.stopped:
+        fail(recovered.report.stopped)
+    if recovered.report.count("failed"):
+        sys.exit(1)
+
+
+def _show(recovered: Recovered) -> None:
+    for path in recovered.aside:
+        say(f"The catalog that could not be used is kept, and can be deleted: {path}", err=True)
+    if recovered.gone:
+        say(f"Books that were removed since that catalog was written: {recovered.gone}.")
+    if recovered.renamed:
+        say(f"Books that got their newer title back: {recovered.renamed}.")
