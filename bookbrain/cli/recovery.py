@@ -33,7 +33,8 @@ def recover(as_json: bool) -> None:
         click.echo(to_json(recovered.report.outcomes))
     else:
         _show(recovered)
-        show_report(recovered.report, settings, as_json=False)
+        if recovered.report.outcomes:
+            show_report(recovered.report, settings, as_json=False)
     if recovered.report.stopped:
         fail(recovered.report.stopped)
     if recovered.report.count("failed"):
@@ -47,3 +48,5 @@ def _show(recovered: Recovered) -> None:
         say(f"Books that were removed since that catalog was written: {recovered.gone}.")
     if recovered.renamed:
         say(f"Books that got their newer title back: {recovered.renamed}.")
+    if recovered == Recovered():
+        say("Nothing is to be recovered: every PDF in the library belongs to a book.")

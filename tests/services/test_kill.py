@@ -191,11 +191,13 @@ def _answer(library: Library, query: str) -> str:
 
 
 def _rows(catalog: Path, table: str) -> list[tuple[Any, ...]]:
-    """All rows, in order, without the time at which a book was added."""
+    """All rows, in order, but for the time at which a book was added and the library's identity."""
     connection = sqlite3.connect(f"file:{catalog}?mode=ro", uri=True)
     try:
         names = [row[1] for row in connection.execute(f"PRAGMA table_info({table})")]
-        kept = ", ".join(name for name in names if name not in ("added_at", "rootpage"))
-        return sorted(connection.execute(f"SELECT {kept or '*'} FROM {table}"))
+        # Of the date come "rest", the checksum of a book's rows; of the run, what names it.
+        kept = ", ".join(name for name in names if name not in ("added_at", "rootpage", "rest"))
+        rows = sorted(connection.execute(f"SELECT {kept or '*'} FROM {table}"))
+        return [row for row in rows if row[0] not in ("library", "changes")]
     finally:
         connection.close()

@@ -1,0 +1,249 @@
+"""kill -9 at random instants of everything that writes: nothing is lost, and no half state is left.
+
+A few kills of each kind run here. All of them by one command, a thousand in an hour or so:
+
+    BOOKBRAIN_KILLS=100 tests/run tests/services/test_kills.py   # of each of the ten kinds
+
+An upgrade is killed with its whole machine: see tests/host.
+"""
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support import pdfs
+from support.chroma_server import ChromaServer
+from support.openai_process import OpenAIProcess
+from support.shelf import Shelf
+
+from bookbrain.library.cards import stored_files
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
+
+_KILLS = int(os.environ.get("BOOKBRAIN_KILLS", "3"))
+_DIMENSIONS = count(400)
+_KEY_LINE = "OPENAI_API_KEY=sk-test\nBOOKBRAIN_BACKUP_KEEP=3\n"
+_LAND = """
+import sys
+from pathlib import Path
+from bookbrain.config import load_settings
+from bookbrain.library import Library
+from bookbrain.library.uploading import land
+with Library(load_settings()) as library, open(sys.argv[1], "rb") as file:
+    land(library, Path(sys.argv[1]).name, file)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Something that writes: `make` has the library as it is before it; `again` is what finishes it
+    after a kill. `settled` says that what a kill leaves is the state of before or of after."""
+
+    command: tuple[str, ...]
+    make: Callable[[Shelf, Path], None]
+    again: tuple[tuple[str, ...], ...] = ()
+    settled: bool = False
+    loses: frozenset[str] = field(default_factory=frozenset)
+
+
+def _all(shelf: Shelf, books: Path) -> None:
+    shelf.add(books / "1.pdf", books / "2.pdf")
+
+
+def _one(shelf: Shelf, books: Path) -> None:
+    shelf.add(books / "1.pdf")
+
+
+def _without_vectors(shelf: Shelf, books: Path) -> None:
+    shelf.add(books / "1.pdf", books / "2.pdf", OPENAI_API_KEY="", OPENAI_BASE_URL="")
+
+
+def _with_backup(shelf: Shelf, books: Path) -> None:
+    _all(shelf, books)
+    _run(shelf, ("admin", "backup", "--to", str(shelf.home.parent / "kept")))
+    (archive,) = (shelf.home.parent / "kept").glob("*.zst")
+    archive.rename(shelf.home / "kept.tar.zst")
+    shelf.run("remove", "1.pdf", "--yes")
+    shelf.add(books / "3.pdf")
+    shelf.run("rename", "2.pdf", "Renamed meanwhile")
+
+
+def _without_catalog(shelf: Shelf, books: Path) -> None:
+    _all(shelf, books)
+    shelf.run("rename", "1.pdf", "By hand")
+    for path in shelf.home.glob("catalog.sqlite3*"):
+        path.unlink()
+
+
+def _in_inbox(shelf: Shelf, books: Path) -> None:
+    _one(shelf, books)
+    inbox = shelf.home / "inbox"
+    inbox.mkdir()
+    for name in ("2.pdf", "3.pdf"):
+        shutil.copy(books / name, inbox)
+
+
+_KINDS = {
+    "add": Kind(("add", "{books}/2.pdf", "{books}/3.pdf"), _one),
+    "remove": Kind(("remove", "1.pdf", "--yes"), _all, settled=True, loses=frozenset({"1.pdf"})),
+    "rename": Kind(("rename", "1.pdf", "Another title"), _all, settled=True),
+    "embed": Kind(("embed", "--yes"), _without_vectors),
+    "rebuild": Kind(("rebuild",), _all, settled=True),
+    "backup": Kind(("admin", "backup"), _all, settled=True),
+    "restore": Kind(
+        ("admin", "restore", "{home}/kept.tar.zst", "--yes"), _with_backup, settled=True,
+        loses=frozenset({"3.pdf"}),
+    ),
+    "upload": Kind(("land", "{books}/3.pdf"), _all, again=(("ingest-inbox",),)),
+    "recover": Kind(("recover",), _without_catalog),
+    "inbox": Kind(("ingest-inbox",), _in_inbox),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("books")
+    for seed in (1, 2, 3):
+        lines = [
+            [f"The lock of part{seed}x{p} waits, step {n}." for n in range(9)] for p in range(6)
+        ]
+        pages = [f"{pdfs.probe(seed, p)}\n" + "\n".join(lines[p]) for p in range(6)]
+        pdfs.book(folder / f"{seed}.pdf", pages, title=f"Manual {seed}")
+    return folder
+
+
+@pytest.mark.parametrize("name", _KINDS)
+def test_killed_at_random_instants(
+    name: str, tmp_path: Path, books: Path, _stand_in: OpenAIProcess, chroma: ChromaServer
+) -> None:
+    kind, space = _KINDS[name], str(next(_DIMENSIONS) + 100 * os.getpid() % 900)
+    settings = {"CHROMA_URL": chroma.url, "BOOKBRAIN_EMBEDDING_DIMENSIONS": space}
+    template = tmp_path / "before"
+    with Shelf(template, _stand_in, **settings) as shelf:
+        kind.make(shelf, books)
+        (template / "bookbrain.env").write_text(_KEY_LINE)
+        before = _state(template)
+    with _copy(template, tmp_path / "done", _stand_in, settings) as done:
+        started = time.monotonic()
+        _run(done, kind.command, books)
+        seconds = time.monotonic() - started
+        for command in kind.again:
+            _run(done, command, books)
+        after = _state(done.home)
+    killed = 0
+    for number in range(_KILLS):
+        with _copy(template, tmp_path / f"kill{number}", _stand_in, settings) as shelf:
+            instant = random.Random(f"{name} {number}").random() * seconds
+            killed += _kill(shelf, kind.command, books, instant, whole=number % 2 == 0)
+            _check_left(shelf, kind, before, after)
+            for command in kind.again or (kind.command,):
+                _run(shelf, command, books, code=None)
+            if kind.again:
+                _run(shelf, kind.command, books, code=None)
+                _run(shelf, kind.again[0], books, code=None)
+            assert _state(shelf.home) == after, (name, number, instant)
+            if name == "backup":
+                _run(shelf, ("admin", "verify"))
+            assert (shelf.home / "bookbrain.env").read_text() == _KEY_LINE
+        shutil.rmtree(shelf.home)
+    assert killed or _KILLS < 3, "no kill met its target"
+
+
+def _copy(template: Path, home: Path, openai: OpenAIProcess, settings: dict[str, str]) -> Shelf:
+    subprocess.run(["cp", "-a", "--reflink=auto", template, home], check=True)
+    return Shelf(home, openai, **settings)
+
+
+def _start(shelf: Shelf, command: tuple[str, ...], books: Path | None) -> "subprocess.Popen[str]":
+    words = [word.format(books=books, home=shelf.home) for word in command]
+    if words[0] == "admin":
+        program, words = ["-c", "from bookbrain.admin import main; main()"], words[1:]
+    elif words[0] == "land":
+        program, words = ["-c", _LAND], words[1:]
+    else:
+        program = ["-m", "bookbrain.cli"]
+    return subprocess.Popen(
+        [sys.executable, "-P", *program, *words], cwd=shelf.home.parent, env=shelf.env,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+
+
+def _run(
+    shelf: Shelf, command: tuple[str, ...], books: Path | None = None, code: int | None = 0
+) -> None:
+    shelf.finish(_start(shelf, command, books), code)
+
+
+def _kill(
+    shelf: Shelf, command: tuple[str, ...], books: Path, instant: float, *, whole: bool
+) -> bool:
+    """Kill the command, or everything that works on the library, at this instant of its run."""
+    process = _start(shelf, command, books)
+    with suppress(subprocess.TimeoutExpired):
+        process.wait(instant)
+    met = process.poll() is None
+    targets = [process.pid, *(shelf.processes() if whole else ())]
+    for pid in targets:
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    process.communicate()
+    return met
+
+
+def _check_left(shelf: Shelf, kind: Kind, before: dict[str, Any], after: dict[str, Any]) -> None:
+    """What a reader sees just after the kill."""
+    if kind.command[0] == "recover":  # there may be no catalog yet
+        assert stored_files(shelf.home / "books") == {Path(n).stem for n in before["files"]}
+        return
+    left = _state(shelf.home)
+    books = left["rows"]["book"]
+    assert {row[0] for row in left["rows"]["seal"]} == {row[0] for row in books}
+    files = {Path(name).stem for name in left["files"]}
+    stored = {file.stem for file in (shelf.home / "incoming").glob("*.pdf")} | files
+    assert {row[0] for row in books} <= stored
+    kept = {row[0] for row in before["rows"]["book"] if row[2] not in kind.loses}
+    assert kept <= stored
+    assert set(before["vectors"]) <= set(left["vectors"])
+    if kind.settled:
+        of_books = ("book", "page", "passage", "embedded")
+        seen = {table: left["rows"][table] for table in of_books}
+        assert seen in [{table: s["rows"][table] for table in of_books} for s in (before, after)]
+
+
+def _state(home: Path) -> dict[str, Any]:
+    """Everything that must be the same after a kill."""
+    vectors = _rows(home / "embeddings.sqlite3")
+    return {
+        "rows": _rows(home / "catalog.sqlite3"),
+        "vectors": [row[:2] for row in vectors.get("embedding", [])],
+        "checksums": vectors.get("checksum"),
+        "files": {path.name: path.read_bytes() for path in (home / "books").glob("*.pdf")},
+        "inbox": sorted(path.name for path in (home / "inbox").glob("*.pdf")),
+    }
+
+
+def _rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """Of all tables, but for dates, what depends on them, and the count of changes."""
+    if not path.exists():
+        return {}
+    with closing(sqlite3.connect(path)) as db:
+        tables = [row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type='table'")]
+        found = {}
+        for table in tables:
+            columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+            kept = [c for c in columns if c not in ("added_at", "rest", "vector")]
+            rows = sorted(db.execute(f"SELECT {', '.join(kept)} FROM {table}"))
+            found[table] = [row for row in rows if row[0] not in ("changes", "library")]
+    return found
