@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
+from bookbrain.declarations import environment_without_secrets
+
 _PR_SET_PDEATHSIG = 1
 
 
@@ -19,10 +21,12 @@ def start_module(
     stdout: int | IO[Any] | None = subprocess.DEVNULL,
     stderr: int | IO[Any] | None = subprocess.DEVNULL,
     pass_fds: Sequence[int] = (),
+    with_secrets: bool = False,
 ) -> subprocess.Popen[bytes]:
     """Run `python -m module args…` in a session of its own, so that signals meant for us miss it.
 
-    `-P` keeps the working directory off its import path. Secrets go through `stdin`, never `args`.
+    `-P` keeps the working directory off its import path. Secrets go through `stdin`, never `args`;
+    its environment has them only for one that reads the settings itself: `with_secrets`.
     """
     return subprocess.Popen(
         [sys.executable, "-P", "-m", module, *args],
@@ -30,6 +34,7 @@ def start_module(
         stdout=stdout,
         stderr=stderr,
         pass_fds=pass_fds,
+        env=dict(os.environ) if with_secrets else environment_without_secrets(os.environ),
         start_new_session=True,
     )
 
@@ -44,7 +49,7 @@ def start_program(
         stdout=log,
         stderr=subprocess.STDOUT,
         cwd=cwd,
-        env=env,
+        env=environment_without_secrets(env),
         close_fds=False,  # what the caller made inheritable is meant to be, a lock for instance
         preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread, one system call)
     )
@@ -58,15 +63,23 @@ class Ended(NamedTuple):
     stderr: str
 
 
-def run_program(command: Sequence[str], *, timeout: float, given: str = "") -> Ended:
+def run_program(
+    command: Sequence[str],
+    *,
+    timeout: float,
+    given: str = "",
+    variables: Mapping[str, str] | None = None,
+) -> Ended:
     """Run `command` with the input `given` to its end; after `timeout` seconds it is killed.
 
-    Raises FileNotFoundError when there is no such program.
+    Its environment has none of our secrets, and these `variables` besides. Raises FileNotFoundError
+    when there is no such program.
     """
     try:
         done = subprocess.run(
             list(command),
             input=given,
+            env=environment_without_secrets(os.environ) | dict(variables or {}),
             capture_output=True,
             timeout=timeout,
             check=False,
@@ -90,6 +103,7 @@ def start_filter(
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
+        env=environment_without_secrets(os.environ),
         preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread, one system call)
     )
 
@@ -99,7 +113,8 @@ PIPE = subprocess.PIPE
 
 def run_in_terminal(command: Sequence[str], env: Mapping[str, str]) -> int:
     """Run `command` with our own input and output to its end; its exit code, as a shell has it."""
-    code = subprocess.run(list(command), env=dict(env), check=False).returncode
+    env = environment_without_secrets(env)
+    code = subprocess.run(list(command), env=env, check=False).returncode
     return 128 - code if code < 0 else code
 
 

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
+from bookbrain.declarations import KNOWN_KEYS, credential_of
 from bookbrain.errors import ConfigError
 from bookbrain.server import with_server_defaults
 from bookbrain.values import count, number, seconds, switch, whole
 
 SETTINGS_FILE = "bookbrain.env"
-KEY_CREDENTIAL = "openai-api-key"
-_RERANK_CREDENTIAL = "rerank-api-key"
+KEY_CREDENTIAL = credential_of("OPENAI_API_KEY")
+_RERANK_CREDENTIAL = credential_of("BOOKBRAIN_RERANK_API_KEY")
 
 _WEB = re.compile(r"https?://[^\s/?#]+\S*")
 _CHANNEL = re.compile(rf"(ntfy\+)?{_WEB.pattern}|mailto:[^\s@<>]+@[^\s@<>]+")
@@ -31,7 +32,7 @@ class EmbeddingSettings:
     """Which model embeds, and where. `dimensions` is None when the model decides."""
 
     api_key: str | None = field(default=None, repr=False)
-    base_url: str | None = None
+    base_url: str | None = field(default=None, repr=False)  # it may have a password
     model: str = "text-embedding-3-small"
     dimensions: int | None = None
     price: float | None = None
@@ -63,7 +64,7 @@ class EmbeddingSettings:
 class RerankSettings:
     """Who orders the best pages anew: nobody without a `url`. `seconds` is all that it may take."""
 
-    url: str | None = None
+    url: str | None = field(default=None, repr=False)
     model: str | None = None
     api_key: str | None = field(default=None, repr=False)
     seconds: float = 0.8
@@ -91,7 +92,7 @@ class BackupSettings:
     weekly: int = 0
     monthly: int = 0
     recipient: str | None = None
-    copy: str | None = None
+    copy: str | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ class Settings:
 
     home: Path
     embedding: EmbeddingSettings = EmbeddingSettings()
-    chroma_url: str | None = None
+    chroma_url: str | None = field(default=None, repr=False)
     read_timeout: float = 120.0
     read_memory: int = 2048
     fusion: Literal["convex", "rrf"] = "convex"
@@ -253,33 +254,3 @@ def _read_settings_file(path: Path) -> dict[str, str]:
         if value.strip():
             values[key.strip()] = value.strip()
     return values
-
-
-KNOWN_KEYS = (
-    "OPENAI_API_KEY",
-    "OPENAI_BASE_URL",
-    "CHROMA_URL",
-    "BOOKBRAIN_EMBEDDING_MODEL",
-    "BOOKBRAIN_EMBEDDING_DIMENSIONS",
-    "BOOKBRAIN_EMBEDDING_PRICE",
-    "BOOKBRAIN_EMBEDDING_TIMEOUT",
-    "BOOKBRAIN_READ_TIMEOUT",
-    "BOOKBRAIN_READ_MEMORY",
-    "BOOKBRAIN_FUSION",
-    "BOOKBRAIN_VECTOR_WEIGHT",
-    "BOOKBRAIN_RERANK_URL",
-    "BOOKBRAIN_RERANK_MODEL",
-    "BOOKBRAIN_RERANK_API_KEY",
-    "BOOKBRAIN_RERANK_SECONDS",
-    "BOOKBRAIN_NOTIFY",
-    "BOOKBRAIN_PING",
-    "BOOKBRAIN_LANGUAGE",
-    "BOOKBRAIN_LOG_QUERIES",
-    "BOOKBRAIN_LOG_BUDGET_MB",
-    "BOOKBRAIN_BACKUP_KEEP",
-    "BOOKBRAIN_BACKUP_DAILY",
-    "BOOKBRAIN_BACKUP_WEEKLY",
-    "BOOKBRAIN_BACKUP_MONTHLY",
-    "BOOKBRAIN_BACKUP_RECIPIENT",
-    "BOOKBRAIN_BACKUP_COPY",
-)

@@ -8,6 +8,11 @@ BookBrainError            exit 1    the work failed, or some of it
 └── ConfigError           exit 78   a setting is wrong or missing
 """
 
+from bookbrain.declarations import without_passwords
+
+# The next step where a backup is not to be had back from.
+OLDER_BACKUP = "Choose an older backup: `bookbrain-admin backups` lists them."
+
 
 class BookBrainError(Exception):
     """A failure with one line on what happened and one on the next step."""
@@ -16,10 +21,10 @@ class BookBrainError(Exception):
 
     def __init__(self, message: str, hint: str = "", *, quoted: str = "") -> None:
         """`quoted` is what of the message another program said: it may repeat a text or a key."""
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.quoted = quoted
+        super().__init__(without_passwords(message))
+        self.message = without_passwords(message)
+        self.hint = without_passwords(hint)
+        self.quoted = without_passwords(quoted)
 
     @property
     def for_log(self) -> str:

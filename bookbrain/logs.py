@@ -12,6 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
+from bookbrain.declarations import without_passwords
 from bookbrain.events import Event
 from bookbrain.service_user import works_for_service
 
@@ -115,6 +116,9 @@ class _TerminalHandler(logging.StreamHandler):  # type: ignore[type-arg]
         self.setLevel(level)
         self.setFormatter(logging.Formatter("%(levelname)s: %(message)s"))
 
+    def format(self, record: logging.LogRecord) -> str:
+        return without_passwords(super().format(record))
+
     def filter(self, record: logging.LogRecord) -> bool:
         told = self.level > logging.INFO and fields_of(record)
         return not told and bool(super().filter(record))
@@ -135,7 +139,7 @@ def message_of(record: logging.LogRecord) -> str:
     else:  # it may have been put together from anything
         text = f"{record.levelname} of {record.name}, line {record.lineno} of {record.pathname}"
     error = record.exc_info[1] if record.exc_info else None
-    return f"{text}\n{trace_of(error)}" if error else text
+    return without_passwords(f"{text}\n{trace_of(error)}" if error else text)
 
 
 def trace_of(error: BaseException) -> str:

@@ -23,7 +23,7 @@ from bookbrain.cli.errors import fail
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import take_settings
 from bookbrain.cli.show import say, shown
-from bookbrain.errors import InputError
+from bookbrain.errors import BookBrainError, InputError
 from bookbrain.logs import is_journal, log_work, set_up_logging
 from bookbrain.server import Layout
 from bookbrain.service_user import works_for_service
@@ -72,18 +72,27 @@ def backup(
     with shown_bytes() as bar:
         taken = take_backup(settings, request, bar.bytes)
     if as_json:
-        click.echo(_json(asdict(taken.backup) | {"lost": taken.lost, "removed": taken.removed}))
+        more = {"lost": taken.lost, "unsound": taken.unsound, "removed": taken.removed}
+        click.echo(_json(asdict(taken.backup) | more))
     else:
         _show_taken(taken)
     if taken.not_copied:
         fail(taken.not_copied)
-    if taken.lost:
-        raise click.exceptions.Exit(1)
+    if taken.backup.damaged:
+        fail(
+            BookBrainError(
+                f"The library is damaged. {taken.backup.path} is kept for rescue only.",
+                "Restore the newest sound backup: `bookbrain-admin backups` lists them.",
+            )
+        )
 
 
 def _show_taken(taken: Taken) -> None:
     made = taken.backup
-    say(f"{made.path}: books {made.books}, {made.size / 1e6:.1f} MB, read again and good.")
+    if not made.damaged:
+        say(f"{made.path}: books {made.books}, {made.size / 1e6:.1f} MB, read again and good.")
+    for what in taken.unsound:
+        say(f"Damaged: {what}", fg="red", err=True)
     for name in taken.lost:
         say(f"The file of a book is gone or damaged, and not in it: {name}", fg="red", err=True)
     if taken.removed:
@@ -104,12 +113,12 @@ def backups(machine: Machine, as_json: bool) -> None:
     for one in found:
         say(
             f"{one.made:%Y-%m-%d %H:%M} UTC  {one.size / 1e6:>9.1f} MB  {_what(one)}  {one.path}",
-            fg="red" if one.flaw else None,
+            fg=None if one.is_sound else "red",
         )
 
 
 def _what(one: Backup) -> str:
-    if one.flaw:
+    if not one.is_sound:
         return "damaged"
     if one.encrypted:
         return "encrypted"
@@ -149,9 +158,9 @@ def verify_command(
 
 def _newest(folder: Path) -> Path | None:
     """The newest that can be read here; None, having said so, where all are encrypted."""
-    found = list_backups(folder)
+    found = [one for one in list_backups(folder) if one.is_sound]
     if not found:
-        raise InputError("There is no backup yet.", "Make one: bookbrain-admin backup")
+        raise InputError("There is no sound backup.", "Make one: bookbrain-admin backup")
     if plain := [one for one in found if not one.encrypted]:
         return plain[0].path
     say(f"{found[0].path} is encrypted: try it where the key is, with verify FILE --identity KEY.")
@@ -202,6 +211,8 @@ def _show_manifest(manifest: Manifest, change: Differences) -> None:
     )
     if not manifest.complete:
         say("Not all PDFs are in it.")
+    for what in manifest.unsound:
+        say(f"Damaged when it was made: {what}", fg="red", err=True)
     say(f"Books that come: {len(change.come)}, that go: {len(change.go)}, that stay: {change.stay}")
     for mark, titles in (
         ("+", [book.title for book in change.come]),

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bookbrain.admin.asking import answer_of, chroma_answers, output_of, text_of
-from bookbrain.admin.backup_age import check_backup, newest_backup
+from bookbrain.admin.backup_age import check_backup
 from bookbrain.admin.certificate import door_of, read_certificate
 from bookbrain.admin.check import Check, State
 from bookbrain.admin.doctor import network, services
@@ -18,6 +18,7 @@ from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import check_disk, check_memory, look_at_disks, read_memory
 from bookbrain.admin.site import read_address
 from bookbrain.admin.units import SERVICES, Unit, look_at_files
+from bookbrain.backup.listing import list_backups
 from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.library import Library
@@ -167,6 +168,6 @@ def _unit(unit: Unit) -> Check:
 def _backup(layout: Layout, books: Sequence[Book], now: datetime) -> Iterator[Check]:
     begun = datetime.fromisoformat(books[0].added_at) if books else None
     try:
-        yield check_backup(newest_backup(layout.backups), begun, now)
+        yield check_backup(list_backups(layout.backups), begun, now)
     except OSError:  # not for the service's eyes
         return

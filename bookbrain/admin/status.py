@@ -6,12 +6,12 @@ from pathlib import Path
 
 from bookbrain import __version__
 from bookbrain.admin.asking import chroma_answers, text_of
-from bookbrain.admin.backup_age import Backup, newest_backup
 from bookbrain.admin.certificate import Certificate, door_of, read_certificate
 from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import Space, look_at_disks, read_memory
 from bookbrain.admin.site import Site, configured, read_site
 from bookbrain.admin.units import Unit, look_at_units
+from bookbrain.backup.listing import Backup, list_backups
 from bookbrain.cli.opening import take_settings
 from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError
@@ -55,7 +55,7 @@ class Status:
     certificate: Certificate | None
     disks: tuple[Space, ...]
     memory: Space
-    backup: Backup | None
+    backups: tuple[Backup, ...]
     shelf: Shelf | None = None
     meaning: Meaning | None = None
     site_trouble: str = ""
@@ -72,10 +72,11 @@ def look_at_server(machine: Machine) -> Status:
         site_trouble = str(error)
     units = look_at_units(layout, machine.systemctl)
     certificate = read_certificate(site.domain, door_of(site.domain)) if site else None
-    backup = newest_backup(layout.backups)
+    backups: tuple[Backup, ...] = ()
     shelf, meaning, library_trouble = None, None, ""
     try:
         settings = take_settings(layout)
+        backups = tuple(list_backups(layout.backups))
         meaning = _meaning(settings)
         shelf = _shelf(settings)
     except BookBrainError as error:
@@ -88,7 +89,7 @@ def look_at_server(machine: Machine) -> Status:
         certificate=certificate,
         disks=look_at_disks([layout.home, layout.root]),
         memory=read_memory(text_of(Path("/proc/meminfo"))),
-        backup=backup,
+        backups=backups,
         shelf=shelf,
         meaning=meaning,
         site_trouble=site_trouble,

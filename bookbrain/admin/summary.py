@@ -23,7 +23,7 @@ def summarize(status: Status) -> list[Check]:
     checks += _site(status)
     checks += [_short(check_disk(disk)) for disk in status.disks[:_MOST_DISKS]]
     checks.append(_short(check_memory(status.memory)))
-    checks.append(_short(check_backup(status.backup, None, status.now)))
+    checks.append(_short(check_backup(status.backups, None, status.now)))
     return checks
 
 

@@ -50,7 +50,7 @@ def write_archive(
 
     Raises Flaw when one is no longer as it was measured.
     """
-    sealed = _Sealing(out)
+    sealed = Hashed(out)
     data = manifest.as_bytes()
     packer = ZstdCompressor(level=_LEVEL, write_checksum=True)
     with packer.stream_writer(cast(BinaryIO, sealed), closefd=False) as packed:
@@ -162,7 +162,7 @@ class Archive:
             raise Flaw("it is damaged") from error
 
 
-class _Sealing:
+class Hashed:
     """Passes on what is written, and knows its SHA-256."""
 
     def __init__(self, out: BinaryIO) -> None:

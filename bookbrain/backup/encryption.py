@@ -1,14 +1,21 @@
 """Encryption by age or GPG, as programs of the machine."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
+from shutil import copyfileobj
 from subprocess import Popen
 from tempfile import TemporaryFile
-from typing import BinaryIO, cast
+from typing import BinaryIO, Protocol, cast
 
 from bookbrain.children import PIPE, end, start_filter
 from bookbrain.errors import BookBrainError, ConfigError, InputError
+
+
+class Writable(Protocol):
+    def write(self, data: bytes, /) -> int: ...
+
 
 _SECONDS = 60.0  # to end in, after the last byte
 
@@ -29,7 +36,7 @@ def suffix_of(recipient: str | None) -> str:
 
 
 @contextmanager
-def encrypting(recipient: str, out: BinaryIO) -> Iterator[BinaryIO]:
+def encrypting(recipient: str, out: Writable) -> Iterator[BinaryIO]:
     """What is written to the file given goes encrypted to `out`.
 
     Raises ConfigError when the program is missing or does not know the recipient.
@@ -39,15 +46,18 @@ def encrypting(recipient: str, out: BinaryIO) -> Iterator[BinaryIO]:
     else:
         command = ["gpg", "--batch", "--no-tty", "--trust-model", "always", "--encrypt",
                    "--recipient", recipient]  # fmt: skip
-    with TemporaryFile() as said:
-        program = _start(command, PIPE, out, said)
+    with TemporaryFile() as said, ThreadPoolExecutor(1) as thread:
+        program = _start(command, PIPE, PIPE, said)
+        passed = thread.submit(_pass_on, program, out)
         given = cast(BinaryIO, program.stdin)
         try:
             try:
                 yield given
                 given.close()
+                passed.result()
                 code = program.wait(_SECONDS)
             except BrokenPipeError:
+                passed.result()  # where the disk was full, that is the reason
                 code = program.wait(_SECONDS) or 1
         finally:
             end(program)
@@ -56,6 +66,14 @@ def encrypting(recipient: str, out: BinaryIO) -> Iterator[BinaryIO]:
                 f"{command[0]} does not encrypt: {_last_line(said)}.",
                 "Check BOOKBRAIN_BACKUP_RECIPIENT.",
             )
+
+
+def _pass_on(program: "Popen[bytes]", out: Writable) -> None:
+    try:
+        copyfileobj(cast(BinaryIO, program.stdout), out)
+    except BaseException:
+        end(program)  # else it would wait for us, and we for it
+        raise
 
 
 @contextmanager

@@ -8,18 +8,21 @@ from pathlib import Path
 from bookbrain.backup.archive import Archive
 from bookbrain.backup.manifest import Flaw, Manifest
 from bookbrain.config import Settings
+from bookbrain.durable import PART
 from bookbrain.server import Layout
 from bookbrain.service_user import THIS_MACHINE
 
-_NAME = re.compile(r"bookbrain-(\d{8}T\d{6}Z)\.tar\.zst(\.age|\.gpg)?", re.ASCII)
-_PART = re.compile(r"\.bookbrain-\d{8}T\d{6}Z\.tar\.zst(\.age|\.gpg)?\.part", re.ASCII)
+DAMAGED, NO_BOOKS = ".damaged", ".no-books"  # in a name: of a damaged library; without PDFs
+_NAME = re.compile(
+    r"bookbrain-(\d{8}T\d{6}Z)(\.damaged|\.no-books)?\.tar\.zst(\.age|\.gpg)?", re.ASCII
+)
 _TIME = "%Y%m%dT%H%M%SZ"
 
 
 @dataclass(frozen=True, slots=True)
 class Backup:
     """An archive. `books` and `complete` are None where they cannot be told: it is encrypted, or
-    `flaw` says what is wrong with it."""
+    `flaw` says what is wrong with it. `damaged` is one of a damaged library, kept for rescue."""
 
     file: str
     folder: str
@@ -29,6 +32,12 @@ class Backup:
     books: int | None = None
     complete: bool | None = None
     flaw: str = ""
+    damaged: bool = False
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it counts as a backup, as far as its name and its beginning tell."""
+        return not self.flaw and not self.damaged
 
     @property
     def path(self) -> Path:
@@ -42,20 +51,28 @@ def backup_folder(settings: Settings, layout: Layout = THIS_MACHINE) -> Path:
     return settings.home / "backups"
 
 
-def archive_name(made: datetime, suffix: str) -> str:
-    """`suffix` is that of the encryption, "" without."""
-    return f"bookbrain-{made.astimezone(UTC):{_TIME}}.tar.zst{suffix}"
+def archive_name(made: datetime, suffix: str, mark: str = "") -> str:
+    """`suffix` is that of the encryption, "" without; `mark` is DAMAGED or NO_BOOKS."""
+    return f"bookbrain-{made.astimezone(UTC):{_TIME}}{mark}.tar.zst{suffix}"
 
 
-def list_backups(folder: Path) -> list[Backup]:
-    """The archives in `folder`, newest first; their beginnings are read."""
+def list_backups(folder: Path, *, read: bool = True) -> list[Backup]:
+    """The archives in `folder`, newest first. Their beginnings are read, or their names alone where
+    root asks: the folder is another user's."""
     times = {path: time for path in _files(folder) if (time := time_of(path.name))}
-    return [_look(path, times[path]) for path in sorted(times, reverse=True)]
+    newest_first = sorted(times, key=lambda path: (times[path], path.name), reverse=True)
+    return [_look(path, times[path], read) for path in newest_first]
 
 
 def left_over(folder: Path) -> list[Path]:
     """What backups that were killed have left in `folder`."""
-    return [path for path in _files(folder) if _PART.fullmatch(path.name)]
+    return [
+        path
+        for path in _files(folder)
+        if path.name.startswith(".")
+        and path.name.endswith(PART)
+        and time_of(path.name[1:].removesuffix(PART))
+    ]
 
 
 def time_of(name: str) -> datetime | None:
@@ -73,10 +90,10 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in found if path.is_file() and not path.is_symlink()]
 
 
-def _look(path: Path, made: datetime) -> Backup:
+def _look(path: Path, made: datetime, read: bool) -> Backup:
     encrypted = not path.name.endswith(".zst")
     flaw, manifest = "", None
-    if not encrypted:
+    if read and not encrypted:
         try:
             manifest = read_manifest(path)
         except (Flaw, OSError) as error:
@@ -88,8 +105,9 @@ def _look(path: Path, made: datetime) -> Backup:
         path.stat().st_size,
         encrypted,
         len(manifest.books) if manifest else None,
-        manifest.complete if manifest else None,
+        manifest.complete if manifest else False if NO_BOOKS in path.name else None,
         flaw,
+        DAMAGED in path.name or bool(manifest and not manifest.is_sound),
     )
 
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 from bookbrain.library.proof import Expected
@@ -55,6 +56,7 @@ class Manifest:
     """Of one archive. `made` is ISO 8601, UTC; `versions` of programs, `schemas` of databases.
 
     `complete` says whether the files of the books are in it, `spaces` where books are embedded.
+    `unsound` is what was wrong with the library: such an archive is for rescue only.
     """
 
     format: int
@@ -66,6 +68,18 @@ class Manifest:
     embeddings: int
     books: tuple[ListedBook, ...]
     members: tuple[Member, ...]
+    unsound: tuple[str, ...] = ()
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether it is of a sound library, with the files of all its books or of none."""
+        return not self.unsound and (self.complete or not self.files)
+
+    @property
+    def files(self) -> set[str]:
+        """The ids of the books whose files are in it."""
+        names = (member.name for member in self.members)
+        return {Path(name).stem for name in names if name.startswith("books/")}
 
     @property
     def expected(self) -> Expected:
@@ -107,18 +121,31 @@ def parse_manifest(data: bytes) -> Manifest:
             embeddings=_typed(given["embeddings"], int),
             books=tuple(_book(book) for book in _typed(given["books"], list)),
             members=tuple(_member(member) for member in _typed(given["members"], list)),
+            unsound=tuple(_typed(flaw, str) for flaw in _typed(given.get("unsound", []), list)),
         )
         aware = found.time.tzinfo is not None
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Flaw("its manifest is damaged") from error
     if not aware or found.format < 1 or not _has_what_it_needs(found):
         raise Flaw("its manifest is damaged")
+    if not _has_the_files(found):
+        raise Flaw("its files are not those of its books")
     return found
 
 
 def _has_what_it_needs(manifest: Manifest) -> bool:
     names = [member.name for member in manifest.members]
     return len(set(names)) == len(names) and {"catalog.sqlite3", "embeddings.sqlite3"} <= {*names}
+
+
+def _has_the_files(manifest: Manifest) -> bool:
+    """Those of its books and of no others; of a catalog that is damaged not all books are known."""
+    ids = [book.id for book in manifest.books]
+    if len(set(ids)) != len(ids):
+        return False
+    if manifest.complete:
+        return not manifest.unsound and manifest.files == {*ids}
+    return bool(manifest.unsound) or manifest.files <= {*ids}
 
 
 def _member(given: Any) -> Member:

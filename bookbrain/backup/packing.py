@@ -1,6 +1,5 @@
 """What goes into an archive: the library of one moment and the settings, measured."""
 
-import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,11 +12,9 @@ from bookbrain.backup.archive import Content, measure
 from bookbrain.backup.manifest import FORMAT, ListedBook, Manifest, Member
 from bookbrain.backup.workplace import OnStep, Steps
 from bookbrain.config import Settings
+from bookbrain.declarations import without_secrets
 from bookbrain.library import Library
 from bookbrain.library.snapshot import Snapshot
-
-_SECRET = ("OPENAI_API_KEY", "BOOKBRAIN_NOTIFY", "BOOKBRAIN_PING")  # how such settings begin
-_PASSWORD = re.compile(r"://[^/\s]*:[^/\s]*@")
 
 
 @dataclass(frozen=True)
@@ -32,11 +29,13 @@ class Request:
 
 @dataclass(frozen=True)
 class Packed:
-    """The members of an archive; `lost` names the books whose file is gone or damaged."""
+    """The members of an archive; `lost` names the books whose file is gone or damaged. What makes
+    the library unsound, a lost file too, is in the manifest."""
 
     manifest: Manifest
     contents: Mapping[str, Content] = field(repr=False)
     lost: tuple[str, ...]
+    unsound: tuple[str, ...]  # of the databases
 
 
 def pack(
@@ -49,7 +48,7 @@ def pack(
         )
     contents: dict[str, Content] = {}
     if settings.file and settings.file.is_file():
-        text = settings.file.read_text(encoding="utf-8")
+        text = settings.file.read_text(encoding="utf-8", errors="replace")
         contents["settings/bookbrain.env"] = without_secrets(text).encode()
     if request.encrypt:
         contents |= request.secrets
@@ -58,6 +57,7 @@ def pack(
     members = _measured(contents, on_step)
     damaged = {m.name for m in members if m.name.startswith("books/") and m.sha256 not in m.name}
     lost = {book.id for book in snapshot.lost} | {Path(name).stem for name in damaged}
+    names = tuple(b.file for b in snapshot.books if b.id in lost)
     manifest = Manifest(
         format=FORMAT,
         made=made.isoformat(),
@@ -67,12 +67,13 @@ def pack(
         },
         schemas=snapshot.schemas,
         spaces=snapshot.spaces,
-        complete=request.books and not lost,
+        complete=request.books and not lost and not snapshot.unsound,
         embeddings=snapshot.embeddings,
         books=_listed(snapshot),
         members=tuple(member for member in members if member.name not in damaged),
+        unsound=(*snapshot.unsound, *map(_lost, names)),
     )  # fmt: skip
-    return Packed(manifest, contents, tuple(b.file for b in snapshot.books if b.id in lost))
+    return Packed(manifest, contents, names, snapshot.unsound)
 
 
 def _measured(contents: Mapping[str, Content], on_step: OnStep) -> list[Member]:
@@ -89,16 +90,10 @@ def _listed(snapshot: Snapshot) -> tuple[ListedBook, ...]:
     return tuple(ListedBook(b.id, b.title, b.file, b.pages, b.passages) for b in snapshot.books)
 
 
+def _lost(name: str) -> str:
+    return f"the file of a book is gone or damaged: {name}"
+
+
 def _order(path: Path) -> tuple[bool, str]:
     """The databases before the many files."""
     return path.suffix != ".sqlite3", str(path)
-
-
-def without_secrets(text: str) -> str:
-    """A settings file without the values that are nobody else's business."""
-    return "".join(
-        f"#{line.partition('=')[0].strip()}=\n"
-        if line.strip().startswith(_SECRET) or _PASSWORD.search(line)
-        else line
-        for line in text.splitlines(keepends=True)
-    )

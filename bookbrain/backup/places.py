@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bookbrain.backup.archive import measure
 from bookbrain.children import run_program
+from bookbrain.declarations import holds_secret
 from bookbrain.durable import PART, remove, sync_file, sync_folder
 from bookbrain.errors import BookBrainError, ConfigError
 
@@ -16,9 +17,15 @@ def send(archive: Path, place: str) -> None:
     """Put a copy of `archive` there; raises BookBrainError when that did not work."""
     kind, colon, where = place.partition(":")
     if kind == "rclone" and colon:
+        if holds_secret("BOOKBRAIN_BACKUP_COPY", where):
+            raise ConfigError(
+                "BOOKBRAIN_BACKUP_COPY has a password in it, which rclone would show to everybody.",
+                "Set up a remote with it: rclone config; and name that.",
+            )
         _run(["rclone", "copyto", str(archive), f"{where.rstrip('/')}/{archive.name}"])
     elif kind == "restic" and colon:
-        _run(["restic", "--repo", where, "backup", "--quiet", "--host", "bookbrain", str(archive)])
+        command = ["restic", "backup", "--quiet", "--host", "bookbrain", str(archive)]
+        _run(command, RESTIC_REPOSITORY=where)  # others see what a program is called with
     elif place.startswith("/"):
         _copy(archive, Path(place))
     else:
@@ -53,10 +60,10 @@ def _copy(archive: Path, folder: Path) -> None:
             remove(part)
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], **variables: str) -> None:
     program = command[0]
     try:
-        ended = run_program(command, timeout=_SECONDS)
+        ended = run_program(command, timeout=_SECONDS, variables=variables)
     except FileNotFoundError as error:
         raise ConfigError(
             f"The program {program} is not installed.",

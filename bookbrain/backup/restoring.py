@@ -1,6 +1,7 @@
 """An archive comes back into the library: all of it, or one book."""
 
 import logging
+import sqlite3
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +12,16 @@ from bookbrain.backup.trust import check_versions, compare, trusting
 from bookbrain.backup.workplace import OnStep, Steps, alone, check_room, clear_words
 from bookbrain.config import Settings
 from bookbrain.durable import remove
-from bookbrain.errors import BookBrainError, InputError
+from bookbrain.errors import BookBrainError
 from bookbrain.events import Event
 from bookbrain.library import Library
-from bookbrain.library.replacing import set_damaged_aside
+from bookbrain.library.picking import pick
+from bookbrain.library.replacing import damaged_aside
 from bookbrain.library.reports import Progress
 from bookbrain.library.stores import RESTORING
 from bookbrain.model import Book
 
 log = logging.getLogger(__name__)
-
-_SHORTEST_ID = 4
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ def differences(settings: Settings, manifest: Manifest, only: str | None) -> Dif
                 now = library.books()
         except BookBrainError as error:
             log.debug("the library cannot be opened: %s", error.for_log)
+        except sqlite3.Error as error:
+            log.debug("the library cannot be read: %s", type(error).__name__)
     here = {book.id for book in now}
     new = [book for book in manifest.books if only in (None, book.id)]
     come = tuple(book for book in new if book.id not in here)
@@ -61,20 +63,7 @@ def differences(settings: Settings, manifest: Manifest, only: str | None) -> Dif
 
 def find_listed(manifest: Manifest, reference: str) -> str:
     """The id of the book in the archive that an id, the start of one, or a file name means."""
-    found = [
-        book.id
-        for book in manifest.books
-        if reference == book.file
-        or (len(reference) >= _SHORTEST_ID and book.id.startswith(reference.lower()))
-    ]
-    if len(found) != 1:
-        raise InputError(
-            f"Several books in this backup are {reference!r}."
-            if found
-            else f"There is no book {reference!r} in this backup.",
-            "Without --book the command lists them.",
-        )
-    return found[0]
+    return pick(manifest.books, reference, "Without --book the command lists them.").id
 
 
 def restore(
@@ -84,8 +73,8 @@ def restore(
 
     The archive is read to its end and proven before anything of the library changes; searches go on
     meanwhile, and see the restored books from one moment to the next. Whatever ends this before
-    that moment changes nothing. When the restored library then does not find what it has, all is
-    put back and the error raised. Asks no embedding endpoint.
+    that moment changes nothing. When the restored library then does not find what it has, or
+    anything else fails, all is put back and the error raised. Asks no embedding endpoint.
     """
     manifest = archive.manifest
     check_versions(manifest)
@@ -99,9 +88,8 @@ def restore(
             bases = sum(m.size for m in manifest.members if m.name.endswith(".sqlite3"))
             check_room([(home, size + 2 * bases)])  # the copies, and what the library takes over
             archive.extract(staging, wanted, Steps(on_step, "checking", manifest.size))
-            compare(staging, manifest)
-            aside = set_damaged_aside(home)
-            with Library(settings) as library:
+            compare(staging, manifest, only)
+            with damaged_aside(home, only) as aside, Library(settings) as library:
                 library.take_over(staging, progress, only)
                 books = library.books()
         finally:

@@ -6,12 +6,21 @@ import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from hashlib import file_digest
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
-from bookbrain.backup.archive import Archive, write_archive
+from bookbrain.backup.archive import Archive, Hashed, write_archive
 from bookbrain.backup.encryption import encrypting, suffix_of
-from bookbrain.backup.listing import Backup, archive_name, left_over, list_backups, time_of
+from bookbrain.backup.listing import (
+    DAMAGED,
+    NO_BOOKS,
+    Backup,
+    archive_name,
+    left_over,
+    list_backups,
+    time_of,
+)
 from bookbrain.backup.manifest import Flaw
 from bookbrain.backup.packing import Packed, Request, pack
 from bookbrain.backup.places import send
@@ -25,14 +34,18 @@ from bookbrain.library.stores import BACKUP
 
 log = logging.getLogger(__name__)
 
+_MOST_DAMAGED = 2  # archives of a damaged library that are kept for rescue
+
 
 @dataclass(frozen=True)
 class Taken:
-    """A backup that was proven. `lost` names books whose file is gone or damaged, `removed` the
-    archives that were too many; `not_copied` says why the second place does not have it."""
+    """A backup that was proven. `lost` names books whose file is gone or damaged, `unsound` what is
+    wrong with the databases, `removed` the archives that were too many; `not_copied` says why the
+    second place does not have it."""
 
     backup: Backup
     lost: tuple[str, ...]
+    unsound: tuple[str, ...]
     removed: tuple[str, ...]
     not_copied: BookBrainError | None = None
 
@@ -40,7 +53,8 @@ class Taken:
 def take_backup(settings: Settings, request: Request, on_step: OnStep) -> Taken:
     """Make one archive of the library as it is now; searches and writers go on.
 
-    It gets its name when it has been read again and every byte was right. Raises BusyError while
+    It gets its name when it has been read again and every byte was right. The name says so when the
+    library is damaged: then it takes the place of no sound one. Raises BusyError while
     another backup or restore is under way, and BookBrainError when there is no room, or it could
     not be proven; nothing is left of it then, and no older one was removed.
     """
@@ -54,22 +68,22 @@ def take_backup(settings: Settings, request: Request, on_step: OnStep) -> Taken:
         staging = settings.home / BACKUP
         try:
             made = _free_second(request.folder)
-            path = request.folder / archive_name(made, suffix)
             packed = pack(settings, request, staging, made, on_step)
+            path = request.folder / archive_name(made, suffix, _mark(packed, request))
             _write(path, packed, wanted.recipient if request.encrypt else None, on_step)
         finally:
             remove(staging)
         books = len(packed.manifest.books)
         found = Backup(
             path.name, str(path.parent), made, path.stat().st_size, request.encrypt, books,
-            packed.manifest.complete,
+            packed.manifest.complete, damaged=not packed.manifest.is_sound,
         )  # fmt: skip
         removed = _rotate(settings, found)
     log.info(
         "Backup made: %s, %d bytes, %d books", found.file, found.size, books,
         extra={"fields": Event(event="backup")},
     )  # fmt: skip
-    taken = Taken(found, packed.lost, removed)
+    taken = Taken(found, packed.lost, packed.unsound, removed)
     if wanted.copy:
         on_step("copying", 0, 1)
         try:
@@ -79,6 +93,12 @@ def take_backup(settings: Settings, request: Request, on_step: OnStep) -> Taken:
         except BookBrainError as error:
             return replace(taken, not_copied=error)
     return taken
+
+
+def _mark(packed: Packed, request: Request) -> str:
+    if not packed.manifest.is_sound:
+        return DAMAGED
+    return "" if request.books else NO_BOOKS
 
 
 def _check_room(home: Path, request: Request) -> None:
@@ -102,15 +122,20 @@ def _write(path: Path, packed: Packed, recipient: str | None, on_step: OnStep) -
     part = path.with_name(f".{path.name}{PART}")
     try:
         with ExitStack() as closing:
-            out: BinaryIO = closing.enter_context(part.open("xb"))
+            written = Hashed(closing.enter_context(part.open("xb")))
             part.chmod(0o600)
+            out = cast(BinaryIO, written)
             if recipient:
-                out = closing.enter_context(encrypting(recipient, out))
+                out = closing.enter_context(encrypting(recipient, written))
             tell = Steps(on_step, "writing", packed.manifest.size)
             write_archive(out, packed.manifest, packed.contents, tell)
         with part.open("rb") as file:
             os.fsync(file.fileno())
-            if not recipient:  # else only the owner of the private key could
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)  # the disk is asked
+            if recipient:  # only the owner of the private key could read it
+                if file_digest(file, "sha256").digest() != written.digest.digest():
+                    raise Flaw("it is damaged")
+            else:
                 again = Archive(file)
                 again.check(Steps(on_step, "checking", packed.manifest.size))
                 if again.manifest != packed.manifest:
@@ -128,20 +153,24 @@ def _write(path: Path, packed: Packed, recipient: str | None, on_step: OnStep) -
 def _rotate(settings: Settings, made: Backup) -> tuple[str, ...]:
     """Remove what is too many beside the proven archive `made`; the names.
 
-    Archives with and without books, and those that cannot be looked into, are counted each for
-    themselves: none of one kind takes the place of another.
+    Archives with and without books, and encrypted ones, are counted each for themselves: none of
+    one kind takes the place of another. One of a damaged library takes the place of such ones only.
+    What cannot be read, or is of a later time than it is now, counts for nothing and stays.
     """
-    found = [made, *(b for b in list_backups(made.path.parent) if b.file != made.file)]
-    removed = []
-    for kind in {_kind(backup) for backup in found}:
-        alike = [backup for backup in found if _kind(backup) == kind]
-        stay = kept((backup.made for backup in alike), settings.backup)
-        for backup in alike:
-            if backup.made not in stay and backup is not made:
-                remove(backup.path)
-                removed.append(backup.file)
-    return tuple(sorted(removed))
+    before = [b for b in list_backups(made.path.parent) if b.made < made.made and not b.flaw]
+    removed: list[Backup] = []
+    if made.damaged:
+        removed += [b for b in before if b.damaged][_MOST_DAMAGED - 1 :]
+    else:
+        found = [made, *(b for b in before if b.is_sound)]
+        for kind in {_kind(backup) for backup in found}:
+            alike = [backup for backup in found if _kind(backup) == kind]
+            stay = kept((backup.made for backup in alike), settings.backup)
+            removed += [b for b in alike if b.made not in stay and b is not made]
+    for backup in removed:
+        remove(backup.path)
+    return tuple(sorted(backup.file for backup in removed))
 
 
 def _kind(backup: Backup) -> tuple[bool, bool | None]:
-    return backup.encrypted, None if backup.encrypted else backup.complete
+    return backup.encrypted, backup.complete

@@ -4,11 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bookbrain.backup.manifest import Flaw, Manifest
-from bookbrain.errors import InputError
-from bookbrain.library.replacing import check_copies, newest_schemas
+from bookbrain.backup.manifest import Flaw, ListedBook, Manifest
+from bookbrain.errors import OLDER_BACKUP, InputError
+from bookbrain.library.replacing import look_into, newest_schemas
 
-_ANOTHER = "Take another one: `bookbrain-admin backups` lists them."
+_RESCUE = (
+    "Choose an older backup. Of this one `--book ID` may still bring a book, and tar unpacks its "
+    "PDFs."
+)
 
 
 @contextmanager
@@ -17,7 +20,7 @@ def trusting() -> Iterator[None]:
     try:
         yield
     except Flaw as flaw:
-        raise InputError(f"This backup cannot be used: {flaw}.", _ANOTHER) from flaw
+        raise InputError(f"This backup cannot be used: {flaw}.", OLDER_BACKUP) from flaw
 
 
 def check_versions(manifest: Manifest) -> None:
@@ -29,8 +32,20 @@ def check_versions(manifest: Manifest) -> None:
         )
 
 
-def compare(home: Path, manifest: Manifest) -> None:
-    """Raise InputError, or Flaw, unless the databases in `home` are what the manifest says."""
-    found, embeddings = check_copies(home)
-    if found != manifest.expected or embeddings != manifest.embeddings:
+def compare(home: Path, manifest: Manifest, only: str | None = None) -> None:
+    """Raise Flaw or InputError unless the databases in `home` are sound, and as the manifest says.
+
+    With `only` that one book is looked for, and what is wrong with others does not matter.
+    """
+    held = look_into(home, only)
+    if held.unsound and manifest.unsound:
+        raise InputError(f"This backup is of a damaged library: {held.unsound}.", _RESCUE)
+    if held.unsound:
+        raise Flaw(held.unsound)
+    found = {ListedBook(b.id, b.title, b.file, b.pages, b.passages) for b in held.books}
+    if found != {book for book in manifest.books if only in (None, book.id)}:
+        raise Flaw("its books are not those of its manifest")
+    if not only and (
+        held.embeddings != manifest.embeddings or {*held.spaces} != {*manifest.spaces}
+    ):
         raise Flaw("its counts are not those of its manifest")

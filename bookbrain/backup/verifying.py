@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bookbrain.backup.archive import Archive
-from bookbrain.backup.manifest import Manifest
+from bookbrain.backup.manifest import Flaw, Manifest
 from bookbrain.backup.trust import check_versions, compare, trusting
 from bookbrain.backup.workplace import OnStep, Steps, check_room, clear_words
 from bookbrain.config import Settings
@@ -34,6 +34,11 @@ def verify(settings: Settings, archive: Archive, on_step: OnStep, progress: Prog
     """
     manifest = archive.manifest
     check_versions(manifest)
+    with trusting():
+        if manifest.unsound:
+            raise Flaw(f"it is of a damaged library: {manifest.unsound[0]}")
+        if not manifest.is_sound:
+            raise Flaw("not all files of its books are in it")
     files = sum(m.size for m in manifest.members if _is_needed(m.name))
     with _scratch(settings.home) as home, clear_words(), trusting():
         check_room([(settings.home, 4 * files)])  # with the vectors, and what is made of them

@@ -1,24 +1,18 @@
 """The databases of a library, copied out of it and taken over into it, while others use them."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
-from bookbrain.errors import BookBrainError, ConfigError, InputError
+from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.index import embeddings, migrations
 from bookbrain.index.catalog import count_change
-from bookbrain.index.database import (
-    Migration,
-    copy_database,
-    fresh_schema,
-    open_database,
-    schema_of,
-    transaction,
-)
+from bookbrain.index.database import Migration, open_database, open_untrusted, transaction
+from bookbrain.index.soundness import STEPS, flaws, is_digest
+from bookbrain.model import Book
 
-CATALOG = "catalog.sqlite3"  # in the library's folder
-SCHEMAS = {CATALOG: len(migrations.MIGRATIONS), embeddings.STORE: len(embeddings.MIGRATIONS)}
+SCHEMAS = {name: len(steps) for name, steps in STEPS.items()}
 
 # Children last: what refers to a book comes after it and goes before it.
 _TABLES = (
@@ -26,44 +20,38 @@ _TABLES = (
     ("refused", "book_id"), ("seal", "book_id"),
 )  # fmt: skip
 _BATCH = 500  # embeddings in one transaction: a purchase never waits long
-_STEPS = {CATALOG: migrations.MIGRATIONS, embeddings.STORE: embeddings.MIGRATIONS}
 
 
-def copy_catalog(source: Path, target: Path, on_pages: Callable[[int, int], None]) -> None:
-    """Copy a catalog as it is at this moment, without what is on its way in."""
-    copy_database(source, target, on_pages)
-    with closing(open_database(target, migrations.MIGRATIONS)) as copy:
-        copy.execute("DELETE FROM job")
-        copy.execute("DELETE FROM removed")
+def forget_jobs(copy: Path) -> None:
+    """Leave out of the copy of a sound catalog what is on its way in, and out."""
+    with closing(open_database(copy, migrations.MIGRATIONS)) as db:
+        db.execute("DELETE FROM job")
+        db.execute("DELETE FROM removed")
 
 
-def copy_embeddings(source: Path, target: Path, on_pages: Callable[[int, int], None]) -> None:
-    """Copy an embedding store as it is at this moment.
-
-    Without its stamp: it may be of a later moment than that of a catalog copied before.
-    """
-    copy_database(source, target, on_pages)
-    with closing(open_database(target, embeddings.MIGRATIONS)) as copy:
-        copy.execute("DELETE FROM library")
+def forget_stamp(copy: Path) -> None:
+    """Leave the stamp out of the copy of a sound store: it may be of a later moment than that of
+    a catalog copied before."""
+    with closing(open_database(copy, embeddings.MIGRATIONS)) as db:
+        db.execute("DELETE FROM library")
 
 
-def check_database(path: Path) -> None:
-    """Bring the copy of a database up to date; its name says which one it is.
+def told_books(path: Path) -> list[Book]:
+    """The books of a damaged catalog that can still be told."""
+    found = []
+    with closing(open_untrusted(path)) as db, suppress(sqlite3.Error):
+        for row in db.execute(
+            """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
+                      (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
+        ):
+            if is_digest(row[0]) and all(type(value) in (str, int) for value in row):
+                found.append(Book(*row))
+    return found
 
-    Raises InputError when it is damaged or has what no version of BookBrain has put there, and
-    ConfigError when a newer one made it.
-    """
-    try:
-        with closing(open_database(path, _STEPS[path.name])) as db:
-            (found,) = db.execute("PRAGMA quick_check").fetchone()
-            if found != "ok":
-                raise InputError(f"{path.name} is damaged: {found}.", "Take another backup.")
-            if schema_of(db) != fresh_schema(_STEPS[path.name]):
-                raise InputError(
-                    f"{path.name} has tables that are not BookBrain's.", "Take another backup."
-                )
-    except sqlite3.DatabaseError as error:
-        raise InputError(f"{path.name} is damaged: {error}.", "Take another backup.") from error
+
+def bring_up_to_date(path: Path) -> None:
+    """Give the sound copy of a database, whose name says which one it is, the schema of today."""
+    open_database(path, STEPS[path.name]).close()
 
 
 def take_books(live: Path, other: Path, generation: str | None, only: str | None = None) -> None:
@@ -96,31 +84,64 @@ def take_embeddings(live: Path, other: Path) -> None:
     with _beside(live, other, embeddings.MIGRATIONS) as connection:
         with transaction(connection) as db:
             db.execute("INSERT OR IGNORE INTO main.model SELECT * FROM other.model")
-            db.execute("INSERT OR IGNORE INTO main.checksum SELECT * FROM other.checksum")
         (last,) = connection.execute("SELECT max(rowid) FROM other.embedding").fetchone()
         for first in range(1, (last or 0) + 1, _BATCH):
             with transaction(connection) as db:
                 db.execute(
-                    """INSERT OR IGNORE INTO main.embedding SELECT * FROM other.embedding
-                       WHERE rowid BETWEEN ? AND ?""",
+                    """REPLACE INTO main.embedding SELECT * FROM other.embedding AS bought
+                       WHERE rowid BETWEEN ? AND ? AND NOT EXISTS (
+                           SELECT 1 FROM main.embedding AS here WHERE here.space = bought.space
+                           AND here.digest = bought.digest AND here.vector = bought.vector)""",
+                    (first, first + _BATCH - 1),
+                )
+                db.execute(
+                    """REPLACE INTO main.checksum SELECT sum.* FROM other.checksum AS sum
+                       JOIN other.embedding AS bought USING (space, digest)
+                       WHERE bought.rowid BETWEEN ? AND ? AND NOT EXISTS (
+                           SELECT 1 FROM main.checksum AS here WHERE here.space = sum.space
+                           AND here.digest = sum.digest AND here.value = sum.value)""",
                     (first, first + _BATCH - 1),
                 )
 
 
 def move_damaged(home: Path) -> list[Path]:
-    """Rename the databases that cannot be opened to `….damaged`; their new paths."""
+    """Rename the databases whose files are damaged to `….damaged`; their new paths."""
     aside = []
-    for name, steps in _STEPS.items():
-        try:
-            open_database(home / name, steps).close()
-        except ConfigError:
-            raise
-        except BookBrainError:
-            for end in ("-wal", "-shm"):
-                with suppress(FileNotFoundError):
-                    (home / f"{name}{end}").replace(home / f"{name}.damaged{end}")
-            aside.append((home / name).replace(home / f"{name}.damaged"))
+    for name in damaged_databases(home):
+        aside.append(home / f"{name}.damaged")
+        _rename(home / name, aside[-1])
     return aside
+
+
+def move_back(aside: Path) -> None:
+    """Take back a renaming to `….sqlite3.<anything>`; what was made in its place goes."""
+    path = aside.with_name("".join(aside.name.partition(".sqlite3")[:2]))
+    for end in ("-wal", "-shm", ""):
+        path.with_name(path.name + end).unlink(missing_ok=True)
+    _rename(aside, path)
+
+
+def damaged_databases(home: Path) -> list[str]:
+    """The names of the databases in `home` whose files are damaged."""
+    return [name for name in STEPS if (home / name).exists() and _is_damaged(home / name)]
+
+
+def _is_damaged(path: Path) -> bool:
+    try:
+        open_database(path, STEPS[path.name]).close()
+    except ConfigError:
+        raise
+    except BookBrainError:
+        return True
+    return any(flaws(path, rows=False))
+
+
+def _rename(path: Path, target: Path) -> None:
+    """A database, with what is beside it."""
+    for end in ("-wal", "-shm"):
+        with suppress(FileNotFoundError):
+            path.with_name(path.name + end).replace(target.with_name(target.name + end))
+    path.replace(target)
 
 
 @contextmanager

@@ -13,7 +13,11 @@ Migration = Callable[[sqlite3.Connection], None]
 _BUSY_SECONDS = 60.0
 _STEP = 256  # pages that are copied at a time
 _PAUSE = 0.002  # seconds after each step, which leave the disk to searches
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGED = (
+    sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_FORMAT,
+)  # fmt: skip
+_UNTRUSTED = ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", "mmap_size=0")
+_MOST_BYTES_OF_A_ROW = 1 << 26  # no page that was read has so much text
 RESTORE_OR_RECOVER = (
     "Restore it from a backup: `bookbrain-admin restore FILE`; or make the catalog again from the "
     "files of the books: `bookbrain recover`. On a server both with sudo."
@@ -44,11 +48,35 @@ def open_database(
             connection.execute("PRAGMA foreign_keys=ON")
             _migrate(connection, path, migrations)
         except sqlite3.DatabaseError as error:
-            if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:  # the primary code
+            if not is_damage(error):
                 raise
             raise BookBrainError(f"{path} is damaged: {error}.", RESTORE_OR_RECOVER) from error
         failed.pop_all()
     return connection
+
+
+def open_untrusted(path: Path) -> sqlite3.Connection:
+    """Open a database that anybody may have made, to read it: nothing in it is run.
+
+    A text that is not UTF-8 comes as bytes. Raises sqlite3.Error.
+    """
+    connection = sqlite3.connect(
+        f"{path.absolute().as_uri()}?mode=rw",  # who reads in WAL mode needs a file beside it
+        uri=True, timeout=_BUSY_SECONDS, isolation_level=None,
+    )  # fmt: skip
+    with ExitStack() as failed:
+        failed.callback(connection.close)
+        connection.text_factory = _text_or_bytes
+        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _MOST_BYTES_OF_A_ROW)
+        for setting in _UNTRUSTED:
+            connection.execute(f"PRAGMA {setting}")
+        failed.pop_all()
+    return connection
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether the file is to blame, and not the disk's room or a lock."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED  # the primary code
 
 
 @contextmanager
@@ -119,6 +147,13 @@ def copy_database(
     finally:
         copy.close()
         original.close()
+
+
+def _text_or_bytes(data: bytes) -> str | bytes:
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return data
 
 
 def _use_wal(connection: sqlite3.Connection) -> None:

@@ -1,7 +1,8 @@
 """A generation: one small file that names the shards of a keyword index."""
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -9,8 +10,17 @@ from bookbrain.durable import PART, remove, write_file
 from bookbrain.index import stamps
 from bookbrain.index.keywords import KeywordIndex
 from bookbrain.index.merging import Part, merge
-from bookbrain.index.shards import DAMAGE, Shard, content_name, open_shard, shard_name
+from bookbrain.index.shards import (
+    DAMAGE,
+    Shard,
+    content_name,
+    is_sound,
+    open_shard,
+    shard_name,
+)
 from bookbrain.index.tiers import merge_plan
+
+_NAME = re.compile(r"[0-9a-f]{24}", re.ASCII)
 
 
 def open_generation(folder: Path, name: str) -> KeywordIndex:
@@ -19,8 +29,10 @@ def open_generation(folder: Path, name: str) -> KeywordIndex:
 
 
 def shards_of(folder: Path, name: str) -> list[str]:
-    """The shards that a generation names; raises one of `DAMAGE` when it is gone or cut off."""
+    """The shards that a generation names; raises one of `DAMAGE` when it is gone or not whole."""
     shards: list[str] = json.loads((folder / manifest_name(name)).read_text())["shards"]
+    if not all(_NAME.fullmatch(shard) for shard in shards):  # else it leads out of the folder
+        raise ValueError(f"{name} names what is no shard")
     return shards
 
 
@@ -68,6 +80,18 @@ def drop_unnamed(folder: Path, current: str | None, known: set[str] | None = Non
     for path in folder.iterdir():
         if path.name not in named and (known is None or not _is_coming(path, known)):
             remove(path)
+
+
+def drop_unsound(folder: Path, pages: Mapping[str, int]) -> None:
+    """Remove the shards that anybody may have made, unless each is one of books that have so many
+    `pages`, and every number in it is in its bounds."""
+    for path in folder.iterdir():
+        if not path.name.endswith(".json"):
+            sound = False
+            with suppress(*DAMAGE):
+                sound = is_sound(open_shard(path), pages)
+            if not sound:
+                remove(path)
 
 
 def _is_coming(path: Path, known: set[str]) -> bool:

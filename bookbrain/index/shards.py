@@ -3,7 +3,7 @@
 Its name says what is in it: the same books in the same order are always the same shard.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,8 +17,10 @@ from bookbrain.index.arrays import ArrayFile, map_arrays
 from bookbrain.index.postings import Documents, Frequencies, Lengths, Segment, Terms
 from bookbrain.index.signatures import HASHES, Signatures, signatures
 
-DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError)  # what a file that is not whole gives
+# What a file gives that is not whole.
+DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, RecursionError)
 LAYOUT = 4  # of the arrays in the file
+_CHUNK = 1 << 20  # postings that are looked at at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,3 +131,32 @@ def _placed(books: Sequence[tuple[str, int]]) -> Iterator[ShardBook]:
     for book_id, documents in books:
         yield ShardBook(book_id, first, documents)
         first += documents
+
+
+def is_sound(shard: Shard, pages: Mapping[str, int]) -> bool:
+    """Whether every number in a shard is in its bounds; `pages` says how many each book has."""
+    ascending = np.diff(shard.starts) > 0
+    return (
+        all(book.documents == pages.get(book.id) for book in shard.books)
+        and int(shard.starts[0]) == 0
+        and bool(ascending.all())
+        and bool((shard.terms[1:] > shard.terms[:-1]).all())
+        and bool((shard.lengths >= 0).all())
+        and shard.full == np.count_nonzero(shard.lengths)
+        and shard.length == shard.lengths.sum(dtype=np.int64)
+        and all(_are_in_order(shard, first) for first in range(0, len(shard.documents), _CHUNK))
+    )
+
+
+def _are_in_order(shard: Shard, first: int) -> bool:
+    """Whether the postings from `first` are of documents that there are, ascending in a term."""
+    documents = shard.documents[first : first + _CHUNK + 1]  # one more: the step to the next chunk
+    steps = np.diff(documents.astype(np.int64)) > 0
+    begins = shard.starts[np.searchsorted(shard.starts, first, side="right") :] - first - 1
+    steps[begins[begins < len(steps)]] = True  # of the next term
+    return (
+        bool(steps.all())
+        and int(documents.min()) >= 0
+        and int(documents.max()) < len(shard.lengths)
+        and bool((shard.frequencies[first : first + _CHUNK] > 0).all())
+    )

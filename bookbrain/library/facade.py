@@ -7,16 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
-from unicodedata import normalize
 
 from bookbrain.config import Settings
 from bookbrain.durable import is_locked
-from bookbrain.errors import InputError
 from bookbrain.ingest.discovery import find_books
 from bookbrain.library import adding, checkup, maintaining, planning, replacing, searching
 from bookbrain.library.checkup import Finding
 from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.library.opened import OpenBook, open_book
+from bookbrain.library.picking import pick
 from bookbrain.library.proof import Expected, prove
 from bookbrain.library.renaming import rename
 from bookbrain.library.reports import AddReport, Arrival, Outcome, Plan, Progress, Silent
@@ -25,8 +24,6 @@ from bookbrain.library.snapshot import OnCopied, Snapshot, take_snapshot
 from bookbrain.library.stores import Stores
 from bookbrain.library.under_way import under_way
 from bookbrain.model import Book, Mode, SearchResult
-
-_SHORTEST_ID = 4
 
 
 class Library:
@@ -116,20 +113,7 @@ class Library:
 
     def find_book(self, reference: str) -> Book:
         """The book that an id, the start of one, or a file name means; InputError otherwise."""
-        name = normalize("NFC", reference)
-        matches = [
-            book
-            for book in self._stores.catalog.books()
-            if reference == book.id
-            or name == normalize("NFC", book.file)  # some systems take Hangul apart
-            or (len(reference) >= _SHORTEST_ID and book.id.startswith(reference.lower()))
-        ]
-        if len(matches) == 1:
-            return matches[0]
-        raise InputError(
-            f"Several books are {reference!r}." if matches else f"There is no book {reference!r}.",
-            "`bookbrain books` lists the ids.",
-        )
+        return pick(self._stores.catalog.books(), reference, "`bookbrain books` lists the ids.")
 
     def open_book(self, book_id: str) -> OpenBook:
         """A book to read, by its whole id; NotFoundError when it is not in the library."""
@@ -266,8 +250,8 @@ class Library:
     def take_over(self, home: Path, progress: Progress, only: str | None = None) -> None:
         """Make the books of the library in `home` the books of this one, or take over one of them.
 
-        Killed at any instant it leaves the old books or the new ones. Raises BookBrainError when
-        nothing was changed, or all was put back.
+        Killed at any instant it leaves the old books or the new ones; whatever it raises, nothing
+        was changed, or all was put back.
         """
         hint = "Make room and run this again: nothing was changed."
         other = Stores(replace(self.settings, home=home))

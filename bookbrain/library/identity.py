@@ -6,9 +6,9 @@ from pathlib import Path
 
 from bookbrain.errors import ConfigError
 from bookbrain.index.catalog import read_stamp
-from bookbrain.index.copying import CATALOG
 from bookbrain.index.database import reading_database, schema_version
 from bookbrain.index.embeddings import STORE
+from bookbrain.index.soundness import CATALOG
 from bookbrain.index.stamps import Stamp, read_stamp_file
 from bookbrain.library.cards import stored_files
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 
-from bookbrain.errors import BookBrainError
+from bookbrain.errors import OLDER_BACKUP, BookBrainError
 from bookbrain.library import searching
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book, Page
@@ -44,7 +44,7 @@ def prove(stores: Stores, expected: Expected) -> int:
         raise BookBrainError(
             f"The restored library has other counts: {found.books} books, {found.pages} pages, "
             f"{found.passages} passages.",
-            "Take another backup.",
+            OLDER_BACKUP,
         )
     random = Random(0)  # noqa: S311  (the same library is asked the same)
     ids = [book.id for book in books]
@@ -73,7 +73,7 @@ def _ask(stores: Stores, book: Book, page: Page) -> None:
     if len(result.hits) < _DEPTH and all(hit.page != page.number for hit in result.hits):
         raise BookBrainError(
             f"The restored library does not find page {page.number} of {book.title}.",
-            "Take another backup.",
+            OLDER_BACKUP,
         )
 
 
@@ -100,7 +100,7 @@ def _ask_vectors(stores: Stores, name: str, ids: Sequence[str], random: Random) 
     if missed > _MISSES * len(chosen):
         raise BookBrainError(
             f"The restored library does not find {missed} of {len(chosen)} passages by meaning.",
-            "Take another backup.",
+            OLDER_BACKUP,
         )
     return len(chosen)
 

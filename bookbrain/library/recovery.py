@@ -12,8 +12,8 @@ from bookbrain.config import Settings
 from bookbrain.durable import PART, file_lock, remove, sync_folder
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.index.catalog import Catalog, read_stamp
-from bookbrain.index.copying import CATALOG
 from bookbrain.index.database import reading_database, schema_version
+from bookbrain.index.soundness import CATALOG
 from bookbrain.library.adding import finish_jobs, storage_error
 from bookbrain.library.cards import read_card, stored_cards, stored_files
 from bookbrain.library.identity import LostCatalogError, check_catalog, stamp_copies

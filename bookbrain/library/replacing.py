@@ -1,24 +1,29 @@
 """A library takes over the books of another one: before and after, and never between."""
 
-from collections.abc import Iterable
-from contextlib import closing
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from bookbrain.config import Settings
 from bookbrain.durable import PART, file_lock, link, remove, sync_folder
-from bookbrain.errors import BookBrainError
+from bookbrain.errors import OLDER_BACKUP, BookBrainError
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.chroma import wait_until_ended
 from bookbrain.index.copying import (
-    CATALOG,
     SCHEMAS,
-    check_database,
+    bring_up_to_date,
+    damaged_databases,
+    move_back,
     move_damaged,
     take_books,
     take_embeddings,
 )
 from bookbrain.index.database import copy_database
 from bookbrain.index.embeddings import STORE, EmbeddingStore
+from bookbrain.index.generations import drop_unsound
+from bookbrain.index.soundness import CATALOG, flaws, store_flaws
 from bookbrain.library.cards import stored_files
 from bookbrain.library.maintaining import drop_vectors
 from bookbrain.library.proof import Expected, prove
@@ -26,22 +31,40 @@ from bookbrain.library.recovery import begin_again
 from bookbrain.library.reports import Progress
 from bookbrain.library.snapshot import link_index
 from bookbrain.library.stores import Stores
+from bookbrain.model import Book
 
 _BEFORE = "before.sqlite3"
 
 
-def check_copies(home: Path) -> tuple[Expected, int]:
-    """Bring the databases that an archive brought to `home` up to date, and look into them.
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the databases that an archive brought hold. With `unsound` it is nothing."""
 
-    Returns what they hold, with the number of embeddings. Raises InputError when one is damaged.
+    books: tuple[Book, ...] = ()
+    spaces: tuple[str, ...] = ()
+    embeddings: int = 0
+    unsound: str = ""
+
+
+def look_into(home: Path, only: str | None = None) -> Held:
+    """Judge the databases that an archive brought to `home`, and bring sound ones up to date.
+
+    With `only` that one book alone is looked for, and what is wrong with others does not matter.
+    Raises ConfigError when a newer BookBrain made them.
     """
+    for judge in (flaws(home / CATALOG), store_flaws(home)):
+        for flaw in judge:
+            if not only or flaw.book in ("", only):
+                return Held(unsound=flaw.what)
     for name in (CATALOG, STORE):
-        check_database(home / name)
+        bring_up_to_date(home / name)
     with (
         closing(Catalog(home / CATALOG)) as catalog,
         closing(EmbeddingStore(home / STORE)) as store,
     ):
-        return Expected.of(catalog.books()), store.count()
+        found = catalog.book(only) if only else None
+        books = catalog.books() if not only else [found] if found else []
+        return Held(tuple(books), tuple(catalog.embedded_spaces()), store.count())
 
 
 def newest_schemas() -> dict[str, int]:
@@ -54,19 +77,35 @@ def wait_until_closed(home: Path) -> None:
     wait_until_ended(home)
 
 
-def set_damaged_aside(home: Path) -> list[Path]:
-    """Rename the databases of a library that cannot be opened; their new paths.
+@contextmanager
+def damaged_aside(home: Path, only: str | None) -> Iterator[list[Path]]:
+    """The new paths of the databases of a library that are damaged, or no catalog of this library.
 
-    One that is no catalog of this library has a new one in its place.
+    They come back when the block fails. Raises BookBrainError where `only` one book is to come.
     """
     with file_lock(home / "library.lock"):
-        return [*begin_again(Settings(home)).aside, *move_damaged(home)]
+        if only and (damaged := damaged_databases(home)):
+            raise BookBrainError(
+                f"{home / damaged[0]} is damaged: one book cannot be put into it.",
+                "Restore the whole backup, without --book.",
+            )
+        aside = move_damaged(home)
+        aside += begin_again(Settings(home)).aside
+    try:
+        yield aside
+    except BaseException:
+        for path in aside:
+            move_back(path)
+        raise
 
 
 def index_copies(other: Stores) -> None:
-    """Have a keyword index of all books of the library `other`: its own, where it is of today."""
-    if ids := other.catalog.book_ids():
-        other.catalog.set_generation(other.index_books(ids))
+    """Have a keyword index of all books of the library `other`: its own, where it is of today and
+    every number in it is in its bounds."""
+    books = other.catalog.books()
+    drop_unsound(other.shards, {book.id: book.pages for book in books})
+    if books:
+        other.catalog.set_generation(other.index_books(sorted(book.id for book in books)))
 
 
 def replace_books(stores: Stores, other: Stores, only: str | None, progress: Progress) -> None:
@@ -75,34 +114,54 @@ def replace_books(stores: Stores, other: Stores, only: str | None, progress: Pro
     All that can be prepared is: book files, embeddings, vectors and a keyword index that no search
     uses yet. One transaction then changes the catalog, and with it what is seen. What is killed
     before it leaves the old books, after it the new ones; what is left over the next writer sweeps.
-    When the library does not work afterwards the old catalog is put back, and the error is raised.
+    Whatever fails from then on, the old catalog is put back, and the error says so.
     """
     old = stores.catalog.book_ids()
-    new = [only] if only else other.catalog.book_ids()
+    taken = other.catalog.books() if not only else [b for b in [other.catalog.book(only)] if b]
+    new = [book.id for book in taken]
     others = [book for book in stores.catalog.books() if book.id != only] if only else []
-    expected = Expected.of([*others, *(b for b in other.catalog.books() if b.id in new)])
     there = stored_files(stores.books)
     _bring_files(stores, other, new)
     take_embeddings(stores.home / STORE, other.home / STORE)
-    _publish(stores, other, new, progress)
+    _publish(stores, other, taken, progress)
     generation = _bring_index(stores, other, only)
     before = other.home / _BEFORE
     copy_database(stores.home / CATALOG, before)
     with closing(Catalog(before)) as catalog:
-        old_generation = catalog.generation()
-    take_books(stores.home / CATALOG, other.home / CATALOG, generation, only)
-    for book_id in new:
-        stores.take_file(book_id)
+        old_generation, old_spaces = catalog.generation(), catalog.embedded_spaces()
     try:
-        prove(stores, expected)
-    except BookBrainError:
-        take_books(stores.home / CATALOG, before, old_generation)
+        take_books(stores.home / CATALOG, other.home / CATALOG, generation, only)
+        for book_id in new:
+            stores.take_file(book_id)
+        prove(stores, Expected.of([*others, *taken]))
+    except BaseException as error:
+        _put_back(stores, before, old_generation)
         stores.catalog.forget_removed(there)
         _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
+        if isinstance(error, Exception) and not isinstance(error, OSError | sqlite3.Error):
+            raise _undone(error) from error
         raise
-    with closing(Catalog(before)) as catalog:
-        spaces = catalog.embedded_spaces()
-    _forget(stores, set() if only else set(old) - set(new), spaces)
+    _forget(stores, set() if only else set(old) - set(new), old_spaces)
+
+
+def _put_back(stores: Stores, before: Path, generation: str | None) -> None:
+    try:
+        take_books(stores.home / CATALOG, before, generation)
+    except (OSError, sqlite3.Error) as error:
+        raise BookBrainError(
+            f"The restored library does not work, nor can the one of before be put back: {error}.",
+            "Make room and restore again, from this backup or an older one.",
+        ) from error
+
+
+def _undone(error: Exception) -> BookBrainError:
+    """What a person hears when the library of before is back."""
+    if isinstance(error, BookBrainError):
+        return type(error)(error.message, f"The library is as it was before. {error.hint}".strip())
+    return BookBrainError(
+        f"The restored library does not work ({type(error).__name__}).",
+        f"The library is as it was before. {OLDER_BACKUP}",
+    )
 
 
 def _bring_files(stores: Stores, other: Stores, books: Iterable[str]) -> None:
@@ -123,29 +182,30 @@ def _bring_index(stores: Stores, other: Stores, only: str | None) -> str | None:
         if not stores.catalog.has_book(only):
             stores.index_book(only, other.catalog.pages(only))
         return stores.index_books(sorted({*stores.catalog.book_ids(), only}))
-    generation = other.catalog.generation()
+    generation = other.catalog.generation() if other.catalog.book_ids() else None
     if generation:
         link_index(other.shards, stores.shards, generation)
     return generation
 
 
-def _publish(stores: Stores, other: Stores, books: list[str], progress: Progress) -> None:
+def _publish(stores: Stores, other: Stores, books: Sequence[Book], progress: Progress) -> None:
     """Give Chroma the vectors that it lacks. No search knows of them until the catalog does."""
     spaces = sorted(other.catalog.embedded_spaces())
     if not spaces:
         return
     from bookbrain.library.semantic import parse_space  # noqa: PLC0415  (loads slowly)
 
-    titles = {book.id: book.title for book in other.catalog.books()}
     for name in spaces:
-        embedded = [book for book in books if other.catalog.is_embedded(book, name)]
-        for number, book_id in enumerate(embedded, start=1):
-            progress.begin(titles[book_id], number, len(embedded))
-            digests = {p.ordinal: p.digest for p in other.catalog.passages(book_id)}
-            stores.semantics().publish(parse_space(name), book_id, digests)
+        embedded = [book for book in books if other.catalog.is_embedded(book.id, name)]
+        for number, book in enumerate(embedded, start=1):
+            progress.begin(book.title, number, len(embedded))
+            digests = {p.ordinal: p.digest for p in other.catalog.passages(book.id)}
+            stores.semantics().publish(parse_space(name), book.id, digests)
             progress.step("indexing", len(digests), len(digests))
 
 
 def _forget(stores: Stores, books: Iterable[str], spaces: Iterable[str]) -> None:
+    """What stays of them no search sees."""
     for book_id in sorted(books):
-        drop_vectors(stores, book_id, spaces)
+        with suppress(BookBrainError):
+            drop_vectors(stores, book_id, spaces)

@@ -1,32 +1,40 @@
 """The library of one moment, as files in a folder, while it is searched and added to."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from bookbrain.durable import link, remove
 from bookbrain.errors import BusyError
 from bookbrain.index.catalog import Catalog
-from bookbrain.index.copying import CATALOG, SCHEMAS, copy_catalog, copy_embeddings
+from bookbrain.index.copying import SCHEMAS, forget_jobs, forget_stamp, told_books
+from bookbrain.index.database import copy_database, is_damage
 from bookbrain.index.embeddings import STORE, EmbeddingStore
 from bookbrain.index.generations import manifest_name, shards_of
 from bookbrain.index.shards import DAMAGE
+from bookbrain.index.soundness import CATALOG, Unsound, flaws, is_digest, store_flaws
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book
 
 _TRIES = 10
+_MOST_NAMED = 10  # flaws
 OnCopied = Callable[[int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was copied: `lost` names the books whose file is not in the library."""
+    """What was copied: `lost` names the books whose file is not in the library, and `unsound` what
+    is wrong with the databases. Then `books` are those that can still be told, and every file of a
+    book that lies there is in it."""
 
     books: tuple[Book, ...]
     lost: tuple[Book, ...]
     spaces: tuple[str, ...]
     embeddings: int
+    unsound: tuple[str, ...] = ()
 
     @property
     def schemas(self) -> dict[str, int]:
@@ -46,9 +54,13 @@ def take_snapshot(
     for _ in range(_TRIES):
         remove(folder)
         folder.mkdir(mode=0o700)
-        before = stores.catalog.generation()
+        before = _generation(stores)
         _link_index(stores, folder, before)
-        copy_catalog(stores.home / CATALOG, folder / CATALOG, on_copied)
+        copy_database(stores.home / CATALOG, folder / CATALOG, on_copied)
+        if unsound := _first(flaws(folder / CATALOG)):
+            copy_database(stores.home / STORE, folder / STORE, on_copied)
+            return _rescued(stores, folder, unsound, books=books)
+        forget_jobs(folder / CATALOG)
         with closing(Catalog(folder / CATALOG)) as catalog:
             taken = catalog.books()
             spaces = tuple(sorted(catalog.embedded_spaces()))
@@ -59,10 +71,38 @@ def take_snapshot(
         lost = _link_books(stores, folder, taken) if books else []
         if any(not stores.catalog.has_book(book.id) for book in lost):
             continue  # it was removed since
-        copy_embeddings(stores.home / STORE, folder / STORE, on_copied)
+        copy_database(stores.home / STORE, folder / STORE, on_copied)
+        if unsound := _first(store_flaws(folder)):
+            return Snapshot(tuple(taken), tuple(lost), spaces, 0, unsound)
+        forget_stamp(folder / STORE)
         with closing(EmbeddingStore(folder / STORE)) as store:
             return Snapshot(tuple(taken), tuple(lost), spaces, store.count())
     raise BusyError("Books are being removed all the time.", "Run the backup again later.")
+
+
+def _first(found: Iterator[Unsound]) -> tuple[str, ...]:
+    return tuple(flaw.what for flaw in islice(found, _MOST_NAMED))
+
+
+def _generation(stores: Stores) -> str | None:
+    try:
+        return stores.catalog.generation()
+    except sqlite3.DatabaseError as error:
+        if not is_damage(error):
+            raise
+        return None
+
+
+def _rescued(stores: Stores, folder: Path, unsound: tuple[str, ...], *, books: bool) -> Snapshot:
+    """What there is beside the copy of a catalog that is not sound: all files of books."""
+    remove(folder / "keywords")
+    (folder / "books").mkdir()
+    for path in sorted(stores.books.glob("*.pdf")) if books else ():
+        if is_digest(path.stem) and path.is_file() and not path.is_symlink():
+            link(path, folder / "books" / path.name)
+    told = tuple(told_books(folder / CATALOG))
+    lost = tuple(b for b in told if books and not (folder / "books" / f"{b.id}.pdf").exists())
+    return Snapshot(told, lost, (), 0, unsound)
 
 
 def _link_books(stores: Stores, folder: Path, books: list[Book]) -> list[Book]:

@@ -11,12 +11,12 @@ from bookbrain.durable import PART, file_lock, link, remove, sync_folder
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.chroma import chroma_url
-from bookbrain.index.copying import CATALOG
 from bookbrain.index.embeddings import STORE, EmbeddingStore
 from bookbrain.index.generations import drop_unnamed, open_generation, write_generation
 from bookbrain.index.keywords import KeywordIndex
 from bookbrain.index.postings import count_pages
 from bookbrain.index.shards import DAMAGE, write_shard
+from bookbrain.index.soundness import CATALOG
 from bookbrain.index.stamps import read_stamp_file, write_stamp_file
 from bookbrain.library.cards import Card, card_file, orphans, read_card, write_cards
 from bookbrain.library.identity import check_catalog

@@ -60,7 +60,7 @@ class Ingestion:
         with self._child_lock:
             if self._ended:
                 return 0
-            child = start_module("bookbrain.cli", "ingest-inbox", stderr=None)
+            child = start_module("bookbrain.cli", "ingest-inbox", stderr=None, with_secrets=True)
             self._stop_child = lambda: end(child, _GRACE)
         return child.wait()
 

@@ -5,13 +5,13 @@ import os
 import shutil
 import sqlite3
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -22,12 +22,13 @@ from support.openai_server import OpenAIServer
 import bookbrain.cli
 from bookbrain.admin import main
 from bookbrain.admin.alerts.history import read_history
-from bookbrain.admin.backup_age import Backup, check_backup
+from bookbrain.admin.backup_age import check_backup
 from bookbrain.admin.check import Check, State, worst_of
 from bookbrain.admin.health import failed_state
 from bookbrain.admin.publishing import Machine
 from bookbrain.admin.site import Address, User, read_address, with_address, write_site
 from bookbrain.admin.units import look_at_files
+from bookbrain.backup.listing import DAMAGED, Backup, archive_name
 from bookbrain.config import load_settings
 from bookbrain.library import Library
 from bookbrain.server import Layout
@@ -239,18 +240,47 @@ def test_what_everybody_may_know_of_the_site(machine: Machine) -> None:
 def test_how_old_a_backup_may_be(
     made: float | None, begun: float | None, state: str, seen: str
 ) -> None:
-    backup = None if made is None else Backup("b.tar.zst", NOW - timedelta(days=made))
-    check = check_backup(backup, None if begun is None else NOW - timedelta(days=begun), NOW)
+    found = [] if made is None else [_backup("b.tar.zst", made)]
+    check = check_backup(found, None if begun is None else NOW - timedelta(days=begun), NOW)
     assert (check.state, check.seen) == (state, seen)
 
 
+def _backup(file: str, days_old: float, **more: Any) -> Backup:
+    return Backup(file, "/", NOW - timedelta(days=days_old), 1, encrypted=False, **more)
+
+
+def test_only_sound_backups_of_the_past_count() -> None:
+    begun = NOW - timedelta(days=100)
+    old = _backup("old", 9)
+    for other in (
+        _backup("later", -0.1),
+        _backup("unreadable", 1, flaw="it is cut off"),
+    ):
+        assert check_backup([other, old], begun, NOW).seen == "old, 9 days old"
+        assert check_backup([other], begun, NOW).state is State.WARN
+    damaged = _backup("damaged", 1, damaged=True)
+    for found in ([damaged, old], [damaged, _backup("fresh", 2)], [damaged]):
+        check = check_backup(found, begun, NOW)
+        assert check.state is State.WARN
+        assert check.seen == "The library was damaged at the last backup: damaged"
+    mended = check_backup([_backup("fresh", 0.5), damaged], begun, NOW)
+    assert (mended.state, mended.seen) == (State.OK, "fresh, 12 hours old")
+
+
 def test_an_old_backup(machine: Machine) -> None:
-    backup = machine.layout.backups / "bookbrain-2026-01-01.tar.zst"
-    backup.touch()
-    os.utime(backup, (time.time() - 9 * 86400,) * 2)
+    now = datetime.now(UTC)
+    backup = machine.layout.backups / archive_name(now - timedelta(days=9), ".age")
+    backup.touch()  # just now: a copy has the time of its copying
+    (machine.layout.backups / "photos.tar.zst").touch()
+    (machine.layout.backups / archive_name(now + timedelta(days=300), ".age")).touch()
+    (machine.layout.backups / archive_name(now, "")).touch()  # which cannot be read
     assert _wrong(machine) == {"backup": "warn"}
-    (machine.layout.backups / "bookbrain-2026-02-01.tar.zst.age").touch()
+    fresh = machine.layout.backups / archive_name(now - timedelta(hours=3), ".age")
+    fresh.touch()
     assert _wrong(machine) == {}
+    damaged = machine.layout.backups / archive_name(now - timedelta(hours=2), ".age", DAMAGED)
+    damaged.touch()
+    assert _wrong(machine) == {"backup": "warn"}
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")

@@ -17,7 +17,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
-from bookbrain.admin.backup_age import Backup, newest_backup
 from bookbrain.admin.certificate import Certificate, answer_of_site, door_of, read_certificate
 from bookbrain.admin.check import Check, State
 from bookbrain.admin.looking import show_checks
@@ -27,6 +26,7 @@ from bookbrain.admin.site import Address, User, with_address, write_site
 from bookbrain.admin.status import Meaning, Shelf, Status
 from bookbrain.admin.summary import summarize
 from bookbrain.admin.units import SERVICES, Unit, look_at_units, read_failed, read_units
+from bookbrain.backup.listing import Backup
 from bookbrain.server import Layout
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
@@ -124,7 +124,7 @@ def test_failed_units() -> None:
     assert read_failed("") == []
 
 
-# Disk, memory, backups
+# Disk, memory
 
 
 def test_memory_counts_swap() -> None:
@@ -147,15 +147,6 @@ def test_one_disk_is_looked_at_once(tmp_path: Path) -> None:
     (disk,) = look_at_disks([tmp_path, tmp_path / "a", tmp_path / "none"])
     assert disk.path == str(tmp_path)
     assert 0 < disk.free <= disk.total
-
-
-def test_the_newest_backup(tmp_path: Path) -> None:
-    assert newest_backup(tmp_path / "none") is None
-    assert newest_backup(tmp_path) is None
-    for age, name in enumerate(("new.tar.zst.part", ".hidden", "second.tar.zst", "first.tar.zst")):
-        (tmp_path / name).touch()
-        os.utime(tmp_path / name, (1e9 - age, 1e9 - age))
-    assert newest_backup(tmp_path) == Backup("second.tar.zst", datetime.fromtimestamp(1e9 - 2, UTC))
 
 
 # The certificate
@@ -249,7 +240,9 @@ def _status(**changes: object) -> Status:
         certificate=_certificate(74),
         disks=(Space("/var/lib/bookbrain", int(12e9), int(50e9)), Space("/", int(9e9), int(9e9))),
         memory=read_memory(MEMINFO),
-        backup=Backup("bookbrain-2026-02-26.tar.zst", NOW - timedelta(days=3)),
+        backups=(
+            Backup("bookbrain-20260226T120000Z.tar.zst", "/", NOW - timedelta(days=3), 1, False),
+        ),
         shelf=Shelf(1234, 123456, 1234567, 0, 0, 0, 0),
         meaning=Meaning("text-embedding-3-small", enabled=True, chroma=True),
     )
@@ -270,7 +263,7 @@ def test_all_is_well() -> None:
     assert "books: 1234, pages: 123456, passages: 1234567" in seen
     assert "Let's Encrypt R11, 74 days left (2026-05-14)" in seen
     assert "12.0 GB free of 50.0 GB at /var/lib/bookbrain" in seen
-    assert "bookbrain-2026-02-26.tar.zst, 3 days old" in seen
+    assert "bookbrain-20260226T120000Z.tar.zst, 3 days old" in seen
 
 
 def test_a_server_that_begins_is_well_too() -> None:
@@ -278,7 +271,7 @@ def test_a_server_that_begins_is_well_too() -> None:
     begun = _status(
         site=internal,
         certificate=_certificate(0.3, of=0.5, distrust="self-signed certificate"),
-        backup=None,
+        backups=(),
         meaning=Meaning("text-embedding-3-small", enabled=False, chroma=None),
         shelf=Shelf(0, 0, 0, 0, 0, 2, 1),
     )

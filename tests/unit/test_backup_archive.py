@@ -24,9 +24,15 @@ import pytest
 from zstandard import ZstdCompressor, ZstdDecompressor
 
 from bookbrain.backup.archive import Archive, Content, measure, write_archive
-from bookbrain.backup.listing import archive_name, left_over, list_backups, time_of
+from bookbrain.backup.listing import (
+    DAMAGED,
+    NO_BOOKS,
+    archive_name,
+    left_over,
+    list_backups,
+    time_of,
+)
 from bookbrain.backup.manifest import Flaw, ListedBook, Manifest, Member, parse_manifest
-from bookbrain.backup.packing import without_secrets
 from bookbrain.backup.trust import check_versions
 from bookbrain.errors import InputError
 
@@ -272,7 +278,7 @@ def test_one_of_a_newer_bookbrain_is_refused_and_says_so() -> None:
     check_versions(manifest)
 
 
-# Names, and what is kept secret
+# Names
 
 
 def test_a_name_says_when_and_no_other_file_is_ours(tmp_path: Path, good: bytes) -> None:
@@ -280,10 +286,13 @@ def test_a_name_says_when_and_no_other_file_is_ours(tmp_path: Path, good: bytes)
     name = archive_name(made, ".age")
     assert name == "bookbrain-20261123T040000Z.tar.zst.age"
     assert time_of(name) == made
+    assert archive_name(made, "", DAMAGED) == "bookbrain-20261123T040000Z.damaged.tar.zst"
+    assert time_of(archive_name(made, ".gpg", NO_BOOKS)) == made
     ours = {"bookbrain-20261123T040000Z.tar.zst", "bookbrain-20261123T040001Z.tar.zst.gpg"}
     for other in (
         *ours, "bookbrain-20261123T040000Z.tar.zst.bak", "my-bookbrain-20261123T040000Z.tar.zst",
-        "bookbrain-20261323T040000Z.tar.zst", "bookbrain.tar.zst", "notes.txt",
+        "bookbrain-20261323T040000Z.tar.zst", "bookbrain.tar.zst", "notes.txt", "photos.tar.zst",
+        "bookbrain-20261123T040000Z.other.tar.zst", "bookbrain-20261123T040000Z.tar.zst.part",
         ".bookbrain-20261123T040000Z.tar.zst.part", ".bookbrain-x.part",
     ):  # fmt: skip
         (tmp_path / other).write_bytes(good)
@@ -301,13 +310,49 @@ def test_a_name_says_when_and_no_other_file_is_ours(tmp_path: Path, good: bytes)
     assert list_backups(tmp_path / "nowhere") == []
 
 
-def test_secret_settings_stay_out() -> None:
-    text = (
-        "# OPENAI_API_KEY goes here\nOPENAI_API_KEY=sk-secret\n BOOKBRAIN_NOTIFY = https://x/tok\n"
-        "OPENAI_BASE_URL=https://me:pass@host/v1\nBOOKBRAIN_FUSION=rrf\n"
-        "BOOKBRAIN_BACKUP_COPY=restic:rest:https://me:pass@host/\nBOOKBRAIN_PING=https://p/1"
-    )
-    assert without_secrets(text) == (
-        "# OPENAI_API_KEY goes here\n#OPENAI_API_KEY=\n#BOOKBRAIN_NOTIFY=\n#OPENAI_BASE_URL=\n"
-        "BOOKBRAIN_FUSION=rrf\n#BOOKBRAIN_BACKUP_COPY=\n#BOOKBRAIN_PING=\n"
-    )
+def test_a_name_says_what_is_in_it_where_nothing_else_can(tmp_path: Path, good: bytes) -> None:
+    for mark in ("", ".damaged", ".no-books"):
+        for suffix in ("", ".age"):
+            (tmp_path / f"bookbrain-20261123T040000Z{mark}.tar.zst{suffix}").write_bytes(good)
+    found = {one.file.partition("Z")[2]: one for one in list_backups(tmp_path)}
+    assert {end for end, one in found.items() if not one.is_sound} == {
+        ".damaged.tar.zst", ".damaged.tar.zst.age"
+    }  # fmt: skip
+    assert found[".no-books.tar.zst.age"].complete is False
+    assert found[".tar.zst.age"].complete is None
+    unread = {one.file.partition("Z")[2]: one for one in list_backups(tmp_path, read=False)}
+    assert [one.damaged for one in unread.values()] == [one.damaged for one in found.values()]
+    assert {one.books for one in unread.values()} == {None}
+
+
+# Which files an archive has
+
+
+def test_a_manifest_has_the_files_of_its_books_and_of_no_others() -> None:
+    whole = _manifest(_CONTENTS)
+    assert whole.is_sound
+    without = tuple(m for m in whole.members if not m.name.startswith("books/"))
+    other = Member(f"books/{'c' * 64}.pdf", 1, "c" * 64)
+    no_books = replace(whole, complete=False, members=without)
+    assert parse_manifest(no_books.as_bytes()).is_sound
+    for bad in (
+        replace(whole, members=without),
+        replace(whole, members=(*whole.members, other)),
+        replace(no_books, members=(*without, other)),
+        replace(whole, books=(*whole.books, *whole.books)),
+        replace(whole, unsound=("it is damaged",)),
+    ):
+        with pytest.raises(Flaw, match="files are not those of its books"):
+            parse_manifest(bad.as_bytes())
+
+
+def test_a_manifest_of_a_damaged_library_says_so_whatever_is_in_it() -> None:
+    whole = _manifest(_CONTENTS)
+    rescue = replace(whole, complete=False, books=(), unsound=("catalog.sqlite3 is damaged: x",))
+    assert parse_manifest(rescue.as_bytes()) == rescue
+    assert not rescue.is_sound
+    some = replace(whole, complete=False)  # as one was made of a library that lacked a file
+    assert not parse_manifest(some.as_bytes()).is_sound
+    given = json.loads(whole.as_bytes())
+    del given["unsound"]
+    assert parse_manifest(json.dumps(given).encode()) == whole, "as it was made before"

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bookbrain.admin.asking import answer_of, chroma_answers, output_of, text_of
+from bookbrain.admin.backup_age import check_backup
 from bookbrain.admin.certificate import (
     Certificate,
     answer_of_site,
@@ -19,6 +20,7 @@ from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import check_disk, check_memory, look_at_disks, read_memory
 from bookbrain.admin.site import Site, configured, read_site
 from bookbrain.admin.units import look_at_units, read_failed
+from bookbrain.backup.listing import list_backups
 from bookbrain.cli.opening import take_settings
 from bookbrain.config import KEY_CREDENTIAL, Settings, load_settings
 from bookbrain.errors import BookBrainError
@@ -51,6 +53,7 @@ def diagnose(machine: Machine) -> list[Check]:
         checks += [services.check_application(answer), *_site(site)]
     checks += [check_disk(disk) for disk in look_at_disks([layout.home, layout.root])]
     checks.append(check_memory(read_memory(text_of(Path("/proc/meminfo")))))
+    checks.append(check_backup(list_backups(layout.backups, read=False), None, datetime.now(UTC)))
     clock = output_of("timedatectl", "show", "-p", "NTPSynchronized") or ""
     checks += services.check_clock(clock)
     return checks + _library(layout)  # last: from here on we are the service's user

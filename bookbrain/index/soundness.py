@@ -1,0 +1,299 @@
+"""Whether the databases of a library are sound: whole, ours, and each row as our code needs it.
+
+Nothing that they say is believed, so that an archive from anywhere can be asked, and nothing is
+changed. Rows are streamed: what is in memory at a time is one book's passages and a few pages.
+"""
+
+import json
+import re
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bookbrain.errors import ConfigError
+from bookbrain.index import embeddings, migrations
+from bookbrain.index.database import Migration, fresh_schema, is_damage, open_untrusted, schema_of
+
+CATALOG = "catalog.sqlite3"  # in the library's folder
+STEPS: Mapping[str, Sequence[Migration]] = {
+    CATALOG: migrations.MIGRATIONS, embeddings.STORE: embeddings.MIGRATIONS
+}  # fmt: skip
+
+_DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_SPACE = re.compile(r"(.{1,1000})/([1-9][0-9]{0,5})", re.ASCII)
+_GENERATION = re.compile(r"[\w-]{1,64}", re.ASCII)
+_LONGEST = 10_000  # characters of what is a name: a title, a label, a problem
+_LONGEST_JSON = 1 << 22  # bytes
+_PAGES_AT_HAND = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Unsound:
+    """What is wrong, as the end of a sentence; `book` is the id of the one that has it, "" where
+    all of the file is to be doubted."""
+
+    what: str
+    book: str = ""
+
+
+def flaws(path: Path, *, rows: bool = True) -> Iterator[Unsound]:
+    """Everything that is wrong with the catalog or the store at `path`; its name says which it is.
+
+    It may be of an earlier BookBrain. Without `rows` only the file is looked at, and not what it
+    says. Raises ConfigError when a newer BookBrain made it, and sqlite3.Error when it is only not
+    to be had now.
+    """
+    with closing(open_untrusted(path)) as db:
+        try:
+            db.execute("BEGIN")  # of one moment, while others write
+            of_file = list(_of_file(db, path))
+            yield from of_file
+            if rows and not of_file and db.execute("PRAGMA user_version").fetchone() != (0,):
+                yield from _of_catalog(db) if path.name == CATALOG else _of_store(db)
+        except sqlite3.Error as error:
+            if not is_damage(error):
+                raise
+            yield Unsound(f"{path.name} is damaged: {error}")
+
+
+def store_flaws(home: Path) -> Iterator[Unsound]:
+    """Everything that is wrong with the store in `home`, beside the catalog there."""
+    whole = True
+    for flaw in flaws(home / embeddings.STORE):
+        whole = False
+        yield flaw
+    if whole:
+        yield from _without_vector(home)
+
+
+def _of_file(db: sqlite3.Connection, path: Path) -> Iterator[Unsound]:
+    steps = STEPS[path.name]
+    (version,) = db.execute("PRAGMA user_version").fetchone()
+    if version > len(steps):
+        raise ConfigError(f"{path} was made by a newer BookBrain.", "Upgrade BookBrain.")
+    if schema_of(db) != fresh_schema(steps[:version]):
+        yield Unsound(f"{path.name} has tables that are not BookBrain's")
+        return  # no statement of another's is to be run
+    for (found,) in db.execute("PRAGMA integrity_check(1)"):
+        if found != "ok":
+            yield Unsound(f"{path.name} is damaged: {_plain(found)}")
+            return
+    if db.execute("PRAGMA encoding").fetchone() != ("UTF-8",):
+        yield Unsound(f"{path.name} has tables that are not BookBrain's")
+    for table in {row[0] for row in db.execute("PRAGMA foreign_key_check")}:
+        yield _row(table)
+
+
+# The catalog
+
+
+def _of_catalog(db: sqlite3.Connection) -> Iterator[Unsound]:
+    for name, value in db.execute("SELECT name, value FROM setting"):
+        fits = _is_name(name) and _is_name(value)
+        if not fits or (name == "generation" and not _GENERATION.fullmatch(value)):
+            yield _row("setting")
+    for row in db.execute("SELECT * FROM job"):
+        if not all(type(value) in (str, int) for value in row):
+            yield _row("job")
+    for book_id, *names in db.execute("SELECT id, title, file, added_at FROM book"):
+        if not is_digest(book_id):
+            yield _row("book")
+            continue
+        if not all(map(_is_name, names)) or not _is_moment(names[-1]):
+            yield _row("book", book_id)
+        yield from _of_book(db, book_id)
+
+
+def _of_book(db: sqlite3.Connection, book_id: str) -> Iterator[Unsound]:
+    lengths: list[int] = []  # of the texts, page by page
+    for number, *rest in db.execute(
+        """SELECT number, label, chapter, headings, problem, text FROM page WHERE book_id = ?
+           ORDER BY number""",
+        (book_id,),
+    ):
+        label, chapter, headings, problem, text = rest
+        lengths.append(len(text) if type(text) is str else 0)
+        if not (
+            type(number) is int
+            and number == len(lengths)
+            and _is_name(label)
+            and _is_name(problem)
+            and type(chapter) is type(text) is str
+            and _are_headings(headings)
+        ):
+            yield Unsound(f"page {len(lengths)} cannot be right", book_id)
+    passages = 0
+    for passages, bad in enumerate(_bad_passages(db, book_id, lengths), start=1):
+        if bad:
+            yield Unsound(f"passage {passages - 1} cannot be right", book_id)
+    for table, column in (("embedded", "0"), ("refused", "ordinal")):
+        for space, ordinal in db.execute(
+            f"SELECT space, {column} FROM {table} WHERE book_id = ?",  # noqa: S608
+            (book_id,),
+        ):
+            if (
+                not dimensions_of(space)
+                or type(ordinal) is not int
+                or not 0 <= ordinal < max(passages, 1)
+            ):
+                yield _row(table, book_id)
+    for (reason,) in db.execute("SELECT reason FROM refused WHERE book_id = ?", (book_id,)):
+        if not _is_name(reason):
+            yield _row("refused", book_id)
+
+
+def _bad_passages(db: sqlite3.Connection, book_id: str, lengths: Sequence[int]) -> Iterator[bool]:
+    """Of each passage of a book whether it is not what its pages say."""
+
+    @lru_cache(_PAGES_AT_HAND)
+    def text_of(page: int) -> str:
+        row = db.execute(
+            "SELECT text FROM page WHERE book_id = ? AND number = ?", (book_id, page)
+        ).fetchone()
+        return row[0] if row and type(row[0]) is str else ""
+
+    rows = db.execute(
+        "SELECT ordinal, digest, spans FROM passage WHERE book_id = ? ORDER BY ordinal", (book_id,)
+    )
+    for expected, (ordinal, digest, said) in enumerate(rows):
+        spans = _spans(said, lengths)
+        if type(ordinal) is not int or ordinal != expected or not spans or not is_digest(digest):
+            yield True
+            continue
+        found = sha256()
+        for place, (page, start, end) in enumerate(spans):
+            found.update(b"\n" * bool(place) + text_of(page)[start:end].encode())
+        yield found.hexdigest() != digest
+
+
+def _spans(said: Any, lengths: Sequence[int]) -> list[tuple[int, int, int]]:
+    """The spans, each on a later page than the one before; none where one cannot be right."""
+    spans = []
+    last = 0
+    for span in _json_list(said):
+        if not _is_list_of(span, int, int, int):
+            return []
+        page, start, end = span
+        if not last < page <= len(lengths) or not 0 <= start <= end <= lengths[page - 1]:
+            return []
+        spans.append((page, start, end))
+        last = page
+    return spans
+
+
+def _are_headings(said: Any) -> bool:
+    if said == "[]":
+        return True
+    found = _json_list(said)
+    return bool(found) and all(
+        _is_list_of(heading, int, str) and heading[0] >= 0 and _can_be_written(heading[1])
+        for heading in found
+    )
+
+
+# The store
+
+
+def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
+    for name, dimensions in db.execute("SELECT name, dimensions FROM model"):
+        if not _is_name(name) or type(dimensions) is not int or dimensions < 1:
+            yield _row("model")
+    known: dict[Any, int] = {}  # bytes of a vector, by space
+    for space, digest, vector in db.execute("SELECT space, digest, vector FROM embedding"):
+        if space not in known:
+            known[space] = 4 * dimensions_of(space)
+        if not (
+            known[space]
+            and is_digest(digest)
+            and type(vector) is bytes
+            and len(vector) == known[space]
+            and np.isfinite(np.frombuffer(vector, "<f4")).all()
+        ):
+            yield _row("embedding")
+
+
+def _without_vector(home: Path) -> Iterator[Unsound]:
+    """Books that are said to be embedded, with passages that have no vector."""
+    with closing(open_untrusted(home / CATALOG)) as db:
+        db.execute("ATTACH ? AS store", (str(home / embeddings.STORE),))
+        for book_id, count in db.execute(
+            """SELECT book_id, count(*) FROM passage JOIN embedded USING (book_id)
+               WHERE NOT EXISTS (SELECT 1 FROM store.embedding AS bought
+                                 WHERE bought.space = embedded.space
+                                 AND bought.digest = passage.digest)
+               AND NOT EXISTS (SELECT 1 FROM refused WHERE refused.book_id = passage.book_id
+                               AND refused.space = embedded.space
+                               AND refused.ordinal = passage.ordinal)
+               GROUP BY book_id"""
+        ):
+            yield Unsound(f"passages without their vector: {count}", book_id)
+
+
+def dimensions_of(space: Any) -> int:
+    """Of the vectors in a space of this name; 0 where it is no such name."""
+    found = _SPACE.fullmatch(space) if type(space) is str and space.isprintable() else None
+    return int(found[2]) if found else 0
+
+
+# Values
+
+
+def _row(table: Any, book: str = "") -> Unsound:
+    return Unsound(f"a row of the table {_plain(table)} cannot be right", book)
+
+
+def _plain(said: Any) -> str:
+    """What SQLite says, on one line."""
+    return " ".join(str(said).split())[:200]
+
+
+def is_digest(value: Any) -> bool:
+    """Whether it is a SHA-256 in hex, as the id of a book is."""
+    return type(value) is str and bool(_DIGEST.fullmatch(value))
+
+
+def _is_name(value: Any) -> bool:
+    return type(value) is str and len(value) <= _LONGEST
+
+
+def _is_moment(said: str) -> bool:
+    try:
+        return datetime.fromisoformat(said).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _json_list(said: Any) -> list[Any]:
+    """What is in a list that is written as JSON; nothing where it is none, or far too long."""
+    if type(said) is not str or len(said) > _LONGEST_JSON:
+        return []
+    try:
+        found = json.loads(said)
+    except (ValueError, RecursionError):
+        return []
+    return found if type(found) is list else []
+
+
+def _is_list_of(value: Any, *kinds: type) -> bool:
+    return (
+        type(value) is list
+        and len(value) == len(kinds)
+        and all(type(item) is kind for item, kind in zip(value, kinds, strict=True))
+    )
+
+
+def _can_be_written(text: str) -> bool:
+    """JSON can name half of a character."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
