@@ -23,6 +23,7 @@ from bookbrain.index.database import copy_database
 from bookbrain.index.embeddings import STORE, EmbeddingStore
 from bookbrain.index.generations import drop_unsound
 from bookbrain.index.soundness import CATALOG, flaws, store_flaws
+from bookbrain.library.adding import storage_error
 from bookbrain.library.maintaining import drop_vectors
 from bookbrain.library.proof import Expected, prove
 from bookbrain.library.reports import Progress
@@ -130,7 +131,7 @@ def replace_books(stores: Stores, other: Stores, only: str | None, progress: Pro
     except BaseException as error:
         _put_back(stores, before, old_generation)
         _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
-        if isinstance(error, Exception) and not isinstance(error, OSError | sqlite3.Error):
+        if isinstance(error, Exception):
             raise _undone(error) from error
         raise
     _forget(stores, set() if only else set(old) - set(new), old_spaces)
@@ -148,6 +149,8 @@ def _put_back(stores: Stores, before: Path, generation: str | None) -> None:
 
 def _undone(error: Exception) -> BookBrainError:
     """What a person hears when the library of before is back."""
+    if isinstance(error, OSError | sqlite3.Error):
+        error = storage_error(error, "Make room and run this again.")
     if isinstance(error, BookBrainError):
         return type(error)(error.message, f"The library is as it was before. {error.hint}".strip())
     return BookBrainError(

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -280,7 +281,7 @@ def test_one_book_comes_back_beside_the_others(
         hit = shelf.search(pdfs.probe(seed, 5))["hits"][0]
         assert (hit["file"], hit["page"]) == (f"book{seed}.pdf", 6)
     missing = _admin(shelf, "restore", archive, "--book", "book3.pdf", "--yes", code=65)
-    assert "There is no book 'book3.pdf' in this backup." in missing.err
+    assert "There is no book 'book3.pdf'." in missing.err
 
 
 def test_it_asks_first_and_changes_nothing_without_yes(plain: Shelf, english: list[Path]) -> None:
@@ -310,13 +311,15 @@ def test_a_library_that_does_not_work_afterwards_is_put_back(
     catalog = sqlite3.connect(tmp_path / "out" / "catalog.sqlite3")
     with catalog:  # whose pages have words that its keyword index does not know
         catalog.execute("UPDATE page SET text = ?", (" ".join(f"unheard{n}" for n in range(20)),))
+        catalog.execute("DELETE FROM passage")  # which would tell
     catalog.close()
     contents: dict[str, Content] = {
         member.name: tmp_path / "out" / member.name for member in manifest.members
     }
     evil = tmp_path / "evil.tar.zst"
     members = tuple(measure(name, content) for name, content in contents.items())
-    changed = Manifest(**{**_fields(manifest), "members": members})
+    books = tuple(replace(book, passages=0) for book in manifest.books)
+    changed = Manifest(**{**_fields(manifest), "members": members, "books": books})
     with evil.open("wb") as out:
         write_archive(out, changed, contents, lambda count: None)
     assert "does not find" in _admin(plain, "verify", evil, code=1).err
@@ -385,7 +388,8 @@ def test_tables_that_are_not_ours_are_refused(
         members = tuple(measure(name, content) for name, content in contents.items())
         path = tmp_path / f"{number}.tar.zst"
         with path.open("wb") as out:
-            changed = Manifest(**{**_fields(manifest), "members": members})
+            books = tuple(replace(book, passages=0) for book in manifest.books)
+    changed = Manifest(**{**_fields(manifest), "members": members, "books": books})
             write_archive(out, changed, contents, lambda count: None)
         refused = _admin(plain, "restore", path, "--yes", code=78 if "version" in harm else 65)
         assert refused.err.startswith("Error: ")
