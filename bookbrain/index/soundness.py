@@ -288,11 +288,7 @@ def _json_list(said: Any) -> list[Any]:
 
 
 def _is_list_of(value: Any, *kinds: type) -> bool:
-    return (
-        type(value) is list
-        and len(value) == len(kinds)
-        and all(type(item) is kind for item, kind in zip(value, kinds, strict=True))
-    )
+    return type(value) is list and [type(item) for item in value] == [*kinds]
 
 
 def _can_be_written(text: str) -> bool:
