@@ -3,12 +3,15 @@
 import json
 import shutil
 import sqlite3
+import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
-from hashlib import sha256
+from functools import partial
+from hashlib import file_digest, sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -504,3 +507,60 @@ def test_a_damaged_database_that_was_set_aside_is_back_when_the_restore_fails(
         _restore(settings, path, _ids(settings)[0])
     assert _restore(settings, path) == 2
     assert (settings.home / "catalog.sqlite3.damaged").exists()
+
+
+# Encrypted
+
+
+@pytest.fixture
+def encrypted(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Settings]:
+    """The library of somebody who has a key."""
+    if not shutil.which("gpg"):
+        pytest.skip("no gpg here")
+    with TemporaryDirectory() as folder:  # with a name that is short enough for its socket
+        monkeypatch.setenv("GNUPGHOME", folder)
+        run = partial(subprocess.run, check=True, capture_output=True)
+        run(["gpg", "--batch", "--passphrase", "", "--quick-gen-key", "me@example.org", "default",
+             "default", "never"])  # fmt: skip
+        wanted = replace(settings.backup, recipient="me@example.org")
+        yield replace(settings, backup=wanted)
+        run(["gpgconf", "--kill", "all"])
+
+
+def test_encrypted_ones_are_judged_before_and_never_displaced(encrypted: Settings) -> None:
+    whole = [_backup(encrypted, encrypt=True).backup.file for _ in range(2)]
+    for _ in range(3):
+        made = _backup(encrypted, encrypt=True, books=False).backup
+        assert made.file.endswith(".no-books.tar.zst.gpg")
+    _zero_leaves(encrypted.home)
+    for _ in range(3):
+        made = _backup(encrypted, encrypt=True).backup
+        assert made.file.endswith(".damaged.tar.zst.gpg")
+        assert made.damaged
+    found = list_backups(encrypted.home / "backups")
+    assert {*whole} <= {one.file for one in found}
+    assert [one.damaged for one in found] == [True] * 2 + [False] * 4
+
+
+def test_an_encrypted_one_that_is_not_read_as_it_was_written_is_not_kept(
+    encrypted: Settings,
+) -> None:
+    folder = encrypted.home / "backups"
+
+    def flip(frame: Any, event: str, arg: object) -> None:
+        if event == "call" and frame.f_code is file_digest.__code__:
+            sys.setprofile(None)
+            (part,) = folder.glob(".*")
+            data = bytearray(part.read_bytes())
+            data[len(data) // 2] ^= 1
+            part.write_bytes(data)
+
+    sys.setprofile(flip)
+    try:
+        with pytest.raises(BookBrainError, match="The backup was not good and is not kept"):
+            _backup(encrypted, encrypt=True)
+    finally:
+        sys.setprofile(None)
+    assert not list(folder.iterdir())
