@@ -111,34 +111,36 @@ def replace_books(stores: Stores, other: Stores, only: str | None, progress: Pro
     All that can be prepared is: book files, embeddings, vectors and a keyword index that no search
     uses yet. One transaction then changes the catalog, and with it what is seen. What is killed
     before it leaves the old books, after it the new ones; what is left over the next writer sweeps.
-    Whatever fails from then on, the old catalog is put back, and the error says so.
+    Whatever fails, the old catalog stays or is put back, and the error says so.
     """
     old = stores.catalog.book_ids()
     taken = other.catalog.books() if not only else [b for b in [other.catalog.book(only)] if b]
     new = [book.id for book in taken]
-    others = [book for book in stores.catalog.books() if book.id != only] if only else []
-    _bring_files(stores, other, new)
-    take_embeddings(stores.home / STORE, other.home / STORE)
-    _publish(stores, other, taken, progress)
-    generation = _bring_index(stores, other, only)
-    before = other.home / _BEFORE
-    copy_database(stores.home / CATALOG, before)
-    with closing(Catalog(before)) as catalog:
-        old_generation, old_spaces = catalog.generation(), catalog.embedded_spaces()
+    before, state = other.home / _BEFORE, None
     try:
+        _bring_files(stores, other, new)
+        take_embeddings(stores.home / STORE, other.home / STORE)
+        _publish(stores, other, taken, progress)
+        generation = _bring_index(stores, other, only)
+        others = [book for book in stores.catalog.books() if book.id != only] if only else []
+        copy_database(stores.home / CATALOG, before)
+        old_spaces, state = stores.catalog.embedded_spaces(), stores.catalog.state()
         take_books(stores.home / CATALOG, other.home / CATALOG, generation, only)
         prove(stores, Expected.of([*others, *taken]))
     except BaseException as error:
-        _put_back(stores, before, old_generation)
-        _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
+        if state and stores.catalog.state() != state:
+            _put_back(stores, before)
+            _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
         if isinstance(error, Exception):
             raise _undone(error) from error
         raise
     _forget(stores, set() if only else set(old) - set(new), old_spaces)
 
 
-def _put_back(stores: Stores, before: Path, generation: str | None) -> None:
+def _put_back(stores: Stores, before: Path) -> None:
     try:
+        with closing(Catalog(before)) as catalog:
+            generation = catalog.generation()
         take_books(stores.home / CATALOG, before, generation)
     except (OSError, sqlite3.Error) as error:
         raise BookBrainError(

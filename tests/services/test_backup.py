@@ -562,3 +562,30 @@ def test_the_searches_go_on_meanwhile(shelf: Shelf, english: list[Path]) -> None
     assert _answers(shelf) == expected
     wait_for(lambda: not (shelf.home / ".verifying").exists(), "the scratch library to go")
     assert json.loads(json.dumps(shelf.books()))
+
+
+def test_a_malformed_catalog_by_the_commands(plain: Shelf, english: list[Path]) -> None:
+    plain.add(*english)
+    sound = _backup(plain)
+    catalog = plain.home / "catalog.sqlite3"
+    with sqlite3.connect(catalog) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    data = bytearray(catalog.read_bytes())
+    leaves = [at for at in range(4096, len(data), 4096) if data[at] == 0x0D]
+    data[leaves[-1] : leaves[-1] + 4096] = bytes(4096)
+    catalog.write_bytes(data)
+    told = _admin(plain, "backup", "--json", code=1, BOOKBRAIN_BACKUP_KEEP="1")
+    assert "Error: The library is damaged." in told.err
+    assert told.json()["damaged"]
+    assert told.json()["unsound"]
+    damaged = Path(told.json()["folder"]) / told.json()["file"]
+    assert [one["file"] for one in _admin(plain, "backups", "--json").json()] == [
+        damaged.name, sound.name
+    ]  # fmt: skip
+    assert "damaged" in _admin(plain, "backups").out
+    for command in (("verify", damaged), ("restore", damaged, "--yes")):
+        assert "of a damaged library" in _admin(plain, *command, code=65).err
+    assert str(sound) in _admin(plain, "verify").out
+    _admin(plain, "restore", sound, "--yes")
+    assert len(plain.books()) == 3

@@ -28,10 +28,12 @@ from bookbrain.backup.verifying import verify
 from bookbrain.config import BackupSettings, Settings
 from bookbrain.errors import OLDER_BACKUP, BookBrainError, InputError
 from bookbrain.index import arrays
+from bookbrain.index.copying import take_books, take_embeddings
 from bookbrain.index.shards import open_shard, shard_name
 from bookbrain.library import Library
 from bookbrain.library.proof import prove
 from bookbrain.library.reports import Silent
+from bookbrain.library.snapshot import link
 from bookbrain.model import Book
 
 _NAMES = ("one.pdf", "two.pdf")
@@ -450,11 +452,11 @@ def test_settings_and_jobs_of_an_archive_are_not_taken_over(
 
 
 @contextmanager
-def _failing(error: BaseException) -> Iterator[None]:
-    """The proof of the restored library fails with this, from inside."""
+def _failing(error: BaseException, work: Callable[..., Any] = prove) -> Iterator[None]:
+    """This work of a restore, the proof of the new library, fails with the error, from inside."""
 
     def fail(frame: Any, event: str, arg: object) -> None:
-        if event == "call" and frame.f_code is prove.__code__:
+        if event == "call" and frame.f_code is work.__code__:
             sys.setprofile(None)
             raise error
 
@@ -492,6 +494,21 @@ def test_whatever_fails_the_old_library_is_back(
     assert not [path.name for path in settings.home.iterdir() if path.name.startswith(".rest")]
     assert _restore(settings, path, first if only else None) == 2
     assert "Before" not in {book.title for book in _books(settings)}
+
+
+@pytest.mark.parametrize("work", [take_books, take_embeddings, link])
+def test_what_fails_before_that_changes_nothing_and_says_so(
+    settings: Settings, work: Callable[..., Any]
+) -> None:
+    path = _backup(settings).backup.path
+    with Library(settings) as library:
+        library.rename(_ids(settings)[0], "Before")
+    before = _books(settings), _finds(settings), _ids(settings)
+    for error in (OSError(28, "No space left on device"), TypeError("x")):
+        with _failing(error, work), pytest.raises(BookBrainError) as failed:
+            _restore(settings, path)
+        assert "The library is as it was before." in failed.value.hint
+        assert (_books(settings), _finds(settings), _ids(settings)) == before
 
 
 def test_a_damaged_database_that_was_set_aside_is_back_when_the_restore_fails(
