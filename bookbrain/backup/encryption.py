@@ -70,7 +70,8 @@ def encrypting(recipient: str, out: Writable) -> Iterator[BinaryIO]:
 
 def _pass_on(program: "Popen[bytes]", out: Writable) -> None:
     try:
-        copyfileobj(cast(BinaryIO, program.stdout), out)
+        with cast(BinaryIO, program.stdout) as encrypted:
+            copyfileobj(encrypted, out)
     except BaseException:
         end(program)  # else it would wait for us, and we for it
         raise

@@ -9,7 +9,7 @@ from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.index import embeddings, migrations
 from bookbrain.index.catalog import count_change
 from bookbrain.index.database import Migration, open_database, open_untrusted, transaction
-from bookbrain.index.soundness import STEPS, flaws, is_digest
+from bookbrain.index.soundness import STEPS, flaws, is_digest, unsound_vectors
 from bookbrain.model import Book
 
 SCHEMAS = {name: len(steps) for name, steps in STEPS.items()}
@@ -80,9 +80,13 @@ def take_books(live: Path, other: Path, generation: str | None, only: str | None
 
 
 def take_embeddings(live: Path, other: Path) -> None:
-    """Put the vectors of the store `other` into `live`, but for those that are there."""
+    """Put the vectors of the store `other` into `live`, but for those that are there; what is there
+    and cannot be used goes."""
+    with closing(open_untrusted(live)) as db:
+        unsound = list(unsound_vectors(db))
     with _beside(live, other, embeddings.MIGRATIONS) as connection:
         with transaction(connection) as db:
+            db.executemany("DELETE FROM main.embedding WHERE rowid = ?", ((u,) for u in unsound))
             db.execute("INSERT OR IGNORE INTO main.model SELECT * FROM other.model")
         (last,) = connection.execute("SELECT max(rowid) FROM other.embedding").fetchone()
         for first in range(1, (last or 0) + 1, _BATCH):
@@ -116,9 +120,14 @@ def move_damaged(home: Path) -> list[Path]:
 def move_back(aside: Path) -> None:
     """Take back a renaming to `….sqlite3.<anything>`; what was made in its place goes."""
     path = aside.with_name("".join(aside.name.partition(".sqlite3")[:2]))
+    remove_database(path)
+    _rename(aside, path)
+
+
+def remove_database(path: Path) -> None:
+    """Remove a database, with what is beside it."""
     for end in ("-wal", "-shm", ""):
         path.with_name(path.name + end).unlink(missing_ok=True)
-    _rename(aside, path)
 
 
 def damaged_databases(home: Path) -> list[str]:

@@ -1,13 +1,13 @@
 """Whether the databases of a library are sound: whole, ours, and each row as our code needs it.
 
-Nothing that they say is believed, so that an archive from anywhere can be asked, and nothing is
-changed. Rows are streamed: what is in memory at a time is one book's passages and a few pages.
+Nothing that they say is believed, for an archive may be from anywhere. Rows are streamed: in memory
+are a few pages at a time.
 """
 
 import json
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,12 +20,10 @@ import numpy as np
 
 from bookbrain.errors import ConfigError
 from bookbrain.index import embeddings, migrations
-from bookbrain.index.database import Migration, fresh_schema, is_damage, open_untrusted, schema_of
+from bookbrain.index.database import fresh_schema, is_damage, open_untrusted, schema_of
 
 CATALOG = "catalog.sqlite3"  # in the library's folder
-STEPS: Mapping[str, Sequence[Migration]] = {
-    CATALOG: migrations.MIGRATIONS, embeddings.STORE: embeddings.MIGRATIONS
-}  # fmt: skip
+STEPS = {CATALOG: migrations.MIGRATIONS, embeddings.STORE: embeddings.MIGRATIONS}
 
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPACE = re.compile(r"(.{1,1000})/([1-9][0-9]{0,5})", re.ASCII)
@@ -47,9 +45,8 @@ class Unsound:
 def flaws(path: Path, *, rows: bool = True) -> Iterator[Unsound]:
     """Everything that is wrong with the catalog or the store at `path`; its name says which it is.
 
-    It may be of an earlier BookBrain. Without `rows` only the file is looked at, and not what it
-    says. Raises ConfigError when a newer BookBrain made it, and sqlite3.Error when it is only not
-    to be had now.
+    It may be of an earlier BookBrain. Without `rows` only the file is looked at. Raises ConfigError
+    when a newer BookBrain made it, and sqlite3.Error when it is only not to be had now.
     """
     with closing(open_untrusted(path)) as db:
         try:
@@ -206,8 +203,16 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
     for name, dimensions in db.execute("SELECT name, dimensions FROM model"):
         if not _is_name(name) or type(dimensions) is not int or dimensions < 1:
             yield _row("model")
+    for _ in unsound_vectors(db):
+        yield _row("embedding")
+
+
+def unsound_vectors(db: sqlite3.Connection) -> Iterator[int]:
+    """The rowids of the vectors in an untrusted store that cannot be used."""
     known: dict[Any, int] = {}  # bytes of a vector, by space
-    for space, digest, vector in db.execute("SELECT space, digest, vector FROM embedding"):
+    for rowid, space, digest, vector in db.execute(
+        "SELECT rowid, space, digest, vector FROM embedding"
+    ):
         if space not in known:
             known[space] = 4 * dimensions_of(space)
         if not (
@@ -217,7 +222,7 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
             and len(vector) == known[space]
             and np.isfinite(np.frombuffer(vector, "<f4")).all()
         ):
-            yield _row("embedding")
+            yield rowid
 
 
 def _without_vector(home: Path) -> Iterator[Unsound]:
@@ -283,11 +288,7 @@ def _json_list(said: Any) -> list[Any]:
 
 
 def _is_list_of(value: Any, *kinds: type) -> bool:
-    return (
-        type(value) is list
-        and len(value) == len(kinds)
-        and all(type(item) is kind for item, kind in zip(value, kinds, strict=True))
-    )
+    return type(value) is list and [type(item) for item in value] == [*kinds]
 
 
 def _can_be_written(text: str) -> bool:

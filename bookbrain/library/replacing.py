@@ -17,6 +17,7 @@ from bookbrain.index.copying import (
     damaged_databases,
     move_back,
     move_damaged,
+    remove_database,
     take_books,
     take_embeddings,
 )
@@ -24,6 +25,7 @@ from bookbrain.index.database import copy_database
 from bookbrain.index.embeddings import STORE, EmbeddingStore
 from bookbrain.index.generations import drop_unsound
 from bookbrain.index.soundness import CATALOG, flaws, store_flaws
+from bookbrain.library.adding import storage_error
 from bookbrain.library.cards import stored_files
 from bookbrain.library.maintaining import drop_vectors
 from bookbrain.library.proof import Expected, prove
@@ -89,11 +91,14 @@ def damaged_aside(home: Path, only: str | None) -> Iterator[list[Path]]:
                 f"{home / damaged[0]} is damaged: one book cannot be put into it.",
                 "Restore the whole backup, without --book.",
             )
+        was_there = (home / CATALOG).exists()
         aside = move_damaged(home)
         aside += begin_again(Settings(home)).aside
     try:
         yield aside
     except BaseException:
+        if not was_there:  # what was made for the restored books is no catalog of those here
+            remove_database(home / CATALOG)
         for path in aside:
             move_back(path)
         raise
@@ -114,38 +119,40 @@ def replace_books(stores: Stores, other: Stores, only: str | None, progress: Pro
     All that can be prepared is: book files, embeddings, vectors and a keyword index that no search
     uses yet. One transaction then changes the catalog, and with it what is seen. What is killed
     before it leaves the old books, after it the new ones; what is left over the next writer sweeps.
-    Whatever fails from then on, the old catalog is put back, and the error says so.
+    Whatever fails, the old catalog stays or is put back, and the error says so.
     """
     old = stores.catalog.book_ids()
     taken = other.catalog.books() if not only else [b for b in [other.catalog.book(only)] if b]
     new = [book.id for book in taken]
-    others = [book for book in stores.catalog.books() if book.id != only] if only else []
     there = stored_files(stores.books)
-    _bring_files(stores, other, new)
-    take_embeddings(stores.home / STORE, other.home / STORE)
-    _publish(stores, other, taken, progress)
-    generation = _bring_index(stores, other, only)
-    before = other.home / _BEFORE
-    copy_database(stores.home / CATALOG, before)
-    with closing(Catalog(before)) as catalog:
-        old_generation, old_spaces = catalog.generation(), catalog.embedded_spaces()
+    before, state = other.home / _BEFORE, None
     try:
+        _bring_files(stores, other, new)
+        take_embeddings(stores.home / STORE, other.home / STORE)
+        _publish(stores, other, taken, progress)
+        generation = _bring_index(stores, other, only)
+        others = [book for book in stores.catalog.books() if book.id != only] if only else []
+        copy_database(stores.home / CATALOG, before)
+        old_spaces, state = stores.catalog.embedded_spaces(), stores.catalog.state()
         take_books(stores.home / CATALOG, other.home / CATALOG, generation, only)
         for book_id in new:
             stores.take_file(book_id)
         prove(stores, Expected.of([*others, *taken]))
     except BaseException as error:
-        _put_back(stores, before, old_generation)
-        stores.catalog.forget_removed(there)
-        _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
-        if isinstance(error, Exception) and not isinstance(error, OSError | sqlite3.Error):
+        if state and stores.catalog.state() != state:
+            _put_back(stores, before)
+            stores.catalog.forget_removed(there)
+            _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
+        if isinstance(error, Exception):
             raise _undone(error) from error
         raise
     _forget(stores, set() if only else set(old) - set(new), old_spaces)
 
 
-def _put_back(stores: Stores, before: Path, generation: str | None) -> None:
+def _put_back(stores: Stores, before: Path) -> None:
     try:
+        with closing(Catalog(before)) as catalog:
+            generation = catalog.generation()
         take_books(stores.home / CATALOG, before, generation)
     except (OSError, sqlite3.Error) as error:
         raise BookBrainError(
@@ -156,6 +163,8 @@ def _put_back(stores: Stores, before: Path, generation: str | None) -> None:
 
 def _undone(error: Exception) -> BookBrainError:
     """What a person hears when the library of before is back."""
+    if isinstance(error, OSError | sqlite3.Error):
+        error = storage_error(error, "Make room and run this again.")
     if isinstance(error, BookBrainError):
         return type(error)(error.message, f"The library is as it was before. {error.hint}".strip())
     return BookBrainError(

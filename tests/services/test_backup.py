@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -280,7 +281,7 @@ def test_one_book_comes_back_beside_the_others(
         hit = shelf.search(pdfs.probe(seed, 5))["hits"][0]
         assert (hit["file"], hit["page"]) == (f"book{seed}.pdf", 6)
     missing = _admin(shelf, "restore", archive, "--book", "book3.pdf", "--yes", code=65)
-    assert "There is no book 'book3.pdf' in this backup." in missing.err
+    assert "There is no book 'book3.pdf'." in missing.err
 
 
 def test_it_asks_first_and_changes_nothing_without_yes(plain: Shelf, english: list[Path]) -> None:
@@ -310,13 +311,15 @@ def test_a_library_that_does_not_work_afterwards_is_put_back(
     catalog = sqlite3.connect(tmp_path / "out" / "catalog.sqlite3")
     with catalog:  # whose pages have words that its keyword index does not know
         catalog.execute("UPDATE page SET text = ?", (" ".join(f"unheard{n}" for n in range(20)),))
+        catalog.execute("DELETE FROM passage")  # which would tell
     catalog.close()
     contents: dict[str, Content] = {
         member.name: tmp_path / "out" / member.name for member in manifest.members
     }
     evil = tmp_path / "evil.tar.zst"
     members = tuple(measure(name, content) for name, content in contents.items())
-    changed = Manifest(**{**_fields(manifest), "members": members})
+    books = tuple(replace(book, passages=0) for book in manifest.books)
+    changed = Manifest(**{**_fields(manifest), "members": members, "books": books})
     with evil.open("wb") as out:
         write_archive(out, changed, contents, lambda count: None)
     assert "does not find" in _admin(plain, "verify", evil, code=1).err
@@ -559,3 +562,30 @@ def test_the_searches_go_on_meanwhile(shelf: Shelf, english: list[Path]) -> None
     assert _answers(shelf) == expected
     wait_for(lambda: not (shelf.home / ".verifying").exists(), "the scratch library to go")
     assert json.loads(json.dumps(shelf.books()))
+
+
+def test_a_malformed_catalog_by_the_commands(plain: Shelf, english: list[Path]) -> None:
+    plain.add(*english)
+    sound = _backup(plain)
+    catalog = plain.home / "catalog.sqlite3"
+    with sqlite3.connect(catalog) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+    data = bytearray(catalog.read_bytes())
+    leaves = [at for at in range(4096, len(data), 4096) if data[at] == 0x0D]
+    data[leaves[-1] : leaves[-1] + 4096] = bytes(4096)
+    catalog.write_bytes(data)
+    told = _admin(plain, "backup", "--json", code=1, BOOKBRAIN_BACKUP_KEEP="1")
+    assert "Error: The library is damaged." in told.err
+    assert told.json()["damaged"]
+    assert told.json()["unsound"]
+    damaged = Path(told.json()["folder"]) / told.json()["file"]
+    assert [one["file"] for one in _admin(plain, "backups", "--json").json()] == [
+        damaged.name, sound.name
+    ]  # fmt: skip
+    assert "damaged" in _admin(plain, "backups").out
+    for command in (("verify", damaged), ("restore", damaged, "--yes")):
+        assert "of a damaged library" in _admin(plain, *command, code=65).err
+    assert str(sound) in _admin(plain, "verify").out
+    _admin(plain, "restore", sound, "--yes")
+    assert len(plain.books()) == 3
