@@ -32,6 +32,7 @@ _OPTIONS: dict[str, Any] = {
     "global.developmentMode": False,
     "logger.enableRich": False,
     "runner.magicEnabled": False,
+    "runner.postScriptGC": False,  # each run would end in 0.2 s of it, while the browser waits
     "server.allowedHosts": [],
     "server.baseUrlPath": "",
     "server.enableAgentApi": False,
