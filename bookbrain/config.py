@@ -10,7 +10,7 @@ from typing import Literal
 from bookbrain.declarations import KNOWN_KEYS, credential_of
 from bookbrain.errors import ConfigError
 from bookbrain.server import with_server_defaults
-from bookbrain.values import count, number, seconds, switch, whole
+from bookbrain.values import count, hosts, number, seconds, switch, whole
 
 SETTINGS_FILE = "bookbrain.env"
 KEY_CREDENTIAL = credential_of("OPENAI_API_KEY")
@@ -108,6 +108,7 @@ class Settings:
     vector_weight: float = 0.3
     rerank: RerankSettings = RerankSettings()
     notify: NotifySettings = NotifySettings()
+    allowed_hosts: tuple[str, ...] = ()  # names that lead to the app, beside those it knows
     log_queries: bool = False
     log_budget_mb: int = 200
     backup: BackupSettings = BackupSettings()
@@ -148,6 +149,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         vector_weight=Settings.vector_weight if weight is None else weight,
         rerank=_rerank(values, home, env),
         notify=_notify(values),
+        allowed_hosts=hosts(values, "BOOKBRAIN_ALLOWED_HOSTS"),
         log_queries=switch(values, "BOOKBRAIN_LOG_QUERIES"),
         log_budget_mb=whole(values, "BOOKBRAIN_LOG_BUDGET_MB") or Settings.log_budget_mb,
         backup=_backup(values),

@@ -37,6 +37,7 @@ SETTINGS = (
         "BOOKBRAIN_RERANK_API_KEY", secret=True, credential="rerank-api-key", units=("bookbrain",)
     ),
     Setting("BOOKBRAIN_RERANK_SECONDS"),
+    Setting("BOOKBRAIN_ALLOWED_HOSTS"),
     Setting("BOOKBRAIN_NOTIFY", secret=True),
     Setting("BOOKBRAIN_PING", secret=True),
     Setting("BOOKBRAIN_LANGUAGE"),

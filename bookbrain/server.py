@@ -1,5 +1,6 @@
 """Where an installation on a server keeps its things, as `install.sh --domain …` lays them out."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -49,9 +50,22 @@ class Layout:
         return self.etc / "credentials"
 
     @property
+    def address(self) -> Path:
+        """What everybody may know of the site: services have no rights to see the rest."""
+        return self.etc / "address.json"
+
+    @property
     def caddyfile(self) -> Path:
         """The Caddyfile of the machine, which imports ours."""
         return self.root / "etc/caddy/Caddyfile"
+
+
+def site_domain(layout: Layout) -> str:
+    """The domain under which the server is asked, as it is now; "" where it has none yet."""
+    try:
+        return str(json.loads(layout.address.read_text(encoding="utf-8"))["domain"])
+    except (OSError, ValueError, TypeError, KeyError):
+        return ""
 
 
 def with_server_defaults(env: Mapping[str, str], layout: Layout = Layout()) -> dict[str, str]:

@@ -1,8 +1,12 @@
 """What the text of a setting says. Raises ConfigError, naming it, where it cannot say that."""
 
+import re
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from bookbrain.errors import ConfigError
+
+_NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
 
 
 def number(values: Mapping[str, str], key: str) -> float | None:
@@ -45,3 +49,39 @@ def whole(values: Mapping[str, str], key: str) -> int | None:
 def count(values: Mapping[str, str], key: str) -> int:
     """A whole number; 0 where it is not set."""
     return 0 if values.get(key, "").strip("0") == "" else whole(values, key) or 0
+
+
+def hosts(values: Mapping[str, str], key: str) -> tuple[str, ...]:
+    """Names and addresses with commas between them, each as `host_name` writes it."""
+    given = tuple(filter(None, map(str.strip, values.get(key, "").split(","))))
+    for one in given:
+        if not host_name(one):
+            raise ConfigError(
+                f"{key} has {one!r}, which is no name.",
+                "Set it to names like books.example.org, without https:// and port.",
+            )
+    return tuple(map(host_name, given))
+
+
+def host_name(text: str) -> str:
+    """A name or an address, without a port, as browsers write it; "" for what is neither.
+
+    Lower case, other scripts as punycode, an IPv6 address without its brackets.
+    """
+    bare = text.lower().removesuffix(".")
+    in_brackets = bare.startswith("[") and bare.endswith("]")
+    try:
+        address = ip_address(bare[1:-1] if in_brackets else bare)
+    except ValueError:
+        return _punycode(bare)
+    if isinstance(address, IPv4Address):
+        return "" if in_brackets else str(address)
+    return str(address.ipv4_mapped or IPv6Address(int(address)))  # without its zone
+
+
+def _punycode(name: str) -> str:
+    try:
+        ascii_only = name.encode("idna").decode()
+    except UnicodeError:
+        return ""
+    return ascii_only if _NAME.fullmatch(ascii_only) else ""

@@ -22,7 +22,7 @@ from bookbrain.cli.byte_progress import shown_bytes
 from bookbrain.cli.errors import fail
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import take_settings
-from bookbrain.cli.show import say, shown
+from bookbrain.cli.show import fitting, print_json, say, shown
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.logs import is_journal, log_work, set_up_logging
 from bookbrain.server import Layout
@@ -73,7 +73,7 @@ def backup(
         taken = take_backup(settings, request, bar.bytes)
     if as_json:
         more = {"lost": taken.lost, "unsound": taken.unsound, "removed": taken.removed}
-        click.echo(_json(asdict(taken.backup) | more))
+        print_json(_json(asdict(taken.backup) | more))
     else:
         _show_taken(taken)
     if taken.not_copied:
@@ -106,7 +106,7 @@ def backups(machine: Machine, as_json: bool) -> None:
     """List the backups, newest first."""
     found = list_backups(backup_folder(take_settings(machine.layout), machine.layout))
     if as_json:
-        click.echo(_json([asdict(one) for one in found]))
+        print_json(_json([asdict(one) for one in found]))
         return
     if not found:
         say("No backups yet. Make one: bookbrain-admin backup")
@@ -151,7 +151,7 @@ def verify_command(
             verified = verify(settings, Archive(opened), bar.bytes, bar)
     books = len(verified.manifest.books)
     if as_json:
-        click.echo(_json({"file": str(file), "ok": True, "books": books, "asked": verified.asked}))
+        print_json(_json({"file": str(file), "ok": True, "books": books, "asked": verified.asked}))
     else:
         say(f"{file} is good: books {books}, queries asked {verified.asked}.")
 
@@ -219,7 +219,7 @@ def _show_manifest(manifest: Manifest, change: Differences) -> None:
         ("-", [book.title for book in change.go]),
     ):
         for title in titles[:_MOST_NAMED]:
-            click.echo(shown(f"  {mark} {title}"))
+            click.echo(fitting(shown(f"  {mark} {title}")))
         if len(titles) > _MOST_NAMED:
             click.echo(f"  {mark} … {len(titles) - _MOST_NAMED}")
 

@@ -75,7 +75,7 @@ def list_users(machine: Machine) -> None:
     """List the users."""
     _check_machine(machine)
     for user in configured(read_site(machine.layout)).users:
-        click.echo(shown(user.name))
+        say(user.name)
 
 
 @users.command()

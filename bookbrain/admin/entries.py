@@ -7,6 +7,7 @@ import click
 
 from bookbrain.admin.journal import ERROR, Entry, priority_of, seconds_of, text_of
 from bookbrain.citation import printable
+from bookbrain.cli.show import fitting
 
 _MOST_LINES = 200
 _MOST = 4_000  # characters of a line
@@ -17,7 +18,7 @@ def show_entry(entry: Entry) -> None:
     priority = priority_of(entry)
     color = "red" if priority <= ERROR else "yellow" if priority <= ERROR + 1 else None
     for line in lines_of(entry):
-        click.secho(line, fg=color, dim=priority > ERROR + 3)
+        click.secho(fitting(line), fg=color, dim=priority > ERROR + 3)
 
 
 def lines_of(entry: Entry) -> Iterator[str]:

@@ -17,7 +17,7 @@ from bookbrain.admin.removal import find_installation, remove_program
 from bookbrain.admin.status import Status, look_at_server
 from bookbrain.admin.summary import summarize
 from bookbrain.cli.help import Command
-from bookbrain.cli.show import say, shown
+from bookbrain.cli.show import fitting, print_json, say, shown
 from bookbrain.errors import BookBrainError, ConfigError, InputError
 from bookbrain.server import Layout
 
@@ -34,7 +34,7 @@ def status(machine: Machine, as_json: bool) -> None:
     seen = look_at_server(machine)
     checks = summarize(seen)
     if as_json:
-        click.echo(json.dumps(_as_object(seen, checks), ensure_ascii=False, default=str))
+        print_json(json.dumps(_as_object(seen, checks), ensure_ascii=False, default=str))
     else:
         show_checks(checks)
         if _has_failed(checks):
@@ -54,7 +54,7 @@ def doctor(machine: Machine, as_json: bool) -> None:
     checks = diagnose(machine)
     if as_json:
         found = [check._replace(remedy="") if _is_ok(check) else check for check in checks]
-        click.echo(json.dumps([check._asdict() for check in found], ensure_ascii=False))
+        print_json(json.dumps([check._asdict() for check in found], ensure_ascii=False))
     else:
         show_checks(checks)
     end_with(checks)
@@ -116,7 +116,7 @@ def show_checks(checks: Iterable[Check]) -> None:
         mark = shown("FAIL" if failed else "warn" if warned else "ok  ")
         name = set_cell_size(shown(check.name), 11)
         color = "red" if failed else "yellow" if warned else None
-        click.secho(f"{mark}  {name} {shown(check.seen)}", fg=color)
+        click.secho(fitting(f"{mark}  {name} {shown(check.seen)}"), fg=color)
         if check.remedy and not _is_ok(check):
             say(f"      Next: {check.remedy}")
 

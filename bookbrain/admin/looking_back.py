@@ -19,7 +19,7 @@ from bookbrain.admin.report import Report, report_of
 from bookbrain.admin.report_picture import picture_of
 from bookbrain.admin.report_table import table_of
 from bookbrain.cli.help import Command
-from bookbrain.cli.show import say, shown
+from bookbrain.cli.show import fitting, say, shown
 from bookbrain.config import load_settings
 from bookbrain.durable import write_file
 from bookbrain.errors import InputError
@@ -90,7 +90,7 @@ def report(records: Records, month: str | None, svg: Path | None) -> None:
     """Count a month of searches, latencies, books, spending and errors."""
     seen = _report(records, read_month(month) if month else month_of(datetime.now().astimezone()))
     for line in table_of(seen):
-        click.echo(line)
+        click.echo(fitting(line))
     if svg:
         try:
             write_file(svg, picture_of(seen).encode(), 0o644)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bookbrain.admin.caddy import Caddy
 from bookbrain.admin.caddyfile import piece_file, site_piece
-from bookbrain.admin.site import Site, address_file, read_site, write_site
+from bookbrain.admin.site import Site, read_site, write_site
 from bookbrain.durable import file_lock, write_file
 from bookbrain.errors import ConfigError
 from bookbrain.server import Layout
@@ -35,7 +35,7 @@ def change_site(machine: Machine, alter: Callable[[Site | None], Site]) -> bool:
         path = piece_file(machine.layout)
         before = path.read_bytes() if path.exists() else None
         piece = site_piece(new, machine.caddy.version()).encode()
-        if new == old and piece == before and address_file(machine.layout).exists():
+        if new == old and piece == before and machine.layout.address.exists():
             return False
         with ExitStack() as refused:
             _write_piece(path, piece)

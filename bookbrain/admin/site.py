@@ -77,11 +77,6 @@ def site_file(layout: Layout) -> Path:
     return layout.etc / "site.json"
 
 
-def address_file(layout: Layout) -> Path:
-    """What everybody may know of the site: health checks have no rights to see the rest."""
-    return layout.etc / "address.json"
-
-
 def read_site(layout: Layout) -> Site | None:
     """The site as it was last written; None before the first time.
 
@@ -111,13 +106,13 @@ def write_site(layout: Layout, site: Site) -> None:
     """Keep `site`; only root can read it."""
     values = asdict(site)
     _write(site_file(layout), values, 0o600)
-    _write(address_file(layout), {name: values[name] for name in _PUBLIC}, 0o644)
+    _write(layout.address, {name: values[name] for name in _PUBLIC}, 0o644)
 
 
 def read_address(layout: Layout) -> Site | None:
     """The site without its secrets; None before it was written, or where it cannot be read."""
     try:
-        return Site(**json.loads(address_file(layout).read_text(encoding="utf-8")))
+        return Site(**json.loads(layout.address.read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return None
 

@@ -21,7 +21,7 @@ from bookbrain.admin.publishing import Machine
 from bookbrain.citation import printable
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import take_settings
-from bookbrain.cli.show import shown
+from bookbrain.cli.show import fitting, print_json, shown
 from bookbrain.config import NotifySettings, library_home, load_notify_settings
 from bookbrain.errors import ConfigError, InputError
 from bookbrain.last_check import Seen, keep_check
@@ -50,7 +50,7 @@ def health(machine: Machine, as_json: bool, notify: bool, test: bool) -> None:
         return
     checks = check_health(machine, settings)
     if as_json:
-        click.echo(json.dumps([check._asdict() for check in checks], ensure_ascii=False))
+        print_json(json.dumps([check._asdict() for check in checks], ensure_ascii=False))
     else:
         show_checks(checks)
     if notify:
@@ -92,6 +92,7 @@ def _test(settings: NotifySettings) -> None:
         raise ConfigError("Nobody is to be told.", "Set BOOKBRAIN_NOTIFY in bookbrain.env.")
     for delivery in deliveries:
         color = None if delivery.ok else "red"
-        click.secho(f"{printable(delivery.where)}  {shown(delivery.seen)}", fg=color)
+        line = f"{printable(delivery.where)}  {shown(delivery.seen)}"
+        click.secho(fitting(line), fg=color)
     if not all(delivery.ok for delivery in deliveries):
         raise click.exceptions.Exit(1)

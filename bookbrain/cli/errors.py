@@ -2,12 +2,14 @@
 
 import logging
 import os
+import sys
+from io import TextIOWrapper
 from typing import Any, NoReturn
 
 import click
 
 from bookbrain.cli.help import Command, HelpContext
-from bookbrain.cli.show import say
+from bookbrain.cli.show import say, shown
 from bookbrain.errors import BookBrainError
 from bookbrain.logs import is_journal
 
@@ -21,6 +23,22 @@ class Commands(click.Group):
 
     context_class = HelpContext
     command_class = Command
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, TextIOWrapper):  # not every character is in every encoding
+                stream.reconfigure(errors="replace")
+        return super().main(*args, **kwargs)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            for argument in args:
+                os.fsencode(argument)
+        except UnicodeEncodeError:  # some encodings read more than they can write: EUC-KR
+            raise click.UsageError(
+                shown("An argument is not in the encoding of the locale. Try LC_ALL=C.UTF-8."), ctx
+            ) from None
+        return super().parse_args(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

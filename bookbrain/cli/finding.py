@@ -1,6 +1,5 @@
 """`bookbrain search` and `bookbrain eval`."""
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ import click
 from bookbrain.citation import result_markdown
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import open_library
-from bookbrain.cli.show import print_result, say, shown
+from bookbrain.cli.show import fitting, print_json, print_result, say, shown, typed
 from bookbrain.library.evaluation import Evaluation, Measure, load_golden
 from bookbrain.model import Mode, to_json
 from bookbrain.translation import language
@@ -25,11 +24,11 @@ _mode = click.option(
 
 
 @click.command(cls=Command)
-@click.argument("query", nargs=-1, required=True)
+@click.argument("query", nargs=-1, required=True, type=typed)
 @click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True,
               help="How many pages at most.")  # fmt: skip
 @_mode
-@click.option("--book", "books", multiple=True, metavar="ID",
+@click.option("--book", "books", multiple=True, metavar="ID", type=typed,
               help="Only in this book (an id, its start, or a file name); repeatable.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @click.option("--markdown", is_flag=True, help="Citations to paste: quote, title, chapter, page.")
@@ -51,10 +50,10 @@ def search(
     with open_library() as library:
         result = library.search(" ".join(query), k=count, mode=mode, books=books or None)
     if as_json:
-        click.echo(to_json(result))
+        print_json(to_json(result))
         return
     if markdown:
-        click.echo(result_markdown(result, language(os.environ)), nl=False)
+        click.echo(fitting(result_markdown(result, language(os.environ))), nl=False)
     else:
         print_result(result)
     if result.remark:
@@ -75,7 +74,7 @@ def evaluate(file: Path, count: int, mode: Mode, as_json: bool) -> None:
     if result.degraded:
         say(f"Note: {result.degraded}", dim=True, err=True)
     if as_json:
-        click.echo(json.dumps(_evaluation_json(result), ensure_ascii=False))
+        print_json(to_json(_evaluation_json(result)))
         return
     for name, measure in _measures(result).items():
         say(

@@ -6,7 +6,7 @@ from unicodedata import east_asian_width
 
 import click
 
-from bookbrain.cli.show import shown
+from bookbrain.cli.show import fitting, shown
 
 _FILLER = "\u2060"  # click wraps by characters: beside it a wide one counts for two
 
@@ -58,4 +58,4 @@ def _paragraph(text: str) -> str:
 
 
 def _shown(text: str) -> str:
-    return "".join(c + _FILLER if east_asian_width(c) in "WF" else c for c in shown(text))
+    return "".join(c + _FILLER if east_asian_width(c) in "WF" else c for c in fitting(shown(text)))

@@ -11,7 +11,7 @@ from bookbrain.cli.errors import fail
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import open_library, sources_of_root
 from bookbrain.cli.progress import shown_progress
-from bookbrain.cli.show import print_books, say, shown
+from bookbrain.cli.show import print_books, print_json, say, shown, typed
 from bookbrain.config import Settings
 from bookbrain.errors import InputError
 from bookbrain.library import AddReport, Outcome, Plan, sample_book
@@ -75,7 +75,7 @@ def _exit_as(failed: int, of: int) -> None:
 
 def show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
     if as_json:
-        click.echo(to_json(report.outcomes))
+        print_json(to_json(report.outcomes))
         return
     for outcome in report.outcomes:
         _show_outcome(outcome)
@@ -116,7 +116,7 @@ def _show_outcome(outcome: Outcome) -> None:
 def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> None:
     price = settings.embedding.dollars_per_million_tokens
     if as_json:
-        click.echo(to_json(plans))
+        print_json(to_json(plans))
         return
     for plan in plans:
         if plan.reason:
@@ -158,7 +158,7 @@ def books(as_json: bool) -> None:
         findings = library.check_files()
         inbox = library.settings.home / INBOX
     if as_json:
-        click.echo(to_json(shelf))
+        print_json(to_json(shelf))
     else:
         print_books(shelf)
     _say_what_waits(inbox)
@@ -179,7 +179,7 @@ def _say_what_waits(inbox: Path) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("book", metavar="ID")
+@click.argument("book", metavar="ID", type=typed)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 def remove(book: str, yes: bool) -> None:
     """Remove a book: an id, the start of one, or a file name, as `bookbrain books` shows them.
@@ -196,8 +196,8 @@ def remove(book: str, yes: bool) -> None:
 
 
 @click.command(cls=Command)
-@click.argument("book", metavar="ID")
-@click.argument("title")
+@click.argument("book", metavar="ID", type=typed)
+@click.argument("title", type=typed)
 def rename(book: str, title: str) -> None:
     """Give a book another title. The book is an id, the start of one, or a file name.
 

@@ -9,7 +9,7 @@ from bookbrain.cli.help import Command
 from bookbrain.cli.keeping import show_report
 from bookbrain.cli.opening import take_settings
 from bookbrain.cli.progress import shown_progress
-from bookbrain.cli.show import say
+from bookbrain.cli.show import print_json, say
 from bookbrain.library.recording import record_outcome
 from bookbrain.library.recovery import Recovered
 from bookbrain.library.recovery import recover as recover_library
@@ -30,7 +30,7 @@ def recover(as_json: bool) -> None:
     with shown_progress(record_outcome) as progress:
         recovered = recover_library(settings, progress)
     if as_json:
-        click.echo(to_json(recovered.report.outcomes))
+        print_json(to_json(recovered.report.outcomes))
     else:
         _show(recovered)
         if recovered.report.outcomes:

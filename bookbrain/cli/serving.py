@@ -21,6 +21,9 @@ def serve(host: str, port: int) -> None:
     It asks for no password: whoever reaches the port can read the books. So keep it on 127.0.0.1,
     behind a server that asks for one.
 
+    It answers under its own names only: those of this machine, and the one that `--host` gives;
+    with 0.0.0.0 or :: any address. The setting BOOKBRAIN_ALLOWED_HOSTS adds others.
+
     Programs ask `/api/search?q=…&k=10&mode=hybrid&book=ID` and `/api/books`; the answers are those
     of `bookbrain search --json` and `bookbrain books --json`. `/healthz` says in one word how the
     app is: `ok`, `degraded` or `down`.

@@ -1,7 +1,10 @@
 """How texts, hits and books look. Nothing here asks or decides."""
 
+import codecs
+import json
 import os
 import re
+import sys
 from html import unescape
 from typing import Any
 
@@ -14,6 +17,8 @@ from bookbrain.model import Book, Hit, SearchResult
 from bookbrain.translation import language, translated
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
+_LONE = re.compile("[\ud800-\udfff]")
+_BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 
 
 def shown(text: str) -> str:
@@ -21,9 +26,30 @@ def shown(text: str) -> str:
     return printable(translated(text, language(os.environ)))
 
 
+def fitting(text: str) -> str:
+    """`text` with ? for what the encoding of stdout does not have."""
+    encoding = _encoding()
+    return text.encode(encoding, "replace").decode(encoding)
+
+
+def typed(text: str) -> str:
+    """What was typed as an argument: in UTF-8 where it is not in the encoding of the locale."""
+    return os.fsencode(text).decode(errors="replace") if _LONE.search(text) else text
+
+
+def print_json(text: str) -> None:
+    """Print JSON that stays JSON in every encoding, and whatever names hold."""
+    beyond = _LONE if _encoding() == "utf-8" else _BEYOND_ASCII
+    click.echo(beyond.sub(lambda found: json.dumps(found[0])[1:-1], text))
+
+
+def _encoding() -> str:
+    return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
+
+
 def say(text: str, **style: Any) -> None:
     """Print `text` as `shown`; `style` is that of click.secho, and `err` for stderr."""
-    click.secho(shown(text), **style)
+    click.secho(fitting(shown(text)), **style)
 
 
 def print_result(result: SearchResult) -> None:

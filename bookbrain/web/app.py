@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import streamlit
-from starlette.middleware import Middleware
 from starlette.types import ASGIApp
 from streamlit import config
 from streamlit import logger as streamlit_logger
@@ -18,7 +17,7 @@ from bookbrain.library.uploading import LARGEST, sweep_uploads
 from bookbrain.server import Layout
 from bookbrain.web.health import Health
 from bookbrain.web.ingestion import Ingestion, use_ingestion
-from bookbrain.web.origin import SameOrigin
+from bookbrain.web.origin import Names, OwnOrigin
 from bookbrain.web.routes import make_routes
 from bookbrain.web.shelf import Shelf, use_shelf
 
@@ -33,6 +32,7 @@ _OPTIONS: dict[str, Any] = {
     "global.developmentMode": False,
     "logger.enableRich": False,
     "runner.magicEnabled": False,
+    "runner.postScriptGC": False,  # each run would end in 0.2 s of it, while the browser waits
     "server.allowedHosts": [],
     "server.baseUrlPath": "",
     "server.enableAgentApi": False,
@@ -59,8 +59,8 @@ _OPTIONS: dict[str, Any] = {
 }
 
 
-def make_app(settings: Settings) -> ASGIApp:
-    """The app on the library of `settings`, which it opens when it is first asked.
+def make_app(settings: Settings, names: Names) -> ASGIApp:
+    """The app on the library of `settings`, which it opens when it is first asked by its `names`.
 
     One in a process: Streamlit's options and the shelf of its pages are the process's.
     """
@@ -81,12 +81,8 @@ def make_app(settings: Settings) -> ASGIApp:
             health.close()
             shelf.close()
 
-    return streamlit.App(
-        _SCRIPT,
-        lifespan=lifespan,
-        routes=make_routes(shelf, health),
-        middleware=[Middleware(SameOrigin)],
-    )
+    pages = streamlit.App(_SCRIPT, lifespan=lifespan, routes=make_routes(shelf, health))
+    return OwnOrigin(pages, names)  # in front of all that Streamlit has of its own, too
 
 
 def _configure_streamlit() -> None:

@@ -10,6 +10,7 @@ and forward are: `frame.js` sees to it.
 import re
 from html import escape
 from pathlib import Path
+from typing import Literal
 from urllib.parse import quote, urlencode
 
 import streamlit as st
@@ -28,9 +29,12 @@ _SCRIPT = Path(__file__).with_name("frame.js").read_text(encoding="utf-8")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
-def begin() -> None:
-    """The head of every page; once, before anything is shown."""
-    st.set_page_config(page_title="BookBrain", page_icon=_ICON, layout="centered")
+def begin(layout: Literal["centered", "wide"]) -> None:
+    """The head of every page; once, before anything is shown.
+
+    The page does not set its layout itself: two in a run change the width at every turn.
+    """
+    st.set_page_config(page_title="BookBrain", page_icon=_ICON, layout=layout)
     st.html(_STYLE)
     buttons = "".join(
         f'<button type="button" lang="{code}" data-language="{code}"'

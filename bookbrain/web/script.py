@@ -7,7 +7,6 @@ from bookbrain.web.frame import VIEWS, begin, tr
 
 def show() -> None:
     """The navigation, and the page that was asked for."""
-    begin()
     # No icons: a browser would ask Google for that of the page.
     pages = [
         st.Page(VIEWS / "search.py", title=tr("Search"), default=True),
@@ -15,7 +14,9 @@ def show() -> None:
         st.Page(VIEWS / "system.py", title=tr("System"), url_path="system"),
         st.Page(VIEWS / "reader.py", title=tr("Reader"), url_path="read", visibility="hidden"),
     ]
-    st.navigation(pages, position="top").run()
+    page = st.navigation(pages, position="top")
+    begin("wide" if page.url_path == "read" else "centered")
+    page.run()
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from bookbrain.errors import UnavailableError
 from bookbrain.korean import kiwi
 from bookbrain.library import Library
 from bookbrain.web.health import PROBE
+from bookbrain.web.origin import Names
 from bookbrain.web.watchdog import Notify, Watch, ask, notifier, watchdog_interval
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -39,9 +40,10 @@ def serve(settings: Settings, host: str, port: int, on_ready: Callable[[str], No
         warm_up(settings, notify)
         from bookbrain.web.app import make_app  # noqa: PLC0415  (slow; what fails, fails before)
 
+        names = Names(settings, host, listener.getsockname()[0])
         server = uvicorn.Server(
             uvicorn.Config(
-                make_app(settings),
+                make_app(settings, names),
                 log_config=None,
                 access_log=False,
                 server_header=False,

@@ -1,17 +1,20 @@
 """What a person waits for in the browser: medians, through Caddy with a password.
 
-    PYTHONPATH=tests python tests/bench/web.py [--times 9]
+    PYTHONPATH=tests python tests/bench/web.py [--times 9] [--against CHECKOUT] [--turns 300]
 
 Headless Chromium, `bookbrain serve` on five Debian books that the stand-in for OpenAI embedded, and
-a Caddy with BookBrain's own site in front of it.
+a Caddy with BookBrain's own site in front of it. The times are taken in the page, at each frame
+that it draws: what waits from outside looks again after half a second. With the checkout of another
+version both serve at once and are visited in turn. `--turns` searches so often in one tab, and says
+what the memory of the server does meanwhile.
 """
 
 import argparse
 import shutil
 import statistics
 import sys
-import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import quote
@@ -29,11 +32,48 @@ QUERIES = (
 )  # fmt: skip
 
 
+# The page's own clock, from the navigation on, when the search box is there.
+_USABLE = """
+addEventListener("DOMContentLoaded", () => {
+  const look = () => {
+    if (document.querySelector(".stTextInput input")) window.usable = performance.now();
+    else requestAnimationFrame(look);
+  };
+  look();
+});
+"""
+_UNTIL = """
+const until = (there) => new Promise((resolve) => {
+  const begun = performance.now();
+  const look = () => there() ? resolve(performance.now() - begun) : requestAnimationFrame(look);
+  look();
+});
+"""
+_FIND = f"""([query, quoted]) => {{
+  {_UNTIL}
+  const box = document.querySelector(".stTextInput input");
+  const setter = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, "value").set;
+  box.focus();
+  setter.call(box, query);
+  box.dispatchEvent(new Event("input", {{bubbles: true}}));
+  return until(() => document.querySelector(`.hits[data-query="${{quoted}}"] .hit`));
+}}"""
+_OPEN = f"""() => {{
+  {_UNTIL}
+  document.querySelector(".hit a.open").click();
+  return until(() => {{
+    const picture = document.querySelector(".sheet img");
+    return picture && picture.complete && picture.naturalWidth;
+  }});
+}}"""
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=len(QUERIES))
+    parser.add_argument("--against", type=Path, metavar="CHECKOUT")
+    parser.add_argument("--turns", type=int, default=0)
     options = parser.parse_args()
-    caddy = next((str(path) for path in CADDIES.values() if path.exists()), None)
     try:
         guides = {path.name: path for path in fetch("installation-guide-amd64")}
         books = [guides["install.en.pdf"], guides["install.ko.pdf"], guides["install.de.pdf"]]
@@ -41,69 +81,108 @@ def main() -> int:
     except NoBooks as reason:
         print(f"No books to measure with: {reason}", file=sys.stderr)
         return 69
-    with (
-        TemporaryDirectory() as folder,
-        OpenAIProcess() as openai,
-        Shelf(Path(folder) / "library", openai) as shelf,
-        sync_playwright() as playwright,
-    ):
+    with ExitStack() as until_end:
+        folder = Path(until_end.enter_context(TemporaryDirectory()))
+        openai = until_end.enter_context(OpenAIProcess())
+        shelf = until_end.enter_context(Shelf(folder / "library", openai))
         shelf.add(*books)
+        playwright = until_end.enter_context(sync_playwright())
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
-        with serving(shelf) as app:
-            if not caddy:
-                print("Without Caddy: tests/run fetches it.")
-                show(browser, f"http://127.0.0.1:{app.port}", options.times)
-                return 0
-            with caddy_site(Path(folder) / "caddy", caddy, app.port) as site:
-                show(browser, f"https://localhost:{site.https}", options.times)
-        browser.close()
+        until_end.callback(browser.close)
+        apps = {"this": until_end.enter_context(serving(shelf))}
+        if options.against:
+            apps["other"] = until_end.enter_context(
+                serving(shelf, PYTHONPATH=str(options.against.resolve()))
+            )
+        urls = {
+            name: until_end.enter_context(_published(folder / name, app.port))
+            for name, app in apps.items()
+        }
+        show(browser, urls, options.times)
+        if options.turns:
+            for name, app in apps.items():
+                show_memory(browser, name, urls[name], app.process.pid, options.turns)
     return 0
 
 
-def show(browser: Browser, url: str, times: int) -> None:
-    """A line for each thing that is waited for."""
-    taken: dict[str, list[float]] = {}
+@contextmanager
+def _published(folder: Path, port: int) -> Iterator[str]:
+    """The address of the app at `port` behind Caddy, where there is one."""
+    caddy = next((str(path) for path in CADDIES.values() if path.exists()), None)
+    if not caddy:
+        print("Without Caddy: tests/run fetches it.")
+        yield f"http://127.0.0.1:{port}"
+        return
+    with caddy_site(folder, caddy, port) as site:
+        yield f"https://localhost:{site.https}"
+
+
+def show(browser: Browser, urls: dict[str, str], times: int) -> None:
+    """A line for each thing that is waited for, and how many times as long the other one takes."""
+    taken: dict[str, dict[str, list[float]]] = {}
     for turn in range(times):
-        context = browser.new_context(
-            base_url=url, ignore_https_errors=True, locale="en-US",
-            http_credentials={"username": "ann", "password": PASSWORD},
-        )  # fmt: skip
-        page = context.new_page()
-        for name, work in (
-            ("first load to usable", load),
-            ("typing to new hits", find(QUERIES[turn % len(QUERIES)])),
-            ("hit to marked page", open_first),
-        ):
-            started = time.perf_counter()
-            work(page)
-            taken.setdefault(name, []).append(time.perf_counter() - started)
-        context.close()
-    for name, seconds in taken.items():
-        median, worst = statistics.median(seconds), max(seconds)
-        print(f"{name:22} median {median:.2f} s, worst {worst:.2f} s of {len(seconds)}")
+        for version, url in urls.items():
+            with visitor(browser, url) as page:
+                for name, milliseconds in visit(page, QUERIES[turn % len(QUERIES)]).items():
+                    taken.setdefault(name, {}).setdefault(version, []).append(milliseconds)
+    for name, versions in taken.items():
+        medians = {version: statistics.median(seen) for version, seen in versions.items()}
+        for version, seen in versions.items():
+            print(
+                f"{name:22} {version:5} median {medians[version]:5.0f} ms, "
+                f"worst {max(seen):5.0f} ms of {len(seen)}"
+            )
+        if "other" in medians:
+            print(f"{name:22} other / this {medians['other'] / medians['this']:.2f}")
 
 
-def load(page: Page) -> None:
+@contextmanager
+def visitor(browser: Browser, url: str) -> Iterator[Page]:
+    context = browser.new_context(
+        base_url=url, ignore_https_errors=True, locale="en-US",
+        http_credentials={"username": "ann", "password": PASSWORD},
+    )  # fmt: skip
+    context.add_init_script(_USABLE)
+    yield context.new_page()
+    context.close()
+
+
+def visit(page: Page, query: str) -> dict[str, float]:
+    """Milliseconds by what was waited for."""
     page.goto("/", wait_until="commit")
-    page.get_by_role("searchbox").wait_for()
+    usable = page.wait_for_function("window.usable", timeout=60_000).json_value()
+    return {
+        "first load to usable": float(usable),
+        "typing to new hits": find(page, query),
+        "hit to marked page": float(page.evaluate(_OPEN)),
+    }
 
 
-def find(query: str) -> Callable[[Page], None]:
-    def work(page: Page) -> None:
-        page.get_by_role("searchbox").fill(query)
-        page.locator(f'.hits[data-query="{quote(query)}"] .hit').first.wait_for()
-
-    return work
+def find(page: Page, query: str) -> float:
+    return float(page.evaluate(_FIND, [query, quote(query)]))
 
 
-def open_first(page: Page) -> None:
-    page.locator(".hit a.open").first.click()
-    page.wait_for_function(
-        "document.querySelector('.sheet img')?.complete"
-        " && document.querySelector('.sheet img').naturalWidth > 0"
+def show_memory(browser: Browser, name: str, url: str, pid: int, turns: int) -> None:
+    """The server's resident memory after each tenth of `turns` searches in one tab."""
+    sizes, taken = [], []
+    with visitor(browser, url) as page:
+        page.goto("/")
+        page.wait_for_function("window.usable", timeout=60_000)
+        for turn in range(turns):
+            taken.append(find(page, f"{QUERIES[turn % len(QUERIES)]} {turn % 7}"))
+            if turn % max(turns // 10, 1) == 0:
+                sizes.append(_resident(pid))
+    print(f"memory of {name}: {', '.join(f'{size:.0f}' for size in sizes)} MB")
+    print(f"typing to new hits in one tab, {name}: median {statistics.median(taken):.0f} ms")
+
+
+def _resident(pid: int) -> float:
+    fields = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines()
     )
+    return int(fields["VmRSS"].split()[0]) / 1024
 
 
 if __name__ == "__main__":

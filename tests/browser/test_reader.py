@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from support import pdfs
 from support.app import App
 
-from .conftest import SCREENSHOTS
+from .conftest import SCREENSHOTS, settle
 
 PICTURE = ".sheet img"
 ONLY_ON_FIVE = pdfs.probe(7, 4)
@@ -63,6 +63,59 @@ def test_turning_pages_and_back(page: Page, manual: str, loads: list[str]) -> No
     page.go_forward()
     shown(page, 4)
     assert len(loads) == 1
+
+
+def test_the_page_keeps_its_width_however_pages_turn(page: Page, manual: str) -> None:
+    page.set_viewport_size({"width": 1440, "height": 900})
+    page.goto("/")
+    expect(page.get_by_label("Search your books")).to_be_visible()
+    narrow = _widths(page)[-1]
+    open_page(page, manual, 3, q=pdfs.probe(7, 4))
+    page.evaluate(_WATCH)
+    for number in (4, 5, 6):
+        page.keyboard.press("ArrowRight")
+        shown(page, number)
+        settle(page)
+    for name, number in (("Next page", 7), ("Previous page", 6), ("Previous match", 5)):
+        page.get_by_role("button", name=name).click()
+        shown(page, number)
+        settle(page)
+    page.get_by_role("radio", name="150 %").click()
+    expect(page.locator(".sheet.z150 img")).to_be_visible()
+    settle(page)
+    page.go_back()
+    shown(page, 6)
+    settle(page)
+    wide = _widths(page)
+    assert len(wide) == 1
+    assert wide[0] > 1.5 * narrow
+    page.get_by_role("link", name="Back to the search").click()
+    expect(page.get_by_label("Search your books")).to_be_visible()
+    settle(page)
+    assert _widths(page)[-1] == narrow
+
+
+# Every width that the page has from here on, also one that is gone after a frame; an element that
+# takes the place of another is watched as well.
+_WATCH = """() => {
+  window.widths = [];
+  const note = (width) => { if (width && widths.at(-1) !== width) widths.push(width); };
+  const sizes = new ResizeObserver((seen) => seen.forEach((one) => note(one.target.offsetWidth)));
+  const watch = () => document.querySelectorAll(".stMainBlockContainer").forEach((block) => {
+    note(block.offsetWidth);
+    sizes.observe(block);
+  });
+  new MutationObserver(watch).observe(document.body, {
+    attributes: true, childList: true, subtree: true,
+  });
+  watch();
+}"""
+
+
+def _widths(page: Page) -> list[int]:
+    """Those that were watched; without that the present one."""
+    now = "[document.querySelector('.stMainBlockContainer').offsetWidth]"
+    return list(page.evaluate(f"window.widths || {now}"))
 
 
 def test_the_keyboard_turns_pages(page: Page, manual: str) -> None:

@@ -14,11 +14,11 @@ from websockets.sync.client import ClientConnection, connect
 
 
 class App:
-    """A serving process under way on a free port."""
+    """A serving process under way on `port`, or a free one."""
 
-    def __init__(self, shelf: Shelf, *options: str, **settings: str) -> None:
+    def __init__(self, shelf: Shelf, *options: str, port: int = 0, **settings: str) -> None:
         self._shelf = shelf
-        self.port = free_port()
+        self.port = port or free_port()
         self.process = shelf.start("serve", "--port", str(self.port), *options, **settings)
         wait_for(lambda: self.health() or self.process.poll() is not None, "the app's answer")
         assert self.process.poll() is None, self.process.communicate()
@@ -67,8 +67,8 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(shelf: Shelf, *options: str, **settings: str) -> Iterator[App]:
-    app = App(shelf, *options, **settings)
+def serving(shelf: Shelf, *options: str, port: int = 0, **settings: str) -> Iterator[App]:
+    app = App(shelf, *options, port=port, **settings)
     try:
         yield app
     finally:

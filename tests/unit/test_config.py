@@ -39,6 +39,7 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "BOOKBRAIN_NOTIFY": ("https://file.org/x", "mailto:me@env.org", "mailto:me@env.org"),
     "BOOKBRAIN_PING": ("https://file.org/x", "https://env.org/x", "https://env.org/x"),
     "BOOKBRAIN_LANGUAGE": ("ko", "ko", "ko"),
+    "BOOKBRAIN_ALLOWED_HOSTS": ("file.org,10.0.0.1", "Bücher.org., [::1]", "xn--bcher-kva.org,::1"),
     "BOOKBRAIN_LOG_QUERIES": ("1", "1", True),
     "BOOKBRAIN_LOG_BUDGET_MB": ("50", "300", 300),
     "BOOKBRAIN_BACKUP_KEEP": ("2", "7", 7),
@@ -61,6 +62,7 @@ BAD = {
     "BOOKBRAIN_RERANK_SECONDS": ("0", *_NOT_NUMBERS),
     "BOOKBRAIN_FUSION": ("both", "RRF"),
     "BOOKBRAIN_LANGUAGE": ("de", "KO"),
+    "BOOKBRAIN_ALLOWED_HOSTS": ("https://x.org", "x.org:443", "*", "*.x.org", "x org", "a@b", "."),
     "BOOKBRAIN_LOG_QUERIES": ("yes", "2"),
     "BOOKBRAIN_LOG_BUDGET_MB": _NOT_WHOLE,
     "BOOKBRAIN_BACKUP_KEEP": _NOT_WHOLE,
@@ -90,6 +92,8 @@ def _load(home: Path, file: str = "", **environ: str) -> Settings:
 
 def _read(settings: Settings, key: str) -> object:
     """The field that is set by `key`, by its name."""
+    if key == "BOOKBRAIN_ALLOWED_HOSTS":
+        return ",".join(settings.allowed_hosts)
     if key == "BOOKBRAIN_NOTIFY":
         return ",".join(settings.notify.channels)
     if key in ("BOOKBRAIN_PING", "BOOKBRAIN_LANGUAGE"):

@@ -12,10 +12,7 @@ from typing import Any
 
 import pytest
 from starlette.applications import Starlette
-from starlette.middleware import Middleware
-from starlette.routing import WebSocketRoute
 from starlette.testclient import TestClient
-from starlette.websockets import WebSocket, WebSocketDisconnect
 from support import pdfs
 
 from bookbrain.citation import result_markdown
@@ -31,7 +28,6 @@ from bookbrain.library import Library
 from bookbrain.model import to_json
 from bookbrain.web.asking import LONGEST_QUERY
 from bookbrain.web.health import Health
-from bookbrain.web.origin import SameOrigin
 from bookbrain.web.routes import make_routes
 from bookbrain.web.shelf import Shelf
 
@@ -337,34 +333,3 @@ def test_many_threads_find_the_same(settings: Settings) -> None:
         for turn, found in enumerate(pool.map(hammer, range(12))):
             assert found == [expected[(turn + n) % 4] for n in range(20)]
     shelf.close()
-
-
-# Who may open a WebSocket
-
-
-@pytest.mark.parametrize(
-    ("origin", "allowed"),
-    [
-        (None, True),
-        ("http://testserver", True),
-        ("https://TESTSERVER", True),
-        ("http://testserver:99", False),
-        ("http://localhost:8501", False),
-        ("https://elsewhere.example", False),
-        ("null", False),
-        ("", False),
-    ],
-)
-def test_only_our_own_pages_open_websockets(origin: str | None, allowed: bool) -> None:
-    async def accept(websocket: WebSocket) -> None:
-        await websocket.accept()
-        await websocket.close()
-
-    app = Starlette(routes=[WebSocketRoute("/", accept)], middleware=[Middleware(SameOrigin)])
-    headers = {} if origin is None else {"origin": origin}
-    if allowed:
-        with TestClient(app).websocket_connect("/", headers=headers):
-            return
-    with pytest.raises(WebSocketDisconnect) as refused:
-        TestClient(app).websocket_connect("/", headers=headers).__enter__()
-    assert refused.value.code == 1008

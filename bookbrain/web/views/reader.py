@@ -68,7 +68,6 @@ class _Place:
 
 def show_page() -> None:
     """The page that the address names: `book`, `page` (of the file), `find` (or `q`), `zoom`."""
-    st.set_page_config(layout="wide")
     st.html(_STYLE)
     try:
         place = _find_place()
