@@ -9,7 +9,6 @@ import socket
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from functools import partial
 from threading import Condition, Lock, Semaphore, Thread
 from time import monotonic
@@ -57,18 +56,19 @@ class Service:
 
     def ask(
         self, request: Callable[[], Coroutine[Any, Any, A]], read: Callable[[A], T],
-        seconds: float, *, late: bool = False,
+        seconds: float, *, alone: float | None = None, late: bool = False,
     ) -> T:  # fmt: skip
         """What `read` makes of the answer to `request`, which may take `seconds` in all.
 
-        In a thread that has a Turn this ends when that says, or a bit later if `late`. Raises
-        UnavailableError without an answer in time, BusyError without a place in time, and what the
-        two functions raise.
+        In a thread that has a Turn it may not take more than that has left, and half of the seconds
+        if `late`; in another one it may take the seconds of `alone`. Raises UnavailableError
+        without an answer in time, BusyError without a place in time, and what the two functions do.
         """
-        turn = _turn.get()
-        ends = monotonic() + seconds
-        if turn:
-            ends = min(ends, turn.ends + (seconds / 2 if late else 0))
+        if turn := _turn.get():
+            ends = monotonic() + min(seconds, turn.left + (seconds / 2 if late else 0))
+        else:
+            seconds = alone or seconds
+            ends = monotonic() + seconds
         with turn.given_back() if turn else _keep():
             self._enter(ends - _SHARE * seconds)
             failed: bool | None = None
@@ -124,34 +124,45 @@ class Service:
         return BusyError(f"Too many searches wait for {self._where}.")
 
 
-@dataclass(frozen=True, slots=True)
 class Turn:
     """One of some `places` for work, which is given back while its thread waits for a server.
 
-    No server is waited for after `ends`, in seconds of `monotonic`.
+    `left` are the seconds that the thread may still wait, for servers and for its place.
     """
 
-    places: Semaphore
-    ends: float
+    def __init__(self, places: Semaphore, left: float) -> None:
+        self.left = left
+        self._places = places
 
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Have the place; all that the thread asks servers for in the block knows of it."""
-        self.places.acquire()
+        with self._waiting():
+            self._places.acquire()
         before = _turn.set(self)
         try:
             yield
         finally:
             _turn.reset(before)
-            self.places.release()
+            self._places.release()
 
     @contextmanager
     def given_back(self) -> Iterator[None]:
-        self.places.release()
+        """Have it not, and wait."""
+        with self._waiting():
+            self._places.release()
+            try:
+                yield
+            finally:
+                self._places.acquire()
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        begun = monotonic()
         try:
             yield
         finally:
-            self.places.acquire()
+            self.left -= monotonic() - begun
 
 
 _turn: ContextVar[Turn | None] = ContextVar("turn", default=None)

@@ -15,7 +15,7 @@ Vector = NDArray[np.float32]
 
 STORE = "embeddings.sqlite3"  # in the library's folder
 
-_LENGTHS = (1e-9, 1e9)  # of a vector: beyond them the products of two are not of float32
+LENGTHS = (1e-9, 1e9)  # of a vector: beyond them the products of two are not of float32
 
 _MAX_VARIABLES = 500  # well below SQLite's limit of parameters in one statement
 
@@ -110,7 +110,7 @@ def vector_of(values: object) -> Vector | None:
 
 def is_sound(vector: Vector) -> bool:
     """Whether the cosine of it and any other sound vector is a number."""
-    shortest, longest = _LENGTHS
+    shortest, longest = LENGTHS
     return bool(shortest < np.linalg.norm(vector.astype(np.float64)) < longest)
 
 

@@ -9,6 +9,7 @@ from bookbrain.index.endpoint import Endpoint
 from bookbrain.model import EmbeddingSpace
 
 _SECONDS = 2.0  # for a vector; OpenAI takes 0.1 to 1.5
+_ALONE = 10.0  # where nobody else is held up
 _PLACES = 16
 
 
@@ -16,8 +17,8 @@ class Questions:
     """The endpoint as searches ask it: once for a question, and never for long."""
 
     def __init__(self, settings: EmbeddingSettings, space: EmbeddingSpace) -> None:
-        self._endpoint = Endpoint(settings.with_timeout(_SECONDS), space.dimensions, retries=0)
-        self._seconds = min(settings.timeout, _SECONDS)
+        self._endpoint = Endpoint(settings.with_timeout(_ALONE), space.dimensions, retries=0)
+        self._longest = settings.timeout
         self._service = Service(settings.base_url or "OpenAI", _PLACES)
 
     def close(self) -> None:
@@ -29,11 +30,12 @@ class Questions:
         return self._service.rests
 
     def vector(self, text: str) -> Vector:
-        """The vector of a question, within two seconds; raises BookBrainError without one."""
+        """The vector of a question, within ten seconds, or two of a Turn; raises BookBrainError."""
         return self._service.ask(
             lambda: self._endpoint.post(text),
             lambda answer: self._endpoint.read(text, answer),
-            self._seconds,
+            min(_SECONDS, self._longest),
+            alone=min(_ALONE, self._longest),
         )
 
 

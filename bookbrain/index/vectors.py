@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bookbrain.elsewhere import Service, quotable, run
 from bookbrain.errors import UnavailableError
-from bookbrain.index.embeddings import Vector
+from bookbrain.index.embeddings import LENGTHS, Vector
 from bookbrain.model import EmbeddingSpace
 
 CHUNKER_VERSION = 1  # of ingest/passages.py: other passages are other vectors
@@ -30,6 +30,7 @@ PassageKey = tuple[str, int]  # book id, ordinal
 _BATCH = 200
 _PATIENCE = 2.0  # seconds that a server may take to show that it lives
 _SEARCH_SECONDS = 1.5  # for the candidates of a search, or their number
+_ALONE = 20.0  # the same where nobody else is held up
 _WRITE_SECONDS = 300.0  # for a batch; Chroma's client itself waits for ever
 _PLACES = 8  # for searches
 _PAUSE = 10.0  # seconds without it, when it does not answer searches
@@ -121,7 +122,9 @@ class Vectors:
         """The answer; `soon` or never where a person waits for it, who gets a BusyError else."""
         with _chroma_errors(self._url):
             if soon:
-                return _service(self._url).ask(request, _itself, _SEARCH_SECONDS, late=True)
+                return _service(self._url).ask(
+                    request, _itself, _SEARCH_SECONDS, alone=_ALONE, late=True
+                )
             return run(request, _WRITE_SECONDS)
 
     async def _collection(self) -> AsyncCollection:
@@ -198,8 +201,10 @@ def cosine(query: Vector, vectors: Sequence[Vector]) -> list[float]:
         return []
     rows = np.stack(vectors)  # and einsum: unlike BLAS it takes each row without the others
     with np.errstate(all="ignore"):
-        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows)) * linalg.norm(query)
-        return [float(score) for score in np.einsum("ij,j->i", rows, query) / lengths]
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        scores = np.einsum("ij,j->i", rows, query) / (lengths * linalg.norm(query))
+        scores[~((lengths > LENGTHS[0]) & (lengths < LENGTHS[1]))] = np.nan
+    return [float(score) for score in scores]
 
 
 def _for_chroma(vector: Vector) -> "NDArray[np.float32 | np.int32]":

@@ -53,10 +53,12 @@ class Shelf:
 
     @contextmanager
     def patient_library(self) -> Iterator[Library]:
-        """The same for who may ask another server: for two seconds in all, from now on."""
-        turn = Turn(self._work, monotonic() + _OTHERS_SECONDS)
-        with _failures_told(), self._slow.place(), turn.taken(), self._slow.lend() as library:
-            yield library
+        """The same for who may ask another server, and wait for that two seconds in all."""
+        begun = monotonic()
+        with _failures_told(), self._slow.place():
+            turn = Turn(self._work, _OTHERS_SECONDS - (monotonic() - begun))
+            with turn.taken(), self._slow.lend() as library:
+                yield library
 
     def close(self) -> None:
         """Close the libraries: those in use when their blocks end."""

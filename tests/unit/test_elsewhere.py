@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier, Semaphore
-from time import monotonic
 from typing import Any
 
 import pytest
@@ -156,7 +155,7 @@ def test_a_turn_is_given_back_while_a_server_is_waited_for() -> None:
         return "met"
 
     def work() -> str:
-        with Turn(places, monotonic() + 60).taken():
+        with Turn(places, 60.0).taken():
             return ask(service, meet, 60.0)
 
     with ThreadPoolExecutor(2) as pool:  # neither would meet the other if it kept the place
@@ -166,7 +165,7 @@ def test_a_turn_is_given_back_while_a_server_is_waited_for() -> None:
 
 def test_nothing_is_asked_when_the_time_of_the_turn_is_over() -> None:
     service = Service("It", 1)
-    with Turn(Semaphore(1), monotonic()).taken(), pytest.raises(BusyError):
+    with Turn(Semaphore(1), 0.0).taken(), pytest.raises(BusyError):
         ask(service, failing(AssertionError("it was asked")), 60.0)
     assert ask(service, answering("yes")) == "YES"
 
