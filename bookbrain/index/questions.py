@@ -8,7 +8,7 @@ from bookbrain.index.embeddings import Vector
 from bookbrain.index.endpoint import Endpoint
 from bookbrain.model import EmbeddingSpace
 
-_SECONDS = 2.0  # for a vector; OpenAI takes 0.1 to 1.5
+_SECONDS = 1.75  # for a vector; OpenAI takes 0.1 to 1.5
 _ALONE = 10.0  # where nobody else is held up
 _PLACES = 16
 
@@ -30,7 +30,7 @@ class Questions:
         return self._service.rests
 
     def vector(self, text: str) -> Vector:
-        """The vector of a question, within ten seconds, or two of a Turn; raises BookBrainError."""
+        """The vector of a question, in 1.75 s with a Turn, in ten without; or BookBrainError."""
         return self._service.ask(
             lambda: self._endpoint.post(text),
             lambda answer: self._endpoint.read(text, answer),

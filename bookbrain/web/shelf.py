@@ -15,9 +15,9 @@ from bookbrain.library import Library
 
 _MOST = 8
 _MOST_WAITING = 24  # beside them: of searches that may wait for a server
-_AT_WORK = 2  # of these at a time
+_AT_WORK = 1  # of these at a time: for all others it is as if there were one more of them
 _PATIENCE = 30.0  # seconds
-_OTHERS_SECONDS = 2.0  # for what a search asks others, but for the reranker
+_OTHERS_SECONDS = 1.75  # for what a search asks others, but for the reranker
 
 _log = logging.getLogger(__name__)
 
@@ -53,7 +53,7 @@ class Shelf:
 
     @contextmanager
     def patient_library(self) -> Iterator[Library]:
-        """The same for who may ask another server, and wait for that two seconds in all."""
+        """The same for who may ask another server, and wait 1.75 s for that in all."""
         begun = monotonic()
         with _failures_told(), self._slow.place():
             turn = Turn(self._work, _OTHERS_SECONDS - (monotonic() - begun))
