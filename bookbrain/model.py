@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import sha256
+from math import isfinite
 from typing import Any, Literal
 
 Mode = Literal["hybrid", "keyword", "vector"]
@@ -184,8 +185,29 @@ def _place(label: str, number: int) -> str:
 
 
 def to_json(value: object) -> str:
-    """JSON on one line, with every dataclass as an object: what `--json` and the API answer."""
-    return json.dumps(value, ensure_ascii=False, default=_as_dict)
+    """JSON on one line, with every dataclass as an object: what `--json` and the API answer.
+
+    JSON has no NaN and no infinity: where one is, there is null.
+    """
+    try:
+        return _dump(value)
+    except ValueError:
+        return _dump(_finite(json.loads(json.dumps(value, default=_as_dict))))
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_as_dict)
+
+
+def _finite(value: object) -> object:
+    match value:
+        case dict():
+            return {key: _finite(of_it) for key, of_it in value.items()}
+        case list():
+            return [_finite(of_it) for of_it in value]
+        case float() if not isfinite(value):
+            return None
+    return value
 
 
 def _as_dict(value: object) -> dict[str, Any]:

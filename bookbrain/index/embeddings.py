@@ -17,6 +17,8 @@ Vector = NDArray[np.float32]
 
 STORE = "embeddings.sqlite3"  # in the library's folder
 
+LENGTHS = (1e-9, 1e9)  # of a vector: beyond them the products of two are not of float32
+
 _MAX_VARIABLES = 500  # well below SQLite's limit of parameters in one statement
 
 
@@ -122,13 +124,31 @@ class EmbeddingStore:
     def get(self, space: EmbeddingSpace, digests: Iterable[str]) -> dict[str, Vector]:
         """The vectors there are, by digest."""
         vectors = {}
+        size = 4 * space.dimensions  # bytes; what is not so long is no vector of the space
         for some in _batches(dict.fromkeys(digests)):
             rows = self._db.execute(
                 f"SELECT digest, vector FROM embedding WHERE space = ? AND digest IN ({_marks(some)})",  # noqa: S608, E501
                 (str(space), *some),
             )
-            vectors.update({digest: np.frombuffer(blob, "<f4") for digest, blob in rows})
+            vectors.update({d: np.frombuffer(v, "<f4") for d, v in rows if len(v) == size})
         return vectors
+
+
+def vector_of(values: object) -> Vector | None:
+    """The numbers of a flat list; None for all else."""
+    if not isinstance(values, list) or not values or set(map(type, values)) - {int, float}:
+        return None
+    try:
+        with np.errstate(over="ignore"):  # it becomes infinite, which is not sound
+            return np.array(values, np.float64).astype(np.float32)
+    except OverflowError:  # an int of hundreds of digits
+        return None
+
+
+def is_sound(vector: Vector) -> bool:
+    """Whether the cosine of it and any other sound vector is a number."""
+    shortest, longest = LENGTHS
+    return bool(shortest < np.linalg.norm(vector.astype(np.float64)) < longest)
 
 
 def _batches(digests: Iterable[str]) -> Iterator[list[str]]:

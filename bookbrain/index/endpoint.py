@@ -1,21 +1,31 @@
 """The embedding endpoint: OpenAI's, or any that speaks its API. The home of the openai client."""
 
+import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import openai
 
 from bookbrain.config import EmbeddingSettings
-from bookbrain.errors import BookBrainError, BusyError, ConfigError, UnavailableError
-from bookbrain.index.embeddings import Vector
+from bookbrain.elsewhere import quotable, run
+from bookbrain.errors import BookBrainError, BusyError, ConfigError, InputError, UnavailableError
+from bookbrain.index.bounded import BoundedClient, Limits
+from bookbrain.index.embeddings import Vector, is_sound, vector_of
 
 Keep = Callable[[dict[str, Vector]], None]
 
 _RETRIES = 6  # the client's own: exponential from 0.5 s to 8 s with jitter, Retry-After obeyed
 _HOPELESS = 8  # so many texts refused one by one, with none accepted: it is not the texts
+_TEXTS = 128  # so many texts take twice the time of one, no more
+_DIMENSIONS = 8192  # of a model that we do not know, at most
+_BYTES = 40  # of a number in JSON, at most
+_REST = 1 << 16  # bytes of an answer that are no numbers
+_MODELS = 1 << 20  # bytes of a list of models
+_MOST_TOKENS = 1 << 40
+_SHORT = 1000  # characters of a question that no model refuses
 _BACK_TO = "Run `bookbrain add` again later: it goes on where this stopped."
 SET_KEY = (
     "Set the key: put OPENAI_API_KEY=sk-… into bookbrain.env in the library's folder, "
@@ -33,7 +43,7 @@ class Outcome:
 
 
 class Endpoint:
-    """A client of one endpoint and model. Vectors are checked: finite, and of one size."""
+    """A client of one endpoint and model. It follows nobody to another host."""
 
     def __init__(
         self, settings: EmbeddingSettings, dimensions: int | None, *, retries: int = _RETRIES
@@ -41,15 +51,16 @@ class Endpoint:
         """`dimensions` is what every vector must have; None: as the first one has."""
         self.dimensions = dimensions
         self._settings = settings
-        self._client = openai.OpenAI(
+        self._client = openai.AsyncOpenAI(
             api_key=settings.api_key or "none",  # the client insists; local endpoints do not
             base_url=settings.base_url or "https://api.openai.com/v1",
             timeout=settings.timeout,
             max_retries=retries,
+            http_client=BoundedClient(),
         )
 
     def close(self) -> None:
-        self._client.close()
+        run(self._client.close)
 
     def embed(
         self, texts: Sequence[str], outcome: Outcome, keep: Keep, *, again: bool = True
@@ -63,15 +74,14 @@ class Endpoint:
         """
         good: dict[str, Vector] = {}
         try:
-            answer = self._ask(texts)
+            with self._errors():
+                body = run(lambda: self._post(texts))
+            good, complaint = self._read(texts, body, outcome)
         except _RefusedError as refusal:
             self._divide(texts, str(refusal), outcome, keep)
             return
         except _MalformedError as error:
             complaint = str(error)
-        else:
-            outcome.tokens += answer.tokens
-            good, complaint = self._good_vectors(texts, answer)
         if good:
             keep(good)
             outcome.embedded += len(good)
@@ -87,8 +97,8 @@ class Endpoint:
         Not every compatible server has one: that it answers is enough.
         """
         try:
-            with _translated_errors(self._settings):
-                self._client.models.list()
+            with self._errors():
+                run(self._list_models)
         except (_RefusedError, _MalformedError):
             return
         except ConfigError as error:
@@ -96,15 +106,29 @@ class Endpoint:
                 return
             raise
 
-    def embed_one(self, text: str) -> Vector:
-        """The vector of one text; raises BookBrainError when there is none to be had."""
-        vectors: dict[str, Vector] = {}
-        outcome = Outcome()
-        self.embed([text], outcome, vectors.update)
-        if text not in vectors:
-            reason = outcome.refused[text]
-            raise UnavailableError(f"The endpoint refused the query: {reason}.", quoted=reason)
-        return vectors[text]
+    async def _list_models(self) -> None:
+        self._limit(_MODELS, 1)
+        await self._client.models.with_raw_response.list()
+
+    async def post(self, text: str) -> bytes:
+        """The answer to one text; raises BookBrainError, InputError where that is refused."""
+        try:
+            with self._errors():
+                return await self._post([text])
+        except _RefusedError as refusal:
+            raise _no_vector(text, str(refusal)) from refusal
+        except _MalformedError as error:
+            raise _no_vector("", str(error)) from error
+
+    def read(self, text: str, body: bytes) -> Vector:
+        """The vector of the text in an answer; raises UnavailableError when there is none."""
+        try:
+            good, complaint = self._read([text], body, Outcome())
+        except _MalformedError as error:
+            good, complaint = {}, str(error)
+        if text not in good:
+            raise _no_vector("", complaint)
+        return good[text]
 
     def _divide(self, texts: Sequence[str], reason: str, outcome: Outcome, keep: Keep) -> None:
         """Ask again in halves; a text that is refused on its own is given up."""
@@ -117,57 +141,79 @@ class Endpoint:
         if not outcome.embedded and len(outcome.refused) >= _HOPELESS:
             raise refuses_everything(reason)
 
-    def _ask(self, texts: Sequence[str]) -> "_Answer":
+    async def _post(self, texts: Sequence[str]) -> bytes:
         sent = self._settings.expected_dimensions if self._takes_dimensions() else None
-        with _translated_errors(self._settings):
-            raw = self._client.embeddings.with_raw_response.create(
-                model=self._settings.model,
-                input=list(texts),
-                dimensions=sent or openai.omit,
-                encoding_format="float",  # many compatible servers cannot do base64
-            )
-            return _read_answer(raw.http_response.json())
+        numbers = len(texts) * (self.dimensions or _DIMENSIONS)
+        self._limit(numbers * _BYTES + _REST, len(texts))
+        answer = await self._client.embeddings.with_raw_response.create(
+            model=self._settings.model,
+            input=list(texts),
+            dimensions=sent or openai.omit,
+            encoding_format="float",  # many compatible servers cannot do base64
+        )
+        return bytes(answer.http_response.content)
+
+    def _limit(self, most: int, texts: int) -> None:
+        """Let each answer have `most` bytes, and take up to twice as long as one to one text."""
+        Limits(most, self._settings.timeout * (1 + min(texts / _TEXTS, 1))).hold()
 
     def _takes_dimensions(self) -> bool:
         return bool(self._settings.dimensions) or "text-embedding-3" in self._settings.model
 
-    def _good_vectors(
-        self, texts: Sequence[str], answer: "_Answer"
+    def _read(
+        self, texts: Sequence[str], body: bytes, outcome: Outcome
     ) -> tuple[dict[str, Vector], str]:
         """The usable vectors by text, and what is wrong with the others."""
+        items, tokens = _read_answer(body, len(texts))
+        outcome.tokens += tokens
         good: dict[str, Vector] = {}
         complaint = "the answer had no vector for it"
-        for item in answer.items:
-            try:
-                vector, index = np.array(item["embedding"], np.float32), int(item["index"])
-            except (TypeError, ValueError, KeyError):
-                complaint = "the answer was not a vector"
+        named = Counter(index for index, _ in items)
+        for index, values in items:
+            if not 0 <= index < len(texts) or named[index] > 1:
                 continue
-            if not vector.size or not np.isfinite(vector).all() or not vector.any():
+            vector = vector_of(values)
+            if vector is None:
+                complaint = "the answer was not a vector"
+            elif not is_sound(vector):
                 complaint = "the vector was not of finite numbers"
             elif self.dimensions not in (None, vector.size):
                 complaint = f"the vector had {vector.size} dimensions, not {self.dimensions}"
-            elif 0 <= index < len(texts):
+            else:
                 self.dimensions = vector.size
                 good[texts[index]] = vector
         return good, complaint
 
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except openai.OpenAIError as error:
+            raise _translated(error, self._settings) from error
+        except (ValueError, RecursionError) as error:  # what nobody reads, or not to its end
+            raise _malformed(error) from error
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    """What an endpoint sent, hardly looked at: the client's own objects take 4 ms a vector."""
 
-    items: Sequence[Any]
-    tokens: int
-
-
-def _read_answer(body: Any) -> _Answer:
-    """Raise ValueError for what is no list of embeddings."""
-    if not isinstance(body, dict) or not isinstance(body.get("data"), list):
-        raise ValueError("no list of embeddings")
-    usage = body.get("usage")
+def _read_answer(body: bytes, count: int) -> tuple[list[tuple[int, Any]], int]:
+    """Each vector with its index, hardly looked at, and the tokens; the client's own objects take
+    4 ms a vector. Raises _MalformedError for what is no list of at most `count` embeddings."""
+    try:
+        answer = json.loads(body)
+        items = [(item["index"], item["embedding"]) for item in answer["data"]]
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
+        raise _malformed(error) from error
+    if len(items) > count or any(type(index) is not int for index, _ in items):
+        raise _malformed(ValueError("no list of embeddings"))
+    usage = answer.get("usage")
     tokens = usage.get("total_tokens") if isinstance(usage, dict) else 0
-    return _Answer(body["data"], tokens if isinstance(tokens, int) else 0)
+    return items, tokens if type(tokens) is int and 0 <= tokens < _MOST_TOKENS else 0
+
+
+def _no_vector(refused: str, reason: str) -> BookBrainError:
+    """The error for a question; a long one may be refused for what it is."""
+    if len(refused) > _SHORT:
+        return InputError(f"The endpoint refused the query: {reason}.", quoted=reason)
+    return UnavailableError(f"The endpoint gave no vector: {reason}.", quoted=reason)
 
 
 class _RefusedError(Exception):
@@ -187,14 +233,9 @@ def refuses_everything(reason: str) -> UnavailableError:
     )
 
 
-@contextmanager
-def _translated_errors(settings: EmbeddingSettings) -> Iterator[None]:
-    try:
-        yield
-    except openai.OpenAIError as error:
-        raise _translated(error, settings) from error
-    except ValueError as error:  # a body that is not JSON, or has no data
-        raise _MalformedError(f"the answer was malformed ({error})") from error
+def _malformed(error: Exception) -> _MalformedError:
+    reason = quotable(str(error)) if isinstance(error, ValueError) else type(error).__name__
+    return _MalformedError(f"the answer was malformed ({reason})")
 
 
 def _translated(error: openai.OpenAIError, settings: EmbeddingSettings) -> Exception:
@@ -220,6 +261,11 @@ def _status_error(
     match status:
         case 401 | 403:
             return ConfigError(f"{where} does not accept the API key.", SET_KEY)
+        case status if 300 <= status < 400:
+            return ConfigError(
+                f"{where} sends us on to another address, where no text is sent.",
+                "Check OPENAI_BASE_URL.",
+            )
         case 404:
             hint = "Check BOOKBRAIN_EMBEDDING_MODEL and OPENAI_BASE_URL."
             return ConfigError(f"{where} does not know the model {model}.", hint)
@@ -233,6 +279,7 @@ def _status_error(
 
 
 def _first_line(error: Exception) -> str:
-    message = getattr(error, "body", None)
-    text = message.get("message") if isinstance(message, dict) else None
-    return str(text or error).splitlines()[0][:200].rstrip(".")
+    """What the endpoint says, as far as it says anything."""
+    body = getattr(error, "body", None)
+    said = body.get("message") if isinstance(body, dict) else None
+    return quotable(said if isinstance(said, str) and said else str(error)).rstrip(".")

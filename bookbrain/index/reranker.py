@@ -8,18 +8,17 @@ import json
 import logging
 import math
 from collections.abc import Sequence
-from queue import Empty, SimpleQueue
-from threading import Thread
-from time import monotonic
+from functools import cache
 
-import httpx
+import httpx2
 
 from bookbrain.config import RerankSettings
+from bookbrain.elsewhere import Service, run
+from bookbrain.errors import BookBrainError
+from bookbrain.index.bounded import BoundedClient, Limits
 
-_PATIENT = 3  # failures in a row, after which it is left alone
-_PAUSE = 60.0  # for so many seconds
 _LARGEST = 1 << 20  # bytes of an answer
-_LATE = "it did not answer in time"
+_PLACES = 8
 
 _log = logging.getLogger(__name__)
 
@@ -27,20 +26,19 @@ Order = tuple[int, ...]
 
 
 class Reranker:
-    """A connection to the reranker of the settings, kept until `close`. It never raises."""
+    """The reranker of the settings, for all threads of the process. It never raises."""
 
     def __init__(self, settings: RerankSettings) -> None:
         self._settings = settings
         key = settings.api_key
-        self._client = httpx.Client(
+        self._client = BoundedClient(
             headers={b"Authorization": f"Bearer {key}".encode()} if key else None,
             timeout=settings.seconds,
         )
-        self._failures = 0
-        self._asked_again_at = 0.0
+        self._service = Service("The reranker", _PLACES)
 
     def close(self) -> None:
-        self._client.close()
+        run(self._client.aclose)
 
     def order(self, query: str, texts: Sequence[str]) -> Order | None:
         """Where the texts stand in `texts`, best first; None without a good answer in time.
@@ -48,51 +46,44 @@ class Reranker:
         Whatever it does, this returns within the seconds of the settings. After three failures
         in a row it is not asked for a minute.
         """
-        if monotonic() < self._asked_again_at:
+        if self._service.rests:
             return None
-        answer: SimpleQueue[Order | str] = SimpleQueue()
-        # A thread, for no timeout of httpx is one of all: names are resolved as long as it takes.
-        Thread(target=lambda: answer.put(self._try(query, texts)), daemon=True).start()
         try:
-            order = answer.get(timeout=self._settings.seconds)
-        except Empty:
-            order = _LATE
-        if not isinstance(order, str):
-            self._failures = 0
-            return order
-        self._failures += 1
-        _log.warning("the reranker is of no use: %s", order)
-        if self._failures >= _PATIENT:
-            self._asked_again_at = monotonic() + _PAUSE
+            return self._service.ask(
+                lambda: self._post(query, texts), lambda body: _read_order(body, len(texts)),
+                self._settings.seconds, late=True,
+            )  # fmt: skip
+        except BookBrainError as error:
+            reason = error.message
+        except httpx2.HTTPStatusError as error:
+            reason = f"it answers with status {error.response.status_code}"
+        except httpx2.TimeoutException:
+            reason = "it did not answer in time"
+        except (httpx2.HTTPError, OSError) as error:
+            reason = f"it cannot be asked ({type(error).__name__})"
+        except (
+            httpx2.InvalidURL, ValueError, TypeError, KeyError, RuntimeError, OverflowError
+        ) as error:  # fmt: skip
+            reason = f"its answer is no order of what it was asked for ({type(error).__name__})"
+        # Nothing that quotes the question, a text or an answer.
+        _log.warning("the reranker is of no use: %s", reason)
         return None
 
-    def _try(self, query: str, texts: Sequence[str]) -> Order | str:
-        """The order, or what is wrong: nothing that quotes the question, a text or an answer."""
-        try:
-            return _read_order(self._post(query, texts), len(texts))
-        except httpx.HTTPStatusError as error:
-            return f"it answers with status {error.response.status_code}"
-        except httpx.TimeoutException:
-            return _LATE
-        except (httpx.HTTPError, OSError) as error:
-            return f"it cannot be asked ({type(error).__name__})"
-        except (httpx.InvalidURL, ValueError, TypeError, KeyError, RuntimeError) as error:
-            return f"its answer is no order of what it was asked for ({type(error).__name__})"
-
-    def _post(self, query: str, texts: Sequence[str]) -> bytes:
+    async def _post(self, query: str, texts: Sequence[str]) -> bytes:
         question = {"query": query, "documents": list(texts), "top_n": len(texts)}
         if self._settings.model:
             question["model"] = self._settings.model
-        deadline = monotonic() + self._settings.seconds
-        with self._client.stream("POST", self._settings.url or "", json=question) as answer:
-            body = bytearray()
-            for piece in answer.iter_bytes():
-                body += piece
-                if monotonic() > deadline or len(body) > _LARGEST:
-                    raise ValueError("too much")
-            if not answer.is_success:
-                raise httpx.HTTPStatusError("", request=answer.request, response=answer)
-            return bytes(body)
+        Limits(_LARGEST, self._settings.seconds).hold()
+        answer = await self._client.post(self._settings.url or "", json=question)
+        if not answer.is_success:
+            raise httpx2.HTTPStatusError("", request=answer.request, response=answer)
+        return answer.content
+
+
+@cache
+def reranker(settings: RerankSettings) -> Reranker:
+    """The one of the process, kept as long as that lives."""
+    return Reranker(settings)
 
 
 def _read_order(body: bytes, count: int) -> Order:

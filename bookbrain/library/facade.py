@@ -164,12 +164,12 @@ class Library:
         """The best `k` pages like this one, its neighbours left out; costs nothing."""
         return similar(self._stores, self.find_book(book).id, page, k)
 
-    def lacks_chroma(self) -> bool:
-        """Whether search by meaning is set up and its Chroma server does not answer soon.
+    def silent(self) -> str:
+        """Who does not answer searches by meaning, which are set up; "" where all do, or none are.
 
-        Our own server counts as there: it starts when it is needed.
+        Our own Chroma server counts as there: it starts when it is needed. Nothing is embedded.
         """
-        return self.settings.embedding.enabled and not self._stores.semantics().chroma_answers()
+        return self._stores.semantics().silent() if self.settings.embedding.enabled else ""
 
     def evaluate(
         self, golden: Sequence[GoldenQuery], *, k: int = 5, mode: Mode = "hybrid",

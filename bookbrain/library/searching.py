@@ -149,11 +149,13 @@ def _vector_leg(asked: Asked) -> _Leg:
         return _Leg({}, f"No book is embedded with {settings.model} yet; run `bookbrain embed`.")
     semantics = asked.stores.semantics()
     try:
+        vector = (
+            semantics.mean_vector(space, asked.like)
+            if asked.like
+            else semantics.query_vector(space, asked.query.text)
+        )
         complaint = semantics.lacking(space)
-        nearest = semantics.nearest(
-            space, semantics.mean_vector(space, asked.like) if asked.like
-            else semantics.query_vector(space, asked.query.text), asked.depth, asked.books,
-        )  # fmt: skip
+        nearest = semantics.nearest(space, vector, asked.depth, asked.books)
     except BookBrainError as error:
         return _Leg({}, str(error))
     heights = fusion.above_chance([cosine for _, cosine in nearest])

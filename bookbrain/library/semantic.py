@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from math import isfinite
 from time import monotonic
 from typing import TypeVar
 
@@ -12,9 +13,10 @@ import numpy as np
 from numpy import linalg
 
 from bookbrain.errors import BookBrainError, InputError, UnavailableError
-from bookbrain.index.embeddings import Vector
+from bookbrain.index.embeddings import Vector, is_sound
 from bookbrain.index.endpoint import Endpoint
 from bookbrain.index.purchase import Progress, Purchase, embed_texts
+from bookbrain.index.questions import questions
 from bookbrain.index.rows import StoredPassage
 from bookbrain.index.vectors import PassageKey, Vectors, check_server, cosine
 from bookbrain.library.stores import Stores
@@ -24,7 +26,6 @@ from bookbrain.model import EmbeddingSpace, text_digest
 # is slow and may miss some, and in a small library, where it would save nothing.
 _EXACT_WITHIN_BOOKS = 20_000
 _EXACT_LIBRARY = 1_000
-_QUERY_SECONDS = 15.0
 _PATIENCE = 5.0  # seconds for an answer that costs nothing
 _TRUSTED = 10.0  # seconds that a Chroma which held everything is taken to hold it
 
@@ -46,30 +47,31 @@ class Semantics:
     def __init__(self, stores: Stores) -> None:
         self._stores = stores
         self._vectors: dict[EmbeddingSpace, Vectors] = {}
-        self._endpoints: dict[EmbeddingSpace, Endpoint] = {}
         self._known: _Census | None = None
         self._whole: tuple[_Census, float] | None = None  # until when Chroma is taken to hold it
-
-    def close(self) -> None:
-        """Chroma's clients stay: all of a process share their connections, which nobody closes."""
-        for endpoint in self._endpoints.values():
-            endpoint.close()
-        self._endpoints.clear()
 
     def vectors(self, space: EmbeddingSpace) -> Vectors:
         """The Chroma collection of `space`; raises UnavailableError without a server."""
         if space not in self._vectors:
-            self._vectors[space] = Vectors(self._stores.chroma(), space)
+            vectors = Vectors(self._stores.chroma(), space)
+            vectors.open()
+            self._vectors[space] = vectors
         return self._vectors[space]
 
-    def chroma_answers(self) -> bool:
-        """Whether the server of CHROMA_URL answers; true for our own, which starts when needed."""
+    def silent(self) -> str:
+        """Who does not answer searches just now; "" where all do. The endpoint is not asked.
+
+        Our own Chroma server counts as there: it starts when it is needed.
+        """
+        settings, space = self._stores.settings, self._stores.space()
         try:
-            if url := self._stores.settings.chroma_url:
-                check_server(url)
+            if settings.chroma_url:
+                check_server(settings.chroma_url)
         except UnavailableError:
-            return False
-        return True
+            return "Chroma"
+        if space and questions(settings.embedding, space).rest:
+            return "The embedding endpoint"
+        return ""
 
     def _ask_chroma(self, space: EmbeddingSpace, ask: Callable[[Vectors], T]) -> T:
         """What `ask` finds in the collection; raises UnavailableError without a server.
@@ -77,20 +79,19 @@ class Semantics:
         A connection of before is made anew once: a process that lives long sees servers that come
         back, at another port even, and collections that `bookbrain rebuild` made anew.
         """
-        connected = space in self._vectors
+        if not (connected := space in self._vectors):
+            self._vectors[space] = Vectors(self._stores.chroma(), space)
         try:
-            check_server(self._stores.chroma())
-            return ask(self.vectors(space))
-        except UnavailableError:
+            return ask(self._vectors[space])
+        except UnavailableError as error:
             self._disconnect()
-            if not connected:
+            late = error.__cause__ is None or isinstance(error.__cause__, TimeoutError)
+            if late or not connected:
                 raise
-        check_server(self._stores.chroma())
-        return ask(self.vectors(space))
+        self._vectors[space] = Vectors(self._stores.chroma(), space)
+        return ask(self._vectors[space])
 
     def _disconnect(self) -> None:
-        for vectors in self._vectors.values():
-            vectors.close()
         self._vectors.clear()
         self._whole = None
         self._stores.forget_chroma()
@@ -116,10 +117,8 @@ class Semantics:
         stored = self._stores.embeddings.get(space, (p.digest for p in passages))
         found = [p for p in passages if p.digest in stored]
         scores = cosine(vector, [stored[p.digest] for p in found])
-        ranked = sorted(
-            zip(found, scores, strict=True), key=lambda f: (-f[1], f[0].book_id, f[0].ordinal)
-        )
-        return ranked[:count]
+        sound = [(p, score) for p, score in zip(found, scores, strict=True) if isfinite(score)]
+        return sorted(sound, key=lambda f: (-f[1], f[0].book_id, f[0].ordinal))[:count]
 
     def _candidates(
         self, space: EmbeddingSpace, vector: Vector, count: int, books: Sequence[str] | None
@@ -131,29 +130,30 @@ class Semantics:
             passages = [passage for book_id in books for passage in catalog.passages(book_id)]
             if len(passages) <= _EXACT_WITHIN_BOOKS:
                 return passages
-        keys = self._ask_chroma(space, lambda vectors: vectors.nearest(vector, 2 * count))
+        keys = self._ask_chroma(
+            space, lambda vectors: vectors.nearest(vector, 2 * count, soon=True)
+        )
         return catalog.find_passages(keys)
 
     def mean_vector(self, space: EmbeddingSpace, digests: Sequence[str]) -> Vector:
         """What stored vectors point to in common; raises InputError where there is none of them."""
         stored = self._stores.embeddings.get(space, digests)
-        if not stored:
+        sound = [vector for vector in stored.values() if is_sound(vector)]
+        if not sound:
             raise InputError(
                 "The page has no embedding.", "Run `bookbrain embed`; on a server with sudo."
             )
-        directions = [vector / linalg.norm(vector) for vector in stored.values()]
+        directions = [vector / linalg.norm(vector) for vector in sound]
         return np.asarray(np.mean(directions, axis=0), np.float32)
 
     def query_vector(self, space: EmbeddingSpace, query: str) -> Vector:
         """The query's vector; bought once, then kept like any other."""
         digest = text_digest(query)
         store = self._stores.embeddings
-        if known := store.get(space, [digest]):
-            return known[digest]
-        if space not in self._endpoints:
-            settings = self._stores.settings.embedding.with_timeout(_QUERY_SECONDS)
-            self._endpoints[space] = Endpoint(settings, space.dimensions, retries=1)
-        vector = self._endpoints[space].embed_one(query)
+        known = store.get(space, [digest]).get(digest)
+        if known is not None and is_sound(known):
+            return known
+        vector = questions(self._stores.settings.embedding, space).vector(query)
         with suppress(sqlite3.Error):  # on a full disk it is bought again the next time
             store.put_soon(space, digest, vector)
         return vector
@@ -173,7 +173,8 @@ class Semantics:
             )
         if self._whole and self._whole[0] == census and monotonic() < self._whole[1]:
             return None
-        if (held := self.held(space)) < census.embedded_passages:
+        held = self._ask_chroma(space, lambda vectors: vectors.count(soon=True))
+        if held < census.embedded_passages:
             return (
                 f"Chroma lacks {census.embedded_passages - held} of {census.embedded_passages} "
                 "passages; run `bookbrain rebuild`."
@@ -194,6 +195,7 @@ class Semantics:
 
     def held(self, space: EmbeddingSpace) -> int:
         """How many passages Chroma holds; raises UnavailableError without a server."""
+        check_server(self._stores.chroma())
         return self._ask_chroma(space, Vectors.count)
 
     def check_chroma(self, space: EmbeddingSpace) -> None:
@@ -202,6 +204,7 @@ class Semantics:
         book_id = next((b for b in catalog.book_ids() if catalog.is_embedded(b, str(space))), "")
         digests = [passage.digest for passage in catalog.passages(book_id)[:1]]
         known = self._stores.embeddings.get(space, digests)
+        check_server(self._stores.chroma())
         for vector in list(known.values())[:1]:
             if not self._ask_chroma(space, partial(_nearest, vector)):
                 raise UnavailableError("Chroma finds nothing.", "Run `bookbrain rebuild`.")

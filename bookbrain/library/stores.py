@@ -178,16 +178,14 @@ class Stores:
             from bookbrain.library.semantic import Semantics  # noqa: PLC0415
 
             self._semantics = Semantics(self)
-            self._closing.callback(self._semantics.close)
         return self._semantics
 
     def reranker(self) -> "Reranker | None":
         """The reranker, where one is set up; imported only here, for its client loads slowly."""
         if self._reranker is None and self.settings.rerank.url:
-            from bookbrain.index.reranker import Reranker  # noqa: PLC0415
+            from bookbrain.index.reranker import reranker  # noqa: PLC0415
 
-            self._reranker = Reranker(self.settings.rerank)
-            self._closing.callback(self._reranker.close)
+            self._reranker = reranker(self.settings.rerank)
         return self._reranker
 
     # The keyword index

@@ -13,7 +13,7 @@ from bookbrain.errors import (
     UnavailableError,
 )
 from bookbrain.model import to_json
-from bookbrain.web.threads import in_thread
+from bookbrain.threads import in_thread
 
 METHODS = ["GET", "HEAD"]
 NOT_STORED = {"Cache-Control": "no-store"}

@@ -3,9 +3,11 @@
 import logging
 from dataclasses import dataclass
 
+from bookbrain.config import Settings
 from bookbrain.events import Event
 from bookbrain.library import Library
 from bookbrain.model import Mode, SearchResult
+from bookbrain.web.shelf import Shelf
 
 _log = logging.getLogger(__name__)
 
@@ -24,11 +26,18 @@ class Question:
     weight: float | None = None
     similar: tuple[str, int] | None = None
 
+    def asks_others(self, settings: Settings) -> bool:
+        """Whether the answer may take another server than this one."""
+        by_meaning = self.mode != "keyword" or self.similar is not None
+        return by_meaning and bool(settings.embedding.enabled or settings.rerank.url)
 
-def find(library: Library, question: Question) -> SearchResult:
+
+def find(shelf: Shelf, question: Question) -> SearchResult:
     """The answer; what was asked is logged only where the owner has set it so."""
-    result = _ask(library, question)
-    settings = library.settings
+    settings = shelf.settings
+    patient = question.asks_others(settings)
+    with shelf.patient_library() if patient else shelf.library() as library:
+        result = _ask(library, question)
     event = Event(
         event="search",
         query_ms=result.took_ms,

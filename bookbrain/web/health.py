@@ -7,13 +7,13 @@ from typing import Literal
 
 from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError
+from bookbrain.threads import in_thread
 from bookbrain.web.shelf import Shelf
-from bookbrain.web.threads import in_thread
 
 Word = Literal["ok", "degraded", "down"]
 
 PROBE = "준비 ready"  # Hangul and English: it takes every part of the analyzer
-_FRESH = 5.0  # seconds that an answer is kept
+_FRESH = 1.0  # seconds that an answer is kept
 _PATIENCE = 5.0  # seconds that a check may take
 
 _log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ class Health:
     """`ok` when a keyword search works, `degraded` when only search by meaning does not, `down`.
 
     It has a library of its own, so that a busy shelf is not taken for a broken one, and never calls
-    the embedding endpoint.
+    the embedding endpoint: it knows what became of the searches that did.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -33,7 +33,7 @@ class Health:
         self._check: asyncio.Task[None] | None = None
 
     async def word(self) -> Word:
-        """The state, at most five seconds old; `down` when it cannot be found out in five more."""
+        """The state, at most a second old; `down` when it cannot be found out in five more."""
         if monotonic() >= self._fresh_until and (self._check is None or self._check.done()):
             self._check = asyncio.create_task(self._renew())
         if self._check and not self._check.done():
@@ -56,8 +56,8 @@ class Health:
         try:
             with self._shelf.library() as library:
                 library.search(PROBE, k=1, mode="keyword")
-                if library.lacks_chroma():
-                    return "degraded", "Chroma does not answer: search is by keyword only."
+                if silent := library.silent():
+                    return "degraded", f"{silent} does not answer: search is by keyword only."
         except BookBrainError as error:
             return "down", str(error)
         return "ok", ""

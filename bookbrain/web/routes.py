@@ -1,7 +1,6 @@
 """The plain routes: `/healthz`, those of the API, and those of `pictures.py`."""
 
 import asyncio
-from collections.abc import Callable
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -10,7 +9,6 @@ from starlette.routing import Route
 
 from bookbrain.citation import result_markdown
 from bookbrain.errors import NotFoundError
-from bookbrain.library import Library
 from bookbrain.model import to_json
 from bookbrain.translation import Language
 from bookbrain.web.answers import METHODS, NOT_STORED, answer, as_json, refusal
@@ -32,13 +30,13 @@ def make_routes(shelf: Shelf, health: Health) -> list[Route]:
         return PlainTextResponse(word, 503 if word == "down" else 200, NOT_STORED)
 
     async def search(request: Request) -> Response:
-        return await _ask(shelf, lambda library: _search(library, request.query_params))
+        return await answer(lambda: _search(shelf, request.query_params))
 
     async def citations(request: Request) -> Response:
-        return await _ask(shelf, lambda library: _citations(library, request.query_params))
+        return await answer(lambda: _citations(shelf, request.query_params))
 
     async def books(request: Request) -> Response:
-        return await _ask(shelf, lambda library: as_json(to_json(library.books())))
+        return await answer(lambda: _books(shelf))
 
     async def nothing(request: Request) -> Response:
         return refusal(NotFoundError("There is no such address."))
@@ -53,20 +51,17 @@ def make_routes(shelf: Shelf, health: Health) -> list[Route]:
     ]
 
 
-async def _ask(shelf: Shelf, ask: Callable[[Library], Response]) -> Response:
-    def work() -> Response:
-        with shelf.library() as library:
-            return ask(library)
-
-    return await answer(work)
+def _books(shelf: Shelf) -> Response:
+    with shelf.library() as library:
+        return as_json(to_json(library.books()))
 
 
-def _search(library: Library, params: QueryParams) -> Response:
-    return as_json(to_json(find(library, question_of(params))))
+def _search(shelf: Shelf, params: QueryParams) -> Response:
+    return as_json(to_json(find(shelf, question_of(params))))
 
 
-def _citations(library: Library, params: QueryParams) -> Response:
+def _citations(shelf: Shelf, params: QueryParams) -> Response:
     """In Korean where the address says so, for a link cannot say what its visitor reads."""
     language: Language = "ko" if params.get("language") == "ko" else "en"
-    text = result_markdown(find(library, question_of(params)), language)
+    text = result_markdown(find(shelf, question_of(params)), language)
     return Response(text, 200, NOT_STORED, "text/markdown")

@@ -5,32 +5,40 @@ import traceback
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import BoundedSemaphore, Lock
+from threading import BoundedSemaphore, Lock, Semaphore
+from time import monotonic
 
 from bookbrain.config import Settings
+from bookbrain.elsewhere import Turn
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.library import Library
 
 _MOST = 8
+_MOST_WAITING = 24  # beside them: of searches that may wait for a server
+_AT_WORK = 1  # of these at a time: for all others it is as if there were one more of them
 _PATIENCE = 30.0  # seconds
+_OTHERS_SECONDS = 1.75  # for what a search asks others, but for the reranker
 
 _log = logging.getLogger(__name__)
 
 
 class Shelf:
-    """At most `most` open libraries: opened when they are needed, then kept until `close`."""
+    """At most `most` open libraries: opened when they are needed, then kept until `close`.
+
+    Beside them are those of searches that ask another server. However many of these wait, or come
+    back at once, all others go on nearly as fast as without them.
+    """
 
     def __init__(self, settings: Settings, most: int = _MOST) -> None:
-        self._settings = settings
-        self._turns = BoundedSemaphore(most)
-        self._lock = Lock()
-        self._free: list[Library] = []
-        self._closed = False
+        self.settings = settings
+        self._quick = _Row(settings, most)
+        self._slow = _Row(settings, _MOST_WAITING)
+        self._work = Semaphore(_AT_WORK)
 
     @property
     def home(self) -> Path:
         """Where the library lives."""
-        return self._settings.home
+        return self.settings.home
 
     @contextmanager
     def library(self) -> Iterator[Library]:
@@ -40,20 +48,63 @@ class Shelf:
         without its message: that could hold a part of a book or of a query. Raises BusyError when
         no library gets free in half a minute.
         """
-        if not self._turns.acquire(timeout=_PATIENCE):
+        with _failures_told(), self._quick.library() as library:
+            yield library
+
+    @contextmanager
+    def patient_library(self) -> Iterator[Library]:
+        """The same for who may ask another server, and wait 1.75 s for that in all."""
+        begun = monotonic()
+        with _failures_told(), self._slow.place():
+            turn = Turn(self._work, _OTHERS_SECONDS - (monotonic() - begun))
+            with turn.taken(), self._slow.lend() as library:
+                yield library
+
+    def close(self) -> None:
+        """Close the libraries: those in use when their blocks end."""
+        self._quick.close()
+        self._slow.close()
+
+
+@contextmanager
+def _failures_told() -> Iterator[None]:
+    try:
+        yield
+    except BookBrainError:
+        raise
+    except Exception as error:  # noqa: BLE001  (the edge of the web app)
+        trace = "".join(traceback.format_tb(error.__traceback__))
+        _log.error("%s in the web app\n%s", type(error).__name__, trace.rstrip())
+        raise BookBrainError("BookBrain failed on this.", "Its log shows where.") from None
+
+
+class _Row:
+    """At most so many open libraries."""
+
+    def __init__(self, settings: Settings, most: int) -> None:
+        self._settings = settings
+        self._places = BoundedSemaphore(most)
+        self._lock = Lock()
+        self._free: list[Library] = []
+        self._closed = False
+
+    @contextmanager
+    def library(self) -> Iterator[Library]:
+        with self.place(), self.lend() as library:
+            yield library
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        if not self._places.acquire(timeout=_PATIENCE):
             raise BusyError("Too many searches are under way.", "Try again in a moment.")
         try:
-            yield from self._lend()
-        except BookBrainError:
-            raise
-        except Exception as error:  # noqa: BLE001  (the edge of the web app)
-            trace = "".join(traceback.format_tb(error.__traceback__))
-            _log.error("%s in the web app\n%s", type(error).__name__, trace.rstrip())
-            raise BookBrainError("BookBrain failed on this.", "Its log shows where.") from None
+            yield
         finally:
-            self._turns.release()
+            self._places.release()
 
-    def _lend(self) -> Iterator[Library]:
+    @contextmanager
+    def lend(self) -> Iterator[Library]:
+        """For who has a place."""
         with self._lock:
             library = self._free.pop() if self._free else None
         library = library or Library(self._settings)
@@ -76,7 +127,6 @@ class Shelf:
         library.close()
 
     def close(self) -> None:
-        """Close the libraries: those in use when their blocks end."""
         with self._lock:
             self._closed = True
             free, self._free = self._free, []

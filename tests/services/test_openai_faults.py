@@ -1,10 +1,12 @@
 """Every fault of the embedding endpoint: never half a book, and nothing bought twice."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 from support import pdfs
+from support.openai_api import WRONG
 from support.openai_process import OpenAIProcess
 from support.shelf import Done, Shelf, wait_for
 
@@ -160,6 +162,26 @@ def test_a_book_stopped_between_two_requests_keeps_what_it_bought(
     assert len(openai.delivered) > 128
     assert_whole(shelf, openai)
     assert set(openai.bought.values()) == {1}
+
+
+@pytest.mark.slow
+def test_whatever_it_answers_search_finds_by_keyword_and_says_why(
+    shelf: Shelf, openai: OpenAIProcess, english: list[Path]
+) -> None:
+    """Each command asks once: none of them knows how it went before."""
+    shelf.add(english[0])
+    waiting: dict[Any, dict[str, Any]] = {
+        "hang": {"seconds": 3600}, "drip_head": {"seconds": 0.2}, "drip_body": {"seconds": 0.2},
+    }  # fmt: skip
+    kinds = [*waiting, "endless", "bomb", "escape", "malformed", "nan", *sorted(WRONG)]
+    for number, kind in enumerate(kinds):
+        openai.fail(kind, **waiting.get(kind, {}))
+        text = shelf.run("search", "--json", f"lock queue {number}").out
+        answer = json.loads(text, parse_constant=pytest.fail)
+        assert answer["hits"], kind
+        assert answer["degraded"].isprintable(), kind
+        assert all(hit["why"]["keyword"] for hit in answer["hits"])
+    assert shelf.search("lock queue")["degraded"] is None
 
 
 class TestOneText:

@@ -38,8 +38,29 @@ Kind = Literal[
     "missing_items",  # the last vector is left out
     "wrong_order",  # the vectors come last first, with their right `index`
     "slow",  # the right answer, `seconds` later
+    "drip_head",  # a byte of the answer's head every `seconds`, for ever
+    "drip_body",  # a byte of its body every `seconds`, for ever
+    "endless",  # a body that goes on for ever, as fast as it is read
+    "bomb",  # gigabytes in one megabyte of gzip
+    "redirect",  # 307 to the address `to`
+    "escape",  # 400 with a text that would steer a terminal
+    "nested",  # lists in lists, 200,000 deep
+    "infinite_index",  # "index": 1e999
+    "twice",  # each vector has the index 0
+    "two_dimensional",  # a vector in a list
+    "words",  # a vector of strings
+    "huge",  # 3e38 in each place: the square is no float32
+    "tiny",  # 1e-45 in each place
+    "infinity",  # Infinity, which is no JSON
+    "object",  # an object that has nothing of what is asked for
 ]
-UNSOUND: frozenset[Kind] = frozenset({"nan", "wrong_dimensions", "missing_items", "malformed"})
+WRONG: frozenset[Kind] = frozenset(
+    {"nested", "infinite_index", "twice", "two_dimensional", "words", "huge", "tiny", "infinity",
+     "object"}
+)  # fmt: skip
+WIRE: frozenset[Kind] = frozenset({"drip_head", "drip_body", "endless", "bomb", "redirect"})
+UNSOUND: frozenset[Kind] = WRONG | {"nan", "wrong_dimensions", "missing_items", "malformed"}
+ESCAPE = "\x1b]0;owned\x07\x1b[2J\u202etext\ud800\n" * 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +76,7 @@ class Fault:
     every: bool = False
     dimensions: int | None = None
     text: str | Callable[[str], bool] = ""
+    to: str = ""
 
     def concerns(self, texts: tuple[str, ...]) -> bool:
         if self.kind != "refuse_text":
@@ -167,6 +189,8 @@ def _read_dimensions(asked: dict[str, Any], native: int) -> int:
 def answer(call: Call, fault: Fault | None = None) -> bytes:
     """The body of a 200, spoiled by `fault` where that is of the spoiling kind."""
     kind = fault.kind if fault else None
+    if kind in WRONG:
+        return wrong_answer(kind, call)
     size = call.dimensions
     if fault and kind == "wrong_dimensions":
         size = fault.dimensions or call.dimensions - 1
@@ -186,6 +210,29 @@ def answer(call: Call, fault: Fault | None = None) -> bytes:
     whole = {"object": "list", "data": data, "model": call.model, "usage": usage}
     body = json.dumps(whole).encode()
     return body[: len(body) // 2] if kind == "malformed" else body
+
+
+def wrong_answer(kind: Kind, call: Call) -> bytes:
+    """200, and what no client should take."""
+    if kind == "nested":
+        return b"[" * 200_000
+    if kind == "object":
+        return b'{"data": {"embedding": null}, "usage": []}'
+    values = {
+        "two_dimensional": [[0.5] * call.dimensions],
+        "words": ["0.5"] * call.dimensions,
+        "huge": [3e38] * call.dimensions,
+        "tiny": [1e-45] * call.dimensions,
+        "infinity": [float("inf")] * call.dimensions,
+    }.get(kind, [0.5] * call.dimensions)
+    items = [
+        {"object": "embedding", "index": 0 if kind == "twice" else index, "embedding": values}
+        for index in range(len(call.texts) + (kind == "twice"))
+    ]
+    body = json.dumps({"object": "list", "data": items, "model": call.model})
+    if kind == "infinite_index":
+        body = re.sub(r'"index": \d+', '"index": 1e999', body)
+    return body.encode()
 
 
 def _encode(vector: np.ndarray, encoding: str) -> str | list[float]:

@@ -9,6 +9,7 @@ first line; `support.openai_process.OpenAIProcess` starts it so, and has the sam
 """
 
 import argparse
+import gzip
 import json
 import select
 import signal
@@ -18,10 +19,22 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
-from support.openai_api import MODELS, UNSOUND, ApiError, Call, Fault, answer, read_call
+from support.openai_api import (
+    ESCAPE,
+    MODELS,
+    UNSOUND,
+    WIRE,
+    ApiError,
+    Call,
+    Fault,
+    Kind,
+    answer,
+    read_call,
+)  # fmt: skip
 from support.openai_ledger import Ledger, Served
 
 
@@ -51,6 +64,11 @@ class OpenAIServer(Ledger):
     def url(self) -> str:
         """What OPENAI_BASE_URL is set to."""
         return f"{self.root}/v1"
+
+    def fail(self, kind: Kind, **options: Any) -> None:
+        if kind == "bomb":
+            bomb()  # made now: it takes a second of processor time
+        super().fail(kind, **options)
 
     def close(self) -> None:
         """Stop listening, cut what is open, and wait for the handlers."""
@@ -167,12 +185,46 @@ class _Handler(BaseHTTPRequestHandler):
             owner.note(served)
             owner.stopping.wait(fault.seconds if fault else 0)
             self.close_connection = True
-        elif fault and kind in ("status", "refuse_text"):
+        elif fault and kind in WIRE:
+            owner.note(served)
+            self.close_connection = True
+            self._misbehave(fault)
+        elif fault and kind in ("status", "refuse_text", "escape"):
             error = _error_of(fault)
             owner.note(replace(served, status=error.status))
             self._refuse(error)
         else:
             self._sell(call, fault, served)
+
+    def _misbehave(self, fault: Fault) -> None:
+        """What is wrong below the answer: how it comes, or where it leads."""
+        match fault.kind:
+            case "drip_head":
+                self.wfile.write(b"HTTP/1.1 200 OK\r\nx-slow: ")
+                self._go_on(b"a", fault.seconds)
+            case "drip_body":
+                self._send_head(200, 1 << 30)
+                self._go_on(b" ", fault.seconds)
+            case "endless":
+                self.send_response(200)
+                self.end_headers()
+                self._go_on(b" " * (1 << 16), 0)
+            case "bomb":
+                self.send_response(200)
+                self.send_header("content-encoding", "gzip")
+                self.send_header("content-length", str(len(bomb())))
+                self.end_headers()
+                self.wfile.write(bomb())
+            case "redirect":
+                self.send_response(307)
+                self.send_header("location", fault.to)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+    def _go_on(self, piece: bytes, seconds: float) -> None:
+        while not self.server.owner.stopping.wait(seconds):
+            self.wfile.write(piece)
+            self.wfile.flush()
 
     def _sell(self, call: Call, fault: Fault | None, served: Served) -> None:
         owner = self.server.owner
@@ -227,10 +279,18 @@ class _Handler(BaseHTTPRequestHandler):
 def _error_of(fault: Fault) -> ApiError:
     if fault.kind == "refuse_text":
         return ApiError(400, "'$.input' is invalid. Please check the API reference.", "input")
+    if fault.kind == "escape":
+        return ApiError(400, ESCAPE)
     codes = {401: "invalid_api_key", 429: "rate_limit_exceeded"}
     code = fault.code or codes.get(fault.status)
     message = f"The stand-in was told to answer {fault.status}."
     return ApiError(fault.status, message, code=code, retry_after=fault.retry_after)
+
+
+@cache
+def bomb() -> bytes:
+    """Two gigabytes of spaces: the members of a gzip file may follow each other."""
+    return gzip.compress(b" " * (1 << 26)) * 30
 
 
 def control(server: OpenAIServer, order: dict[str, Any]) -> None:

@@ -26,7 +26,8 @@ MAY_IMPORT = {
 # Where a library is at home. A folder stands for its modules.
 HOMES = {
     "chromadb": {"index/vectors.py"},
-    "httpx": {"admin/alerts/web.py", "index/reranker.py", "index/vectors.py"},
+    "httpx": {"admin/alerts/web.py", "index/vectors.py"},
+    "httpx2": {"index/bounded.py", "index/reranker.py"},
     "openai": {"index/endpoint.py"},
     "rank_bm25": {"index/postings.py"},
     "pypdfium2": {"ingest/reader.py", "ingest/painter.py"},

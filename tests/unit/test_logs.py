@@ -236,8 +236,15 @@ def library(tmp_path: Path) -> Iterator[Library]:
         yield library
 
 
-def test_a_search_is_logged_without_its_words(journal: Journal, library: Library) -> None:
-    result = find(library, Question(f"{SECRET} lock", 3, "keyword"))
+@pytest.fixture
+def shelf(library: Library) -> Iterator[Shelf]:
+    shelf = Shelf(library.settings)
+    yield shelf
+    shelf.close()
+
+
+def test_a_search_is_logged_without_its_words(journal: Journal, shelf: Shelf) -> None:
+    result = find(shelf, Question(f"{SECRET} lock", 3, "keyword"))
     (entry,) = journal.entries
     assert len(result.hits) == 1
     assert entry["BOOKBRAIN_EVENT"] == "search"
@@ -258,14 +265,15 @@ def test_the_api_logs_searches_and_nothing_else(journal: Journal, library: Libra
     assert [entry["BOOKBRAIN_EVENT"] for entry in journal.entries] == ["search"]
 
 
-def test_a_library_without_a_key_is_not_degraded(journal: Journal, library: Library) -> None:
-    assert find(library, Question("lock")).degraded
+def test_a_library_without_a_key_is_not_degraded(journal: Journal, shelf: Shelf) -> None:
+    assert find(shelf, Question("lock")).degraded
     assert journal.entries[0]["BOOKBRAIN_DEGRADED"] == "0"
 
 
 def test_the_words_are_logged_where_the_owner_wants_it(journal: Journal, tmp_path: Path) -> None:
-    with Library(Settings(home=tmp_path / "new", log_queries=True)) as library:
-        find(library, Question(f"{SECRET} lock"))
+    shelf = Shelf(Settings(home=tmp_path / "new", log_queries=True))
+    find(shelf, Question(f"{SECRET} lock"))
+    shelf.close()
     assert journal.entries[0]["BOOKBRAIN_QUERY"] == f"{SECRET} lock"
     assert SECRET not in journal.entries[0]["MESSAGE"]
 

@@ -14,6 +14,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from support import pdfs
+from support.openai_server import OpenAIServer
 
 from bookbrain.citation import result_markdown
 from bookbrain.config import EmbeddingSettings, Settings
@@ -297,7 +298,66 @@ def test_without_chroma_it_is_degraded_and_embeds_nothing(
             endpoint.accept()
 
 
+@contextmanager
+def _meaning(settings: Settings) -> Iterator[tuple[OpenAIServer, Settings]]:
+    """A stand-in for the endpoint, and the library with it; no book is embedded."""
+    with OpenAIServer() as server:
+        embedding = EmbeddingSettings(api_key=server.key, base_url=server.url)
+        yield server, Settings(settings.home, embedding)
+
+
+def test_while_the_endpoint_fails_it_is_degraded_and_search_goes_on(settings: Settings) -> None:
+    with _meaning(settings) as (server, meaning), _client(meaning) as client:
+        server.fail("status", status=500, times=None)
+        for turn in range(5):
+            answer = client.get("/api/search", params={"q": f"lock {turn}"}).json()
+            assert answer["hits"]
+            assert ("status 500" if turn < 3 else "left alone") in answer["degraded"]
+        assert len(server.requests) == 3
+        assert (client.get("/healthz").status_code, client.get("/healthz").text) == (
+            200,
+            "degraded",
+        )
+        assert client.get("/api/search?q=lock&mode=keyword").json()["degraded"] is None
+        assert len(server.requests) == 3
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("hang", {"seconds": 3600}), ("drip_head", {"seconds": 0.2}), ("drip_body", {"seconds": 0.2})],
+)
+def test_searches_that_wait_hold_up_nobody(
+    settings: Settings, kind: Any, options: dict[str, Any]
+) -> None:
+    """The shelf has one place: a search that waited in it would be waited for by all others."""
+    with _meaning(settings) as (server, meaning), ThreadPoolExecutor(40) as pool:
+        server.fail(kind, times=None, **options)
+        with _client(meaning, Shelf(meaning, most=1)) as client:
+
+            def ask(turn: int) -> dict[str, Any]:
+                return dict(client.get("/api/search", params={"q": f"lock {turn}"}).json())
+
+            waiting = [pool.submit(ask, turn) for turn in range(40)]
+            for _ in range(10):
+                assert client.get("/api/search?q=lock&mode=keyword").json()["hits"]
+                assert client.get("/api/books").status_code == 200
+            answers = [search.result() for search in waiting]
+            assert all(answer["hits"] and answer["degraded"] for answer in answers)
+            assert len(server.requested) <= 16
+            assert client.get("/healthz").text == "degraded"
+
+
 # The shelf
+
+
+def test_patient_searches_have_libraries_of_their_own(settings: Settings) -> None:
+    shelf = Shelf(settings, most=1)
+    with shelf.patient_library() as first, shelf.library() as second:
+        assert first is not second
+        assert second.search("lock").hits
+    with shelf.patient_library() as third:
+        assert third is first
+    shelf.close()
 
 
 def test_a_library_is_nobody_elses_and_used_again(settings: Settings) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import httpx
 
+from bookbrain.elsewhere import run
+
 _SECONDS = 10.0
 _PAUSES = (1.0, 4.0)  # between three tries
 _TOO_MANY = 429
@@ -43,13 +45,18 @@ def place_of(url: str) -> str:
 def _try(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[Delivery, bool]:
     """What came of it, and whether to try again."""
     where = place_of(url)
-    try:
-        with (
-            httpx.Client(timeout=_SECONDS, verify=ssl.create_default_context()) as client,
+
+    async def send() -> httpx.Response:
+        """Its status and headers, all in time: httpx counts the seconds of each read anew."""
+        async with (
+            httpx.AsyncClient(timeout=_SECONDS, verify=ssl.create_default_context()) as client,
             client.stream("POST", url, content=body, headers=dict(headers)) as answer,
         ):
-            status = answer.status_code
-    except httpx.TimeoutException:
+            return answer
+
+    try:
+        answer = run(send, _SECONDS)
+    except (httpx.TimeoutException, TimeoutError):
         return Delivery(where, False, f"It did not answer in {_SECONDS:g} s."), True
     except httpx.ConnectError as error:
         return Delivery(where, False, f"It cannot be reached: {error}."), True
@@ -57,6 +64,7 @@ def _try(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[Delivery, b
         return Delivery(where, False, f"It broke off: {type(error).__name__}."), True
     except (httpx.InvalidURL, ValueError):
         return Delivery(where, False, "This is no address."), False
+    status = answer.status_code
     if answer.is_success:
         return Delivery(where, True, f"it answered {status}"), False
     return Delivery(where, False, f"It answered {status}."), status == _TOO_MANY or status >= 500

@@ -65,8 +65,7 @@ def _show_answer(query: str, similar: str) -> None:
 def _found(asked: Question, panel: st.delta_generator.DeltaGenerator) -> SearchResult:
     """The answer, of the chosen chapters only, which are chosen among those that were found."""
     chosen = chosen_chapters()
-    with the_shelf().library() as library:
-        result = find(library, replace(asked, k=MOST_HITS) if chosen else asked)
+    result = find(the_shelf(), replace(asked, k=MOST_HITS) if chosen else asked)
     with panel:
         show_chapters(result.hits)
     if not chosen:

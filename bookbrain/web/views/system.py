@@ -22,7 +22,7 @@ def show_page() -> None:
     """One glance, then each thing that was looked at, then versions."""
     st.title(tr("System"), anchor=False)
     try:
-        with the_shelf().library() as library:
+        with the_shelf().patient_library() as library:
             seen = look(library, datetime.now(UTC))
     except BookBrainError as error:
         show_line("error", tr(str(error)))

@@ -1,0 +1,123 @@
+"""The embedding endpoint against a real server that hangs, drips and lies."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from support.openai_api import WRONG
+from support.openai_server import OpenAIServer
+
+from bookbrain.config import EmbeddingSettings
+from bookbrain.errors import BookBrainError, ConfigError, InputError, UnavailableError
+from bookbrain.index.embeddings import Vector, is_sound
+from bookbrain.index.endpoint import Endpoint, Outcome
+from bookbrain.index.questions import Questions
+from bookbrain.model import EmbeddingSpace
+
+SPACE = EmbeddingSpace("text-embedding-3-small", 64)
+
+FAULTS: dict[str, dict[str, Any]] = {
+    "hang": {"seconds": 3600},
+    "drip_head": {"seconds": 0.1},
+    "drip_body": {"seconds": 0.1},
+    "endless": {},
+    "bomb": {},
+    "escape": {},
+    "malformed": {},
+    "cut": {},
+    "missing_items": {},
+    "wrong_dimensions": {},
+    "nan": {},
+    **{kind: {} for kind in WRONG},
+}
+
+
+@pytest.fixture
+def server() -> Iterator[OpenAIServer]:
+    with OpenAIServer() as running:
+        yield running
+
+
+def settings(server: OpenAIServer, timeout: float = 60.0) -> EmbeddingSettings:
+    return EmbeddingSettings(
+        api_key=server.key, base_url=server.url, dimensions=SPACE.dimensions, timeout=timeout
+    )
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_a_question_gets_no_vector_but_a_reason(server: OpenAIServer, kind: Any) -> None:
+    """Those that never end would last until the test's own time is over."""
+    questions = Questions(settings(server, 1.0), SPACE)
+    server.fail(kind, **FAULTS[kind])
+    with pytest.raises(BookBrainError) as failed:
+        questions.vector("a question")
+    assert failed.value.message.isprintable()
+    assert len(failed.value.message) < 400
+    assert len(server.requests) == 1
+    assert questions.vector("a question").size == SPACE.dimensions
+    questions.close()
+
+
+@pytest.mark.parametrize("kind", FAULTS)
+def test_passages_are_asked_for_again(server: OpenAIServer, kind: Any) -> None:
+    endpoint = Endpoint(settings(server, 1.0), SPACE.dimensions, retries=1)
+    server.fail(kind, **FAULTS[kind])
+    kept: dict[str, Vector] = {}
+    endpoint.embed(["one", "two"], Outcome(), kept.update)
+    assert kept.keys() == {"one", "two"}
+    assert all(is_sound(vector) for vector in kept.values())
+    endpoint.close()
+
+
+@pytest.mark.parametrize("kind", ["drip_head", "drip_body", "endless", "bomb", "nested"])
+def test_what_lasts_ends_with_an_error(server: OpenAIServer, kind: Any) -> None:
+    endpoint = Endpoint(settings(server, 0.2), SPACE.dimensions, retries=1)
+    server.fail(kind, times=None, **FAULTS[kind])
+    outcome = Outcome()
+    try:
+        endpoint.embed(["one"], outcome, lambda vectors: pytest.fail("nothing is sound"))
+    except UnavailableError:
+        pass
+    else:
+        assert "malformed" in outcome.refused["one"]
+    endpoint.close()
+
+
+def test_no_other_host_is_asked(server: OpenAIServer) -> None:
+    with OpenAIServer(server.key) as other:
+        server.fail("redirect", to=f"{other.url}/embeddings", times=None)
+        endpoint = Endpoint(settings(server), SPACE.dimensions)
+        with pytest.raises(ConfigError, match="another address"):
+            endpoint.embed(["a secret page"], Outcome(), lambda vectors: None)
+        questions = Questions(settings(server), SPACE)
+        with pytest.raises(ConfigError, match="another address"):
+            questions.vector("a secret question")
+        assert other.requests == []
+        endpoint.close()
+        questions.close()
+
+
+def test_a_long_question_may_be_refused_and_a_short_one_not(server: OpenAIServer) -> None:
+    questions = Questions(settings(server), SPACE)
+    server.fail("refuse_text", times=None)
+    for _ in range(4):
+        with pytest.raises(InputError):
+            questions.vector("word " * 1000)
+    assert not questions.rest
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            questions.vector("word")
+    assert questions.rest
+    questions.close()
+
+
+def test_the_largest_honest_answer_is_taken(server: OpenAIServer) -> None:
+    endpoint = Endpoint(EmbeddingSettings(api_key=server.key, base_url=server.url), None)
+    texts = [f"text {n}" for n in range(128)]
+    kept: dict[str, Vector] = {}
+    outcome = Outcome()
+    endpoint.embed(texts, outcome, kept.update)
+    assert len(kept) == outcome.embedded == 128
+    assert {vector.dtype for vector in kept.values()} == {np.dtype(np.float32)}
+    endpoint.close()
