@@ -16,7 +16,7 @@ def ingest_inbox() -> None:
     What cannot be added is moved to the folder `rejected` in it, with the reason.
     """
     log_work()
-    with open_library(finish=False) as library:
+    with open_library(tell=False) as library:
         stopped = ingest(library)
     if stopped:
         fail(stopped)

@@ -41,7 +41,7 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
         book = [block.enter_context(sample_book())] if sample else []
         wanted: list[str | Path] = [*paths, *book]
         sources = block.enter_context(sources_of_root(wanted))
-        library = block.enter_context(open_library(finish=False))
+        library = block.enter_context(open_library(tell=False))
         progress = block.enter_context(shown_progress(record_outcome))
         if dry_run:
             plans = (

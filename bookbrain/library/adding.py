@@ -32,7 +32,7 @@ def finish_jobs(stores: Stores, progress: Progress) -> AddReport:
     jobs for another time; the report names it.
     """
     outcomes: list[Outcome] = []
-    stores.catalog.set_waiting("")  # a crash from here on is a crash: the next command goes on
+    stores.catalog.set_waiting("")  # a crash from here on is a crash
     jobs = _remaining(stores)
     known = set(stores.catalog.book_ids())
     with Intake(stores, [Path(job.path) for job in jobs], known) as intake:
