@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bookbrain.cli.ending import ending_in_order
 from bookbrain.cli.errors import fail
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import open_library, sources_of_root
@@ -37,7 +38,7 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
     A book can be found as soon as it is whole. Interrupted, by anything, the same command goes on
     where it stopped; without a PATH it finishes what waits. Nothing is embedded twice.
     """
-    with ExitStack() as block:
+    with ending_in_order(), ExitStack() as block:
         book = [block.enter_context(sample_book())] if sample else []
         wanted: list[str | Path] = [*paths, *book]
         sources = block.enter_context(sources_of_root(wanted))
@@ -152,11 +153,15 @@ def books(as_json: bool) -> None:
     with open_library() as library:
         shelf = library.books()
         inbox = library.settings.home / INBOX
+        last = len(library.doubtful())
+        doubtful = library.under_way()[-last:] if last else []
     if as_json:
         click.echo(to_json(shelf))
     else:
         print_books(shelf)
     _say_what_waits(inbox)
+    for arrival in doubtful:
+        say(f"Not added yet: {arrival.file}. {arrival.waiting}", dim=True, err=True)
 
 
 def _say_what_waits(inbox: Path) -> None:

@@ -51,4 +51,13 @@ def m002_progress_of_jobs(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
 
 
-MIGRATIONS: Sequence[Migration] = (m001_create_tables, m002_progress_of_jobs)
+def m003_attempts_at_jobs(connection: sqlite3.Connection) -> None:
+    """How often the work on a job began and was never heard of again."""
+    connection.execute("ALTER TABLE job ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0")
+
+
+MIGRATIONS: Sequence[Migration] = (
+    m001_create_tables,
+    m002_progress_of_jobs,
+    m003_attempts_at_jobs,
+)

@@ -32,6 +32,7 @@ _OTHERS = {
     "index/endpoint.py": ("complaint", "_RefusedError", "_MalformedError"),
     "ingest/reading.py": ("_REASONS",),
     "library/adding.py": ("reason", "hint", "GO_ON"),
+    "library/attempts.py": ("doubt",),
     "library/facade.py": ("hint",),
     "library/reports.py": ("Step",),
     "library/searching.py": ("_Leg",),
