@@ -13,14 +13,23 @@ from bookbrain.library import Library
 
 _MOST = 8
 _PATIENCE = 30.0  # seconds
+_BUSY = BusyError("Too many searches are under way.", "Try again in a moment.")
 
 _log = logging.getLogger(__name__)
 
 
 class Shelf:
-    """At most `most` open libraries: opened when they are needed, then kept until `close`."""
+    """At most `most` open libraries: opened when they are needed, then kept until `close`.
 
-    def __init__(self, settings: Settings, most: int = _MOST) -> None:
+    `busy` is what is said when none gets free.
+    """
+
+    def __init__(
+        self, settings: Settings, most: int = _MOST, patience: float = _PATIENCE,
+        busy: BusyError = _BUSY,
+    ) -> None:  # fmt: skip
+        self._patience = patience
+        self._busy = busy
         self._settings = settings
         self._turns = BoundedSemaphore(most)
         self._lock = Lock()
@@ -38,10 +47,10 @@ class Shelf:
 
         Whatever goes wrong in the block comes out as a BookBrainError; what was none is logged,
         without its message: that could hold a part of a book or of a query. Raises BusyError when
-        no library gets free in half a minute.
+        no library gets free in time.
         """
-        if not self._turns.acquire(timeout=_PATIENCE):
-            raise BusyError("Too many searches are under way.", "Try again in a moment.")
+        if not self._turns.acquire(timeout=self._patience):
+            raise BusyError(self._busy.message, self._busy.hint)
         try:
             yield from self._lend()
         except BookBrainError:
@@ -87,11 +96,25 @@ class Shelf:
 _shelves: list[Shelf] = []
 
 
-def use_shelf(shelf: Shelf) -> None:
-    """Make `shelf` the one of the pages: Streamlit calls them without arguments."""
-    _shelves[:] = [shelf]
+def use_shelf(shelf: Shelf, desk: Shelf | None = None) -> None:
+    """Make `shelf` the one of the pages: Streamlit calls them without arguments.
+
+    At the `desk`, which is the shelf where there is none, PDFs are read and copied.
+    """
+    _shelves[:] = [shelf, desk or shelf]
+
+
+def make_desk(settings: Settings) -> Shelf:
+    """A shelf for few readers who take their time, so that no search waits for them."""
+    busy = BusyError("Other uploads are being read just now.", "Try again in a moment.")
+    return Shelf(settings, most=2, patience=180.0, busy=busy)
 
 
 def the_shelf() -> Shelf:
     """The shelf of the pages."""
     return _shelves[0]
+
+
+def the_desk() -> Shelf:
+    """Where what takes long is done."""
+    return _shelves[1]
