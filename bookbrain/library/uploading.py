@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from errno import EXDEV
 from pathlib import Path
 from typing import BinaryIO
 from unicodedata import normalize
@@ -25,13 +26,20 @@ def plan_upload(library: Library, name: str, path: Path) -> Plan:
 def land_upload(home: Path, name: str, path: Path) -> None:
     """Give the whole file at `path`, in the library's folder, a name in the inbox as well.
 
+    Where that is on another disk it is copied there.
+
     Raises BookBrainError when the inbox takes nothing.
     """
     inbox = home / INBOX
     with _room():
         inbox.mkdir(exist_ok=True)
         with path.open("rb") as file:
-            name_file(file, inbox, _path(name).name)
+            try:
+                name_file(file, inbox, _path(name).name)
+            except OSError as error:
+                if error.errno != EXDEV:  # the inbox may be on a disk of its own
+                    raise
+                copy_into(inbox, Source(_path(name), file), prefix=_UPLOADING)
 
 
 def land(library: Library, name: str, file: BinaryIO) -> None:

@@ -4,6 +4,7 @@ import io
 from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import pytest
@@ -72,6 +73,18 @@ def test_an_upload_lands_without_being_copied(
     }  # fmt: skip
     assert (inbox / "책.pdf").samefile(path)
     assert (inbox / "책.pdf").stat().st_mode & 0o777 == 0o640
+
+
+def test_an_upload_lands_in_an_inbox_on_another_disk(
+    library: Library, inbox: Path, sent: Callable[[bytes], Path]
+) -> None:
+    path = sent(b"%PDF- whole")
+    with TemporaryDirectory(dir="/dev/shm") as other:
+        if Path(other).stat().st_dev == path.stat().st_dev:
+            pytest.skip("no other disk")
+        inbox.symlink_to(other)
+        land_upload(library.settings.home, "a.pdf", path)
+        assert [p.read_bytes() for p in inbox.iterdir()] == [b"%PDF- whole"]
 
 
 def test_the_same_twice_is_one_and_another_is_not_touched(library: Library, inbox: Path) -> None:
