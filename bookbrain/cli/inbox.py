@@ -2,6 +2,7 @@
 
 import click
 
+from bookbrain.cli.ending import ending_in_order
 from bookbrain.cli.errors import fail
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import open_library
@@ -16,7 +17,7 @@ def ingest_inbox() -> None:
     What cannot be added is moved to the folder `rejected` in it, with the reason.
     """
     log_work()
-    with open_library(finish=False) as library:
+    with ending_in_order(), open_library(tell=False) as library:
         stopped = ingest(library)
     if stopped:
         fail(stopped)

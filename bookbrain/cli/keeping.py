@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from bookbrain.cli.ending import ending_in_order
 from bookbrain.cli.errors import fail
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import open_library, sources_of_root
@@ -37,11 +38,11 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
     A book can be found as soon as it is whole. Interrupted, by anything, the same command goes on
     where it stopped; without a PATH it finishes what waits. Nothing is embedded twice.
     """
-    with ExitStack() as block:
+    with ending_in_order(), ExitStack() as block:
         book = [block.enter_context(sample_book())] if sample else []
         wanted: list[str | Path] = [*paths, *book]
         sources = block.enter_context(sources_of_root(wanted))
-        library = block.enter_context(open_library(finish=False))
+        library = block.enter_context(open_library(tell=False))
         progress = block.enter_context(shown_progress(record_outcome))
         if dry_run:
             plans = (
@@ -157,6 +158,8 @@ def books(as_json: bool) -> None:
         shelf = library.books()
         findings = library.check_files()
         inbox = library.settings.home / INBOX
+        last = len(library.doubtful())
+        doubtful = library.under_way()[-last:] if last else []
     if as_json:
         print_json(to_json(shelf))
     else:
@@ -164,6 +167,8 @@ def books(as_json: bool) -> None:
     _say_what_waits(inbox)
     for finding in findings:
         say(f"{finding.seen} {finding.remedy}", fg="yellow", err=True)
+    for arrival in doubtful:
+        say(f"Not added yet: {arrival.file}. {arrival.waiting}", dim=True, err=True)
 
 
 def _say_what_waits(inbox: Path) -> None:

@@ -1,15 +1,13 @@
-"""Opening the library for a command; what a crash left unfinished is finished first."""
+"""Opening the library for a command, which hears of what a crash left unfinished."""
 
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from bookbrain.cli.progress import shown_progress
 from bookbrain.cli.show import say
 from bookbrain.config import Settings, load_settings
 from bookbrain.library import Library
-from bookbrain.library.recording import record_outcome
 from bookbrain.library.staging import Sources, open_sources
 from bookbrain.server import Layout, with_server_defaults
 from bookbrain.service_user import THIS_MACHINE, become_service_user, works_for_service
@@ -39,29 +37,19 @@ def sources_of_root(
 
 
 @contextmanager
-def open_library(*, finish: bool = True, layout: Layout = THIS_MACHINE) -> Iterator[Library]:
-    """The library of the settings, open until the block ends."""
+def open_library(*, tell: bool = True, layout: Layout = THIS_MACHINE) -> Iterator[Library]:
+    """The library of the settings, open until the block ends; `tell` of what waits to be added."""
     with Library(take_settings(layout)) as library:
-        if finish and (count := library.unfinished()):
-            _finish(library, count)
-        waiting, reason = library.waiting()
-        if finish and waiting:
-            say(
-                f"Waiting to be added: {waiting}. {reason} `bookbrain add` without a path goes on.",
-                err=True,
-            )
+        if tell:
+            _tell_what_waits(library)
         yield library
 
 
-def _finish(library: Library, count: int) -> None:
-    """Like a database after a crash. Ctrl-C puts it off."""
-    say(f"Finishing {count} interrupted by a crash (Ctrl-C: later).", err=True)
-    try:
-        with shown_progress(record_outcome) as progress:
-            report = library.finish(progress)
-    except KeyboardInterrupt:
-        say("Left for later.", err=True)
-        return
-    for outcome in report.outcomes:
-        if outcome.status == "failed":
-            say(f"Not added: {outcome.path}: {outcome.reason}. {outcome.hint}", err=True)
+def _tell_what_waits(library: Library) -> None:
+    """In one line; the work is that of `add`, of the inbox and of `serve`, of nobody else."""
+    waiting, reason = library.waiting()
+    go_on = "`bookbrain add` without a path goes on."
+    if waiting:
+        say(f"Waiting to be added: {waiting}. {reason} {go_on}", err=True)
+    elif count := library.unfinished():
+        say(f"Interrupted before they were added: {count}. {go_on}", err=True)

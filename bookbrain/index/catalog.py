@@ -12,6 +12,7 @@ from bookbrain.index.migrations import MIGRATIONS
 from bookbrain.index.problems import problems_of
 from bookbrain.index.rows import (
     FoundPage,
+    Job,
     StoredPassage,
     page_row,
     spans_json,
@@ -26,21 +27,6 @@ from bookbrain.model import Book, Page, Passage
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
                    (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
 _PAGES = "SELECT number, label, chapter, headings, problem, text FROM page"
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """A file on its way in. `waiting` says what for, when a service was not there.
-
-    `step` is what is done with it, "" until its turn comes: `done` of `total` pages or passages.
-    """
-
-    id: int
-    path: str
-    waiting: str
-    step: str = ""
-    done: int = 0
-    total: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +290,9 @@ class Catalog:
 
     def jobs(self) -> list[Job]:
         """The files on their way in, first come first."""
-        rows = self._db.execute("SELECT id, path, waiting, step, done, total FROM job ORDER BY id")
+        rows = self._db.execute(
+            "SELECT id, path, waiting, step, done, total, attempts FROM job ORDER BY id"
+        )
         return [Job(*row) for row in rows]
 
     def note_progress(self, job: int, step: str, done: int, total: int) -> None:
@@ -312,6 +300,17 @@ class Catalog:
         self._db.execute(
             "UPDATE job SET step = ?, done = ?, total = ? WHERE id = ?", (step, done, total, job)
         )
+
+    def count_attempt(self, job: int) -> None:
+        """Note that the work on a job begins."""
+        self._db.execute("UPDATE job SET attempts = attempts + 1 WHERE id = ?", (job,))
+
+    def forget_attempts(self, jobs: Iterable[int]) -> None:
+        """Note that the work on these jobs was left in order, as if it had not begun."""
+        with transaction(self._db) as db:
+            db.executemany(
+                "UPDATE job SET attempts = attempts - 1 WHERE id = ?", ((job,) for job in jobs)
+            )
 
     def set_waiting(self, reason: str) -> None:
         """Note why the jobs cannot go on just now; "" when they can."""

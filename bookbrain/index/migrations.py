@@ -71,8 +71,14 @@ def m003_identity_and_seals(connection: sqlite3.Connection) -> None:
         seal_book(connection, book_id)
 
 
+def m004_attempts_at_jobs(connection: sqlite3.Connection) -> None:
+    """How often the work on a job began and was never heard of again."""
+    connection.execute("ALTER TABLE job ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0")
+
+
 MIGRATIONS: Sequence[Migration] = (
     m001_create_tables,
     m002_progress_of_jobs,
     m003_identity_and_seals,
+    m004_attempts_at_jobs,
 )

@@ -9,6 +9,23 @@ from bookbrain.model import Heading, Page, Span
 
 
 @dataclass(frozen=True, slots=True)
+class Job:
+    """A file on its way in. `waiting` says what for, when a service was not there.
+
+    `step` is what is done with it, "" until its turn comes: `done` of `total` pages or passages.
+    `attempts` were begun and ended neither well nor with a reason.
+    """
+
+    id: int
+    path: str
+    waiting: str
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class StoredPassage:
     """A passage as the catalog has it: its text is looked up by its spans."""
 

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import islice
 from typing import Any, NamedTuple
 
 import pypdfium2 as pdfium
@@ -26,17 +27,24 @@ from bookbrain.ingest.quality import page_problem
 
 MAX_PAGES = 50_000
 MAX_PAGE_CHARACTERS = 400_000
+MAX_BOOK_CHARACTERS = 20_000_000  # some 6,500 pages full of text
 MAX_OUTLINE = 20_000
+LONGEST_TITLE = 300  # characters that are kept of a title in the outline, or of a page's label
+_MOST_READ = 10_000_000  # characters of all titles, or of all labels, before they are cut
 _LONGEST_REQUEST = 1 << 16  # bytes
 _SCAN_COVER = 0.4  # an image over this share of a page with hardly any letters is a scan
 _FEW_LETTERS = 20
 
 
 class _RawPage(NamedTuple):
-    """What the PDF says of a page; `text` is None when pdfium cannot load it."""
+    """What the PDF says of a page; `text` is None when pdfium cannot load it.
+
+    `characters` are all that there are, also those that cannot be seen.
+    """
 
     text: str | None
     scanned: bool
+    characters: int
 
 
 def main() -> None:
@@ -75,13 +83,17 @@ def _print_book(document: pdfium.PdfDocument) -> None:
         _print({"error": "too many pages"})
         return
     _print({"pages": count, "title": _title(document)})
-    pages = []
+    pages, characters = [], 0
     for index in range(count):
         pages.append(_page(document, index))
+        characters += pages[-1].characters
+        if characters > MAX_BOOK_CHARACTERS:
+            _print({"error": "too much text"})
+            return
         _print({"read": index + 1})
     _print_pages(pages)
     _print({"outline": _outline(document)})
-    _print({"labels": [_label(document, index) for index in range(count)]})
+    _print({"labels": _labels(document)})
 
 
 def _print_pages(pages: Sequence[_RawPage]) -> None:
@@ -98,23 +110,39 @@ def _print_pages(pages: Sequence[_RawPage]) -> None:
 
 def _title(document: pdfium.PdfDocument) -> str:
     try:
-        return str(document.get_metadata_value("Title"))
+        return str(document.get_metadata_value("Title"))[: 4 * LONGEST_TITLE]
     except (pdfium.PdfiumError, UnicodeError):
         return ""
 
 
 def _outline(document: pdfium.PdfDocument) -> list[tuple[int, str, int]]:
-    """(level from 0, title, page index) of each entry that leads to a page."""
+    """(level from 0, title, page index) of each entry that leads to a page, as far as it goes."""
     entries: list[tuple[int, str, int]] = []
+    characters = 0
     with suppress(pdfium.PdfiumError, UnicodeError, RecursionError):
-        for bookmark in document.get_toc(max_depth=15):
+        for bookmark in islice(document.get_toc(max_depth=15), MAX_OUTLINE):
             target = bookmark.get_dest()
             index = target.get_index() if target else None
-            if index is not None:
-                entries.append((bookmark.level, bookmark.get_title(), index))
-            if len(entries) >= MAX_OUTLINE:
+            if index is None:
+                continue
+            title = bookmark.get_title()
+            characters += len(title)
+            entries.append((bookmark.level, title[:LONGEST_TITLE], index))
+            if characters > _MOST_READ:
                 break
     return entries
+
+
+def _labels(document: pdfium.PdfDocument) -> list[str]:
+    """The label of each page; none at all where they are too long for labels."""
+    labels, characters = [], 0
+    for index in range(len(document)):
+        label = _label(document, index)
+        characters += len(label)
+        if characters > _MOST_READ:
+            return []
+        labels.append(label[:LONGEST_TITLE])
+    return labels
 
 
 def _label(document: pdfium.PdfDocument, index: int) -> str:
@@ -125,18 +153,18 @@ def _label(document: pdfium.PdfDocument, index: int) -> str:
 
 
 def _page(document: pdfium.PdfDocument, index: int) -> _RawPage:
-    text, scanned = None, False
+    text, scanned, characters = None, False, 0
     with suppress(pdfium.PdfiumError):
         page = document[index]
-        text = _text(page)
+        text, characters = _text(page)
         if sum(map(str.isalpha, text[:2000])) < _FEW_LETTERS:
             scanned = _is_scan(page)
         page.close()
-    return _RawPage(text, scanned)
+    return _RawPage(text, scanned, characters)
 
 
-def _text(page: pdfium.PdfPage) -> str:
-    """What is visible inside the page's crop box, in pdfium's order.
+def _text(page: pdfium.PdfPage) -> tuple[str, int]:
+    """What is visible inside the page's crop box, in pdfium's order; and how much there is in all.
 
     On a page turned on its side pdfium's boxes lose the breaks between lines, so that words run
     together: there all characters are taken, whatever the crop.
@@ -144,8 +172,9 @@ def _text(page: pdfium.PdfPage) -> str:
     textpage = page.get_textpage()
     count = textpage.count_chars()
     if count > MAX_PAGE_CHARACTERS or page.get_rotation() in (90, 270):
-        return str(textpage.get_text_range(0, min(count, MAX_PAGE_CHARACTERS), errors="replace"))
-    return str(textpage.get_text_bounded(errors="replace"))
+        most = min(count, MAX_PAGE_CHARACTERS)
+        return str(textpage.get_text_range(0, most, errors="replace")), count
+    return str(textpage.get_text_bounded(errors="replace")), count
 
 
 def _is_scan(page: pdfium.PdfPage) -> bool:

@@ -3,34 +3,47 @@
 import json
 import logging
 import os
-import select
 import socket
 import subprocess
-import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 from typing import IO, Any, NamedTuple, Self
 
 from bookbrain.children import describe_exit, end, start_module
 from bookbrain.errors import InputError
 from bookbrain.ingest.assembling import RawBook, RawPage, assemble
+from bookbrain.ingest.deadlines import Deadlines, lines_until
 from bookbrain.model import BookText
 
 log = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
 
-_MAX_BYTES = 500_000_000  # of what a reader prints; a long book is a hundredth of that
-_CHUNK = 1 << 20
+_MAX_BYTES = 300_000_000  # of what a reader prints; a long book is a hundredth of that
+FROM_OUTSIDE = {-SIGHUP, -SIGINT, -SIGKILL, -SIGTERM}  # no book ends its reader like this
 
 _REASONS = {
     "password": ("it is protected by a password", "Save a copy without the password and add that."),
     "damaged": ("it is not a readable PDF (cut off or damaged)", "Get the file again."),
     "memory": ("reading it needs too much memory", "Raise BOOKBRAIN_READ_MEMORY, or split it."),
     "too many pages": ("it has too many pages", "Split it and add the parts."),
+    "too much text": ("it has too much text", "Split it and add the parts."),
     "no pages": ("it has no pages", "Get the file again."),
 }
+
+
+class KilledError(InputError):
+    """Somebody ended the process that worked on a book: it may be no fault of the book's.
+
+    Too little memory may be why: then the kernel ends processes.
+    """
+
+
+def killed(error: InputError) -> KilledError:
+    """The same error, where somebody ended the process."""
+    return KilledError(error.message, error.hint)
 
 
 def read_pdf(
@@ -51,8 +64,8 @@ class _Child(NamedTuple):
 class Reader:
     """Reads PDFs in a child process, one at a time, each in a fork of its own.
 
-    A fork is killed after `timeout` seconds without a page, or at `memory_mb` MiB. The child starts
-    with the first book.
+    A fork is killed after `timeout` seconds without a page, when the whole book takes longer than
+    `deadlines.whole_book` says, or at `memory_mb` MiB. The child starts with the first book.
     """
 
     def __init__(self, *, timeout: float, memory_mb: int) -> None:
@@ -103,25 +116,29 @@ class Reader:
         """What the fork prints, line by line; InputError when it crashes or stalls."""
         child = self._started()
         code = None
+        deadlines = Deadlines(self._timeout)
         try:
             with _ask(child.asking, [str(path), self._memory_mb]) as pipe:
-                yield from map(json.loads, _lines(pipe, self._timeout))
+                for line in lines_until(pipe, lambda: deadlines.next, _MAX_BYTES):
+                    answer = json.loads(line)
+                    deadlines.hear(answer.get("pages"))
+                    yield answer
             code = int(child.asking.recv(16) or child.process.wait())
         except ConnectionError:
             code = child.process.wait()  # killed before it heard us
+        except OverflowError as error:
+            raise InputError(*_REASONS["memory"]) from error
         except TimeoutError as error:
-            raise InputError(
-                f"reading it made no progress for {self._timeout:g} seconds",
-                "If the file is good, raise BOOKBRAIN_READ_TIMEOUT.",
-            ) from error
+            raise deadlines.error from error
         finally:
             if code is None:  # it may still be at work, and nobody listens
                 self.close()
         if code:
-            raise InputError(
+            crash = InputError(
                 f"the PDF reader crashed on it ({describe_exit(code)})",
                 "It may be damaged, or need more memory than BOOKBRAIN_READ_MEMORY allows.",
             )
+            raise killed(crash) if code in FROM_OUTSIDE else crash
 
     def _started(self) -> _Child:
         if self._child and self._child.process.poll() is None:
@@ -147,22 +164,3 @@ def _ask(asking: socket.socket, request: list[str | int]) -> IO[bytes]:
     finally:
         os.close(theirs)
     return pipe
-
-
-def _lines(pipe: IO[bytes], timeout: float) -> Iterator[bytes]:
-    """The whole lines that come out of a pipe; TimeoutError when none does in so many seconds."""
-    buffer, received = b"", 0
-    deadline = time.monotonic() + timeout
-    while True:
-        if not select.select([pipe], [], [], max(deadline - time.monotonic(), 0))[0]:
-            raise TimeoutError
-        chunk = os.read(pipe.fileno(), _CHUNK)
-        received += len(chunk)
-        if received > _MAX_BYTES:
-            raise InputError(*_REASONS["memory"])
-        if not chunk:
-            return
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        if lines:
-            deadline = time.monotonic() + timeout
-        yield from lines

@@ -5,14 +5,18 @@ import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bookbrain.durable import is_disk_full, remove
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.events import Event
-from bookbrain.index.catalog import Job, NewBook
+from bookbrain.index.catalog import NewBook
+from bookbrain.index.rows import Job
+from bookbrain.ingest.reading import KilledError
 from bookbrain.library.arrivals import INBOX
+from bookbrain.library.attempts import MOST, Attempts, doubt, parted
 from bookbrain.library.cards import read_card, write_cards
 from bookbrain.library.preparing import Prepared
 from bookbrain.library.reports import AddReport, Outcome, Progress, Status
@@ -27,30 +31,64 @@ GO_ON = "Make room and run `bookbrain add` again: nothing is lost."
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the latter: no room for a -shm file
 
 
-def finish_jobs(stores: Stores, progress: Progress) -> AddReport:
+def finish_jobs(stores: Stores, progress: Progress, *, doubtful: bool = True) -> AddReport:
     """Take every job to its end: a book that is whole, or a reason why not.
 
-    A fault that is no book's own (a service is gone, the disk is full) ends the work and leaves the
-    jobs for another time; the report names it.
+    A job whose process was ended again and again goes last, or not at all where `doubtful` is
+    false; after too many times it is given up. A fault that is no book's own (a service is gone,
+    the disk is full) ends the work and leaves the jobs for another time; the report names it.
     """
     outcomes: list[Outcome] = []
-    stores.catalog.set_waiting("")  # a crash from here on is a crash: the next command goes on
-    jobs = _remaining(stores)
-    known = set(stores.catalog.book_ids())
-    with Intake(stores, [Path(job.path) for job in jobs], known) as intake:
-        for number, job in enumerate(jobs, start=1):
-            progress.begin(Path(job.path).name, number, len(jobs))
-            try:
-                outcome = _finish(stores, job, intake, Noted(progress, stores.catalog, job.id))
-            except BookBrainError as error:
-                with suppress(sqlite3.Error):
-                    stores.catalog.set_waiting(error.message)
-                return AddReport(tuple(outcomes), error)
-            if outcome.book:
-                known.add(outcome.book.id)
-            outcomes.append(outcome)
-            progress.end(outcome)
-    return AddReport(tuple(outcomes))
+    stores.catalog.set_waiting("")  # a crash from here on is a crash
+    first, last = parted(_remaining(stores))
+    killed: list[Job] = []
+    with Attempts(stores) as attempts:
+        work = _Work(stores, progress, attempts, outcomes)
+        stopped = work.through(first, killed)
+        if stopped is None and (again := [*killed, *(last if doubtful else [])]):
+            stopped = work.through(again, None)
+    if stopped:
+        with suppress(sqlite3.Error):
+            stores.catalog.set_waiting(stopped.message)
+    return AddReport(tuple(outcomes), stopped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is done with jobs, and the outcomes so far."""
+
+    stores: Stores
+    progress: Progress
+    attempts: Attempts
+    outcomes: list[Outcome]
+
+    def through(self, jobs: Sequence[Job], killed: list[Job] | None) -> BookBrainError | None:
+        """Work on the jobs, each alone where there is no list for those that are `killed`.
+
+        Returns the fault that ended the work early.
+        """
+        stores, progress = self.stores, self.progress
+        known = set(stores.catalog.book_ids())
+        hopeful = [job for job in jobs if job.attempts < MOST]
+        alone = killed is None
+        with Intake(stores, hopeful, known, self.attempts.begin, alone=alone) as intake:
+            for number, job in enumerate(jobs, start=1):
+                progress.begin(Path(job.path).name, number, len(jobs))
+                noted = Noted(progress, stores.catalog, job.id)
+                try:
+                    outcome = _finish(stores, job, intake, noted, last=alone)
+                except KilledError:
+                    self.attempts.keep(job)
+                    if killed is not None:
+                        killed.append(job)
+                    continue
+                except BookBrainError as error:
+                    return error
+                if outcome.book:
+                    known.add(outcome.book.id)
+                self.outcomes.append(outcome)
+                progress.end(outcome)
+        return None
 
 
 def _remaining(stores: Stores) -> list[Job]:
@@ -67,11 +105,23 @@ def _remaining(stores: Stores) -> list[Job]:
     return remaining
 
 
-def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress) -> Outcome:
-    """One job's outcome; raises BookBrainError when it is not the book's fault."""
+def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress, *, last: bool) -> Outcome:
+    """One job's outcome; raises BookBrainError when it is not the book's fault.
+
+    KilledError when its process was ended, unless this was its `last` chance.
+    """
     try:
+        if job.attempts >= MOST:
+            raise InputError(
+                f"the process that reads it was ended {job.attempts} times",
+                "There may be too little memory for it: split it, or add it on a larger machine.",
+            )
+        if said := doubt(job):
+            log.warning("again file=%r: %s", Path(job.path).name, said)
         return _add(stores, job, intake, progress)
     except InputError as error:
+        if isinstance(error, KilledError) and not last:
+            raise
         outcome = Outcome(job.path, "failed", None, error.message, error.hint)
     except (OSError, sqlite3.Error) as error:
         raise storage_error(error) from error

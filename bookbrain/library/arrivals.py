@@ -5,8 +5,13 @@ import re
 import stat
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+
+from bookbrain.durable import PART
+from bookbrain.errors import InputError
+from bookbrain.folders import Entry, folder_of, open_below, open_in, walk
 
 INBOX = "inbox"  # in the library's folder
 REJECTED = "rejected"  # in the inbox
@@ -58,54 +63,52 @@ class Rejection:
 def arrivals(inbox: Path) -> list[Path]:
     """The files that are to be added, by name: all at the top, PDFs in the folders below.
 
-    Hidden ones and those that an upload calls unfinished are left out; `rejected` is too.
+    Hidden ones and those that an upload calls unfinished are left out; `rejected` is too. Links are
+    among them, and whatever else is no folder.
     """
     return [
-        Path(folder, name)
-        for folder, _, names in _walk(inbox)
-        for name in sorted(names)
-        if not name.startswith(".") and not name.lower().endswith(_UNFINISHED)
-        and (folder == str(inbox) or name.lower().endswith(".pdf"))
+        entry.path
+        for entry in _entries(inbox)
+        if not entry.is_folder
+        and not entry.name.startswith(".") and not entry.name.lower().endswith(_UNFINISHED)
+        and (entry.path.parent == inbox or entry.name.lower().endswith(".pdf"))
     ]  # fmt: skip
 
 
 def empty_folders(inbox: Path) -> list[Path]:
     """The folders below the inbox with nothing in them."""
-    return [
-        Path(folder)
-        for folder, _, _ in _walk(inbox)
-        if folder != str(inbox) and not os.listdir(folder)
-    ]
+    found = _entries(inbox)
+    return [entry.path for entry in found if entry.is_folder and not (entry.entries or entry.error)]
 
 
-def _walk(inbox: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    for folder, folders, names in os.walk(inbox):
-        at_top = folder == str(inbox)
-        folders[:] = sorted(
-            f for f in folders if not f.startswith(".") and not (at_top and f == REJECTED)
-        )
-        yield folder, folders, names
+def _entries(inbox: Path) -> Iterator[Entry]:
+    def enter(folder: Path) -> bool:
+        return not folder.name.startswith(".") and folder != inbox / REJECTED
+
+    with suppress(OSError):
+        yield from walk(inbox, enter=enter)
 
 
-def look_at(path: Path, before: Look | None = None) -> Look | None:
-    """A look at the file; None when it is gone."""
+def look_at(inbox: Path, path: Path, before: Look | None = None) -> Look | None:
+    """A look at the file, which no link is followed to; None when it is gone."""
     try:
-        found = path.stat() if path.exists() else path.lstat()  # a link may lead nowhere
-    except FileNotFoundError:
+        with folder_of(inbox, path) as folder:
+            found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
         return None
     now = time.monotonic()
     look = Look(found.st_size, found.st_mtime_ns, found.st_ino, found.st_mode, now)
     return before if before and before.is_like(look) else look
 
 
-def is_whole(path: Path, look: Look, patience: Patience) -> bool:
-    """Whether nobody writes to the file any more; OSError when it cannot be read."""
+def is_whole(inbox: Path, path: Path, look: Look, patience: Patience) -> bool:
+    """Whether nobody writes to the file any more; InputError when it cannot be read."""
     resting = time.monotonic() - look.since
     if resting < patience.settle:
         return False
     if not stat.S_ISREG(look.mode):
         return True
-    with path.open("rb") as file:
+    with open_below(inbox, path) as file:
         start = file.read(_START)
         file.seek(max(0, look.size - _TAIL))
         tail = file.read(_TAIL)
@@ -129,15 +132,40 @@ def reason_file(rejected: Path) -> Path:
     return rejected.with_name(name.decode(errors="ignore") + _REASON)
 
 
+def reject(inbox: Path, path: Path, reason: str) -> None:
+    """Move a file of the inbox to `rejected`, with its reason beside it; OSError when it stays."""
+    target = inbox / REJECTED / path.relative_to(inbox).as_posix().encode(errors="replace").decode()
+    beside = reason_file(target).name
+    with folder_of(inbox, path) as source, folder_of(inbox, target, make=True) as folder:
+        part = beside + PART
+        with suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(part, flags, 0o640, dir_fd=folder), "wb") as file:
+            file.write(reason.encode(errors="replace"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, beside, src_dir_fd=folder, dst_dir_fd=folder)
+        os.replace(path.name, target.name, src_dir_fd=source, dst_dir_fd=folder)
+        os.fsync(folder)
+
+
 def rejections(inbox: Path) -> list[Rejection]:
     """The files that could not be added, by name, with what is known of the reason."""
     top = inbox / REJECTED
-    files = sorted(path for path in top.rglob("*") if path.is_symlink() or not path.is_dir())
-    reasons = {reason_file(path) for path in files}
+    reasons: dict[Path, tuple[str, str]] = {}
+    files: list[Path] = []
+    with suppress(OSError):  # none there, or a link, which is no folder of ours
+        for entry in walk(top, follow=False):
+            if not entry.is_folder:
+                files.append(entry.path)
+                if entry.name.endswith(_REASON):
+                    reasons[entry.path] = _reason(entry)
+    beside = {reason_file(path) for path in files}
     return [
-        Rejection(str(path.relative_to(top)), *_reason(reason_file(path)))
-        for path in files
-        if path not in reasons
+        Rejection(str(path.relative_to(top)), *reasons.get(reason_file(path), ("", "")))
+        for path in sorted(files)
+        if path not in beside
     ]
 
 
@@ -145,13 +173,21 @@ def dismiss(inbox: Path, rejection: Rejection) -> None:
     """Delete a rejected file and its reason; one that is gone is fine, OSError when it stays."""
     if rejection.file in {other.file for other in rejections(inbox)}:
         path = inbox / REJECTED / rejection.file
-        path.unlink(missing_ok=True)
-        reason_file(path).unlink(missing_ok=True)
+        for name in (path.name, reason_file(path).name):
+            with suppress(FileNotFoundError), folder_of(inbox, path) as folder:
+                os.unlink(name, dir_fd=folder)
 
 
-def _reason(path: Path) -> tuple[str, str]:
+def take_out(inbox: Path, path: Path) -> None:
+    """Remove a file from the inbox; one that is gone is fine."""
+    with suppress(FileNotFoundError), folder_of(inbox, path) as folder:
+        os.unlink(path.name, dir_fd=folder)
+
+
+def _reason(entry: Entry) -> tuple[str, str]:
     try:
-        with path.open(encoding="utf-8", errors="replace") as file:
-            return file.readline(1000).strip(), file.readline(1000).strip()
-    except OSError:
+        with open_in(entry.folder, entry.name) as file:
+            lines = file.read(2000).decode(errors="replace").split("\n")
+    except (InputError, OSError):
         return "", ""
+    return lines[0].strip(), lines[1].strip() if len(lines) > 1 else ""

@@ -10,12 +10,15 @@ from typing import Self
 
 from bookbrain.config import Settings
 from bookbrain.durable import is_locked
+from bookbrain.errors import InputError
 from bookbrain.ingest.discovery import find_books
-from bookbrain.library import adding, checkup, maintaining, planning, replacing, searching
+from bookbrain.library import adding, checkup, maintaining, replacing, searching
+from bookbrain.library.attempts import parted
 from bookbrain.library.checkup import Finding
 from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.library.opened import OpenBook, open_book
 from bookbrain.library.picking import pick
+from bookbrain.library.planning import plan_file
 from bookbrain.library.proof import Expected, prove
 from bookbrain.library.renaming import rename
 from bookbrain.library.reports import AddReport, Arrival, Outcome, Plan, Progress, Silent
@@ -54,9 +57,13 @@ class Library:
 
     # Adding
 
-    def add(self, paths: Sequence[str | Path], progress: Progress | None = None) -> AddReport:
+    def add(
+        self, paths: Sequence[str | Path], progress: Progress | None = None, *,
+        doubtful: bool = True,
+    ) -> AddReport:  # fmt: skip
         """Add files and folders of PDFs; also finishes what was left unfinished.
 
+        Where `doubtful` is false, what ended its process again and again is left.
         Each book is visible as soon as it is whole. A service that is not there ends the work
         (`stopped` in the report) and the next call goes on. Raises KeyboardInterrupt after taking
         back what was not begun.
@@ -72,7 +79,7 @@ class Library:
         with self._writing(progress):
             self._stores.catalog.queue(found.files)
             try:
-                report = adding.finish_jobs(self._stores, progress)
+                report = adding.finish_jobs(self._stores, progress, doubtful=doubtful)
             except KeyboardInterrupt:
                 self._stores.catalog.end_all_jobs()
                 self._stores.sweep()
@@ -94,15 +101,34 @@ class Library:
         """The files on their way in, each with how far it is."""
         return under_way(self._stores)
 
-    def finish(self, progress: Progress | None = None) -> AddReport:
+    def doubtful(self) -> list[Path]:
+        """The files on their way in that ended their process again and again."""
+        _, last = parted(self._stores.catalog.jobs())
+        return [Path(job.path) for job in last]
+
+    def finish(self, progress: Progress | None = None, *, doubtful: bool = True) -> AddReport:
         """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
         progress = progress or Silent()
         with self._writing(progress):
-            return adding.finish_jobs(self._stores, progress)
+            return adding.finish_jobs(self._stores, progress, doubtful=doubtful)
 
     def plan(self, paths: Sequence[str | Path], progress: Progress | None = None) -> list[Plan]:
         """What adding the paths would take; reads the files and changes nothing."""
-        return planning.plan(self._stores, paths, progress or Silent())
+        progress = progress or Silent()
+        found = find_books(paths)
+        plans = [Plan(path, reason=e.message, hint=e.hint) for path, e in found.unusable]
+        for number, path in enumerate(found.files, start=1):
+            progress.begin(path.name, number, len(found.files))
+            plan = self.plan_file(path, path.name, progress)
+            plans.append(replace(plan, file=str(path)) if plan.reason else plan)
+        return plans
+
+    def plan_file(self, path: Path, name: str, progress: Progress | None = None) -> Plan:
+        """What adding the file at `path` would take that is known by `name`."""
+        try:
+            return plan_file(self._stores, path, name, progress or Silent())
+        except InputError as error:
+            return Plan(name, reason=error.message, hint=error.hint)
 
     # Books
 

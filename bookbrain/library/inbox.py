@@ -3,23 +3,25 @@
 import errno
 import logging
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from bookbrain.durable import PART, file_lock, write_file
-from bookbrain.errors import BookBrainError
+from bookbrain.durable import PART, file_lock
+from bookbrain.errors import BookBrainError, InputError
+from bookbrain.folders import folder_of, link_refusal
 from bookbrain.library.arrivals import (
     INBOX,
-    REJECTED,
     Look,
     Patience,
     arrivals,
     empty_folders,
     is_whole,
     look_at,
-    reason_file,
+    reject,
+    take_out,
 )
 from bookbrain.library.facade import Library
 from bookbrain.library.recording import record_outcome
@@ -39,7 +41,8 @@ def open_inbox(home: Path, on_wait: Callable[[], None] = lambda: None) -> Iterat
     inbox.mkdir(exist_ok=True)
     with file_lock(home / "inbox.lock", on_wait=on_wait):
         for left in inbox.glob(f"{STAGING}*{PART}"):  # by a command that was killed
-            left.unlink(missing_ok=True)
+            with suppress(OSError):  # or of somebody else's making
+                left.unlink()
         yield inbox
 
 
@@ -47,33 +50,39 @@ def ingest(library: Library, patience: Patience = PATIENCE) -> BookBrainError | 
     """Add what is in the inbox, and finish what was left unfinished, until nothing is left to do.
 
     A file goes when its book is in the catalog; one that cannot be added goes to `rejected`. One
-    that cannot be read or moved is named in the log and stays. Returns the fault that ended the
-    work early and is no book's own: everything stays then for the next run.
+    that cannot be read or moved is named in the log and stays. Those whose process was ended again
+    and again go last. Returns the fault that ended the work early and is no book's own: everything
+    stays then for the next run.
     """
     inbox = library.settings.home / INBOX
-    if stopped := _finish(library):
+    if stopped := _finish(library, doubtful=False):
         return stopped
     looks: dict[Path, Look] = {}
     stuck: set[Path] = set()
     while True:
         looks = _look_around(inbox, looks, stuck)
-        whole = [path for path, look in looks.items() if _is_ready(path, look, patience, stuck)]
-        for path in whole:
-            if stopped := _take(library, path, looks[path], stuck):
+        whole = [p for p, look in looks.items() if _is_ready(inbox, p, look, patience, stuck)]
+        last = set(library.doubtful())
+        turns = [path for path in whole if path not in last]
+        if not turns and looks.keys() <= stuck | last:
+            turns = whole
+        for path in turns:
+            if stopped := _take(library, path, looks[path], stuck, doubtful=path in last):
                 return stopped
         folders = _remove_empty_folders(inbox, patience, stuck)
-        if not whole:
+        if not turns:
             if not folders and looks.keys() <= stuck:
-                return None
+                return _finish(library, doubtful=True)
             time.sleep(_pause(looks, patience))
 
 
-def _finish(library: Library) -> BookBrainError | None:
+def _finish(library: Library, *, doubtful: bool) -> BookBrainError | None:
     if not library.unfinished() and not library.waiting()[0]:
         return None
-    report = library.finish(_Logged())
-    for outcome in report.outcomes:
-        record_outcome(outcome)
+    report = library.finish(_Logged(), doubtful=doubtful)
+    with open_inbox(library.settings.home, _Logged().wait) as inbox:
+        for outcome in report.outcomes:
+            _settle(inbox, outcome)
     return report.stopped
 
 
@@ -81,7 +90,7 @@ def _look_around(inbox: Path, before: dict[Path, Look], stuck: set[Path]) -> dic
     looks = {}
     for path in arrivals(inbox):
         try:
-            look = look_at(path, before.get(path))
+            look = look_at(inbox, path, before.get(path))
         except OSError as error:
             _leave(path, error, stuck)
             continue
@@ -90,34 +99,38 @@ def _look_around(inbox: Path, before: dict[Path, Look], stuck: set[Path]) -> dic
     return looks
 
 
-def _is_ready(path: Path, look: Look, patience: Patience, stuck: set[Path]) -> bool:
+def _is_ready(inbox: Path, path: Path, look: Look, patience: Patience, stuck: set[Path]) -> bool:
     if path in stuck:
         return False
     try:
-        return is_whole(path, look, patience)
-    except FileNotFoundError:
+        return is_whole(inbox, path, look, patience)
+    except InputError as error:
+        if look_at(inbox, path):
+            _leave(path, error, stuck)
         return False
     except OSError as error:
         _leave(path, error, stuck)
         return False
 
 
-def _take(library: Library, path: Path, look: Look, stuck: set[Path]) -> BookBrainError | None:
+def _take(
+    library: Library, path: Path, look: Look, stuck: set[Path], *, doubtful: bool
+) -> BookBrainError | None:
     """Make a book of the file; a fault that is not the book's, if there was one."""
     with open_inbox(library.settings.home, _Logged().wait) as inbox:
-        if not os.path.lexists(path):
+        if not look_at(inbox, path):
             return None
         name = str(path.relative_to(inbox))
         log.info("begin file=%r bytes=%d", name, look.size)
-        report = library.add([path], _Logged())
+        report = _added(library, path, look, doubtful=doubtful)
         outcome = _outcome_of(path, report)
         for other in report.outcomes:
             if other is not outcome:
-                record_outcome(other)
+                _settle(inbox, other)
         if outcome is None:
             stuck.update([] if report.stopped else [path])
             return report.stopped
-        now = look_at(path)
+        now = look_at(inbox, path)
         if now and not now.is_like(look):
             log.info("changing file=%r: it is looked at again", name)
             return report.stopped
@@ -129,37 +142,55 @@ def _take(library: Library, path: Path, look: Look, stuck: set[Path]) -> BookBra
         return report.stopped
 
 
+def _added(library: Library, path: Path, look: Look, *, doubtful: bool) -> AddReport:
+    """What becomes of the file; of what is none without another look."""
+    if stat.S_ISREG(look.mode):
+        return library.add([path], _Logged(), doubtful=doubtful)
+    is_link = stat.S_ISLNK(look.mode)
+    why = link_refusal() if is_link else InputError("it is not a file", "Put a PDF there.")
+    name = str(path).encode(errors="replace").decode()
+    return AddReport((Outcome(name, "failed", None, why.message, why.hint),))
+
+
 def _outcome_of(path: Path, report: AddReport) -> Outcome | None:
     name = str(path).encode(errors="replace").decode()  # as a report names it
     return next((outcome for outcome in report.outcomes if outcome.path == name), None)
 
 
+def _settle(inbox: Path, outcome: Outcome) -> None:
+    """Record what became of a file that was on its way already, and put it away if it failed.
+
+    Another one of the inbox has its turn: it may have changed, and is known then.
+    """
+    record_outcome(outcome)
+    path = Path(outcome.path)
+    if outcome.status == "failed" and path.is_relative_to(inbox):
+        with suppress(OSError):
+            _put_away(inbox, path, outcome)
+
+
 def _put_away(inbox: Path, path: Path, outcome: Outcome) -> None:
     """Remove a file whose book is in the catalog; move another one to where its reason is."""
     if outcome.status != "failed":
-        path.unlink(missing_ok=True)
+        take_out(inbox, path)
         return
-    name = str(path.relative_to(inbox)).encode(errors="replace").decode()
-    target = inbox / REJECTED / name
-    target.parent.mkdir(parents=True, exist_ok=True)
     korean = "\n".join(translated(text, "ko") for text in (outcome.reason, outcome.hint))
-    text = f"{outcome.reason}\n{outcome.hint}\n\n{korean}\n"
-    write_file(reason_file(target), text.encode(errors="replace"), 0o640)
-    path.replace(target)
+    reject(inbox, path, f"{outcome.reason}\n{outcome.hint}\n\n{korean}\n")
 
 
 def _remove_empty_folders(inbox: Path, patience: Patience, stuck: set[Path]) -> list[Path]:
     """Remove the folders that are empty for a while; the empty ones that are left for later."""
-    for folder in empty_folders(inbox):
+    for path in empty_folders(inbox):
         try:
-            age = time.time() - folder.stat().st_mtime
-            if folder not in stuck and not 0 <= age < patience.folder:
-                folder.rmdir()
+            with folder_of(inbox, path) as folder:
+                found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+                if path not in stuck and not 0 <= time.time() - found.st_mtime < patience.folder:
+                    os.rmdir(path.name, dir_fd=folder)
         except FileNotFoundError:
             continue
         except OSError as error:
             if error.errno != errno.ENOTEMPTY:  # a file has just come
-                _leave(folder, error, stuck)
+                _leave(path, error, stuck)
     return [folder for folder in empty_folders(inbox) if folder not in stuck]
 
 
@@ -170,10 +201,12 @@ def _pause(looks: dict[Path, Look], patience: Patience) -> float:
     return max(0.05, min(patience.settle / 4, patience.look) if settling else patience.look)
 
 
-def _leave(path: Path, error: OSError, stuck: set[Path]) -> None:
+def _leave(path: Path, error: OSError | InputError, stuck: set[Path]) -> None:
     """Say it once, and do not come back to it in this run."""
     if path not in stuck:
-        log.warning("left file=%r: it cannot be read or moved (%s)", str(path), error.strerror)
+        cause = error.__cause__ if isinstance(error, InputError) else error
+        reason = getattr(cause, "strerror", None) or str(error)
+        log.warning("left file=%r: it cannot be read or moved (%s)", str(path), reason)
     stuck.add(path)
 
 

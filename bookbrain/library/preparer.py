@@ -2,7 +2,8 @@
 
 Several of them work side by side, which threads could not: most of it is Python. A request is a
 JSON line, the arguments of `_prepare`. The answer is JSON lines: `step` for each step on the way,
-at last `book`, or `error` and `hint`, or `errno` when its postings cannot be written. Whatever else
+at last `book`, or `error` and `hint` and whether its reader was `killed`, or `errno` when its
+postings cannot be written. Whatever else
 goes wrong ends the process; on stderr it says where, without a word of the book.
 """
 
@@ -19,7 +20,7 @@ from bookbrain.index.rows import page_row, spans_json
 from bookbrain.index.shards import write_shard
 from bookbrain.ingest.assembling import assemble
 from bookbrain.ingest.passages import make_passages
-from bookbrain.ingest.reading import Reader
+from bookbrain.ingest.reading import KilledError, Reader
 from bookbrain.logs import trace_of
 
 
@@ -38,7 +39,8 @@ def _prepare(reader: Reader, path: str, book_id: str, shards: str) -> dict[str, 
     try:
         raw = reader.read(Path(path), lambda *at: _print({"step": ["reading", *at]}))
     except InputError as error:
-        return {"error": error.message, "hint": error.hint}
+        killed = isinstance(error, KilledError)
+        return {"error": error.message, "hint": error.hint, "killed": killed}
     _print({"step": ["analysing", 0, len(raw.pages)]})
     text = assemble(raw)
     passages = make_passages(text.pages)

@@ -14,11 +14,15 @@ from bookbrain.children import describe_exit, end, start_module
 from bookbrain.config import Settings
 from bookbrain.errors import InputError
 from bookbrain.index.rows import parse_spans, to_page
+from bookbrain.ingest.deadlines import Deadlines, lines_until
 from bookbrain.ingest.passages import text_of
+from bookbrain.ingest.reading import FROM_OUTSIDE, killed
 from bookbrain.library.reports import Step
 from bookbrain.model import Page, Passage
 
 log = logging.getLogger(__name__)
+
+_MAX_BYTES = 1 << 30  # of what a preparer says of one book
 
 OnStep = Callable[[Step, int, int], None]
 
@@ -63,21 +67,25 @@ class Preparer:
     def prepare(self, path: Path, book_id: str, on_step: OnStep) -> Prepared:
         """Make the book at `path` ready.
 
-        Raises InputError with the reason, which completes the sentence "… cannot be added: …",
-        OSError when the disk is full, PreparerFault for what should never be.
+        Raises InputError with the reason, which completes the sentence "… cannot be added: …"
+        (KilledError when somebody ended the process), OSError when the disk is full, PreparerFault
+        for what should never be.
         """
         child = self._started()
         _tell(child, [str(path), book_id, str(self._shards)])
         assert child.stdout  # noqa: S101  (a pipe was asked for)
-        for line in map(json.loads, child.stdout):
-            if "step" in line:
-                on_step(*line["step"])
-            elif "book" in line:
-                return _book(*line["book"])
-            elif "errno" in line:
-                raise OSError(line["errno"], os.strerror(line["errno"]))
-            else:
-                raise InputError(line["error"], line["hint"])
+        deadlines = Deadlines(self._limits[0], all_of_it=True)
+        try:
+            for answer in lines_until(child.stdout, lambda: deadlines.next, _MAX_BYTES):
+                line = json.loads(answer)
+                if "step" not in line:
+                    return _made(line)
+                step, done, total = line["step"]
+                deadlines.hear(total)
+                on_step(step, done, total)
+        except TimeoutError as error:
+            self.close()
+            raise deadlines.error from error
         raise self._ended(child)
 
     def _started(self) -> "subprocess.Popen[bytes]":
@@ -101,10 +109,11 @@ class Preparer:
         if code > 0:
             log.error("a book could not be prepared\n%s", complaint)
             return PreparerFault()
-        return InputError(
+        error = InputError(
             f"the process that prepares it ended ({describe_exit(code)})",
             "There may be too little memory: lower BOOKBRAIN_READ_MEMORY, or close other programs.",
         )
+        return killed(error) if code in FROM_OUTSIDE else error
 
 
 def _tell(child: "subprocess.Popen[bytes]", line: Sequence[Any]) -> None:
@@ -112,6 +121,15 @@ def _tell(child: "subprocess.Popen[bytes]", line: Sequence[Any]) -> None:
     with suppress(BrokenPipeError):  # its output ends too, and tells why
         child.stdin.write(json.dumps(line).encode() + b"\n")
         child.stdin.flush()
+
+
+def _made(line: dict[str, Any]) -> Prepared:
+    if "book" in line:
+        return _book(*line["book"])
+    if "errno" in line:
+        raise OSError(line["errno"], os.strerror(line["errno"]))
+    error = InputError(line["error"], line["hint"])
+    raise killed(error) if line["killed"] else error
 
 
 def _book(title: str, pages: list[Any], spans: list[str]) -> Prepared:

@@ -5,10 +5,8 @@ added. Whatever is told of a copy names the file that the person gave.
 """
 
 import errno
-import filecmp
 import os
 import resource
-import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -18,9 +16,10 @@ from tempfile import TemporaryDirectory
 from typing import BinaryIO
 from uuid import uuid4
 
-from bookbrain.durable import PART, sync_folder
+from bookbrain.durable import PART
 from bookbrain.errors import BookBrainError, InputError
-from bookbrain.ingest.discovery import check_is_pdf, find_books
+from bookbrain.folders import open_in
+from bookbrain.ingest.discovery import find_books, open_pdf
 from bookbrain.library.adding import storage_error
 from bookbrain.library.facade import Library
 from bookbrain.library.inbox import STAGING, open_inbox
@@ -50,15 +49,20 @@ class Sources:
 
 @contextmanager
 def open_sources(paths: Iterable[str | Path]) -> Iterator[Sources]:
-    """The books at `paths`, open with the rights of now until the block ends."""
-    found = find_books(paths)
+    """The books at `paths`, open with the rights of now until the block ends.
+
+    What is found in a folder is opened there without following a link: who may write in that folder
+    gets nothing read that he may not read.
+    """
+    found = find_books(paths, links=False)
     refused = [_refused(path, error) for path, error in found.unusable]
     files = []
     _allow_open_files(len(found.files) + _OTHER_FILES)
     with ExitStack() as closing:
         for path in found.files:
             try:
-                files.append(Source(path, closing.enter_context(_opened(path))))
+                file = closing.enter_context(_opened(path, found.folders.get(path)))
+                files.append(Source(path, file))
             except InputError as error:
                 refused.append(_refused(str(path), error))
         yield Sources(tuple(files), tuple(refused))
@@ -165,10 +169,7 @@ def copy_into(
                 target.write(chunk)
                 if progress:
                     progress.step(_COPYING, target.tell() >> 20, max(size, target.tell()) >> 20)
-            target.flush()
-            os.fsync(target.fileno())
-        part.chmod(0o640)
-        return _named(part, source.path.name)
+            return name_file(target, folder, source.path.name)
     finally:
         part.unlink(missing_ok=True)
 
@@ -176,19 +177,30 @@ def copy_into(
 _COPYING: Step = "reading"
 
 
-def _named(part: Path, name: str) -> Path:
-    """Give the finished copy its name, or the next one that is free."""
-    for number in count(1):
-        target = part.with_name(_numbered(name, number))
-        try:
-            os.link(part, target)  # unlike a rename it replaces nothing
-        except FileExistsError:
-            if _are_same(part, target):
-                break
-            continue
-        sync_folder(part.parent)
-        break
-    return target
+def name_file(file: BinaryIO, folder: Path, name: str) -> Path:
+    """Give a file, which has another name on the same disk, this one too, or the next free one.
+
+    A file of that name that is the same counts as it. The file that is open is meant, whatever was
+    made of its other name by then.
+    """
+    file.flush()
+    os.fchmod(file.fileno(), 0o640)
+    os.fsync(file.fileno())
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for number in count(1):
+            target = _numbered(name, number)
+            try:  # unlike a rename it replaces nothing
+                os.link(f"/proc/self/fd/{file.fileno()}", target, dst_dir_fd=descriptor)
+            except FileExistsError:
+                if _are_same(file, descriptor, target):
+                    break
+                continue
+            os.fsync(descriptor)
+            break
+    finally:
+        os.close(descriptor)
+    return folder / target
 
 
 def _numbered(name: str, number: int) -> str:
@@ -200,27 +212,27 @@ def _numbered(name: str, number: int) -> str:
     return os.fsencode(stem)[:room].decode(errors="ignore") + end
 
 
-def _are_same(one: Path, other: Path) -> bool:
+def _are_same(file: BinaryIO, folder: int, name: str) -> bool:
     try:
-        return filecmp.cmp(one, other, shallow=False)
-    except OSError:
+        with (
+            open(f"/proc/self/fd/{file.fileno()}", "rb") as one,
+            open_in(folder, name) as other,
+        ):
+            while chunk := one.read(_CHUNK):
+                if chunk != other.read(_CHUNK):
+                    return False
+            return not other.read(1)
+    except (InputError, OSError):
         return False
 
 
-def _opened(path: Path) -> BinaryIO:
-    check_is_pdf(path)
+def _opened(path: Path, folder: Path | None) -> BinaryIO:
     try:
-        file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
-    except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):
+        return open_pdf(path, folder, lent=False)
+    except InputError as error:
+        if getattr(error.__cause__, "errno", None) in (errno.EMFILE, errno.ENFILE):
             raise BookBrainError("These are too many files at once.", "Add fewer.") from error
-        raise InputError(
-            f"it cannot be opened ({error.strerror})", "Check its owner and mode."
-        ) from error
-    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):  # it was one when it was checked
-        file.close()
-        raise InputError("it is not a file", "Name a PDF or a folder of PDFs.")
-    return file
+        raise
 
 
 def _read(source: Source) -> bytes:

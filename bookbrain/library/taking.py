@@ -2,8 +2,9 @@
 
 import os
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Callable, Container, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -11,15 +12,14 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import NamedTuple, Self
 
-from bookbrain.config import Settings
 from bookbrain.durable import PART, sync_folder
 from bookbrain.errors import InputError
-from bookbrain.ingest.discovery import check_is_pdf
-from bookbrain.ingest.reading import Progress, read_pdf
+from bookbrain.index.rows import Job
+from bookbrain.ingest.discovery import open_pdf
+from bookbrain.library.arrivals import INBOX
 from bookbrain.library.preparing import OnStep, Prepared, Preparer
 from bookbrain.library.reports import Step
 from bookbrain.library.stores import Stores
-from bookbrain.model import BookText
 
 _CHUNK = 1 << 20
 _MOST_PREPARERS = 4
@@ -56,17 +56,24 @@ class _Turn(NamedTuple):
 
 
 class Intake:
-    """Takes the files at `paths`, in this order, and prepares those whose book is none of `known`.
+    """Takes the files of `jobs`, in this order, and prepares those whose book is none of `known`.
 
-    The next ones are copied and prepared while the caller works on one. `known` may grow meanwhile.
+    The next ones are copied and prepared while the caller works on one, or none where each is to be
+    `alone`. `known` may grow meanwhile. `begin` hears of each job just before a process works on
+    it, in any thread.
     """
 
-    def __init__(self, stores: Stores, paths: Iterable[Path], known: Container[str]) -> None:
-        count = _preparer_count(stores.settings.read_memory)
+    def __init__(
+        self, stores: Stores, jobs: Iterable[Job], known: Container[str],
+        begin: Callable[[Job], None], *, alone: bool = False,
+    ) -> None:  # fmt: skip
+        count = 1 if alone else _preparer_count(stores.settings.read_memory)
         self._stores = stores
-        self._paths = iter(paths)
+        self._jobs = iter(jobs)
         self._known = known
+        self._begin = begin
         self._ahead = _AHEAD if count > 1 else 1
+        self._alone = alone
         self._turns: deque[_Turn] = deque()
         self._locks: dict[str, Lock] = {}  # by book: two files may be the same one
         self._preparers = [Preparer(stores.settings, stores.shards) for _ in range(count)]
@@ -76,7 +83,8 @@ class Intake:
         self._threads = ThreadPoolExecutor(count, "preparing")
 
     def __enter__(self) -> Self:
-        self._look_ahead()
+        if not self._alone:
+            self._look_ahead()
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -92,8 +100,11 @@ class Intake:
 
         Raises InputError when it is no book that can be read, OSError when it cannot be kept.
         """
+        if self._alone:
+            self._look_ahead()
         turn = self._turns.popleft()
-        self._look_ahead()
+        if not self._alone:
+            self._look_ahead()
         for step in iter(turn.steps.get, None):
             on_step(*step)
         return turn.taken.result()
@@ -102,25 +113,27 @@ class Intake:
         while (
             len(self._turns) < self._ahead
             and sum(turn.characters for turn in self._turns) < _AHEAD_CHARACTERS
-            and (path := next(self._paths, None))
+            and (job := next(self._jobs, None))
         ):
             steps: _Steps = SimpleQueue()
-            self._turns.append(_Turn(steps, self._threads.submit(self._take, path, steps)))
+            self._turns.append(_Turn(steps, self._threads.submit(self._take, job, steps)))
 
-    def _take(self, path: Path, steps: _Steps) -> Taken:
-        try:
-            check_is_pdf(path)
-            book_id = file_digest(path)
+    def _take(self, job: Job, steps: _Steps) -> Taken:
+        path = Path(job.path)
+        with ExitStack() as block:
+            block.callback(steps.put, None)
+            file = block.enter_context(open_pdf(path, _folder_of_others(self._stores, path)))
+            opened = Path(f"/proc/self/fd/{file.fileno()}")  # whatever is at `path` by then
+            book_id = file_digest(opened)
             with self._locks.setdefault(book_id, Lock()):
-                kept = self._keep(path, book_id)
+                kept = self._keep(path, opened, book_id)
                 if book_id in self._known:
                     return Taken(book_id, None, mended=kept.parent != self._stores.books)
+                self._begin(job)
                 return Taken(book_id, self._prepare(kept, book_id, steps))
-        finally:
-            steps.put(None)
 
-    def _keep(self, path: Path, book_id: str) -> Path:
-        """Where the book's file is: in the library, or a copy on its way there.
+    def _keep(self, path: Path, opened: Path, book_id: str) -> Path:
+        """Where the file of a book is, which is open: in the library, or a copy on its way there.
 
         A file in the library that is not what it was is no reason to leave the good one out.
         """
@@ -133,7 +146,7 @@ class Intake:
         if path == stored or self._stores.has_file(book_id):
             return stored
         if not copy.exists():
-            _copy_file(path, copy, book_id)
+            _copy_file(opened, copy, book_id)
         return copy
 
     def _prepare(self, stored: Path, book_id: str, steps: _Steps) -> Prepared:
@@ -144,21 +157,17 @@ class Intake:
             self._idle.put(preparer)
 
 
+def _folder_of_others(stores: Stores, path: Path) -> Path | None:
+    """The inbox where the file is in it: others may write there."""
+    inbox = stores.home / INBOX
+    return inbox if path.is_relative_to(inbox) else None
+
+
 def _preparer_count(memory_mb: int) -> int:
     """As many as there are cores, if all at their limit leave half of the memory free."""
     machine_mb = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
     cores = len(os.sched_getaffinity(0))
     return max(1, min(cores, _MOST_PREPARERS, machine_mb // 2 // memory_mb))
-
-
-def read_book(settings: Settings, path: Path, progress: Progress) -> BookText:
-    """The text of the PDF at `path`, within the limits of the settings."""
-    return read_pdf(
-        path,
-        timeout=settings.read_timeout,
-        memory_mb=settings.read_memory,
-        progress=progress,
-    )
 
 
 def file_digest(path: Path) -> str:

@@ -6,7 +6,9 @@ from pathlib import Path
 from time import monotonic
 
 from bookbrain.index.catalog import Catalog
+from bookbrain.index.rows import Job
 from bookbrain.library.arrivals import INBOX, arrivals
+from bookbrain.library.attempts import doubt, parted
 from bookbrain.library.reports import Arrival, Outcome, Progress, Step
 from bookbrain.library.stores import Stores
 
@@ -44,17 +46,20 @@ class Noted:
 
 
 def under_way(stores: Stores) -> list[Arrival]:
-    """The files that are worked on, then those that wait for their turn, the inbox's last."""
+    """The files that are worked on, those that wait for their turn, and those that go last."""
     inbox = stores.home / INBOX
-    jobs = stores.catalog.jobs()
-    asked = {job.path for job in jobs}
+    first, last = parted(stores.catalog.jobs())
+    asked = {job.path for job in (*first, *last)}
     return [
-        *(
-            Arrival(_name(Path(job.path), inbox), job.step, job.done, job.total, job.waiting)
-            for job in jobs
-        ),
+        *(_arrival(job, inbox) for job in first),
         *(Arrival(_name(path, inbox)) for path in arrivals(inbox) if str(path) not in asked),
+        *(_arrival(job, inbox) for job in last),
     ]
+
+
+def _arrival(job: Job, inbox: Path) -> Arrival:
+    waiting = job.waiting or doubt(job)
+    return Arrival(_name(Path(job.path), inbox), job.step, job.done, job.total, waiting)
 
 
 def _name(path: Path, inbox: Path) -> str:

@@ -1,7 +1,8 @@
 """Books that come from a browser, on their way into the inbox."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EXDEV
 from pathlib import Path
 from typing import BinaryIO
 from unicodedata import normalize
@@ -10,19 +11,35 @@ from bookbrain.library.adding import storage_error
 from bookbrain.library.arrivals import INBOX
 from bookbrain.library.facade import Library
 from bookbrain.library.reports import Plan, Progress
-from bookbrain.library.staging import Source, Sources, copy_into, plan_sources
+from bookbrain.library.staging import Source, copy_into, name_file
 from bookbrain.model import Book
-
-LARGEST = 300  # MiB of one file: while it is uploaded it is in the app's memory
 
 _UPLOADING = ".upload-"  # how the hidden name of a file begins that is not whole yet
 _LONGEST_STEM = 200  # bytes: " (2)" and the name of a reason file have room behind it
 
 
-def plan_upload(library: Library, name: str, file: BinaryIO) -> Plan:
-    """What adding this file would take, or why it cannot be added; changes nothing."""
-    (plan,) = plan_sources(library, Sources((Source(_path(name), file),), ()))
-    return plan
+def plan_upload(library: Library, name: str, path: Path) -> Plan:
+    """What adding the file at `path` would take, or why it cannot be added; changes nothing."""
+    return library.plan_file(path, _path(name).name)
+
+
+def land_upload(home: Path, name: str, path: Path) -> None:
+    """Give the whole file at `path`, in the library's folder, a name in the inbox as well.
+
+    Where that is on another disk it is copied there.
+
+    Raises BookBrainError when the inbox takes nothing.
+    """
+    inbox = home / INBOX
+    with _room():
+        inbox.mkdir(exist_ok=True)
+        with path.open("rb") as file:
+            try:
+                name_file(file, inbox, _path(name).name)
+            except OSError as error:
+                if error.errno != EXDEV:  # the inbox may be on a disk of its own
+                    raise
+                copy_into(inbox, Source(_path(name), file), prefix=_UPLOADING)
 
 
 def land(library: Library, name: str, file: BinaryIO) -> None:
@@ -53,7 +70,8 @@ def add_again(library: Library, book_id: str, progress: Progress) -> None:
 def sweep_uploads(home: Path) -> None:
     """Remove what an app that was killed had begun to write. Only for the one app of a library."""
     for left in (home / INBOX).glob(f"{_UPLOADING}*"):
-        left.unlink(missing_ok=True)
+        with suppress(OSError):  # or somebody else made it
+            left.unlink()
 
 
 def _path(given: str) -> Path:

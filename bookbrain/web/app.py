@@ -1,5 +1,6 @@
 """The ASGI app: Streamlit's pages and the plain routes in one."""
 
+import asyncio
 import logging
 import sys
 from collections.abc import AsyncIterator
@@ -8,19 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import streamlit
+from starlette.middleware import Middleware
 from starlette.types import ASGIApp
-from streamlit import config
+from streamlit import config, runtime
 from streamlit import logger as streamlit_logger
 
 from bookbrain.config import Settings
-from bookbrain.library.uploading import LARGEST, sweep_uploads
+from bookbrain.library.uploading import sweep_uploads
 from bookbrain.server import Layout
 from bookbrain.web.health import Health
 from bookbrain.web.ingestion import Ingestion, use_ingestion
 from bookbrain.web.origin import Names, OwnOrigin
+from bookbrain.web.receiving import ToDisk
 from bookbrain.web.routes import make_routes
-from bookbrain.web.shelf import Shelf, use_shelf
+from bookbrain.web.shelf import Shelf, make_desk, use_shelf
+from bookbrain.web.uploads import LARGEST, Uploads, use_uploads
 
+_OFTEN = 5.0  # seconds between two looks for tabs that are closed
 _SCRIPT = Path(__file__).with_name("script.py")
 # Whatever STREAMLIT_* variables and .streamlit/config.toml of the working directory say.
 _OPTIONS: dict[str, Any] = {
@@ -41,7 +46,7 @@ _OPTIONS: dict[str, Any] = {
     "server.enableXsrfProtection": True,
     "server.fileWatcherType": "none",
     "server.headless": True,
-    "server.maxUploadSize": LARGEST,
+    "server.maxUploadSize": LARGEST >> 20,
     "server.runOnSave": False,
     "server.scriptHealthCheckEnabled": False,
     "theme.baseRadius": "0.4rem",
@@ -66,11 +71,15 @@ def make_app(settings: Settings, names: Names) -> ASGIApp:
     """
     _configure_streamlit()
     shelf, health = Shelf(settings), Health(settings)
-    use_shelf(shelf)
+    desk, uploads = make_desk(settings), Uploads(settings.home)
+    use_shelf(shelf, desk)
+    use_uploads(uploads)
 
     @asynccontextmanager
     async def lifespan(app: streamlit.App) -> AsyncIterator[None]:
         sweep_uploads(settings.home)
+        uploads.sweep()
+        forgetting = asyncio.create_task(_forget_absent(uploads))
         ingestion = None if settings.home == Layout().home else Ingestion(shelf)
         use_ingestion(ingestion)
         try:
@@ -78,11 +87,25 @@ def make_app(settings: Settings, names: Names) -> ASGIApp:
         finally:
             if ingestion:
                 ingestion.close()
+            forgetting.cancel()
             health.close()
+            desk.close()
             shelf.close()
 
-    pages = streamlit.App(_SCRIPT, lifespan=lifespan, routes=make_routes(shelf, health))
+    pages = streamlit.App(
+        _SCRIPT,
+        lifespan=lifespan,
+        routes=make_routes(shelf, health),
+        middleware=[Middleware(ToDisk, uploads)],
+    )
     return OwnOrigin(pages, names)  # in front of all that Streamlit has of its own, too
+
+
+async def _forget_absent(uploads: Uploads) -> None:
+    """Every few seconds, remove what tabs have left behind that are closed."""
+    while True:
+        await asyncio.sleep(_OFTEN)
+        uploads.forget_absent(runtime.get_instance().is_active_session)
 
 
 def _configure_streamlit() -> None:

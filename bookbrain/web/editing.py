@@ -11,7 +11,7 @@ from bookbrain.library.uploading import add_again
 from bookbrain.model import Book
 from bookbrain.web.frame import show_line, tr
 from bookbrain.web.ingestion import wake_ingestion
-from bookbrain.web.shelf import the_shelf
+from bookbrain.web.shelf import Shelf, the_desk, the_shelf
 
 Change = Literal["rename", "add again", "remove"]
 
@@ -66,7 +66,7 @@ def _add_again(book: Book) -> None:
     show_line("remark", tr(text))
     if st.button(tr("Add again"), type="primary"):
         with st.spinner(tr("Adding …")):
-            _do(lambda library: _read_anew(library, book))
+            _do(lambda library: _read_anew(library, book), the_desk())
 
 
 def _read_anew(library: Library, book: Book) -> None:
@@ -86,10 +86,10 @@ def _remove(book: Book) -> None:
             _do(lambda library: library.remove(book.id, _Impatient()))
 
 
-def _do(change: Callable[[Library], object]) -> None:
+def _do(change: Callable[[Library], object], shelf: Shelf | None = None) -> None:
     """Make the change and close the dialog; or say in it why not."""
     try:
-        with the_shelf().library() as library:
+        with (shelf or the_shelf()).library() as library:
             change(library)
     except BookBrainError as error:
         show_line("error", tr(str(error)))

@@ -18,6 +18,7 @@ _MOST_WAITING = 24  # beside them: of searches that may wait for a server
 _AT_WORK = 1  # of these at a time: for all others it is as if there were one more of them
 _PATIENCE = 30.0  # seconds
 _OTHERS_SECONDS = 1.75  # for what a search asks others, but for the reranker
+_BUSY = BusyError("Too many searches are under way.", "Try again in a moment.")
 
 _log = logging.getLogger(__name__)
 
@@ -26,13 +27,17 @@ class Shelf:
     """At most `most` open libraries: opened when they are needed, then kept until `close`.
 
     Beside them are those of searches that ask another server. However many of these wait, or come
-    back at once, all others go on nearly as fast as without them.
+    back at once, all others go on nearly as fast as without them. `busy` is what is said when none
+    gets free within the seconds of `patience`.
     """
 
-    def __init__(self, settings: Settings, most: int = _MOST) -> None:
+    def __init__(
+        self, settings: Settings, most: int = _MOST, patience: float = _PATIENCE,
+        busy: BusyError = _BUSY,
+    ) -> None:  # fmt: skip
         self.settings = settings
-        self._quick = _Row(settings, most)
-        self._slow = _Row(settings, _MOST_WAITING)
+        self._quick = _Row(settings, most, patience, busy)
+        self._slow = _Row(settings, _MOST_WAITING, patience, busy)
         self._work = Semaphore(_AT_WORK)
 
     @property
@@ -46,7 +51,7 @@ class Shelf:
 
         Whatever goes wrong in the block comes out as a BookBrainError; what was none is logged,
         without its message: that could hold a part of a book or of a query. Raises BusyError when
-        no library gets free in half a minute.
+        no library gets free in time.
         """
         with _failures_told(), self._quick.library() as library:
             yield library
@@ -81,8 +86,10 @@ def _failures_told() -> Iterator[None]:
 class _Row:
     """At most so many open libraries."""
 
-    def __init__(self, settings: Settings, most: int) -> None:
+    def __init__(self, settings: Settings, most: int, patience: float, busy: BusyError) -> None:
         self._settings = settings
+        self._patience = patience
+        self._busy = busy
         self._places = BoundedSemaphore(most)
         self._lock = Lock()
         self._free: list[Library] = []
@@ -95,8 +102,8 @@ class _Row:
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        if not self._places.acquire(timeout=_PATIENCE):
-            raise BusyError("Too many searches are under way.", "Try again in a moment.")
+        if not self._places.acquire(timeout=self._patience):
+            raise BusyError(self._busy.message, self._busy.hint)
         try:
             yield
         finally:
@@ -137,11 +144,25 @@ class _Row:
 _shelves: list[Shelf] = []
 
 
-def use_shelf(shelf: Shelf) -> None:
-    """Make `shelf` the one of the pages: Streamlit calls them without arguments."""
-    _shelves[:] = [shelf]
+def use_shelf(shelf: Shelf, desk: Shelf | None = None) -> None:
+    """Make `shelf` the one of the pages: Streamlit calls them without arguments.
+
+    At the `desk`, which is the shelf where there is none, PDFs are read and copied.
+    """
+    _shelves[:] = [shelf, desk or shelf]
+
+
+def make_desk(settings: Settings) -> Shelf:
+    """A shelf for few readers who take their time, so that no search waits for them."""
+    busy = BusyError("Other uploads are being read just now.", "Try again in a moment.")
+    return Shelf(settings, most=2, patience=180.0, busy=busy)
 
 
 def the_shelf() -> Shelf:
     """The shelf of the pages."""
     return _shelves[0]
+
+
+def the_desk() -> Shelf:
+    """Where what takes long is done."""
+    return _shelves[1]

@@ -10,10 +10,11 @@ from bookbrain.config import EmbeddingSettings
 from bookbrain.errors import BookBrainError
 from bookbrain.library import Plan
 from bookbrain.library.reports import dollars
-from bookbrain.library.uploading import LARGEST, land, plan_upload
+from bookbrain.library.uploading import land_upload, plan_upload
 from bookbrain.web.frame import plain, show_line, tr
 from bookbrain.web.ingestion import wake_ingestion
-from bookbrain.web.shelf import the_shelf
+from bookbrain.web.shelf import the_desk, the_shelf
+from bookbrain.web.uploads import LARGEST, MOST, Upload, the_uploads
 
 _ROUND, _PLANS = "upload_round", "upload_plans"  # of the session
 
@@ -21,8 +22,9 @@ _ROUND, _PLANS = "upload_round", "upload_plans"  # of the session
 @st.fragment
 def show_upload() -> None:
     """The place to drop files, and what is known of those that were."""
+    largest, most = LARGEST >> 20, MOST >> 20
     files = st.file_uploader(
-        tr(f"PDF files, each up to {LARGEST} MB"),
+        tr(f"PDF files, each up to {largest} MB, all together up to {most:,} MB"),
         type="pdf",
         accept_multiple_files=True,
         key=f"upload-{st.session_state.get(_ROUND, 0)}",
@@ -30,37 +32,50 @@ def show_upload() -> None:
     if not files:
         return
     plans = [(file, _planned(file)) for file in files]
-    new = [(file, plan) for file, plan in plans if not plan.known and not plan.reason]
+    new = [file for file, told in plans if not told.known and not told.reason]
     with the_shelf().library() as library:
         embedding = library.settings.embedding
-    for plan in [plan for _, plan in plans]:
-        _show_plan(plan, embedding)
+    for _, told in plans:
+        _show_plan(told, embedding)
     if new:
-        _show_total([plan for _, plan in new], embedding)
+        _show_total([told for file, told in plans if file in new], embedding)
     count = len(new)
     label = tr(f"Add {count} books" if count != 1 else "Add 1 book")
     if st.button(label, type="primary", disabled=not new):
-        _add([file for file, _ in new])
+        _add(new)
 
 
 def _planned(file: UploadedFile) -> Plan:
     """What adding the file would take; it is read once in a session."""
     plans: dict[str, Plan] = st.session_state.setdefault(_PLANS, {})
+    upload = the_uploads().find(file.getvalue())
+    if upload is None:
+        return Plan(file.name, reason="its upload is there no more", hint="Choose it again.")
+    if upload.refused:
+        return Plan(upload.name, reason=upload.refused.message, hint=upload.refused.hint)
     if file.file_id not in plans:
-        with st.spinner(tr(f"Reading {plain(file.name)} …")):
+        with st.spinner(tr(f"Reading {plain(upload.name)} …")):
             try:
-                with the_shelf().library() as library:
-                    plans[file.file_id] = plan_upload(library, file.name, file)
+                plans[file.file_id] = plan(upload)
             except BookBrainError as error:
-                return Plan(file.name, reason=error.message, hint=error.hint)
+                return Plan(upload.name, reason=error.message, hint=error.hint)
     return plans[file.file_id]
 
 
+def plan(upload: Upload) -> Plan:
+    """What adding an upload would take; no place of the shelf is held while it is read."""
+    with the_desk().library() as library:
+        return plan_upload(library, upload.name, upload.path)
+
+
 def _add(files: Sequence[UploadedFile]) -> None:
+    uploads = the_uploads()
     try:
-        with st.spinner(tr("Adding …")), the_shelf().library() as library:
+        with st.spinner(tr("Adding …")):
             for file in files:
-                land(library, file.name, file)
+                if upload := uploads.find(file.getvalue()):
+                    land_upload(the_shelf().home, upload.name, upload.path)
+                    uploads.drop(upload.token)
     except BookBrainError as error:
         show_line("error", tr(str(error)))
         return

@@ -10,10 +10,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from support import pdfs
 from support.app import App, serving
+from support.large_books import Memory, make_books
 from support.openai_process import OpenAIProcess
-from support.shelf import Shelf
+from support.shelf import Shelf, wait_for
 
-from .conftest import SCREENSHOTS
+from .conftest import SCREENSHOTS, settle
 
 LONG = 120_000.0  # milliseconds; a safety net
 
@@ -85,6 +86,32 @@ def test_three_books_at_once_with_a_reload_and_a_second_tab(
             hit = app.search(f'"{pdfs.probe(seed, 5)}"')["hits"][0]
             assert (hit["file"], hit["page"]) == (file.name, 6)
     assert not list((shelf.home / "inbox").iterdir())
+
+
+def test_uploads_are_on_the_disk_and_go_with_their_tab(
+    browser: Browser, shelf: Shelf, tmp_path: Path
+) -> None:
+    books = make_books(tmp_path, 6, 50)
+    with serving(shelf) as app, visiting(browser, app) as page:
+        expect(page.locator("input[type=file]")).to_be_attached(timeout=LONG)
+        settle(page)
+        memory = Memory(app.process.pid)
+        before = memory.begin()
+        page.locator("input[type=file]").set_input_files(books)
+        expect(page.locator("p.plan")).to_have_count(6, timeout=LONG)
+        assert memory.most - before < 100, "MB, of 300 that came"
+        assert len(list((shelf.home / ".uploads").iterdir())) == 6
+        page.get_by_role("button", name="Remove").first.click()  # as it is called in the widget
+        expect(page.locator("p.plan")).to_have_count(5, timeout=LONG)
+        assert len(list((shelf.home / ".uploads").iterdir())) == 5
+        page.get_by_role("button", name="Add 5 books").click()
+        expect(page.get_by_text("books: 5, pages: 5")).to_be_visible(timeout=LONG)
+        assert not list((shelf.home / ".uploads").iterdir())
+        page.get_by_text("Add books").click()
+        page.locator("input[type=file]").set_input_files(books[0])
+        expect(page.locator("p.plan")).to_have_count(1, timeout=LONG)
+        page.close()
+        wait_for(lambda: not list((shelf.home / ".uploads").iterdir()), "the end of it", 200)
 
 
 def test_what_the_inbox_refused_is_named_until_it_is_deleted(

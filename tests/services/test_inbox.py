@@ -140,7 +140,8 @@ def test_what_another_command_finished_is_known(plain: Shelf, tmp_path: Path) ->
     wait_for(lambda: plain.processes("reader"), "the reader")
     process.kill()
     process.communicate()
-    assert "Finishing 1 interrupted" in plain.run("books").err
+    assert "Interrupted before they were added: 1." in plain.run("books").err
+    plain.run("add")
     assert copy.exists()
     assert "known file='long.pdf'" in plain.run("ingest-inbox").err
     assert not copy.exists()

@@ -55,6 +55,41 @@ def test_it_answers_like_the_commands_and_ends_when_asked(
     assert done.err == ""
 
 
+def test_streamlit_says_who_may_upload_before_anything_is_taken(plain: Shelf) -> None:
+    with serving(plain) as app:
+        cookie = _xsrf_cookie(app)
+        token = cookie.partition("=")[2]
+        for given, code in (
+            ({}, 403),
+            ({"Cookie": cookie}, 403),
+            ({"X-Xsrftoken": token}, 403),
+            ({"Cookie": cookie, "X-Xsrftoken": token}, 400),  # its session is nobody's
+        ):
+            assert _put(app, given) == code, given
+        assert not (plain.home / ".uploads").exists()
+
+
+def _xsrf_cookie(app: App) -> str:
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
+    connection.request("GET", "/_stcore/health")
+    cookie = connection.getresponse().headers["Set-Cookie"].partition(";")[0]
+    connection.close()
+    return cookie
+
+
+def _put(app: App, headers: dict[str, str]) -> int:
+    """The answer to an upload of nobody's session, of which only the head is sent."""
+    connection = http.client.HTTPConnection("127.0.0.1", app.port, timeout=60)
+    connection.putrequest("PUT", "/_stcore/upload_file/nobody/1")
+    form = {"Content-Type": "multipart/form-data; boundary=x", "Content-Length": "1000000"}
+    for name, value in {**form, **headers}.items():
+        connection.putheader(name, value)
+    connection.endheaders()
+    status = connection.getresponse().status
+    connection.close()
+    return status
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_it_ends_while_a_browser_is_connected(
     plain: Shelf, english: list[Path], number: signal.Signals

@@ -3,6 +3,8 @@
 `hang`          FPDF_LoadPage does not come back for hours; memory stays at 40 MB
 `balloon`       the page, or its text, asks for many GB: under RLIMIT_AS the process gets SIGABRT
 `crash`         the page reads well; asking for its label overflows the stack: SIGSEGV
+`long_titles`   outline titles, a document title and page labels of millions of characters
+`shared_text`   many pages that share one content stream: little to store, much to read
 `lying_count`   a page tree that claims more pages than it has; each of them fails by itself
 `no_pages`      a valid PDF with an empty page tree: "Failed to load document", for the reason
                 "Success", or for what was wrong with the file before
@@ -92,6 +94,50 @@ def crash(path: Path) -> Path:
     content = stream(b"BT /F 12 Tf 60 700 Td (This page reads well.) Tj ET")
     labels = b"<< /Kids [6 0 R] /Limits [0 9] >>"
     objects = [catalog, ONE_PAGE, page(b"4 0 R", b"/Font << /F 5 0 R >>"), content, font, labels]
+    path.write_bytes(document(objects))
+    return path
+
+
+def long_titles(path: Path, letters: int = 2_000_000, entries: int = 1) -> Path:
+    """One page with a word; `entries` of the outline share one title of so many letters.
+
+    It is the document's title and the page's label, too.
+    """
+    first = 8
+    items = [
+        b"<< /Title 7 0 R /Parent 6 0 R /Dest [3 0 R /Fit]%s >>"
+        % (b" /Next %d 0 R" % (number + 1) if number + 1 < first + entries else b"")
+        for number in range(first, first + entries)
+    ]
+    catalog = (
+        b"<< /Type /Catalog /Pages 2 0 R /Outlines 6 0 R "
+        b"/PageLabels << /Nums [0 << /P 7 0 R >>] >> >>"
+    )
+    outlines = b"<< /Type /Outlines /First %d 0 R /Last %d 0 R /Count %d >>" % (
+        first, first + entries - 1, entries,
+    )  # fmt: skip
+    words = (b"chapter " * (letters // 8 + 1))[:letters]
+    content = stream(b"BT /F 12 Tf 60 700 Td (chapter chapter) Tj ET")
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    objects = [
+        catalog, ONE_PAGE, page(b"4 0 R", b"/Font << /F 5 0 R >>"), content, font, outlines,
+        b"(%s)" % words, *items, b"<< /Title (%s) >>" % words,
+    ]  # fmt: skip
+    path.write_bytes(document(objects, b" /Info %d 0 R" % len(objects)))
+    return path
+
+
+def shared_text(path: Path, pages: int = 1_500, characters: int = 300_000) -> Path:
+    """So many pages, each of which reads as the same characters; 281 kB for the usual ones."""
+    lines = b"".join(
+        b"1 0 0 1 9 %d Tm (%s) Tj\n" % (20 + number % 700, b"%09d " % number * 100)
+        for number in range(characters // 1000)
+    )
+    kids = b" ".join(b"%d 0 R" % (5 + number) for number in range(pages))
+    body = stream(b"BT /F 12 Tf\n" + lines + b"ET", deflated=1)
+    font = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
+    tree = b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, pages)
+    objects = [CATALOG, tree, body, font, *[page(b"3 0 R", b"/Font << /F 4 0 R >>")] * pages]
     path.write_bytes(document(objects))
     return path
 

@@ -16,14 +16,22 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.pdfbase import pdfmetrics
 from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
-from support.hostile_pdfs import balloon, crash, hang, lying_count, no_pages
+from support.hostile_pdfs import (
+    balloon,
+    crash,
+    hang,
+    long_titles,
+    lying_count,
+    no_pages,
+    shared_text,
+)
 from support.prose import Language, probe, technical_outline, technical_pages
 from support.raw_pdf import glyph_pages
 
 __all__ = [
     "ODD_LINES", "balloon", "book", "crash", "encrypted", "garbled", "hang", "long_book",
-    "lying_count", "mixed", "mutate", "mutations", "no_pages", "odd_text", "probe", "scanned",
-    "script", "truncated",
+    "long_titles", "lying_count", "mixed", "mutate", "mutations", "no_pages", "odd_text", "probe",
+    "scanned", "script", "shared_text", "truncated",
 ]  # fmt: skip
 
 KOREAN_FONT = "HYSMyeongJo-Medium"

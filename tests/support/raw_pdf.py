@@ -7,7 +7,7 @@ CATALOG = b"<< /Type /Catalog /Pages 2 0 R >>"
 ONE_PAGE = b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>"
 
 
-def document(objects: Sequence[bytes]) -> bytes:
+def document(objects: Sequence[bytes], info: bytes = b"") -> bytes:
     """A whole PDF with a right cross-reference table; the first object is number 1."""
     out = bytearray(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\n")
     offsets = []
@@ -19,7 +19,11 @@ def document(objects: Sequence[bytes]) -> bytes:
     for offset in offsets:
         out += b"%010d 00000 n \n" % offset
     size = len(objects) + 1
-    out += b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (size, start)
+    out += b"trailer\n<< /Size %d /Root 1 0 R%s >>\nstartxref\n%d\n%%%%EOF\n" % (
+        size,
+        info,
+        start,
+    )
     return bytes(out)
 
 

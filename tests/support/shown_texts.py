@@ -37,6 +37,7 @@ _OTHERS = {
     "library/checkup.py": ("seen", "remedy"),
     "library/identity.py": ("check_catalog", "_lost", "_WAYS_OUT"),
     "library/adding.py": ("reason", "hint", "GO_ON"),
+    "library/attempts.py": ("doubt",),
     "library/facade.py": ("hint", "pick"),
     "library/reports.py": ("Step",),
     "library/searching.py": ("_Leg",),

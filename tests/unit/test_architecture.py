@@ -31,6 +31,7 @@ HOMES = {
     "openai": {"index/endpoint.py"},
     "rank_bm25": {"index/postings.py"},
     "pypdfium2": {"ingest/reader.py", "ingest/painter.py"},
+    "python_multipart": {"web/receiving.py"},
     "PIL": {"ingest/painter.py"},
     "kiwipiepy": {"korean.py"},
     "Stemmer": {"index/analyzer.py"},

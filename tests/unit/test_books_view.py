@@ -12,9 +12,12 @@ from support.drawn import own_html
 import bookbrain.web
 from bookbrain.config import EmbeddingSettings, Settings
 from bookbrain.durable import file_lock
+from bookbrain.errors import BusyError
 from bookbrain.index.catalog import Catalog
-from bookbrain.library import Library
+from bookbrain.library import Library, Plan
 from bookbrain.web.shelf import Shelf, use_shelf
+from bookbrain.web.uploading import plan
+from bookbrain.web.uploads import Uploads, the_uploads, use_uploads
 
 SCRIPT = Path(bookbrain.web.__file__).with_name("script.py")
 EVIL = "<script>alert(1)</script> **bold** $x$ :red[no] [a](b)"
@@ -52,6 +55,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
 
 def run(shelf: Shelf, locale: str = "en-US") -> AppTest:
     use_shelf(shelf)
+    use_uploads(Uploads(shelf.home, most=1_000_000))
     app = AppTest.from_file(SCRIPT, default_timeout=60)
     app.context["locale"] = locale
     app.run()
@@ -87,8 +91,20 @@ def titles(app: AppTest) -> list[str]:
 
 
 def choose(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
-    app.file_uploader[0].set_value([(*file, "application/pdf") for file in files])
+    app.file_uploader[0].set_value(
+        [("upload.pdf", _sent(*file).encode(), "application/pdf") for file in files]
+    )
     return app.run()
+
+
+def _sent(name: str, data: bytes) -> str:
+    """What stands for a file that a browser has sent."""
+    uploads = the_uploads()
+    upload = uploads.begin("session", name)
+    with uploads.open(upload) as file:
+        uploads.write(upload, file, data)
+    upload.name = name
+    return upload.token
 
 
 def click(app: AppTest, label: str) -> AppTest:
@@ -171,6 +187,56 @@ def test_what_was_chosen_is_told_and_only_what_is_new_is_added(
     assert {path.name: path.read_bytes() for path in inbox.iterdir()} == {"new.pdf": new}
     assert not app.file_uploader[0].value
     assert "new.pdf · waits for its turn" in lines(app)
+
+
+def test_what_finds_no_room_is_named_with_the_limit_and_the_others_are_added(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    good = pdfs.book(tmp_path / "new.pdf", ["Locks wait."], title="New").read_bytes()
+    app = choose(run(shelf), ("new.pdf", good), ("<i>.pdf", b"%PDF-" + bytes(1_000_000)))
+    (line,) = [line for line in lines(app) if "<i>.pdf" in line]
+    assert line == (
+        "<i>.pdf: not added, there is no room for it: what is uploaded at one time may have 0 MB "
+        "in all. Add or take away what was uploaded, then choose it again."
+    )
+    click(app, "Add 1 book")
+    assert [path.name for path in (shelf.home / "inbox").iterdir()] == ["new.pdf"]
+    assert not list((shelf.home / ".uploads").glob("[!.]*/*"))
+
+
+def test_an_upload_that_is_there_no_more_is_to_be_chosen_again(
+    shelf: Shelf, tmp_path: Path
+) -> None:
+    app = choose(run(shelf), ("a.pdf", b"%PDF-"))
+    the_uploads().forget_absent(lambda session: True)
+    the_uploads().take_away("session", "a.pdf")
+    app.run()
+    assert any("its upload is there no more. Choose it again." in line for line in lines(app))
+
+
+def test_while_uploads_are_read_the_shelf_is_free(shelf: Shelf, tmp_path: Path) -> None:
+    """Two readers at the desk, and a third upload that waits for one of them."""
+    app = run(shelf)
+    busy = BusyError("Other uploads are being read just now.", "Try again.")
+    desk = Shelf(Settings(home=shelf.home), most=1, patience=0.1, busy=busy)
+    one = Shelf(Settings(home=shelf.home), most=1, patience=0.1)
+    use_shelf(one, desk)
+    good = pdfs.book(tmp_path / "new.pdf", ["Locks wait."], title="New").read_bytes()
+    with desk.library():
+        app = choose(app, ("new.pdf", good))
+        assert "Other uploads are being read just now." in "".join(lines(app))
+    with one.library():
+        plan = _planned_alone(good)
+    assert plan.title == "New"
+    desk.close()
+    one.close()
+
+
+def _planned_alone(data: bytes) -> Plan:
+    """What the page asks for, while somebody has the last place of the shelf."""
+    upload = the_uploads().find(_sent("new.pdf", data).encode())
+    assert upload
+    return plan(upload)
 
 
 def test_what_it_costs_is_told_for_each_and_for_all(tmp_path: Path) -> None:

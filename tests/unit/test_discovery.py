@@ -78,6 +78,39 @@ def test_a_name_in_another_encoding_is_refused_alone(tmp_path: Path) -> None:
     assert "UTF-8" in error.message
 
 
+def test_folders_that_are_passed_by_are_named(tmp_path: Path) -> None:
+    book = touch(tmp_path / "books" / "a.pdf")
+    other = touch(tmp_path / "other" / "b.pdf")
+    (tmp_path / "books" / "more").symlink_to(other.parent)
+    (tmp_path / "books" / "link.pdf").symlink_to(other)
+    deep = tmp_path / "books"
+    for number in range(70):
+        deep = deep / str(number)
+    touch(deep / "c.pdf")
+    found = find_books([tmp_path / "books"])
+    assert found.files == (book, tmp_path / "books" / "link.pdf")
+    (_, deepest), (linked, link) = sorted(found.unusable, key=lambda each: len(each[0]))[::-1]
+    assert deepest.message == "it cannot be opened (too many folders in folders)"
+    assert linked == str(tmp_path / "books" / "more")
+    assert (link.message, link.hint) == (
+        "it is a link to a folder", "Name the folder that it leads to."
+    )  # fmt: skip
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    if os.geteuid() == 0:
+        pytest.skip("root can read everything")
+    book = touch(tmp_path / "a.pdf")
+    touch(tmp_path / "closed" / "b.pdf").parent.chmod(0)
+    found = find_books([tmp_path])
+    (tmp_path / "closed").chmod(0o700)
+    assert found.files == (book,)
+    ((name, error),) = found.unusable
+    assert (name, error.message) == (
+        str(tmp_path / "closed"), "it cannot be opened (Permission denied)"
+    )  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [(b"", "empty"), (b"just text", "not a PDF"), (b"\0" * 5000 + b"%PDF-1.4", "not a PDF")],

@@ -5,10 +5,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from support import pdfs
+from support.exchange import exchanging
 
 from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError, InputError, UnavailableError
@@ -18,6 +20,7 @@ from bookbrain.library.arrivals import (
     Patience,
     Rejection,
     arrivals,
+    dismiss,
     empty_folders,
     is_whole,
     look_at,
@@ -26,6 +29,7 @@ from bookbrain.library.arrivals import (
 )
 from bookbrain.library.inbox import ingest, open_inbox
 from bookbrain.library.staging import Source, add_sources, copy_into, open_sources, plan_sources
+from bookbrain.library.uploading import sweep_uploads
 
 QUICK = Patience(settle=0.02, stray=0.2, upload=0.5, look=0.05, folder=0.1)
 WHOLE = b"%PDF-1.7\n" + b"x" * 3000 + b"\n%%EOF\n"
@@ -113,28 +117,28 @@ def test_when_a_file_that_rests_is_whole(
     data: bytes, age: float, whole: bool, tmp_path: Path
 ) -> None:
     path = _put(tmp_path / "x.pdf", data, age)
-    assert is_whole(path, _look(path, resting=3), Patience()) is whole
-    assert is_whole(path, _look(path, resting=61), Patience())
-    assert not is_whole(path, _look(path, resting=1.9), Patience())
+    assert is_whole(tmp_path, path, _look(path, resting=3), Patience()) is whole
+    assert is_whole(tmp_path, path, _look(path, resting=61), Patience())
+    assert not is_whole(tmp_path, path, _look(path, resting=1.9), Patience())
 
 
 def _look(path: Path, resting: float) -> Look:
-    look = look_at(path)
+    look = look_at(path.parent, path)
     assert look
     return Look(look.size, look.changed_ns, look.inode, look.mode, look.since - resting)
 
 
 def test_a_look_remembers_since_when(tmp_path: Path) -> None:
     path = _put(tmp_path / "x.pdf", HEAD, age=100)
-    first = look_at(path)
+    first = look_at(tmp_path, path)
     assert first
-    assert look_at(path, first) is first
+    assert look_at(tmp_path, path, first) is first
     os.utime(path)
-    assert look_at(path, first) is not first
+    assert look_at(tmp_path, path, first) is not first
     path.unlink()
-    assert look_at(path, first) is None
+    assert look_at(tmp_path, path, first) is None
     path.symlink_to("nowhere")
-    assert look_at(path)
+    assert look_at(tmp_path, path)
 
 
 # Taking it
@@ -171,12 +175,115 @@ def test_odd_names_and_odd_things_are_rejected(
     assert not (inbox / "a").exists()
 
 
-def test_a_link_goes_and_what_it_leads_to_stays(library: Library, inbox: Path, book: Path) -> None:
-    (inbox / "link.pdf").symlink_to(book)
+def test_a_link_is_refused_and_what_it_leads_to_stays(
+    library: Library, home: Path, inbox: Path, book: Path
+) -> None:
+    library.add([book])
+    (stored,) = (home / "books").iterdir()
+    before = stored.read_bytes()
+    links = {
+        "link.pdf": book, "stored.pdf": stored, "deep/env.pdf": Path("/etc/passwd"),
+        "folder.pdf": home / "books",
+    }  # fmt: skip
+    for name, target in links.items():
+        (inbox / name).parent.mkdir(exist_ok=True)
+        (inbox / name).symlink_to(target)
     assert _ingest(library) is None
-    assert book.exists()
-    assert [found.file for found in library.books()] == ["link.pdf"]
+    assert [found.file for found in library.books()] == ["book.pdf"]
     assert arrivals(inbox) == []
+    rejected = rejections(inbox)
+    assert {r.file for r in rejected} == {"link.pdf", "stored.pdf", "deep/env.pdf", "folder.pdf"}
+    assert {r.reason for r in rejected} == {"it is a link"}
+    for rejection in rejected:
+        dismiss(inbox, rejection)
+    assert rejections(inbox) == []
+    assert book.exists()
+    assert stored.read_bytes() == before
+
+
+def test_rejected_may_be_a_link_to_the_books_and_they_stay(
+    library: Library, home: Path, inbox: Path, book: Path
+) -> None:
+    library.add([book])
+    (stored,) = (home / "books").iterdir()
+    before = stored.read_bytes()
+    (inbox / "rejected").symlink_to(home / "books")
+    assert rejections(inbox) == []
+    dismiss(inbox, Rejection(stored.name, "", ""))
+    _put(inbox / stored.name, b"no PDF" * 1000)
+    _put(inbox / f"sub/{stored.name}", b"no PDF" * 1000)
+    assert _ingest(library) is None
+    assert stored.read_bytes() == before
+    assert [path.name for path in (home / "books").iterdir()] == [stored.name]
+    assert not (inbox / "rejected").is_symlink()
+    assert [r.file for r in rejections(inbox)] == [stored.name, f"sub/{stored.name}"]
+
+
+def test_a_folder_below_rejected_may_be_a_link_too(
+    library: Library, home: Path, inbox: Path, book: Path
+) -> None:
+    library.add([book])
+    (stored,) = (home / "books").iterdir()
+    (inbox / "rejected").mkdir()
+    (inbox / "rejected" / "sub").symlink_to(home / "books")
+    assert rejections(inbox) == [Rejection("sub", "", "")]
+    _put(inbox / f"sub/{stored.name}", b"no PDF" * 1000)
+    assert _ingest(library) is None
+    assert stored.read_bytes() == book.read_bytes()
+    assert [r.file for r in rejections(inbox)] == [f"sub/{stored.name}"]
+
+
+def test_a_reason_that_is_a_link_is_not_shown_and_not_written_through(
+    library: Library, home: Path, inbox: Path
+) -> None:
+    secret = _put(home / "bookbrain.env", b"OPENAI_API_KEY=sk-secret\n")
+    _put(inbox / "rejected" / "a.pdf")
+    (inbox / "rejected" / "a.pdf.reason.txt").symlink_to(secret)
+    os.mkfifo(inbox / "rejected" / "b.pdf.reason.txt")
+    _put(inbox / "rejected" / "b.pdf")
+    assert rejections(inbox) == [Rejection("a.pdf", "", ""), Rejection("b.pdf", "", "")]
+    (inbox / "rejected" / "c.pdf.reason.txt.part").symlink_to(secret)
+    (inbox / "rejected" / "c.pdf.reason.txt").symlink_to(secret)
+    _put(inbox / "c.pdf", b"no PDF" * 1000)
+    assert _ingest(library) is None
+    assert rejections(inbox)[-1].reason == "it is not a PDF"
+    assert secret.read_bytes() == b"OPENAI_API_KEY=sk-secret\n"
+
+
+def test_what_is_exchanged_for_a_link_while_we_look_leads_nowhere(
+    library: Library, home: Path, inbox: Path, book: Path
+) -> None:
+    """A folder of the inbox and a link to the library's books change places without pause."""
+    library.add([book])
+    (stored,) = (home / "books").iterdir()
+    before = stored.read_bytes()
+    folder = _put(inbox / "sub" / stored.name, b"no PDF" * 1000).parent
+    (inbox / ".link").symlink_to(home / "books")
+    with exchanging(folder, inbox / ".link"):
+        for number in range(20):
+            _put(inbox / f"{number}.pdf", b"no PDF" * 1000)
+            assert _ingest(library) is None
+            for rejection in rejections(inbox):
+                with suppress(OSError):
+                    dismiss(inbox, rejection)
+    assert stored.read_bytes() == before
+    assert [path.name for path in (home / "books").iterdir()] == [stored.name]
+    assert len(library.books()) == 1
+
+
+def test_hidden_names_that_somebody_else_made_stop_nobody(
+    library: Library, home: Path, inbox: Path, book: Path
+) -> None:
+    for name in (".bookbrain-1.part", ".upload-1.part"):
+        (inbox / name).mkdir()
+    for name in (".bookbrain-2.part", ".upload-2.part"):
+        (inbox / name).symlink_to(book)
+    with open_inbox(home):
+        pass
+    sweep_uploads(home)
+    assert book.exists()
+    assert not (inbox / ".bookbrain-2.part").is_symlink()
+    assert not (inbox / ".upload-2.part").is_symlink()
 
 
 def test_a_reason_stands_beside_its_file(tmp_path: Path) -> None:
@@ -201,7 +308,10 @@ class FakeLibrary:
     def waiting(self) -> tuple[int, str]:
         return 0, ""
 
-    def add(self, paths: list[Path], progress: object) -> AddReport:
+    def doubtful(self) -> list[Path]:
+        return []
+
+    def add(self, paths: list[Path], progress: object, *, doubtful: bool = True) -> AddReport:
         self.added += paths
         return self._adds(paths[0])
 
@@ -255,6 +365,69 @@ def test_the_inbox_is_swept_of_what_a_killed_command_left(home: Path, inbox: Pat
         assert opened == inbox
     assert not left.exists()
     assert all(path.exists() for path in kept)
+
+
+# Root's walk
+
+
+def test_root_opens_nothing_outside_of_a_folder_where_others_exchange_things(
+    tmp_path: Path, book: Path
+) -> None:
+    """A file and a link, and a folder and a link to one, change places without pause."""
+    given, outside = tmp_path / "given", tmp_path / "outside"
+    secret = _put(outside / "a.pdf", WHOLE + b"shadow")
+    _put(given / "a.pdf", book.read_bytes())
+    (given / ".a").symlink_to(secret)
+    _put(given / "sub" / "a.pdf", book.read_bytes())
+    (given / ".sub").symlink_to(outside)
+    read = []
+    with (
+        exchanging(given / "a.pdf", given / ".a"),
+        exchanging(given / "sub", given / ".sub"),
+    ):
+        for _ in range(300):
+            with open_sources([given]) as sources:
+                read += [source.file.read() for source in sources.files]
+    assert read
+    assert set(read) == {book.read_bytes()}
+
+
+def test_what_root_passes_by_is_named(tmp_path: Path, book: Path) -> None:
+    given = tmp_path / "given"
+    _put(given / "a.pdf", book.read_bytes())
+    (given / "link.pdf").symlink_to(book)
+    (given / "more").symlink_to(tmp_path)
+    os.mkfifo(given / "pipe.pdf")
+    with open_sources([given]) as sources:
+        assert [source.path.name for source in sources.files] == ["a.pdf"]
+        assert {Path(o.path).name: o.reason for o in sources.refused} == {
+            "link.pdf": "it is a link",
+            "more": "it is a link to a folder",
+            "pipe.pdf": "it is not a file",
+        }
+    with open_sources([given / "link.pdf", given / "more"]) as sources:  # which root named
+        assert [source.path for source in sources.files][:2] == [
+            given / "link.pdf", given / "more" / "book.pdf",
+        ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("mode", "shared", "opened"),
+    [(0o600, 0o777, False), (0o644, 0o777, True), (0o600, 0o755, True)],
+)
+def test_a_hard_link_to_what_others_may_not_read(
+    tmp_path: Path, book: Path, mode: int, shared: int, opened: bool
+) -> None:
+    given = tmp_path / "given"
+    given.mkdir()
+    (given / "a.pdf").hardlink_to(book)
+    book.chmod(mode)
+    given.chmod(shared)
+    with open_sources([given]) as sources:
+        assert bool(sources.files) is opened
+        assert [o.reason for o in sources.refused] == ([] if opened else [
+            "it has another name elsewhere, and not everybody may read it"
+        ])  # fmt: skip
 
 
 # Copies

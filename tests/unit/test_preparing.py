@@ -99,9 +99,9 @@ def test_a_shard_that_cannot_be_written(tmp_path: Path) -> None:
 
 
 def test_a_fault_is_logged_by_its_place(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    preparer = Preparer(Settings(tmp_path, read_timeout="soon"), tmp_path)  # type: ignore[arg-type]
+    preparer = Preparer(Settings(tmp_path), tmp_path)
     with caplog.at_level(logging.ERROR), pytest.raises(PreparerFault):
-        prepare(preparer, pdfs.book(tmp_path / "b.pdf", ["good"]))
+        prepare(preparer, pdfs.book(tmp_path / "b.pdf", ["good"]), ["soon"])  # type: ignore[arg-type]
     assert "preparer.py" in caplog.text
     assert "TypeError" in caplog.text
     assert "soon" not in caplog.text

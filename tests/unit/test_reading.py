@@ -1,6 +1,7 @@
 """Real PDFs, read by the real child process."""
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -95,6 +96,28 @@ class TestBooks:
         assert "<script>" in read(pdfs.script(tmp_path / "s.pdf")).title
 
 
+class TestLongTitles:
+    @pytest.mark.parametrize(("letters", "entries"), [(2_000_000, 1), (2_000_000, 3_000)])
+    def test_they_are_cut_where_they_are_read(
+        self, tmp_path: Path, letters: int, entries: int
+    ) -> None:
+        path = pdfs.long_titles(tmp_path / "t.pdf", letters, entries)
+        with Reader(timeout=30, memory_mb=1024) as reader:
+            raw = reader.read(path)
+        assert 1 <= len(raw.outline) <= entries
+        assert {len(title) for _, title, _ in raw.outline} == {300}
+        assert len(raw.title) == 1200
+        assert [len(label) for label in raw.labels] == [300]
+        (page,) = read(path).pages
+        assert page.text == "chapter chapter"
+        assert page.label == ("chapter " * 5).strip()
+        assert {len(heading.title) for heading in page.headings} == {300}
+
+    def test_outlines_of_everything_to_one_page_end_somewhere(self, tmp_path: Path) -> None:
+        (page,) = read(pdfs.long_titles(tmp_path / "t.pdf", 90, 30_000)).pages
+        assert len(page.headings) == 200
+
+
 class TestOneAfterAnother:
     @pytest.fixture
     def reader(self) -> Iterator[Reader]:
@@ -180,6 +203,17 @@ class TestRefused:
 
     def test_too_many_pages(self, tmp_path: Path) -> None:
         assert "too many pages" in reason(pdfs.lying_count(tmp_path / "l.pdf"))
+
+    def test_too_much_text(self, tmp_path: Path) -> None:
+        few = read(pdfs.shared_text(tmp_path / "few.pdf", 3, 300_000))
+        assert [page.problem for page in few.pages] == ["", "", ""]
+        assert reason(pdfs.shared_text(tmp_path / "many.pdf", 1_500)) == "it has too much text"
+
+    def test_a_book_that_is_slow_on_every_page(self, tmp_path: Path) -> None:
+        """Each page is in time, all of them are not."""
+        path = pdfs.shared_text(tmp_path / "s.pdf", 60, 300_000)
+        message = reason(path, timeout=1.5)
+        assert re.fullmatch(r"reading it takes longer than 3\.\d+ seconds in all", message)
 
     @pytest.mark.slow
     def test_hang(self, tmp_path: Path) -> None:

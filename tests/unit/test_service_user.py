@@ -131,8 +131,8 @@ def test_what_the_service_cannot_read_or_remove_is_left(open_folder: Path) -> No
         """
 class Library:
     settings, added = Settings(folder), []
-    unfinished, waiting = lambda self: 0, lambda self: (0, "")
-    def add(self, paths, progress):
+    unfinished, waiting, doubtful = lambda self: 0, lambda self: (0, ""), lambda self: []
+    def add(self, paths, progress, doubtful):
         self.added += paths
         return AddReport((Outcome(str(paths[0]), "known"),))
 

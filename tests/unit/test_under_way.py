@@ -8,7 +8,8 @@ from support import pdfs
 
 from bookbrain.config import Settings
 from bookbrain.errors import InputError
-from bookbrain.index.catalog import Catalog, Job
+from bookbrain.index.catalog import Catalog
+from bookbrain.index.rows import Job
 from bookbrain.library import Arrival, Library, Silent
 from bookbrain.library.reports import Step
 from bookbrain.library.under_way import Noted

@@ -1,8 +1,10 @@
 """Files that come from a browser, on their way into the inbox."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Thread
 
 import pytest
@@ -13,7 +15,7 @@ from bookbrain.errors import BookBrainError
 from bookbrain.library import Library, Silent
 from bookbrain.library.arrivals import arrivals
 from bookbrain.library.inbox import open_inbox
-from bookbrain.library.uploading import add_again, land, plan_upload, sweep_uploads
+from bookbrain.library.uploading import add_again, land, land_upload, plan_upload, sweep_uploads
 
 
 @pytest.fixture
@@ -59,6 +61,32 @@ def test_it_lands_whole_under_a_name_that_counts(
     assert [path.name for path in inbox.iterdir()] == [name]
 
 
+def test_an_upload_lands_without_being_copied(
+    library: Library, inbox: Path, sent: Callable[[bytes], Path]
+) -> None:
+    path = sent(b"%PDF- whole")
+    for name in ("../책.pdf", "책.pdf"):
+        land_upload(library.settings.home, name, path)
+    land_upload(library.settings.home, "책.pdf", sent(b"another"))
+    assert {p.name: p.read_bytes() for p in inbox.iterdir()} == {
+        "책.pdf": b"%PDF- whole", "책 (2).pdf": b"another"
+    }  # fmt: skip
+    assert (inbox / "책.pdf").samefile(path)
+    assert (inbox / "책.pdf").stat().st_mode & 0o777 == 0o640
+
+
+def test_an_upload_lands_in_an_inbox_on_another_disk(
+    library: Library, inbox: Path, sent: Callable[[bytes], Path]
+) -> None:
+    path = sent(b"%PDF- whole")
+    with TemporaryDirectory(dir="/dev/shm") as other:
+        if Path(other).stat().st_dev == path.stat().st_dev:
+            pytest.skip("no other disk")
+        inbox.symlink_to(other)
+        land_upload(library.settings.home, "a.pdf", path)
+        assert [p.read_bytes() for p in inbox.iterdir()] == [b"%PDF- whole"]
+
+
 def test_the_same_twice_is_one_and_another_is_not_touched(library: Library, inbox: Path) -> None:
     for data in (b"one", b"one", b"two"):
         land(library, "a.pdf", io.BytesIO(data))
@@ -94,25 +122,39 @@ def test_an_inbox_that_takes_nothing_is_named(library: Library, inbox: Path) -> 
         land(library, "a.pdf", io.BytesIO(b"%PDF-"))
 
 
-def test_what_it_would_take_is_known_before(library: Library, inbox: Path, book: bytes) -> None:
-    plan = plan_upload(library, "../locks.pdf", io.BytesIO(book))
+@pytest.fixture
+def sent(tmp_path: Path) -> Callable[[bytes], Path]:
+    """A file as an upload leaves it."""
+
+    def write(data: bytes) -> Path:
+        path = tmp_path / sha256(data).hexdigest()
+        path.write_bytes(data)
+        return path
+
+    return write
+
+
+def test_what_it_would_take_is_known_before(
+    library: Library, inbox: Path, book: bytes, sent: Callable[[bytes], Path]
+) -> None:
+    plan = plan_upload(library, "../locks.pdf", sent(book))
     assert (plan.file, plan.title, plan.pages, plan.known) == ("locks.pdf", "Locks", 1, False)
     assert plan.tokens > 0
-    broken = plan_upload(library, "broken.pdf", io.BytesIO(book[:300]))
+    broken = plan_upload(library, "broken.pdf", sent(book[:300]))
     assert (broken.file, broken.reason) == (
         "broken.pdf", "it is not a readable PDF (cut off or damaged)"
     )  # fmt: skip
-    assert plan_upload(library, "no.pdf", io.BytesIO(b"text")).reason == "it is not a PDF"
-    assert plan_upload(library, "no.pdf", io.BytesIO()).reason == "it is empty"
+    assert plan_upload(library, "no.pdf", sent(b"text")).reason == "it is not a PDF"
+    assert plan_upload(library, "no.pdf", sent(b"")).reason == "it is empty"
     assert not inbox.exists()
     assert library.books() == []
 
 
 def test_a_book_that_is_there_is_known_under_any_name(
-    library: Library, tmp_path: Path, book: bytes
+    library: Library, tmp_path: Path, book: bytes, sent: Callable[[bytes], Path]
 ) -> None:
     library.add([tmp_path / "x.pdf"])
-    plan = plan_upload(library, "other.pdf", io.BytesIO(book))
+    plan = plan_upload(library, "other.pdf", sent(book))
     assert (plan.file, plan.title, plan.known, plan.tokens) == ("other.pdf", "Locks", True, 0)
 
 
