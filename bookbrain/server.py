@@ -53,6 +53,11 @@ class Layout:
         """The Caddyfile of the machine, which imports ours."""
         return self.root / "etc/caddy/Caddyfile"
 
+    @property
+    def caddy_socket(self) -> Path:
+        """Where the running Caddy is told what to do: in its home, where it can make a socket."""
+        return self.root / "var/lib/caddy/admin.sock"
+
 
 def with_server_defaults(env: Mapping[str, str], layout: Layout = Layout()) -> dict[str, str]:
     """The environment in which a command works: on a server, for root, the one of its service.

@@ -8,6 +8,7 @@ from bookbrain import __version__
 from bookbrain.admin.asking import chroma_answers, text_of
 from bookbrain.admin.backup_age import Backup, newest_backup
 from bookbrain.admin.certificate import Certificate, door_of, read_certificate
+from bookbrain.admin.doctor.door import look_at_banned
 from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import Space, look_at_disks, read_memory
 from bookbrain.admin.site import Site, configured, read_site
@@ -56,6 +57,7 @@ class Status:
     disks: tuple[Space, ...]
     memory: Space
     backup: Backup | None
+    banned: list[str] | None = None
     shelf: Shelf | None = None
     meaning: Meaning | None = None
     site_trouble: str = ""
@@ -72,7 +74,7 @@ def look_at_server(machine: Machine) -> Status:
         site_trouble = str(error)
     units = look_at_units(layout, machine.systemctl)
     certificate = read_certificate(site.domain, door_of(site.domain)) if site else None
-    backup = newest_backup(layout.backups)
+    backup, banned = newest_backup(layout.backups), look_at_banned()
     shelf, meaning, library_trouble = None, None, ""
     try:
         settings = take_settings(layout)
@@ -89,6 +91,7 @@ def look_at_server(machine: Machine) -> Status:
         disks=look_at_disks([layout.home, layout.root]),
         memory=read_memory(text_of(Path("/proc/meminfo"))),
         backup=backup,
+        banned=banned,
         shelf=shelf,
         meaning=meaning,
         site_trouble=site_trouble,
