@@ -52,7 +52,7 @@ leave_fail2ban() { # as it was: not running, where it came with us and watches n
         run systemctl --quiet disable --now fail2ban || true
         run rm -f "$SSHD_JAIL"{,.new}
     else # ours that turns off sshd's would change what the others have now: it stays then
-        run fail2ban-client --quiet reload || true
+        run fail2ban-client -q reload || true
     fi
 }
 

@@ -220,7 +220,7 @@ refuse_guessers() {
         run systemctl --quiet enable fail2ban || true
         run systemctl restart fail2ban || warn_of_fail2ban
     elif [[ $JAIL_CHANGED ]]; then
-        run fail2ban-client --quiet reload bookbrain || warn_of_fail2ban
+        run fail2ban-client -q reload || warn_of_fail2ban
     fi
 }
 

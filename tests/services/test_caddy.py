@@ -15,12 +15,15 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from support.caddy import CADDIES, PASSWORD, ROOT, CaddySite, caddy_site, free_ports, running
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
+from bookbrain.admin.admin_option import is_chosen, with_socket
+from bookbrain.admin.caddy_client import send
 from bookbrain.admin.caddyfile import piece_file, site_piece
 from bookbrain.admin.site import Address, Site, read_site, site_file, with_address, write_site
 from bookbrain.admin.users import NOBODY, check_new_name
@@ -527,6 +530,77 @@ def test_a_caddy_that_is_not_there(server: Server) -> None:
         assert server.files() == before
     finally:
         Path(f"{socket}.away").rename(socket)
+
+
+# Who may have Caddy do what
+
+_OTHER = ':8080 {\n\trespond "the other site"\n}\n'
+
+
+@pytest.mark.parametrize("text", [
+    _OTHER,
+    f"# Mine.\n\n  # {{\n{_OTHER}",
+    f"\n{{\n\temail owner@example.org\n}}\n{_OTHER}",
+    f"# Mine.\n{{ # options\n\temail owner@example.org\n\tdebug\n}}\n{_OTHER}",
+    f"{{\r\n\temail owner@example.org\r\n}}\r\n{_OTHER}",
+    f"{{\n}}\n{_OTHER}",
+    f"(mine) {{\n\tencode gzip\n}}\n{_OTHER}",
+], ids=range(7))  # fmt: skip
+def test_the_admin_api_moves_to_a_socket(server: Server, tmp_path: Path, text: str) -> None:
+    caddy, socket, file = server.machine.caddy, tmp_path / "admin.sock", tmp_path / "Caddyfile"
+
+    def adapted() -> dict[str, Any]:
+        return json.loads(caddy.adapted(file)) or {}
+
+    file.write_bytes(text.encode())
+    before = adapted()
+    assert not is_chosen(json.dumps(before))
+    file.write_bytes(with_socket(text, socket).encode())
+    after = adapted()
+    assert after["admin"].pop("listen") == f"unix/{socket}"
+    assert (after.pop("admin") or None, after) == (before.pop("admin", None), before)
+
+
+@pytest.mark.parametrize("own", ["localhost:2020", "off", "unix//run/x", "localhost:2019"])
+def test_an_admin_option_of_the_owner_stays(server: Server, tmp_path: Path, own: str) -> None:
+    options = tmp_path / "options"
+    for text in (f"{{\n\tadmin {own}\n}}\n", f"import {options}\n"):
+        options.write_text(f"{{\n\tadmin {own}\n}}\n")
+        (tmp_path / "Caddyfile").write_text(text)
+        assert is_chosen(server.machine.caddy.adapted(tmp_path / "Caddyfile"))
+
+
+def test_without_an_admin_api_nothing_can_be_changed(server: Server) -> None:
+    path = server.machine.layout.caddyfile
+    whole, before = path.read_text(), server.files()
+    path.write_text(re.sub("admin .*", "admin off", whole))
+    done = server.admin("site", "--domain", "x.localhost.test", code=78)
+    assert "systemctl restart caddy" in done.stderr
+    path.write_text(whole)
+    assert server.files() == before
+
+
+def test_an_admin_api_at_a_port(caddy: str, tmp_path: Path) -> None:
+    port, app = free_ports(2)
+    with caddy_site(tmp_path, caddy, app, admin=f"127.0.0.1:{port}") as site:
+        site.admin("users", "add", "bob", "--password-file", "-", given=f"{PASSWORD}\n")
+        assert site.admin("users", "list").output == "ann\nbob\n"
+        assert "Nothing had to be changed." in site.admin("site", "--renew").output
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+def test_secrets_go_to_nobody_elses_port(server: Server, tmp_path: Path) -> None:
+    """Where Caddy does not run, anybody can listen at its port."""
+    (port,) = free_ports(1)
+    listening = (
+        "import os, socket; os.setgid(65534); os.setuid(65534); "
+        f"s = socket.create_server(('127.0.0.1', {port})); s.listen()\n"
+        "while True: print(s.accept()[0].recv(9999), flush=True)"
+    )
+    with running([sys.executable, "-c", listening], tmp_path / "log", port):
+        assert send(f"127.0.0.1:{port}", {"secret": "session"}) is None
+        time.sleep(0.2)
+    assert "session" not in (tmp_path / "log").read_text()
 
 
 def test_a_machine_that_does_not_import_ours(server: Server) -> None:
