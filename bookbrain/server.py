@@ -59,6 +59,11 @@ class Layout:
         """The Caddyfile of the machine, which imports ours."""
         return self.root / "etc/caddy/Caddyfile"
 
+    @property
+    def caddy_socket(self) -> Path:
+        """Where the running Caddy is told what to do: in its home, where it can make a socket."""
+        return self.root / "var/lib/caddy/admin.sock"
+
 
 def site_domain(layout: Layout) -> str:
     """The domain under which the server is asked, as it is now; "" where it has none yet."""

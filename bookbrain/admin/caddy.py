@@ -5,9 +5,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from bookbrain.admin.admin_option import PACKAGED, listen_address
 from bookbrain.admin.caddyfile import Version
 from bookbrain.children import Ended, describe_exit, run_program
-from bookbrain.errors import BookBrainError, UnavailableError
+from bookbrain.errors import BookBrainError, ConfigError, UnavailableError
 
 _SECONDS = 30
 _NEWEST = (2, 99)
@@ -17,9 +18,8 @@ _UNCHANGED = "The site is as it was. Mend what Caddy names and run this again."
 
 @dataclass(frozen=True)
 class Caddy:
-    """`admin` is the address of its admin API."""
+    """Where the running one listens to us is said by its configuration."""
 
-    admin: str = "http://127.0.0.1:2019"
     program: str = "caddy"
 
     def version(self) -> Version:
@@ -38,21 +38,33 @@ class Caddy:
     def load(self, config: str) -> None:
         """Let the running server work by `config`, or go on as before and raise BookBrainError.
 
-        Raises UnavailableError when it does not answer.
+        It is looked for where `config` has it listen, then where Caddy listens by itself: it may
+        not have heard of that yet. Raises UnavailableError when it does not answer.
         """
-        from caddy_api_client import CaddyAPIClient  # noqa: PLC0415  # only a server has it
+        from bookbrain.admin.caddy_client import send  # noqa: PLC0415  # only a server has it
 
-        client = CaddyAPIClient(self.admin)
-        try:
-            client._make_request("POST", "/load", json.loads(config))
-        except Exception as error:  # nothing more exact is raised; requests' own is behind it
-            response = getattr(error.__context__, "response", None)
-            if response is None:
-                raise UnavailableError(
-                    f"Caddy does not answer at {self.admin}.",
-                    "Start it: sudo systemctl start caddy",
-                ) from error
-            raise _refusal(_reason(response.text)) from error
+        listen = listen_address(config)
+        if not listen:
+            raise ConfigError(
+                "Caddy takes no changes while it runs: `admin off` is among its options.",
+                "Take that out of /etc/caddy/Caddyfile, then: sudo systemctl restart caddy",
+            )
+        for address in dict.fromkeys((listen, PACKAGED)):
+            refused = send(address, json.loads(config))
+            if refused == "":
+                return
+            if refused is not None:
+                raise _refusal(refused)
+        raise UnavailableError(
+            f"Caddy does not answer at {listen}.", "Start it: sudo systemctl restart caddy"
+        )
+
+    def works_by(self, config: str) -> bool:
+        """Whether the running server does."""
+        from bookbrain.admin.caddy_client import read  # noqa: PLC0415  # only a server has it
+
+        listen = listen_address(config)
+        return bool(listen) and read(listen) == json.loads(config)
 
     def _run(self, *args: str) -> Ended:
         try:
@@ -65,11 +77,3 @@ class Caddy:
 
 def _refusal(reason: str) -> BookBrainError:
     return BookBrainError(f"Caddy refuses this: {reason}", _UNCHANGED)
-
-
-def _reason(body: str) -> str:
-    """Of an answer {"error": "…"}."""
-    try:
-        return str(json.loads(body)["error"])
-    except (ValueError, KeyError, TypeError):
-        return body

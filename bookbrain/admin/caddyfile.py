@@ -1,9 +1,15 @@
 """The generated piece of the Caddyfile; what it does is in `Caddyfile`."""
 
+import re
 from pathlib import Path
 
 from bookbrain.admin.site import Site
-from bookbrain.admin.users import credentials_pattern
+from bookbrain.admin.users import (
+    NOBODY,
+    credentials_pattern,
+    encoded_nobody,
+    sessions_pattern,
+)
 from bookbrain.server import Layout
 
 Version = tuple[int, int]
@@ -16,15 +22,19 @@ _PIECE = """\
 }}
 
 (bookbrain_matchers) {{
-	@session header_regexp session Cookie `(?:^|; *)bookbrain={session}(?:;|$)`
+	@session header_regexp session Cookie `(?:^|; *)bookbrain=(?:{sessions})(?:;|$)`
 	@known vars_regexp known {{http.request.header.Authorization}} `{credentials}`
+	@stranger not vars_regexp known {{http.request.header.Authorization}} `{credentials}`
 }}
 
 (bookbrain_cookie) {{
-	header +Set-Cookie "bookbrain={session}; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict"
+	map {{http.auth.user.id}} {{bookbrain_session}} {{{cookies}
+	}}
+	header +Set-Cookie "bookbrain={{bookbrain_session}}; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict"
 }}
 
 (bookbrain_users) {{
+	request_header @stranger Authorization "^(?i:basic) " "Basic {nobody}"
 	{basic_auth} bcrypt BookBrain {{{users}
 	}}
 }}
@@ -34,8 +44,9 @@ _PIECE = """\
 	import bookbrain
 }}
 """  # noqa: E501
-_STREAMS = "\n\tstream_close_delay 5m"
+_STREAMS = "\n\tstream_close_delay 5s"  # who may not come in any more is out then
 _USER = "\n\t\t{name} {password}"
+_COOKIE = "\n\t\t~^{name}$ {session}"  # without ~ a user could not be called default
 _OTHER_CA = " {{{lines}\n\t}}"
 _CA = "\n\t\tca {}"
 _CA_ROOT = "\n\t\tca_root {}"
@@ -50,13 +61,18 @@ def site_piece(site: Site, version: Version) -> str:
 
     2.7 brought WebSockets that outlive a reload, 2.8 renamed `basicauth`.
     """
-    users = (_USER.format(name=user.name, password=user.password) for user in site.users)
+    users = (_USER.format(name=user.name, password=user.password) for user in (*site.users, NOBODY))
+    cookies = (
+        _COOKIE.format(name=re.escape(user.name), session=user.session) for user in site.users
+    )
     return _PIECE.format(
         domain=site.domain,
         tls=_tls(site),
         upstream=site.upstream,
         streams=_STREAMS if version >= (2, 7) else "",
-        session=site.session,
+        sessions=sessions_pattern(site.users),
+        cookies="".join(cookies),
+        nobody=encoded_nobody(),
         credentials=credentials_pattern(site.users),
         basic_auth="basic_auth" if version >= (2, 8) else "basicauth",
         users="".join(users),

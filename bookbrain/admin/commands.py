@@ -2,7 +2,7 @@
 
 import os
 import sys
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -45,19 +45,15 @@ _password_file = click.option(
     help="Of another certificate authority than the usual one; an empty URL is the usual one.",
 )
 @click.option("--acme-root", metavar="FILE", help="The certificate that this authority itself has.")
+@click.option(
+    "--renew", is_flag=True, help="Give Caddy its part as this version writes it, and load all."
+)
 @_pass_machine
-def site(
-    machine: Machine,
-    domain: str | None,
-    email: str | None,
-    acme: bool | None,
-    acme_directory: str | None,
-    acme_root: str | None,
-) -> None:
+def site(machine: Machine, /, renew: bool, **options: Any) -> None:
     """Show the address of this server, or change what the options name."""
     _check_machine(machine)
-    address = Address(domain, email, acme, acme_directory, acme_root)
-    if address.changes_something and not change_site(
+    address = Address(**options)
+    if (renew or address.changes_something) and not change_site(
         machine, lambda old: with_address(old, address)
     ):
         say("Nothing had to be changed.")
@@ -96,22 +92,22 @@ def add(machine: Machine, name: str, password_file: IO[str] | None) -> None:
 @_password_file
 @_pass_machine
 def passwd(machine: Machine, name: str, password_file: IO[str] | None) -> None:
-    """Change a password; every browser has to sign in again."""
+    """Change a password; who is signed in with it is out within ten seconds."""
     _check_machine(machine)
     check_known_name(configured(read_site(machine.layout)), name)
     password = _password(password_file)
     change_site(machine, lambda old: with_password(configured(old), name, password))
-    say(f"{name} has a new password; every browser has to sign in again.")
+    say(f"{name} has a new password, and has to sign in again.")
 
 
 @users.command()
 @click.argument("name")
 @_pass_machine
 def remove(machine: Machine, name: str) -> None:
-    """Let somebody in no more; every browser has to sign in again."""
+    """Let somebody in no more; open pages end within ten seconds."""
     _check_machine(machine)
     change_site(machine, lambda old: without_user(configured(old), name))
-    say(f"{name} is removed; every browser has to sign in again.")
+    say(f"{name} is removed; open pages end within ten seconds.")
 
 
 @click.command(cls=Command)

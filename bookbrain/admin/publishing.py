@@ -1,16 +1,24 @@
 """A change of the site reaches the files and the running Caddy, or neither."""
 
+import os
 import shutil
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bookbrain.admin.admin_option import (
+    is_chosen,
+    listen_address,
+    socket_address,
+    with_socket,
+)
 from bookbrain.admin.caddy import Caddy
 from bookbrain.admin.caddyfile import piece_file, site_piece
 from bookbrain.admin.site import Site, read_site, write_site
-from bookbrain.durable import file_lock, write_file
-from bookbrain.errors import ConfigError
+from bookbrain.admin.users import NOBODY
+from bookbrain.durable import file_lock, new_file, write_file
+from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.server import Layout
 
 
@@ -29,21 +37,54 @@ def change_site(machine: Machine, alter: Callable[[Site | None], Site]) -> bool:
     Raises what `alter` raises, and BookBrainError when Caddy does not take it; all is then as it
     was. Cut off in between, the same command makes it whole.
     """
-    with file_lock(machine.layout.etc / "site.lock"):
-        old = read_site(machine.layout)
+    layout, caddy = machine.layout, machine.caddy
+    with file_lock(layout.etc / "site.lock"), ExitStack() as refused:
+        old = read_site(layout)
         new = alter(old)
-        path = piece_file(machine.layout)
+        path = piece_file(layout)
         before = path.read_bytes() if path.exists() else None
-        piece = site_piece(new, machine.caddy.version()).encode()
-        if new == old and piece == before and machine.layout.address.exists():
-            return False
-        with ExitStack() as refused:
+        piece = site_piece(new, caddy.version()).encode()
+        _close_admin(machine, refused)
+        if piece != before:
             _write_piece(path, piece)
             refused.callback(_put_back, path, before)
-            _load(machine, new)
-            refused.pop_all()
-        write_site(machine.layout, new)
+        config = _configuration(machine, new)
+        known = new == old and piece == before and layout.address.exists()
+        if known and caddy.works_by(config):
+            return False
+        caddy.load(config)
+        refused.pop_all()
+        write_site(layout, new)
         return True
+
+
+def _configuration(machine: Machine, site: Site) -> str:
+    """The JSON of the machine's Caddyfile; raises ConfigError when our site is not in it."""
+    config = machine.caddy.adapted(machine.layout.caddyfile)
+    if NOBODY.password not in config or site.domain not in config:
+        raise ConfigError(
+            f"{machine.layout.caddyfile} does not import BookBrain's Caddyfile.",
+            f"Add this line at its end: import {machine.layout.etc}/Caddyfile",
+        )
+    return config
+
+
+def _close_admin(machine: Machine, refused: ExitStack) -> None:
+    """Have the machine's Caddyfile keep its admin API for root and Caddy, unless it says where
+    that is; `refused` takes it back."""
+    caddy, socket = machine.caddy, machine.layout.caddy_socket
+    path = machine.layout.caddyfile.resolve()
+    with suppress(OSError, BookBrainError):  # what is wrong with it is said when all is adapted
+        if is_chosen(caddy.adapted(path)):
+            return
+        before = path.read_bytes()
+        text = with_socket(before.decode(errors="surrogateescape"), socket)
+        with ExitStack() as useless:
+            useless.callback(_replace, path, before)
+            _replace(path, text.encode(errors="surrogateescape"))
+            # Where its options come from another file, these are options for a second time.
+            if listen_address(caddy.adapted(path)) == socket_address(socket):
+                refused.push(useless.pop_all())
 
 
 def _put_back(path: Path, before: bytes | None) -> None:
@@ -53,14 +94,13 @@ def _put_back(path: Path, before: bytes | None) -> None:
         _write_piece(path, before)
 
 
-def _load(machine: Machine, site: Site) -> None:
-    config = machine.caddy.adapted(machine.layout.caddyfile)
-    if site.session not in config:
-        raise ConfigError(
-            f"{machine.layout.caddyfile} does not import BookBrain's Caddyfile.",
-            f"Add this line at its end: import {machine.layout.etc}/Caddyfile",
-        )
-    machine.caddy.load(config)
+def _replace(path: Path, data: bytes) -> None:
+    """Another content for a file that stays whose it was."""
+    was = path.stat()
+    with new_file(path, flags=os.O_NOFOLLOW) as file:
+        os.fchown(file.fileno(), was.st_uid, was.st_gid)
+        os.fchmod(file.fileno(), was.st_mode & 0o7777)
+        file.write(data)
 
 
 def _write_piece(path: Path, piece: bytes) -> None:

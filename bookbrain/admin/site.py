@@ -21,16 +21,17 @@ _FILE = re.compile(r"/[\w./@+-]+")
 
 
 def new_session() -> str:
-    """The secret that the cookie of a signed-in browser carries."""
+    """A secret that nobody has had before."""
     return secrets.token_urlsafe(32)
 
 
 @dataclass(frozen=True)
 class User:
-    """`password` is its bcrypt hash."""
+    """`password` is its bcrypt hash, `session` what the cookie of a signed-in browser carries."""
 
     name: str
     password: str = field(repr=False)
+    session: str = field(default_factory=new_session, repr=False)
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,6 @@ class Site:
     acme_directory: str = ""
     acme_root: str = ""
     upstream: str = "127.0.0.1:8501"
-    session: str = field(default_factory=new_session, repr=False)
     users: tuple[User, ...] = ()
 
     @property
@@ -52,10 +52,6 @@ class Site:
 
     def user(self, name: str) -> User | None:
         return next((user for user in self.users if user.name == name), None)
-
-    def signing_out(self) -> "Site":
-        """The same, where every browser has to give a password again."""
-        return replace(self, session=new_session())
 
 
 @dataclass(frozen=True)
@@ -85,6 +81,7 @@ def read_site(layout: Layout) -> Site | None:
     path = site_file(layout)
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
+        values.pop("session", None)  # up to 0.9 all users had one in common
         return Site(**values | {"users": tuple(User(**user) for user in values["users"])})
     except FileNotFoundError:
         return None

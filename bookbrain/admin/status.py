@@ -7,6 +7,7 @@ from pathlib import Path
 from bookbrain import __version__
 from bookbrain.admin.asking import chroma_answers, text_of
 from bookbrain.admin.certificate import Certificate, door_of, read_certificate
+from bookbrain.admin.doctor.door import look_at_banned
 from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import Space, look_at_disks, read_memory
 from bookbrain.admin.site import Site, configured, read_site
@@ -56,6 +57,7 @@ class Status:
     disks: tuple[Space, ...]
     memory: Space
     backups: tuple[Backup, ...]
+    banned: list[str] | None = None
     shelf: Shelf | None = None
     meaning: Meaning | None = None
     site_trouble: str = ""
@@ -73,6 +75,7 @@ def look_at_server(machine: Machine) -> Status:
     units = look_at_units(layout, machine.systemctl)
     certificate = read_certificate(site.domain, door_of(site.domain)) if site else None
     backups: tuple[Backup, ...] = ()
+    banned = look_at_banned()
     shelf, meaning, library_trouble = None, None, ""
     try:
         settings = take_settings(layout)
@@ -90,6 +93,7 @@ def look_at_server(machine: Machine) -> Status:
         disks=look_at_disks([layout.home, layout.root]),
         memory=read_memory(text_of(Path("/proc/meminfo"))),
         backups=backups,
+        banned=banned,
         shelf=shelf,
         meaning=meaning,
         site_trouble=site_trouble,

@@ -21,6 +21,7 @@ def summarize(status: Status) -> list[Check]:
     if status.meaning:
         checks.append(_meaning(status.meaning))
     checks += _site(status)
+    checks.append(_guessing(status.banned))
     checks += [_short(check_disk(disk)) for disk in status.disks[:_MOST_DISKS]]
     checks.append(_short(check_memory(status.memory)))
     checks.append(_short(check_backup(status.backups, None, status.now)))
@@ -93,6 +94,12 @@ def _site(status: Status) -> list[Check]:
         return [Check("site", State.FAIL, status.site_trouble)]
     checks = [Check("site", State.OK, status.site.url)]
     return [*checks, _short(check_certificate(status.site, status.certificate, status.now, ""))]
+
+
+def _guessing(banned: Sequence[str] | None) -> Check:
+    if banned is None:
+        return Check("guessing", State.WARN, "not refused: fail2ban does not watch")
+    return Check("guessing", State.OK, f"addresses that fail2ban refuses now: {len(banned)}")
 
 
 def _short(check: Check) -> Check:

@@ -8,6 +8,10 @@ from bookbrain.admin.site import Site, User
 from bookbrain.errors import InputError
 
 _COST = 10  # a guess costs a small server 0.05 s of CPU; of bcrypt's usual 14 it would be 1 s
+# Who has an unknown name is compared with this user's password, and nobody knows one that fits: as
+# slowly as the others. No user can have the name; with its ":" it is whole in base64, so that the
+# credentials of anybody can follow it.
+NOBODY = User("!none", f"$2b${_COST}${'.' * 53}", session="")
 _MOST_BYTES = 72  # what follows, bcrypt does not look at
 _LEAST_CHARACTERS = 8
 _NAME = re.compile(r"(?!import$)[A-Za-z0-9._@-]{1,64}")  # "import" is a word of the Caddyfile
@@ -43,23 +47,22 @@ def with_user(site: Site, name: str, password: str) -> Site:
 
 
 def with_password(site: Site, name: str, password: str) -> Site:
-    """`site` with a new password for `name`; who is signed in is not any more."""
+    """`site` with a new password for `name`, who is not signed in any more."""
     check_known_name(site, name)
-    hashed = _hashed(password)
-    users = tuple(User(name, hashed) if user.name == name else user for user in site.users)
-    return replace(site, users=users).signing_out()
+    new = User(name, _hashed(password))
+    users = tuple(new if user.name == name else user for user in site.users)
+    return replace(site, users=users)
 
 
 def without_user(site: Site, name: str) -> Site:
-    """`site` without `name`; who is signed in is not any more. The last user cannot go."""
+    """`site` without `name`, who is not signed in any more. The last user cannot go."""
     check_known_name(site, name)
     if len(site.users) == 1:
         raise InputError(
             f"{name} is the only user; without one nobody could sign in.",
             "Add another user first: sudo bookbrain-admin users add NAME",
         )
-    users = tuple(user for user in site.users if user.name != name)
-    return replace(site, users=users).signing_out()
+    return replace(site, users=tuple(user for user in site.users if user.name != name))
 
 
 def _hashed(password: str) -> str:
@@ -87,6 +90,16 @@ def credentials_pattern(users: tuple[User, ...]) -> str:
     """
     # Without a user nothing may fit: "!" is not in base64.
     return _CREDENTIALS.format("|".join(_encoded_start(user.name) for user in users) or "!")
+
+
+def sessions_pattern(users: tuple[User, ...]) -> str:
+    """The regular expression (RE2) of the sessions of these users; it fits nothing without one."""
+    return "|".join(user.session for user in users) or r"[^\d\D]"
+
+
+def encoded_nobody() -> str:
+    """How the credentials of `NOBODY` begin."""
+    return base64.b64encode(f"{NOBODY.name}:".encode()).decode()
 
 
 def _encoded_start(name: str) -> str:

@@ -1,7 +1,7 @@
 # shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # What a server needs of Debian's packages.
 
-readonly PACKAGES=(ca-certificates caddy python3 python3-venv)
+readonly PACKAGES=(ca-certificates caddy fail2ban nftables python3 python3-systemd python3-venv)
 # What systemd-python is built with, for it publishes no wheel.
 readonly BUILD_PACKAGES=(gcc libc6-dev libsystemd-dev pkg-config)
 
@@ -22,6 +22,7 @@ install_packages() {
     is_installed "$package" || missing+=("$package")
     if ! ((${#missing[@]})); then return; fi
     step "Installing ${missing[*]} with apt (waits for another apt)" "apt로 ${missing[*]} 설치 (다른 apt가 끝나기를 기다립니다)"
+    leave_sshd_alone
     has_fresh_lists || run_apt update
     if has_fresh_lists && ! has_candidate caddy; then add_caddy_repository; fi
     run_apt install --no-install-recommends "${missing[@]}"

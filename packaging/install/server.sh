@@ -3,6 +3,8 @@
 
 readonly HOME_OF_BOOKS=/var/lib/bookbrain ETC=/etc/bookbrain
 readonly IMPORT="import $ETC/Caddyfile"
+readonly JAIL=/etc/fail2ban/jail.d/bookbrain.conf
+readonly SSHD_JAIL=/etc/fail2ban/jail.d/zz-bookbrain-sshd.conf # read after Debian's
 # What the new release brings; the rest of the machine finds it by these names.
 readonly FILES=(
     "packaging/sysusers.conf /etc/sysusers.d/bookbrain.conf 0644"
@@ -34,6 +36,7 @@ install_server() {
     open_ports
     switch_release
     set_up_site
+    refuse_guessers
     show_site
 }
 
@@ -45,7 +48,7 @@ lay_out() { # sets where everything goes
     REPLACED=$OURS/replaced # files of ours as they were before this upgrade
     KEPT=$OURS/before-upgrade # and the databases
     BIN=/usr/local/bin
-    CHANGED='' CADDY_CHANGED=''
+    CHANGED='' JAIL_CHANGED=''
 }
 
 lay_out_release() { # sets where this release goes, and how it is made
@@ -153,7 +156,11 @@ place() { # FILE-OF-THE-TREE TARGET MODE [OWNER:GROUP]
         cp -a "$target" "$REPLACED$target" # for a way back
     fi
     if ! cmp -s "$file" "$target"; then
-        if [[ $1 == Caddyfile ]]; then CADDY_CHANGED=1; else CHANGED=1; fi
+        case $1 in
+            Caddyfile) ;; # `bookbrain-admin site --renew` sees to it
+            packaging/fail2ban/*) JAIL_CHANGED=1 ;;
+            *) CHANGED=1 ;;
+        esac
     fi
     run install -D -m "$3" -o "$(cut -d: -f1 <<<"${4:-root:root}")" -g "$(cut -d: -f2 <<<"${4:-root:root}")" "$file" "$target"
     run install -D -m 0644 "$file" "$placed"
@@ -162,14 +169,14 @@ place() { # FILE-OF-THE-TREE TARGET MODE [OWNER:GROUP]
 # --- the site -----------------------------------------------------------------------------------
 
 set_up_site() {
-    local site=() known
+    local site=(--renew) known
     import_into_caddy
     [[ ! $DOMAIN ]] || site+=(--domain "$DOMAIN")
     [[ ! $EMAIL ]] || site+=(--email "$EMAIL")
     [[ ! $NO_ACME ]] || site+=(--no-acme)
     [[ ! ${BOOKBRAIN_ACME_DIRECTORY:-} ]] || site+=(--acme-directory "$BOOKBRAIN_ACME_DIRECTORY")
     [[ ! ${BOOKBRAIN_ACME_ROOT:-} ]] || site+=(--acme-root "$BOOKBRAIN_ACME_ROOT")
-    if ((${#site[@]})); then run "$BIN/bookbrain-admin" site "${site[@]}"; fi
+    run "$BIN/bookbrain-admin" site "${site[@]}"
     [[ $READER ]] || return 0
     known=$("$BIN/bookbrain-admin" users list 2>/dev/null) || known=
     if grep -qxF -- "$READER" <<<"$known"; then return; fi
@@ -186,19 +193,41 @@ import_into_caddy() { # the machine's own Caddyfile and its sites stay as they a
     if ! grep -qsxF "$IMPORT" /etc/caddy/Caddyfile; then
         run sed -i "\$a\\" /etc/caddy/Caddyfile # ends its last line
         run sh -c "echo '$IMPORT' >>/etc/caddy/Caddyfile"
-        CADDY_CHANGED=1
     fi
-    if ! systemctl --quiet is-active caddy; then
-        run systemctl --quiet enable --now caddy || fail_with_caddy
-    elif [[ $CADDY_CHANGED ]]; then
-        run systemctl reload caddy || fail_with_caddy
-    fi
+    systemctl --quiet is-active caddy || run systemctl --quiet enable --now caddy || fail_with_caddy
 }
 
 fail_with_caddy() {
     journalctl --no-pager -n 5 -o cat -u caddy >&2 || true
     die 1 "Caddy does not run with its configuration, see above: mend /etc/caddy/Caddyfile, then run this again." \
         "Caddy가 설정을 읽지 못합니다. 위를 보고 /etc/caddy/Caddyfile을 고친 뒤 다시 실행하세요."
+}
+
+# --- who guesses passwords ----------------------------------------------------------------------
+
+leave_sshd_alone() { # where fail2ban does not run, its jail of sshd is not what anybody relies on
+    [[ ! -e $SSHD_JAIL && ! -e $JAIL ]] || return 0
+    systemctl --quiet is-active fail2ban || place packaging/fail2ban/sshd.conf "$SSHD_JAIL" 0644
+}
+
+refuse_guessers() {
+    local part
+    leave_sshd_alone
+    for part in jail filter action; do
+        place "packaging/fail2ban/$part.conf" "/etc/fail2ban/$part.d/bookbrain.conf" 0644
+    done
+    if ! systemctl --quiet is-active fail2ban; then
+        run systemctl --quiet enable fail2ban || true
+        run systemctl restart fail2ban || warn_of_fail2ban
+    elif [[ $JAIL_CHANGED ]]; then
+        run fail2ban-client -q reload || warn_of_fail2ban
+    fi
+}
+
+warn_of_fail2ban() { # the site works without
+    journalctl --no-pager -n 5 -o cat -u fail2ban >&2 || true
+    warn "fail2ban does not run, see above: guessing passwords is not refused. Mend its configuration in /etc/fail2ban, then: systemctl restart fail2ban" \
+        "fail2ban이 실행되지 않아 암호 추측을 막지 못합니다. 위를 보고 /etc/fail2ban의 설정을 고친 뒤 실행하세요: systemctl restart fail2ban"
 }
 
 show_site() {

@@ -41,6 +41,7 @@ class Host:
             *(f"--machine={self.network.name}", "--register=no", "--keep-unit"),
             f"--network-namespace-path={NETWORKS / self.network.name}",
             *("--resolv-conf=off", "--timezone=off", "--bind-ro=/etc/ssl/certs", "--console=pipe"),
+            "--capability=CAP_NET_ADMIN",  # its own firewall, which its own services may change
             *(["--boot"] if self.systemd else ["--as-pid2", "sleep", "infinity"]),
         ]
         log = self.root.with_suffix(".log")

@@ -3,7 +3,7 @@
 import os
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,19 @@ class Network:
     def cut(self) -> None:
         """From now on nothing gets in or out."""
         do("ip", "-n", self.name, "link", "set", "eth0", "down")
+
+    @contextmanager
+    def neighbours(self, *addresses: str, here: Sequence[str] = ()) -> Iterator[None]:
+        """This machine has these addresses too, with their prefixes, and the host has `here`."""
+        link = _outer_link(self.name)
+        with ExitStack() as made:
+            for given, at in (
+                *((one, f"ip addr {{}} {one} dev {link}") for one in addresses),
+                *((one, f"ip -n {self.name} addr {{}} {one} dev eth0") for one in here),
+            ):
+                do(*at.format("add").split(), *(["nodad"] if ":" in given else []))
+                made.callback(do, *at.format("del").split())
+            yield
 
     def mend(self) -> None:
         """Undo `cut`, or connect for the first time."""

@@ -20,11 +20,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """The site `name` at `address`. `root` is the PEM of the authority that it must show."""
+    """The site `name` at `address`. `root` is the PEM of the authority that it must show.
+
+    `source` is the address of this machine that it is asked from, "" where that does not matter.
+    """
 
     address: str
     name: str
     root: str
+    source: str = ""
 
     def ask(self, path: str, method: str = "GET", **headers: str) -> Answer:
         """One request over HTTPS; `_` in a header's name is a dash."""
@@ -33,6 +37,10 @@ class Site:
             return self._ask(wrapped, path, method, headers)
         finally:
             wrapped.close()
+
+    def keep(self) -> "Kept":
+        """A connection for several requests."""
+        return Kept(self, self._connect())
 
     def ask_plainly(self, path: str) -> Answer:
         """One request over HTTP."""
@@ -56,7 +64,8 @@ class Site:
 
     def _connect(self) -> ssl.SSLSocket:
         trusted = ssl.create_default_context(cadata=self.root)
-        plain = socket.create_connection((self.address, 443), 30)
+        source = (self.source, 0) if self.source else None
+        plain = socket.create_connection((self.address, 443), 30, source)
         return trusted.wrap_socket(plain, server_hostname=self.name)
 
     def _ask(
@@ -70,6 +79,17 @@ class Site:
         body = b"" if answer.status == 101 else answer.read()
         found = {name.lower(): value for name, value in answer.getheaders()}
         return Answer(answer.status, found, body)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A connection that was made once."""
+
+    site: Site
+    connected: socket.socket
+
+    def ask(self, path: str) -> Answer:
+        return self.site._ask(self.connected, path, "GET", {})
 
 
 def password(user: str, word: str) -> str:

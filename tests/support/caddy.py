@@ -29,7 +29,7 @@ PASSWORD = "correct horse"
 
 _MACHINE = """
 {{
-	admin 127.0.0.1:{admin}
+	admin {admin}
 	http_port {http}
 	https_port {https}
 	skip_install_trust
@@ -60,22 +60,26 @@ class CaddySite:
 
 
 @contextmanager
-def caddy_site(folder: Path, caddy: str, app: int) -> Iterator[CaddySite]:
-    """In front of the app at the port `app`, by the program `caddy`, until the block ends."""
-    admin, plain, https = free_ports(3)
+def caddy_site(folder: Path, caddy: str, app: int, admin: str = "") -> Iterator[CaddySite]:
+    """In front of the app at the port `app`, by the program `caddy`, until the block ends.
+
+    Its admin API is at `admin`, else at a socket, as on a server.
+    """
+    plain, https = free_ports(2)
     layout = Layout(folder)
     layout.caddyfile.parent.mkdir(parents=True)
     layout.etc.mkdir()
     shutil.copy(ROOT / "Caddyfile", layout.etc / "Caddyfile")
-    layout.caddyfile.write_text(
-        _MACHINE.format(admin=admin, http=plain, https=https) + f"import {layout.etc}/Caddyfile\n"
-    )
+    layout.caddy_socket.parent.mkdir(parents=True)
+    admin = admin or f"unix/{layout.caddy_socket}"
+    options = _MACHINE.format(admin=admin, http=plain, https=https)
+    layout.caddyfile.write_text(options + f"import {layout.etc}/Caddyfile\n")
     site = with_address(None, Address("before.localhost.test", acme=False))
     write_site(layout, replace(site, upstream=f"127.0.0.1:{app}"))
-    machine = Machine(layout, Caddy(f"http://127.0.0.1:{admin}", caddy))
+    machine = Machine(layout, Caddy(caddy))
     command = [caddy, "run", "--config", str(layout.caddyfile), "--adapter", "caddyfile"]
     log = folder / "caddy.log"
-    with running(command, log, admin) as process:
+    with running(command, log, plain) as process:
         made = CaddySite(machine, https, plain, process, log)
         made.admin("site", "--domain", "localhost")
         made.admin("users", "add", "ann", "--password-file", "-", given=f"{PASSWORD}\n")

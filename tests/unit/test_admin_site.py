@@ -26,9 +26,7 @@ SITE = with_address(None, NEW)
 def machine(tmp_path: Path) -> Machine:
     """A server without programs."""
     (tmp_path / "etc/bookbrain").mkdir(parents=True)
-    return Machine(
-        Layout(tmp_path), Caddy("http://127.0.0.1:9", str(tmp_path / "caddy")), "systemctl-of-none"
-    )
+    return Machine(Layout(tmp_path), Caddy(str(tmp_path / "caddy")), "systemctl-of-none")
 
 
 def _run(machine: Machine, *arguments: str, given: str = "", code: int = 0) -> Result:
@@ -149,7 +147,7 @@ def test_the_piece_holds_the_site_and_nothing_else_of_ours() -> None:
     piece = site_piece(site, (2, 6))
     assert "\nbooks.example.org {\n\ttls owner@example.org\n\timport bookbrain\n}\n" in piece
     assert "\n\t\tann $2b$10$abc\n" in piece
-    assert piece.count(site.session) == 2
+    assert piece.count(site.users[0].session) == 2
     assert "tls internal" in site_piece(replace(site, acme=False), (2, 6))
 
 

@@ -243,6 +243,7 @@ def _status(**changes: object) -> Status:
         backups=(
             Backup("bookbrain-20260226T120000Z.tar.zst", "/", NOW - timedelta(days=3), 1, False),
         ),
+        banned=["192.0.2.9"],
         shelf=Shelf(1234, 123456, 1234567, 0, 0, 0, 0),
         meaning=Meaning("text-embedding-3-small", enabled=True, chroma=True),
     )
@@ -264,6 +265,7 @@ def test_all_is_well() -> None:
     assert "Let's Encrypt R11, 74 days left (2026-05-14)" in seen
     assert "12.0 GB free of 50.0 GB at /var/lib/bookbrain" in seen
     assert "bookbrain-20260226T120000Z.tar.zst, 3 days old" in seen
+    assert "addresses that fail2ban refuses now: 1" in seen
 
 
 def test_a_server_that_begins_is_well_too() -> None:
@@ -346,7 +348,8 @@ def test_the_status_of_a_server(machine: Machine) -> None:
 
 
 def test_the_status_as_json(machine: Machine) -> None:
-    write_site(machine.layout, replace(SITE, users=(User("ann", "$2b$10$abc"),)))
+    ann = User("ann", "$2b$10$abc")
+    write_site(machine.layout, replace(SITE, users=(ann,)))
     done = _run(machine, "status", "--json", code=1)
     seen = json.loads(done.stdout)
     assert seen["ok"] is False
@@ -355,7 +358,7 @@ def test_the_status_as_json(machine: Machine) -> None:
     assert seen["units"][0] | {"since": ""} == {
         "name": "bookbrain.service", "state": "active", "since": "", "restarts": 2, "pid": 812
     }  # fmt: skip
-    assert SITE.session not in done.stdout
+    assert ann.session not in done.stdout
     assert "$2b$" not in done.stdout
 
 

@@ -37,7 +37,7 @@ def test_a_password_is_kept_as_bcrypt_of_cost_10() -> None:
     assert bcrypt.checkpw(b"correct horse", hashed.encode())
     assert "correct" not in repr(site)
     assert hashed not in repr(site)
-    assert site.session not in repr(site)
+    assert site.users[0].session not in repr(site)
 
 
 @pytest.mark.parametrize(
@@ -85,11 +85,13 @@ def test_a_name_belongs_to_one() -> None:
             change()
 
 
-def test_browsers_are_signed_out_by_all_but_a_new_user() -> None:
-    assert with_user(TWO, "carl", "a password").session == TWO.session
-    assert with_password(TWO, "ann", "a password").session != TWO.session
-    assert without_user(TWO, "ann").session != TWO.session
-    assert with_password(TWO, "ann", "a password").users[1] == TWO.users[1]
+def test_a_change_signs_out_whom_it_concerns() -> None:
+    ann, bob = TWO.users
+    assert ann.session != bob.session
+    assert with_user(TWO, "carl", "a password").users[:2] == (ann, bob)
+    assert with_password(TWO, "ann", "a password").users[0].session != ann.session
+    assert with_password(TWO, "ann", "a password").users[1] == bob
+    assert without_user(TWO, "ann").users == (bob,)
 
 
 def test_the_last_user_stays() -> None:

@@ -4,6 +4,7 @@ import os
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bookbrain.admin.admin_option import listen_address
 from bookbrain.admin.asking import answer_of, chroma_answers, output_of, text_of
 from bookbrain.admin.backup_age import check_backup
 from bookbrain.admin.certificate import (
@@ -13,7 +14,7 @@ from bookbrain.admin.certificate import (
     read_certificate,
 )
 from bookbrain.admin.check import Check, State
-from bookbrain.admin.doctor import files, network, services
+from bookbrain.admin.doctor import door, files, network, services
 from bookbrain.admin.doctor.firewall import check_firewall
 from bookbrain.admin.health import check_files
 from bookbrain.admin.publishing import Machine
@@ -50,7 +51,7 @@ def diagnose(machine: Machine) -> list[Check]:
         checks.append(Check("site", State.FAIL, error.message, error.hint))
     else:
         answer = answer_of(f"http://{site.upstream}/healthz")
-        checks += [services.check_application(answer), *_site(site)]
+        checks += [services.check_application(answer), *_door(machine), *_site(site)]
     checks += [check_disk(disk) for disk in look_at_disks([layout.home, layout.root])]
     checks.append(check_memory(read_memory(text_of(Path("/proc/meminfo")))))
     checks.append(check_backup(list_backups(layout.backups, read=False), None, datetime.now(UTC)))
@@ -111,6 +112,17 @@ def _services(machine: Machine) -> list[Check]:
         own = next((unit.pid for unit in units if unit.name == "bookbrain.service"), 0)
         checks += network.check_listeners(network.read_listeners(listeners), own)
     return checks
+
+
+def _door(machine: Machine) -> list[Check]:
+    try:
+        config = machine.caddy.adapted(machine.layout.caddyfile)
+    except BookBrainError as error:
+        return [Check("Caddyfile", State.FAIL, error.message, error.hint)]
+    return [
+        door.check_admin(listen_address(config), machine.caddy.works_by(config)),
+        door.check_guessing(door.look_at_banned(), door.MARK in config),
+    ]
 
 
 def _site(site: Site) -> list[Check]:

@@ -86,6 +86,30 @@ def test_uninstall_keeps_the_library(server: Server) -> None:
     assert (server.host.root / "var/lib/bookbrain/catalog.sqlite3").exists()
     assert other_site(server)
     assert server.run("systemctl list-units --all --no-legend 'bookbrain*'").strip() == ""
+    assert server.run("curl -s 127.0.0.1:2019/config/ | head -c1") == "{"  # as Caddy comes
+    server.run("systemctl reload caddy")
+    assert server.host.run("systemctl is-active fail2ban").stdout.strip() == "inactive"
+    assert "bookbrain" not in server.run("nft list tables; ls /etc/fail2ban/*.d")
+
+
+def jails(server: Server) -> list[str]:
+    """Of a fail2ban that answers."""
+    asked = "fail2ban-client status"
+    server.wait("fail2ban", lambda: server.host.run(asked).returncode == 0)
+    return sorted(server.run(asked).split("Jail list:")[1].replace(",", " ").split())
+
+
+def test_a_fail2ban_of_the_owner_is_left_alone(server: Server) -> None:
+    own = server.host.root / "etc/fail2ban/jail.local"
+    own.write_text("[sshd]\nenabled = true\nbackend = systemd\n")
+    server.run("systemctl start fail2ban")
+    assert jails(server) == ["sshd"]
+    server.install()
+    server.wait("the jail", lambda: jails(server) == ["bookbrain", "sshd"])
+    server.run("bookbrain-admin uninstall --yes")
+    assert jails(server) == ["sshd"]
+    own.unlink()
+    server.run("systemctl stop fail2ban")
 
 
 def test_the_library_is_there_after_another_installation(server: Server) -> None:
