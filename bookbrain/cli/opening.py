@@ -11,7 +11,7 @@ from bookbrain.config import Settings, load_settings
 from bookbrain.library import Library
 from bookbrain.library.recording import record_outcome
 from bookbrain.library.staging import Sources, open_sources
-from bookbrain.server import Layout, with_server_defaults
+from bookbrain.server import Layout, is_upgrading, with_server_defaults
 from bookbrain.service_user import THIS_MACHINE, become_service_user, works_for_service
 
 
@@ -41,7 +41,9 @@ def sources_of_root(
 @contextmanager
 def open_library(*, finish: bool = True, layout: Layout = THIS_MACHINE) -> Iterator[Library]:
     """The library of the settings, open until the block ends."""
-    with Library(take_settings(layout)) as library:
+    settings = take_settings(layout)
+    finish = finish and not is_upgrading(settings.home)
+    with Library(settings) as library:
         if finish and (count := library.unfinished()):
             _finish(library, count)
         waiting, reason = library.waiting()

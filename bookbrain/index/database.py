@@ -43,6 +43,12 @@ def open_database(path: Path, migrations: Sequence[Migration]) -> sqlite3.Connec
     return connection
 
 
+def open_existing(path: Path) -> sqlite3.Connection:
+    """Open a database as it is, of whatever version; sqlite3.Error where there is none."""
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All of the block's writes or none."""

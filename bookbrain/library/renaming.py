@@ -8,6 +8,7 @@ from bookbrain.library.adding import storage_error
 from bookbrain.library.recording import record_renaming
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book
+from bookbrain.server import refuse_in_upgrade
 
 _LONGEST = 300  # characters, as of those that are read
 
@@ -17,6 +18,7 @@ def rename(stores: Stores, book: Book, title: str) -> Book:
     title = " ".join(title.split())
     if not title or len(title) > _LONGEST:
         raise InputError(f"A title has 1 to {_LONGEST} characters.", "Choose another.")
+    refuse_in_upgrade(stores.home)
     try:
         stores.catalog.rename_book(book.id, title)
     except sqlite3.Error as error:

@@ -16,6 +16,7 @@ from bookbrain.index.keywords import KeywordIndex
 from bookbrain.index.postings import count_pages
 from bookbrain.index.shards import DAMAGE, write_shard
 from bookbrain.model import EmbeddingSpace, Page
+from bookbrain.server import refuse_in_upgrade
 
 if TYPE_CHECKING:
     from bookbrain.index.reranker import Reranker
@@ -56,8 +57,13 @@ class Stores:
 
     @contextmanager
     def writing(self, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Be the one writer; waits for another one, having said so by `on_wait`."""
+        """Be the one writer; waits for another one, having said so by `on_wait`.
+
+        Raises BusyError while a server's release is being exchanged.
+        """
+        refuse_in_upgrade(self.home)
         with file_lock(self.home / "library.lock", on_wait=on_wait):
+            refuse_in_upgrade(self.home)  # it may have begun meanwhile, and waited for this lock
             self.sweep()
             yield
             self.sweep()  # what was refused leaves no copy of its file

@@ -12,6 +12,7 @@ from bookbrain.library.facade import Library
 from bookbrain.library.reports import Plan, Progress
 from bookbrain.library.staging import Source, Sources, copy_into, plan_sources
 from bookbrain.model import Book
+from bookbrain.server import refuse_in_upgrade
 
 LARGEST = 300  # MiB of one file: while it is uploaded it is in the app's memory
 
@@ -31,6 +32,7 @@ def land(library: Library, name: str, file: BinaryIO) -> None:
     Unlike what a command copies it waits for nobody who works on the inbox.
     """
     inbox = library.settings.home / INBOX
+    refuse_in_upgrade(library.settings.home)
     with _room():
         inbox.mkdir(exist_ok=True)
         copy_into(inbox, Source(_path(name), file), prefix=_UPLOADING)

@@ -94,7 +94,7 @@ def test_the_rule_goes_in_front_of_the_reject_in_the_file(tmp_path: Path) -> Non
 def test_an_edited_file_stays_and_the_new_one_is_put_beside_it(tmp_path: Path) -> None:
     tree, target = tmp_path / "tree", tmp_path / "etc/settings"
     tree.mkdir()
-    script = f"OURS={tmp_path}/ours REPLACED={tmp_path}/replaced CHANGED= TREE={tree}; "
+    script = f"OURS={tmp_path}/ours UPGRADING={tmp_path}/upgrading CHANGED= TREE={tree}; "
     script += f"place settings {target} 0644 $(id -un):$(id -gn); echo changed=$CHANGED"
 
     def place(text: str) -> str:
