@@ -24,10 +24,17 @@ def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
 def new_file(path: Path, mode: int = 0o600, flags: int = 0) -> Iterator[BinaryIO]:
     """A file that gets the name `path` when the block ends well, and is removed otherwise.
 
-    `flags` are those of open(2) beside the usual ones.
+    `flags` are those of open(2) beside the usual ones. Raises OSError, having written nothing, when
+    somebody has put a link, a pipe or a file of another name where it is written.
     """
     part = path.with_name(path.name + PART)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | flags, mode)
+    flags |= os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(part, flags, mode)
+    seen = os.fstat(descriptor)
+    if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
+        os.close(descriptor)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(part))
+    os.ftruncate(descriptor, 0)
     with ExitStack() as failed:
         failed.callback(part.unlink, missing_ok=True)
         with os.fdopen(descriptor, "wb") as file:
@@ -64,6 +71,18 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def open_file(path: Path) -> BinaryIO:
+    """Open a plain file for reading, at once; OSError for a link, a pipe or a folder.
+
+    For paths that others than the caller may change.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 @contextmanager

@@ -24,7 +24,10 @@ def newest_backup(folder: Path) -> Backup | None:
     made = {
         path.name: path.stat().st_mtime
         for path in (folder.iterdir() if folder.is_dir() else ())
-        if path.is_file() and ".tar.zst" in path.name and path.suffix != PART
+        if path.is_file()
+        and not path.is_symlink()
+        and ".tar.zst" in path.name
+        and path.suffix != PART
         if not path.name.startswith(".")
     }
     if not made:
