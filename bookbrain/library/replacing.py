@@ -23,6 +23,7 @@ from bookbrain.library.proof import Expected, prove
 from bookbrain.library.reports import Progress
 from bookbrain.library.snapshot import link, link_index
 from bookbrain.library.stores import Stores
+from bookbrain.server import refuse_in_upgrade
 
 _BEFORE = "before.sqlite3"
 
@@ -53,6 +54,7 @@ def wait_until_closed(home: Path) -> None:
 
 def set_damaged_aside(home: Path) -> list[Path]:
     """Rename the databases of a library that cannot be opened to `….damaged`; their new paths."""
+    refuse_in_upgrade(home)
     with file_lock(home / "library.lock"):
         return move_damaged(home)
 

@@ -49,8 +49,8 @@ switch_release() {
         note placed
         run_upgrade
         [[ $(readlink "$CURRENT") == "$RELEASE" ]] ||
-            die 1 "The new version failed its health check, see above. The version before serves again and nothing is lost." \
-                "새 판이 상태 검사를 통과하지 못했습니다. 위를 보세요. 옛 판이 다시 동작하고, 잃은 것은 없습니다."
+            die 1 "The new version is not in use, see above. The version before serves again and nothing is lost." \
+                "새 판을 쓰지 않습니다. 위를 보세요. 옛 판이 다시 동작하고, 잃은 것은 없습니다."
     elif [[ $previous != "$RELEASE" || $CHANGED ]] || ! systemctl --quiet is-active bookbrain; then
         step "Starting BookBrain" "BookBrain을 시작합니다"
         point_to "$RELEASE"

@@ -2,6 +2,7 @@
 
 import pytest
 from host.lab import Lab
+from host.planting import HOME, plant, state, uproot
 from host.releases import Edit, broken, crashing, release_of, working
 from host.server import Server
 from host.serving import served
@@ -36,8 +37,22 @@ def test_upgrades(server: Server, lab: Lab) -> None:
     assert settings.read_text().endswith("BOOKBRAIN_VECTOR_WEIGHT=0.3\n")
 
 
-@pytest.mark.parametrize("edit", [broken, crashing])
-def test_goes_back_when_the_new_one_does_not_work(server: Server, lab: Lab, edit: Edit) -> None:
+def test_a_pipe_in_place_of_the_lock_stops_no_installer(server: Server, lab: Lab) -> None:
+    lock = f"{HOME}/library.lock"
+    server.run(f"runuser -u bookbrain -- sh -c 'rm -f {lock}; mkfifo {lock}'")
+    code, said = install_edited(server, lab, crashing)
+    assert code == 1 and "nothing was upgraded" in said, said
+    server.run(f"rm {lock}")
+    assert "9.0.0" in server.run("bookbrain --version")
+    server.wait("the site", server.is_up)
+
+
+def test_goes_back_when_the_new_one_does_not_start(server: Server, lab: Lab) -> None:
+    goes_back(server, lab, crashing)
+
+
+def goes_back(server: Server, lab: Lab, edit: Edit) -> None:
+    """An upgrade to a release that does not work leaves everything as it is."""
     books = server.books()
     code, said = install_edited(server, lab, edit)
     assert code == 1, said
@@ -46,7 +61,38 @@ def test_goes_back_when_the_new_one_does_not_work(server: Server, lab: Lab, edit
     server.wait("the site", server.is_up)
     assert server.books() == books
     releases = (server.host.root / "opt/bookbrain/releases").iterdir()
+    assert not [release for release in releases if release.name.startswith(("9.1", "9.2"))]
     units = server.host.root / "etc/systemd/system"
     assert not (units / "bookbrain-new.timer").exists()
     assert "# 9.0.0" in (units / "bookbrain.service").read_text()
-    assert not [release for release in releases if release.name.startswith(("9.1", "9.2"))]
+    assert not list((server.host.root / "var/lib/bookbrain").glob(".before-upgrade*"))
+
+
+def test_root_follows_no_link_and_waits_for_no_pipe(server: Server, lab: Lab) -> None:
+    """An upgrade that goes back, and every command of root's that looks at the library."""
+    before = plant(server)
+    try:
+        goes_back(server, lab, broken)
+        for command in (
+            "status",
+            "doctor",
+            "health",
+            "backups",
+            "backup",
+            "report --month 2025-01",
+            "report --month 2025-02",
+            "verify /var/backups/bookbrain/bookbrain-20260101T000000Z.tar.zst",
+            "verify /var/backups/bookbrain/bookbrain-20260102T000000Z.tar.zst",
+            "restore --yes /var/backups/bookbrain/bookbrain-20260101T000000Z.tar.zst",
+            "restore --yes /var/backups/bookbrain/bookbrain-20260102T000000Z.tar.zst",
+            f"logs --export {HOME}/inbox/export.jsonl",
+            f"report --svg {HOME}/inbox/picture.svg",
+        ):
+            done = server.host.run(f"timeout -k 1 120 bookbrain-admin {command}")
+            assert done.returncode not in (124, 137), (command, done.stdout)
+            assert "root's own" not in done.stdout, command
+        server.run("systemctl restart bookbrain-ingest; systemd-tmpfiles --create || true")
+        assert state(server) == before
+        assert server.run(f"find {HOME} -user root") == ""
+    finally:
+        uproot(server)
