@@ -104,12 +104,14 @@ class _Trace:
 
     def wait(self, cut: Cut, code: Callable[[], int | None]) -> None:
         """Until the line is there; a failure that shows the last ones when it never comes."""
-        while True:
+        size, over = -1, False
+        while not over:
             over = code() is not None
+            if size == (size := self._file.stat().st_size):
+                time.sleep(0.01)
+                continue
             lines = self._file.read_text(errors="replace").splitlines()
             found = [line for line in lines if re.match(cut.line, line.lstrip("+ "))]
             if len(found) >= cut.nth:
                 return
-            if over:
-                raise AssertionError(f"{cut}: not in the trace\n" + "\n".join(lines[-30:]))
-            time.sleep(0.01)
+        raise AssertionError(f"{cut}: not in the trace\n" + "\n".join(lines[-30:]))
