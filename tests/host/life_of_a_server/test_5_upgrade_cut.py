@@ -92,14 +92,13 @@ def scene(server: Server, lab: Lab, tmp_path_factory: pytest.TempPathFactory) ->
     server.host.shut_down()
     state = State(server, lab.folder / "before-the-cuts")
     yield Scene(server, state, version, books)
+    server.host.cut_power()
     state.bring_back()
     server.host.boot()
     server.wait("the site", server.is_up)
 
 
-@pytest.mark.parametrize(
-    "cut", PASSING if _ALL else (PASSING[5], PASSING[12], PASSING[17]), ids=str
-)
+@pytest.mark.parametrize("cut", PASSING if _ALL else (PASSING[5], PASSING[17]), ids=str)
 def test_of_one_that_passes(scene: Scene, lab: Lab, tmp_path: Path, cut: Cut) -> None:
     dist = release_of(lab, migrated)
     with served(dist, f"{scene.server.host.network.subnet}.1") as url:
@@ -123,6 +122,7 @@ def test_of_one_that_fails(scene: Scene, lab: Lab, tmp_path: Path, cut: Cut) -> 
 def comes_back(scene: Scene, cut: Cut, url: str, folder: Path) -> str:
     """The version that serves after the cut, when all is as it should be."""
     server = scene.server
+    server.host.cut_power()
     scene.state.bring_back()
     server.host.boot()
     server.wait("the site", server.is_up, 120)
