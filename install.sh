@@ -98,6 +98,7 @@ read_options() { # OPTION...: sets a variable for each, to its value, to 1, or t
     PURGE=$(is_on "${BOOKBRAIN_PURGE:-}")
     DRY_RUN=$(is_on "${BOOKBRAIN_DRY_RUN:-}")
     NO_ACME=$(is_on "${BOOKBRAIN_NO_ACME:-}")
+    END_UPGRADE=''
     DOMAIN=${BOOKBRAIN_DOMAIN:-} EMAIL=${BOOKBRAIN_EMAIL:-} READER=${BOOKBRAIN_USER:-}
     PASSWORD_FILE=${BOOKBRAIN_PASSWORD_FILE:-} SOURCE=${BOOKBRAIN_SOURCE:-}
     while (($#)); do
@@ -134,6 +135,7 @@ read_switch() { # OPTION
         --uninstall) UNINSTALL=1 ;;
         --purge) PURGE=1 ;;
         --dry-run) DRY_RUN=1 ;;
+        --end-upgrade) END_UPGRADE=1 ;; # by bookbrain-upgrade.service
         --no-acme) NO_ACME=1 ;;
         -h | --help)
             usage
@@ -257,7 +259,9 @@ main() {
         install_from_source "$@"
     fi
     source_the_rest
-    if [[ $UNINSTALL ]]; then
+    if [[ $END_UPGRADE ]]; then
+        end_upgrade
+    elif [[ $UNINSTALL ]]; then
         if is_server; then uninstall_server; else uninstall_local; fi
     elif [[ $LOCAL ]]; then
         install_local

@@ -4,6 +4,8 @@ import errno
 import fcntl
 import os
 import shutil
+import stat
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -22,10 +24,17 @@ def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
 def new_file(path: Path, mode: int = 0o600, flags: int = 0) -> Iterator[BinaryIO]:
     """A file that gets the name `path` when the block ends well, and is removed otherwise.
 
-    `flags` are those of open(2) beside the usual ones.
+    `flags` are those of open(2) beside the usual ones. Raises OSError, having written nothing, when
+    somebody has put a link, a pipe or a file of another name where it is written.
     """
     part = path.with_name(path.name + PART)
-    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | flags, mode)
+    flags |= os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(part, flags, mode)
+    seen = os.fstat(descriptor)
+    if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
+        os.close(descriptor)
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(part))
+    os.ftruncate(descriptor, 0)
     with ExitStack() as failed:
         failed.callback(part.unlink, missing_ok=True)
         with os.fdopen(descriptor, "wb") as file:
@@ -74,25 +83,61 @@ def remove(path: Path) -> None:
         path.unlink(missing_ok=True)
 
 
+def open_file(path: Path) -> BinaryIO:
+    """Open a plain file for reading, at once; OSError for a link, a pipe or a folder.
+
+    For paths that others than the caller may change.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 @contextmanager
 def file_lock(
-    path: Path, *, shared: bool = False, on_wait: Callable[[], None] = lambda: None
+    path: Path,
+    *,
+    shared: bool = False,
+    on_wait: Callable[[], None] = lambda: None,
+    seconds: float | None = None,
 ) -> Iterator[None]:
     """Hold flock(2) on `path`; `on_wait` is called once when somebody else has it.
 
-    The kernel lets go of it when the process ends, however it ends.
+    The kernel lets go of it when the process ends, however it ends. Raises TimeoutError when it is
+    not to be had within `seconds`, and OSError when the path is a link or no file.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    descriptor = os.open(path, flags, 0o600)
     kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
     try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "it is not a file", str(path))
         try:
             fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
         except BlockingIOError:
             on_wait()
-            fcntl.flock(descriptor, kind)
+            _wait_for_lock(descriptor, kind, seconds)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait_for_lock(descriptor: int, kind: int, seconds: float | None) -> None:
+    if seconds is None:
+        fcntl.flock(descriptor, kind)
+        return
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if time.monotonic() > deadline:
+                raise TimeoutError(errno.ETIMEDOUT, "somebody else holds the lock") from error
+            time.sleep(0.1)
+        else:
+            return
 
 
 def is_locked(path: Path) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bookbrain.errors import ConfigError
+from bookbrain.errors import BusyError, ConfigError
 
 SERVICE_USER = "bookbrain"
 
@@ -35,6 +35,11 @@ class Layout:
     def logs(self) -> Path:
         """What the journal said, a file for each month."""
         return self.root / "var/log/bookbrain"
+
+    @property
+    def upgrading(self) -> Path:
+        """Root's notes of an upgrade; there until the new release was judged, or undone."""
+        return self.root / "opt/bookbrain/upgrading"
 
     @property
     def etc(self) -> Path:
@@ -71,6 +76,21 @@ def site_domain(layout: Layout) -> str:
         return str(json.loads(layout.address.read_text(encoding="utf-8"))["domain"])
     except (OSError, ValueError, TypeError, KeyError):
         return ""
+
+
+def is_upgrading(home: Path) -> bool:
+    """Whether `home` is a server's library, and the release that serves it is not judged yet."""
+    layout = Layout(home.parents[2]) if len(home.parents) > 2 else Layout()
+    return home == layout.home and layout.upgrading.exists()
+
+
+def refuse_in_upgrade(home: Path) -> None:
+    """Raise BusyError while `is_upgrading`: what is written now could be lost by going back."""
+    if is_upgrading(home):
+        raise BusyError(
+            "An upgrade is under way: nothing can be changed just now.",
+            "Try again in a few minutes.",
+        )
 
 
 def with_server_defaults(env: Mapping[str, str], layout: Layout = Layout()) -> dict[str, str]:

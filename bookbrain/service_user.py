@@ -37,7 +37,7 @@ def become_service_user(layout: Layout = THIS_MACHINE, account: Account | None =
     before. Changes the working directory: paths must be absolute by then. Raises ConfigError when
     there is no such user, or when root's rights could be had back.
     """
-    who = account or _service_account()
+    who = account or service_account()
     try:
         os.initgroups(who.name, who.gid)
         os.setresgid(who.gid, who.gid, who.gid)
@@ -55,7 +55,8 @@ def become_service_user(layout: Layout = THIS_MACHINE, account: Account | None =
     os.environ.update(HOME=str(layout.home), USER=who.name, LOGNAME=who.name)
 
 
-def _service_account() -> Account:
+def service_account() -> Account:
+    """The service's user of this machine; ConfigError where there is none."""
     try:
         entry = pwd.getpwnam(SERVICE_USER)
     except KeyError as error:

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import os
 import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import BinaryIO
 
 from bookbrain.admin.journal import Entry, Reader, Wanted, entries, seconds_of
 from bookbrain.admin.moments import Month, month_of
-from bookbrain.durable import PART, file_lock, is_disk_full, new_file
+from bookbrain.durable import PART, file_lock, is_disk_full, new_file, open_file
 from bookbrain.errors import BookBrainError, InputError
 
 _MB = 1_000_000
@@ -72,7 +71,7 @@ def archive_file(folder: Path, month: Month) -> Path:
 def read_archive(path: Path) -> Iterator[Entry]:
     """The entries of an archive; raises InputError where it is damaged."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8") as file:
+        with open_file(path) as packed, gzip.open(packed, "rt", encoding="utf-8") as file:
             for line in file:
                 entry = json.loads(line)
                 if isinstance(entry, dict):
@@ -115,7 +114,7 @@ def _keep_budget(folder: Path, budget: int) -> None:
 @contextmanager
 def _whole(path: Path) -> Iterator[gzip.GzipFile | BinaryIO]:
     """A new file at `path` when the block ends well; packed where its name ends in .gz."""
-    with new_file(path, 0o640, os.O_NOFOLLOW) as raw:
+    with new_file(path, 0o640) as raw:
         if path.name.endswith(".gz"):
             with gzip.open(raw, "wb") as packed:
                 yield packed

@@ -33,6 +33,8 @@ _NICE = 10
 
 _pass_machine = click.make_pass_decorator(Machine, ensure=True)
 _file = click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True)
+# Root opens it, in a folder of the service's user: a link there leads nowhere.
+_archive = click.Path(exists=True, dir_okay=False, path_type=Path)
 _identity = click.option(
     "--identity",
     type=_file,
@@ -126,7 +128,7 @@ def _what(one: Backup) -> str:
 
 
 @click.command("verify", cls=Command)
-@click.argument("file", type=_file, required=False, metavar="[FILE]")
+@click.argument("file", type=_archive, required=False, metavar="[FILE]")
 @_identity
 @click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 @_pass_machine
@@ -168,7 +170,7 @@ def _newest(folder: Path) -> Path | None:
 
 
 @click.command("restore", cls=Command)
-@click.argument("file", type=_file)
+@click.argument("file", type=_archive)
 @click.option("--book", metavar="ID", help="Only this book: its id or its file name.")
 @_identity
 @click.option("--yes", is_flag=True, help="Do not ask.")

@@ -1,6 +1,7 @@
 """The commands `logs` and `report`, and what the logs timer runs."""
 
 import logging
+import os
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
@@ -137,7 +138,7 @@ def _export(found: Iterable[Entry], file: Path) -> None:
 def _report(records: Records, month: Month) -> Report:
     """From the archive of the month, where it is kept, else from the journal."""
     kept = archive_file(records.layout.logs, month)
-    if kept.exists():
+    if os.path.lexists(kept):
         return report_of(read_archive(kept), month)
     wanted = Wanted(since=month.begin, until=month.end, activity=True)
     with closing(records.open()) as reader:

@@ -10,6 +10,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO, Protocol, cast
 
 from bookbrain.children import PIPE, end, start_filter
+from bookbrain.durable import open_file
 from bookbrain.errors import BookBrainError, ConfigError, InputError
 
 
@@ -84,7 +85,7 @@ def decrypting(path: Path, identity: Path | None) -> Iterator[BinaryIO]:
     `identity` is a file with the private key of age; GPG looks into its own keyring.
     """
     if path.suffix not in (".age", ".gpg"):
-        with path.open("rb") as file:
+        with _opened(path) as file:
             yield file
         return
     if path.suffix == ".age" and not identity:
@@ -96,7 +97,7 @@ def decrypting(path: Path, identity: Path | None) -> Iterator[BinaryIO]:
         if path.suffix == ".age"
         else ["gpg", "--quiet", "--decrypt"]
     )
-    with TemporaryFile() as said, path.open("rb") as file:
+    with TemporaryFile() as said, _opened(path) as file:
         program = _start(command, file, PIPE, said)
         plain = cast(BinaryIO, program.stdout)
         whole = False
@@ -110,6 +111,15 @@ def decrypting(path: Path, identity: Path | None) -> Iterator[BinaryIO]:
                 raise BookBrainError(
                     f"{path.name} cannot be decrypted: {_last_line(said)}.", "Check your key."
                 )
+
+
+def _opened(path: Path) -> BinaryIO:
+    try:
+        return open_file(path)
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be read: {error.strerror}.", "Name the file itself, not a link to it."
+        ) from error
 
 
 def _start(

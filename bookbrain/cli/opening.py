@@ -9,7 +9,7 @@ from bookbrain.cli.show import say
 from bookbrain.config import Settings, load_settings
 from bookbrain.library import Library
 from bookbrain.library.staging import Sources, open_sources
-from bookbrain.server import Layout, with_server_defaults
+from bookbrain.server import Layout, is_upgrading, with_server_defaults
 from bookbrain.service_user import THIS_MACHINE, become_service_user, works_for_service
 
 
@@ -39,8 +39,9 @@ def sources_of_root(
 @contextmanager
 def open_library(*, tell: bool = True, layout: Layout = THIS_MACHINE) -> Iterator[Library]:
     """The library of the settings, open until the block ends; `tell` of what waits to be added."""
-    with Library(take_settings(layout)) as library:
-        if tell:
+    settings = take_settings(layout)
+    with Library(settings) as library:
+        if tell and not is_upgrading(settings.home):
             _tell_what_waits(library)
         yield library
 

@@ -89,6 +89,12 @@ def reading_database(path: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
+def open_existing(path: Path) -> sqlite3.Connection:
+    """Open a database as it is, of whatever version; sqlite3.Error where there is none."""
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+
+
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
     """All of the block's writes or none."""

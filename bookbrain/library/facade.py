@@ -10,7 +10,7 @@ from typing import Self
 
 from bookbrain.config import Settings
 from bookbrain.durable import is_locked
-from bookbrain.errors import InputError
+from bookbrain.errors import BusyError, InputError
 from bookbrain.ingest.discovery import find_books
 from bookbrain.library import adding, checkup, maintaining, replacing, searching
 from bookbrain.library.attempts import parted
@@ -172,7 +172,7 @@ class Library:
         """Open the keyword index. A release that counts otherwise makes it anew, once; `on_book`
         hears of each book: that takes minutes for a thousand."""
         self._stores.keywords(on_book)
-        with suppress(BlockingIOError, OSError, sqlite3.Error):  # the next writer does it otherwise
+        with suppress(BusyError, OSError, sqlite3.Error):  # the next writer does it otherwise
             self._stores.keep_identity_if_idle()
 
     def search(

@@ -19,6 +19,7 @@ from bookbrain.library.cards import read_card, stored_cards, stored_files
 from bookbrain.library.identity import LostCatalogError, check_catalog, stamp_copies
 from bookbrain.library.reports import AddReport, Progress
 from bookbrain.library.stores import Stores
+from bookbrain.server import refuse_in_upgrade
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
     that is older than its library catches up. Nothing is bought: texts are read again, vectors are
     found by the digests of their texts. Can be run again after a crash at any instant.
     """
+    refuse_in_upgrade(settings.home)
     try:
         with file_lock(settings.home / "library.lock", on_wait=progress.wait):
             again = begin_again(settings)

@@ -9,6 +9,7 @@ from bookbrain.library.cards import write_cards
 from bookbrain.library.recording import record_renaming
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book
+from bookbrain.server import refuse_in_upgrade
 
 _LONGEST = 300  # characters, as of those that are read
 
@@ -18,6 +19,7 @@ def rename(stores: Stores, book: Book, title: str) -> Book:
     title = " ".join(title.split())
     if not title or len(title) > _LONGEST:
         raise InputError(f"A title has 1 to {_LONGEST} characters.", "Choose another.")
+    refuse_in_upgrade(stores.home)
     stores.check_catalog_in_place()
     try:
         stores.catalog.rename_book(book.id, title)

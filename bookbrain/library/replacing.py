@@ -34,6 +34,7 @@ from bookbrain.library.reports import Progress
 from bookbrain.library.snapshot import link_index
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book
+from bookbrain.server import refuse_in_upgrade
 
 _BEFORE = "before.sqlite3"
 
@@ -85,6 +86,7 @@ def damaged_aside(home: Path, only: str | None) -> Iterator[list[Path]]:
 
     They come back when the block fails. Raises BookBrainError where `only` one book is to come.
     """
+    refuse_in_upgrade(home)
     with file_lock(home / "library.lock"):
         if only and (damaged := damaged_databases(home)):
             raise BookBrainError(

@@ -21,6 +21,7 @@ from bookbrain.index.stamps import read_stamp_file, write_stamp_file
 from bookbrain.library.cards import Card, card_file, orphans, read_card, write_cards
 from bookbrain.library.identity import check_catalog
 from bookbrain.model import EmbeddingSpace, Page
+from bookbrain.server import refuse_in_upgrade
 
 if TYPE_CHECKING:
     from bookbrain.index.reranker import Reranker
@@ -65,8 +66,13 @@ class Stores:
 
     @contextmanager
     def writing(self, on_wait: Callable[[], None]) -> Iterator[None]:
-        """Be the one writer; waits for another one, having said so by `on_wait`."""
+        """Be the one writer; waits for another one, having said so by `on_wait`.
+
+        Raises BusyError while a server's release is being exchanged.
+        """
+        refuse_in_upgrade(self.home)
         with file_lock(self.home / "library.lock", on_wait=on_wait):
+            refuse_in_upgrade(self.home)  # it may have begun meanwhile, and waited for this lock
             self.check_catalog_in_place()
             self.sweep()
             self.keep_identity()  # where a crash came between a change and its cards
@@ -139,7 +145,8 @@ class Stores:
         self.embeddings.set_stamp(stamp)
 
     def keep_identity_if_idle(self) -> None:
-        """The same for whoever does not write; BlockingIOError while somebody does."""
+        """The same for whoever does not write; BlockingIOError or BusyError while somebody does."""
+        refuse_in_upgrade(self.home)
         with file_lock(self.home / "library.lock", on_wait=_leave_it):
             self.check_catalog_in_place()
             self.keep_identity()

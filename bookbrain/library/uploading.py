@@ -13,6 +13,7 @@ from bookbrain.library.facade import Library
 from bookbrain.library.reports import Plan, Progress
 from bookbrain.library.staging import Source, copy_into, name_file
 from bookbrain.model import Book
+from bookbrain.server import refuse_in_upgrade
 
 _UPLOADING = ".upload-"  # how the hidden name of a file begins that is not whole yet
 _LONGEST_STEM = 200  # bytes: " (2)" and the name of a reason file have room behind it
@@ -48,6 +49,7 @@ def land(library: Library, name: str, file: BinaryIO) -> None:
     Unlike what a command copies it waits for nobody who works on the inbox.
     """
     inbox = library.settings.home / INBOX
+    refuse_in_upgrade(library.settings.home)
     with _room():
         inbox.mkdir(exist_ok=True)
         copy_into(inbox, Source(_path(name), file), prefix=_UPLOADING)

@@ -3,6 +3,7 @@
 # Works in the folder OURS and makes the virtual environment VENV, of the release in TREE. LOCK names
 # every library by its hash; FLAVOUR is [server] or nothing.
 
+TURN='' # whether this is the one installation that may be under way
 readonly NEEDED_MB=2000 # tools, downloads and program, while they are being installed
 # These publish no wheel: they are built here, with tools whose hashes were checked.
 readonly WITHOUT_WHEEL=kiwipiepy-model,systemd-python
@@ -104,10 +105,8 @@ has_fresh_lists() {
 
 begin() { # one installation at a time; what an interrupted one left is put right
     check_commands
-    run mkdir -p "$OURS"
+    take_turn
     [[ ! $DRY_RUN ]] || return 0
-    exec 9<"$OURS"
-    flock -n 9 || die 75 "Another installation is running." "다른 설치가 진행 중입니다."
     stop_processes "$OURS/tools/"
     stop_processes "$OURS/scratch/"
     trap tidy_up EXIT
@@ -116,6 +115,14 @@ begin() { # one installation at a time; what an interrupted one left is put righ
     export TMPDIR=$OURS/scratch/tmp PIP_CACHE_DIR=${PIP_CACHE_DIR:-$OURS/cache} PIP_NO_INPUT=1 PIP_USER=0
     unset VIRTUAL_ENV PYTHONHOME PYTHONPATH
     : >"$LOG"
+}
+
+take_turn() { # until this process ends
+    [[ -d $OURS ]] || run mkdir -p "$OURS"
+    if [[ $DRY_RUN || $TURN ]]; then return; fi
+    exec 9<"$OURS"
+    flock -n 9 || die 75 "Another installation is running." "다른 설치가 진행 중입니다."
+    TURN=1
 }
 
 check_commands() { # nobody else's commands are replaced

@@ -22,6 +22,8 @@ install_server() {
     name_localhost
     install_packages
     find_python || true
+    take_turn
+    end_interrupted_upgrade
     if ! is_current; then
         begin
         make_tools
@@ -30,7 +32,7 @@ install_server() {
         install_program "$OURS/libraries"
         finish
     fi
-    end_interrupted_upgrade
+    begin_upgrade
     place_files
     place_commands
     open_ports
@@ -45,8 +47,8 @@ lay_out() { # sets where everything goes
     OURS=/opt/bookbrain
     LOG=$OURS/install.log
     CURRENT=$OURS/current
-    REPLACED=$OURS/replaced # files of ours as they were before this upgrade
-    KEPT=$OURS/before-upgrade # and the databases
+    UPGRADING=$OURS/upgrading # an upgrade is under way; upgrade.sh says what is in it
+    REPLACED=$UPGRADING/replaced
     BIN=/usr/local/bin
     CHANGED='' JAIL_CHANGED=''
 }
@@ -124,7 +126,6 @@ place_commands() {
 
 place_files() {
     local line unit
-    [[ ! -d $REPLACED ]] || run rm -rf "$REPLACED"
     for line in "${FILES[@]}"; do
         # shellcheck disable=SC2086 # its words are the arguments
         place $line
@@ -151,9 +152,8 @@ place() { # FILE-OF-THE-TREE TARGET MODE [OWNER:GROUP]
     if [[ -e $target ]] && ! cmp -s "$file" "$target" && ! cmp -s "$placed" "$target"; then
         warn "$target was edited: it stays. The new one is $target.new" "$target 은(는) 고친 파일이라 그대로 둡니다. 새 파일: $target.new"
         target=$target.new
-    elif [[ -e $target && ! $DRY_RUN ]]; then
-        mkdir -p "$REPLACED${target%/*}"
-        cp -a "$target" "$REPLACED$target" # for a way back
+    elif [[ -d $UPGRADING && ! $DRY_RUN ]]; then
+        remember "$target"
     fi
     if ! cmp -s "$file" "$target"; then
         case $1 in
@@ -162,8 +162,22 @@ place() { # FILE-OF-THE-TREE TARGET MODE [OWNER:GROUP]
             *) CHANGED=1 ;;
         esac
     fi
-    run install -D -m "$3" -o "$(cut -d: -f1 <<<"${4:-root:root}")" -g "$(cut -d: -f2 <<<"${4:-root:root}")" "$file" "$target"
+    run install -D -m "$3" -o "$(cut -d: -f1 <<<"${4:-root:root}")" -g "$(cut -d: -f2 <<<"${4:-root:root}")" "$file" "$target.part"
+    run mv -T "$target.part" "$target"
     run install -D -m 0644 "$file" "$placed"
+}
+
+remember() { # FILE: as it was before this upgrade, or that it was not there; for a way back
+    if [[ -e $REPLACED$1 ]] || grep -qsxF -- "$1" "$UPGRADING/added"; then return; fi
+    if [[ -e $1 ]]; then
+        mkdir -p "$REPLACED${1%/*}"
+        cp -a "$1" "$REPLACED$1.part"
+        sync "$REPLACED$1.part"
+        mv -T "$REPLACED$1.part" "$REPLACED$1"
+    else
+        echo "$1" >>"$UPGRADING/added"
+    fi
+    sync "$UPGRADING"
 }
 
 # --- the site -----------------------------------------------------------------------------------

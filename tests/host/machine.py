@@ -67,10 +67,14 @@ class Host:
 
     def restart(self) -> None:
         """Shut it down in good order, and boot it again."""
+        self.shut_down()
+        self.boot()
+
+    def shut_down(self) -> None:
+        """In good order."""
         assert self._nspawn
         self.run("systemctl poweroff")
         self._nspawn.wait(120)
-        self.boot()
 
     def start(
         self, command: str, *, user: str = "root", env: Mapping[str, str] | None = None

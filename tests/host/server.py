@@ -22,8 +22,9 @@ _SCRATCH = re.compile(r"\.sqlite3-(wal|shm)$|/chroma/|__pycache__")
 class Server:
     """A host with BookBrain on it, and what a visitor and its owner need."""
 
-    def __init__(self, host: Host, url: str, acme: Authority) -> None:
+    def __init__(self, host: Host, url: str, acme: Authority, suite: str = "") -> None:
         self.host = host
+        self.suite = suite  # the release of Debian
         self.url = url
         self.acme = acme
         self.planned = ""  # what the first dry run said

@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "index": {"base"},
     "library": {"base", "ingest", "index"},
     "backup": {"base", "library"},
+    "upgrade": {"base", "index"},
     "web": {"base", "library"},
     "cli": {"base", "library", "web"},
     "admin": {"base", "library", "backup", "cli"},

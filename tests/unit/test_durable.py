@@ -8,13 +8,13 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from bookbrain.durable import PART, file_lock, is_locked, remove, write_file
+from bookbrain.durable import PART, file_lock, is_locked, open_file, remove, write_file
 
 _SIZE = 300_000
 
@@ -275,3 +275,52 @@ def test_an_exclusive_lock_keeps_out_shared_ones(tmp_path: Path) -> None:
 
         with file_lock(tmp_path / "lock", shared=True, on_wait=let_go):
             assert said == ["shared"]
+
+
+# Whoever may change the folder
+
+
+@pytest.mark.parametrize(
+    "plant", [os.mkfifo, lambda path: path.symlink_to("/dev/null"), Path.mkdir]
+)
+def test_nothing_is_written_through_what_is_planted(
+    tmp_path: Path, plant: Callable[[Path], object]
+) -> None:
+    plant(tmp_path / "file.part")
+    with pytest.raises(OSError):
+        write_file(tmp_path / "file", b"mine")
+    assert not (tmp_path / "file").exists()
+
+
+def test_nothing_is_written_into_a_file_of_another_name(tmp_path: Path) -> None:
+    (tmp_path / "theirs").write_bytes(b"theirs")
+    (tmp_path / "file.part").hardlink_to(tmp_path / "theirs")
+    with pytest.raises(FileExistsError):
+        write_file(tmp_path / "file", b"mine")
+    assert (tmp_path / "theirs").read_bytes() == b"theirs"
+
+
+@pytest.mark.parametrize(
+    "plant", [os.mkfifo, lambda path: path.symlink_to("/dev/null"), Path.mkdir]
+)
+def test_only_a_plain_file_is_read_or_locked(
+    tmp_path: Path, plant: Callable[[Path], object]
+) -> None:
+    plant(tmp_path / "file")
+    with pytest.raises(OSError):
+        open_file(tmp_path / "file")
+    with pytest.raises(OSError), file_lock(tmp_path / "file"):
+        pass
+
+
+def test_a_lock_is_waited_for_as_long_as_is_said(tmp_path: Path) -> None:
+    waited = []
+    with (
+        file_lock(tmp_path / "lock"),
+        pytest.raises(TimeoutError),
+        file_lock(tmp_path / "lock", seconds=0.2, on_wait=lambda: waited.append(1)),
+    ):
+        pass
+    assert waited == [1]
+    with file_lock(tmp_path / "lock", seconds=0.2):
+        pass

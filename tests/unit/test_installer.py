@@ -94,7 +94,7 @@ def test_the_rule_goes_in_front_of_the_reject_in_the_file(tmp_path: Path) -> Non
 def test_an_edited_file_stays_and_the_new_one_is_put_beside_it(tmp_path: Path) -> None:
     tree, target = tmp_path / "tree", tmp_path / "etc/settings"
     tree.mkdir()
-    script = f"OURS={tmp_path}/ours REPLACED={tmp_path}/replaced CHANGED= TREE={tree}; "
+    script = f"OURS={tmp_path}/ours UPGRADING={tmp_path}/upgrading CHANGED= TREE={tree}; "
     script += f"place settings {target} 0644 $(id -un):$(id -gn); echo changed=$CHANGED"
 
     def place(text: str) -> str:
@@ -112,3 +112,43 @@ def test_an_edited_file_stays_and_the_new_one_is_put_beside_it(tmp_path: Path) -
     assert target.read_text() == "two, mine\n"
     assert (target.parent / "settings.new").read_text() == "three\n"
     assert "edited" not in place("three\n")
+
+
+def test_what_an_upgrade_has_placed_goes_back(tmp_path: Path) -> None:
+    """Also when it is taken up again after a cut: what was there first counts."""
+    tree, etc, ours = tmp_path / "tree", tmp_path / "etc", tmp_path / "ours"
+    tree.mkdir()
+    folders = f"OURS={ours} UPGRADING={ours}/upgrading REPLACED={ours}/upgrading/replaced"
+    script = f"{folders} CHANGED= TREE={tree}; "
+
+    def place(old: str, new: str) -> None:
+        (tree / "old").write_text(old)
+        (tree / "new").write_text(new)
+        for name in ("old", *(["new"] if new else [])):
+            done = bash(f"{script} place {name} {etc}/{name} 0640 $(id -un):$(id -gn)")
+            assert done.returncode == 0, done.stderr
+
+    place("of before\n", "")
+    (ours / "upgrading").mkdir()
+    place("newer\n", "newer\n")
+    place("newer still\n", "newer still\n")
+    done = bash(f"{script} restore_files")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in etc.iterdir()) == ["old"]
+    assert (etc / "old").read_text() == "of before\n"
+    assert (etc / "old").stat().st_mode & 0o777 == 0o640
+    assert (ours / f"placed{etc}/old").read_text() == "of before\n"
+    assert not (ours / f"placed{etc}/new").exists()
+
+
+def test_root_names_no_path_of_the_library_but_to_look_or_to_purge() -> None:
+    """Whoever has the service's user could lead it elsewhere."""
+    touching = []
+    for file in (ROOT / "packaging/install").glob("*.sh"):
+        for line in file.read_text().splitlines():
+            code = line.split(" #")[0]
+            if "$HOME_OF_BOOKS" in code or "/var/lib/bookbrain" in code:
+                touching.append(code.strip())
+    looking = ("say ", '"', "readonly ", "sudo ", "[[ -e $ETC/credentials/rerank-api-key && -d ")
+    others = [line for line in touching if not line.startswith(looking)]
+    assert [line for line in others if not line.startswith("run rm -rf ")] == []

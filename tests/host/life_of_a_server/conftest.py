@@ -23,7 +23,7 @@ def server(request: pytest.FixtureRequest, lab: Lab, release: Path) -> Iterator[
         succeeded(host.run("apt-get -qq update && apt-get -qq -y install curl iptables >&2"))
         (host.root / "root/password").write_text(WORD + "\n")
         (host.root / "srv/acme-root.pem").write_bytes(acme.root.read_bytes())
-        yield Server(host, url, acme)
+        yield Server(host, url, acme, request.param)
 
 
 @pytest.fixture

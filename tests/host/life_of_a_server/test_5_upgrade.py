@@ -1,54 +1,20 @@
 """From one version to the next, and back when the next one does not work."""
 
-import shutil
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 from host.lab import Lab
-from host.network import do
+from host.planting import HOME, plant, state, uproot
+from host.releases import Edit, broken, crashing, release_of, working
 from host.server import Server
 from host.serving import served
 
 pytestmark = pytest.mark.timeout(900)
 
-Edit = Callable[[Path], None]
 
-
-def install_edited(server: Server, lab: Lab, edit: Edit, name: str) -> "tuple[int, str]":
+def install_edited(server: Server, lab: Lab, edit: Edit) -> "tuple[int, str]":
     """Install a release of this checkout after `edit`; exit code and what was said."""
-    tree = lab.folder / f"release-{name}"
-    if not tree.exists():
-        ignored = shutil.ignore_patterns("dist", ".cache")
-        shutil.copytree(lab.folder / "release", tree, ignore=ignored)
-        edit(tree)
-        do(str(tree / "packaging/release"))
-    with served(tree / "dist", f"{server.host.network.subnet}.1") as url:
+    with served(release_of(lab, edit), f"{server.host.network.subnet}.1") as url:
         done = Server(server.host, url, server.acme).try_install()
     return done.returncode, done.stdout
-
-
-def _set_version(tree: Path, version: str) -> None:
-    file = tree / "bookbrain/__init__.py"
-    text = file.read_text()
-    before = text.split('__version__ = "')[1].split('"')[0]
-    file.write_text(text.replace(before, version))
-
-
-def working(tree: Path) -> None:
-    _set_version(tree, "9.0.0")
-
-
-def broken(tree: Path) -> None:
-    _set_version(tree, "9.1.0")
-    health = tree / "bookbrain/admin/health.py"
-    health.write_text(health.read_text() + "\n\nraise SystemExit('this version is ill')\n")
-
-
-def crashing(tree: Path) -> None:
-    _set_version(tree, "9.2.0")
-    app = tree / "bookbrain/web/__init__.py"
-    app.write_text(app.read_text() + "\nraise SystemExit('this version does not start')\n")
 
 
 def test_edited_units_and_settings_stay(server: Server) -> None:
@@ -60,7 +26,7 @@ def test_edited_units_and_settings_stay(server: Server) -> None:
 
 def test_upgrades(server: Server, lab: Lab) -> None:
     books = server.books()
-    code, said = install_edited(server, lab, working, "working")
+    code, said = install_edited(server, lab, working)
     assert code == 0, said
     assert "9.0.0" in server.run("bookbrain --version")
     assert server.is_up()
@@ -71,10 +37,24 @@ def test_upgrades(server: Server, lab: Lab) -> None:
     assert settings.read_text().endswith("BOOKBRAIN_VECTOR_WEIGHT=0.3\n")
 
 
-@pytest.mark.parametrize("edit", [broken, crashing])
-def test_goes_back_when_the_new_one_does_not_work(server: Server, lab: Lab, edit: Edit) -> None:
+def test_a_pipe_in_place_of_the_lock_stops_no_installer(server: Server, lab: Lab) -> None:
+    lock = f"{HOME}/library.lock"
+    server.run(f"runuser -u bookbrain -- sh -c 'rm -f {lock}; mkfifo {lock}'")
+    code, said = install_edited(server, lab, crashing)
+    assert code == 1 and "nothing was upgraded" in said, said
+    server.run(f"rm {lock}")
+    assert "9.0.0" in server.run("bookbrain --version")
+    server.wait("the site", server.is_up)
+
+
+def test_goes_back_when_the_new_one_does_not_start(server: Server, lab: Lab) -> None:
+    goes_back(server, lab, crashing)
+
+
+def goes_back(server: Server, lab: Lab, edit: Edit) -> None:
+    """An upgrade to a release that does not work leaves everything as it is."""
     books = server.books()
-    code, said = install_edited(server, lab, edit, edit.__name__)
+    code, said = install_edited(server, lab, edit)
     assert code == 1, said
     assert "The version before serves again" in said
     assert "9.0.0" in server.run("bookbrain --version")
@@ -82,20 +62,37 @@ def test_goes_back_when_the_new_one_does_not_work(server: Server, lab: Lab, edit
     assert server.books() == books
     releases = (server.host.root / "opt/bookbrain/releases").iterdir()
     assert not [release for release in releases if release.name.startswith(("9.1", "9.2"))]
+    units = server.host.root / "etc/systemd/system"
+    assert not (units / "bookbrain-new.timer").exists()
+    assert "# 9.0.0" in (units / "bookbrain.service").read_text()
+    assert not list((server.host.root / "var/lib/bookbrain").glob(".before-upgrade*"))
 
 
-def test_the_power_is_cut_in_an_upgrade(server: Server, lab: Lab) -> None:
-    books = server.books()
-    tree = lab.folder / "release-crashing"
-    current = server.host.root / "opt/bookbrain/current"
-    with served(tree / "dist", f"{server.host.network.subnet}.1") as url:
-        running = server.host.start(f"curl -fsSL {url}/install.sh | bash -s -- --source {url}")
-        server.wait("the new version", lambda: "9.2.0" in str(current.readlink()), 180)
-        server.host.cut_power()
-        running.communicate()
-    server.host.boot()
-    server.install()
-    server.wait("the site", server.is_up)
-    assert "9.2.0" not in server.run("bookbrain --version")
-    assert server.books() == books
-    assert not (server.host.root / "opt/bookbrain/before-upgrade").exists()
+def test_root_follows_no_link_and_waits_for_no_pipe(server: Server, lab: Lab) -> None:
+    """An upgrade that goes back, and every command of root's that looks at the library."""
+    before = plant(server)
+    try:
+        goes_back(server, lab, broken)
+        for command in (
+            "status",
+            "doctor",
+            "health",
+            "backups",
+            "backup",
+            "report --month 2025-01",
+            "report --month 2025-02",
+            "verify /var/backups/bookbrain/bookbrain-20260101T000000Z.tar.zst",
+            "verify /var/backups/bookbrain/bookbrain-20260102T000000Z.tar.zst",
+            "restore --yes /var/backups/bookbrain/bookbrain-20260101T000000Z.tar.zst",
+            "restore --yes /var/backups/bookbrain/bookbrain-20260102T000000Z.tar.zst",
+            f"logs --export {HOME}/inbox/export.jsonl",
+            f"report --svg {HOME}/inbox/picture.svg",
+        ):
+            done = server.host.run(f"timeout -k 1 120 bookbrain-admin {command}")
+            assert done.returncode not in (124, 137), (command, done.stdout)
+            assert "root's own" not in done.stdout, command
+        server.run("systemctl restart bookbrain-ingest; systemd-tmpfiles --create || true")
+        assert state(server) == before
+        assert server.run(f"find {HOME} -user root") == ""
+    finally:
+        uproot(server)
