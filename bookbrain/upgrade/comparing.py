@@ -6,7 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bookbrain.index.catalog import count_change
 from bookbrain.index.database import open_existing, transaction
+from bookbrain.index.seals import seal_rest
 from bookbrain.upgrade.keeping import is_file
 
 _PDF = re.compile(r"([0-9a-f]{64})\.pdf")
@@ -94,6 +96,9 @@ def apply_changes(catalog: Path, changes: Changes) -> None:
                 "REPLACE INTO refused (book_id, space, ordinal, reason) VALUES (?, ?, ?, ?)",
                 changes.refused,
             )
+            if _has_table(db, "seal"):
+                seal_rest(db, [row[0] for row in db.execute("SELECT id FROM book")])
+                count_change(db)
 
 
 def take_vectors(older: Path, newer: Path) -> int:
@@ -105,10 +110,21 @@ def take_vectors(older: Path, newer: Path) -> int:
                 "INSERT OR IGNORE INTO model (name, dimensions) "
                 "SELECT name, dimensions FROM newer.model"
             )
-            return db.execute(
+            taken = db.execute(
                 "INSERT OR IGNORE INTO embedding (space, digest, vector) "
                 "SELECT space, digest, vector FROM newer.embedding"
             ).rowcount
+            if _has_table(db, "checksum"):
+                db.execute("INSERT OR IGNORE INTO checksum SELECT * FROM newer.checksum")
+            return taken
+
+
+def _has_table(db: sqlite3.Connection, name: str) -> bool:
+    """Whether the older release has it."""
+    found = db.execute(
+        "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?", (name,)
+    )
+    return found.fetchone() is not None
 
 
 @dataclass(frozen=True, slots=True)
