@@ -42,7 +42,7 @@ _OTHERS = {
     "library/uploading.py": ("storage_error",),
     "web/arriving.py": ("tr",),
     "web/editing.py": ("tr",),
-    "web/uploading.py": ("tr", "Plan"),
+    "web/uploading.py": ("tr",),
     "web/views/books.py": ("tr",),
     "web/condition.py": ("Seen",),
     "web/hits.py": ("tr",),
