@@ -119,16 +119,13 @@ class Library:
         plans = [Plan(path, reason=e.message, hint=e.hint) for path, e in found.unusable]
         for number, path in enumerate(found.files, start=1):
             progress.begin(path.name, number, len(found.files))
-            plan = self.plan_file(path, path.name, progress)
+            plan = plan_file(self._stores, path, path.name, progress)
             plans.append(replace(plan, file=str(path)) if plan.reason else plan)
         return plans
 
-    def plan_file(self, path: Path, name: str, progress: Progress | None = None) -> Plan:
+    def plan_file(self, path: Path, name: str) -> Plan:
         """What adding the file at `path` would take that is known by `name`."""
-        try:
-            return plan_file(self._stores, path, name, progress or Silent())
-        except InputError as error:
-            return Plan(name, reason=error.message, hint=error.hint)
+        return plan_file(self._stores, path, name, Silent())
 
     # Books
 

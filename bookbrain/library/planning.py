@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from bookbrain.errors import InputError
 from bookbrain.ingest.discovery import check_is_pdf
 from bookbrain.ingest.passages import make_passages
 from bookbrain.ingest.reading import read_pdf
@@ -12,10 +13,14 @@ from bookbrain.library.taking import file_digest
 
 
 def plan_file(stores: Stores, path: Path, name: str, progress: Progress) -> Plan:
-    """The plan for the PDF at `path`, which is known by `name`; it is read, and nothing changes.
+    """The plan for the PDF at `path`, which is known by `name`; it is read, and nothing changes."""
+    try:
+        return _plan(stores, path, name, progress)
+    except InputError as error:
+        return Plan(name, reason=error.message, hint=error.hint)
 
-    Raises InputError where it cannot be added.
-    """
+
+def _plan(stores: Stores, path: Path, name: str, progress: Progress) -> Plan:
     check_is_pdf(path)
     if book := stores.catalog.book(file_digest(path)):
         known = stores.has_file(book.id)  # else adding it mends the book

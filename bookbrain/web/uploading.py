@@ -7,7 +7,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from bookbrain.config import EmbeddingSettings
-from bookbrain.errors import BookBrainError
+from bookbrain.errors import BookBrainError, InputError
 from bookbrain.library import Plan
 from bookbrain.library.reports import dollars
 from bookbrain.library.uploading import land_upload, plan_upload
@@ -50,7 +50,8 @@ def _planned(file: UploadedFile) -> Plan:
     plans: dict[str, Plan] = st.session_state.setdefault(_PLANS, {})
     upload = the_uploads().find(file.getvalue())
     if upload is None:
-        return Plan(file.name, reason="its upload is there no more", hint="Choose it again.")
+        gone = InputError("its upload is there no more", "Choose it again.")
+        return Plan(file.name, reason=gone.message, hint=gone.hint)
     if upload.refused:
         return Plan(upload.name, reason=upload.refused.message, hint=upload.refused.hint)
     if file.file_id not in plans:
