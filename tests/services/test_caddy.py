@@ -460,9 +460,8 @@ def test_every_try_is_one_short_line_of_the_log(
     answers = []
     with server.logged() as lines:
         for name in ("ann", "eve"):
-            for method in ("GET", "DELETE"):
-                wrong = basic(name, f"{time.monotonic_ns()}")
-                answers.append(server.ask(path, method, Authorization=wrong, **headers).code)
+            wrong = basic(name, f"{time.monotonic_ns()}")
+            answers.append(server.ask(path, "DELETE", Authorization=wrong, **headers).code)
     assert set(answers) <= {401, 431}  # the newest takes no such headers
     assert len([line for line in lines if is_try(line)]) == answers.count(401)
     assert max(map(len, lines)) < 4000
