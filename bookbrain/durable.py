@@ -14,27 +14,28 @@ from typing import BinaryIO
 PART = ".part"  # how an unfinished file or folder is named; whatever is left of one is swept
 
 
-def write_file(path: Path, data: bytes, mode: int = 0o600) -> None:
-    """Put `data` at `path` at once; a crash leaves the old file or the new one."""
-    with new_file(path, mode) as file:
+def write_file(path: Path, data: bytes, mode: int = 0o600, *, shared: bool = False) -> None:
+    """Put `data` at `path` at once; a crash leaves the old file or the new one. See `new_file`."""
+    with new_file(path, mode, shared=shared) as file:
         file.write(data)
 
 
 @contextmanager
-def new_file(path: Path, mode: int = 0o600, flags: int = 0) -> Iterator[BinaryIO]:
+def new_file(path: Path, mode: int = 0o600, *, shared: bool = False) -> Iterator[BinaryIO]:
     """A file that gets the name `path` when the block ends well, and is removed otherwise.
 
-    `flags` are those of open(2) beside the usual ones. Raises OSError, having written nothing, when
-    somebody has put a link, a pipe or a file of another name where it is written.
+    Where others may change the folder (`shared`) it raises OSError, having written nothing, when
+    they have put a link, a pipe or a file of another name where it is to be written.
     """
     part = path.with_name(path.name + PART)
-    flags |= os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+    flags = os.O_WRONLY | os.O_CREAT | (os.O_NOFOLLOW | os.O_NONBLOCK if shared else os.O_TRUNC)
     descriptor = os.open(part, flags, mode)
     seen = os.fstat(descriptor)
-    if not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1:
+    if shared and (not stat.S_ISREG(seen.st_mode) or seen.st_nlink != 1):
         os.close(descriptor)
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(part))
-    os.ftruncate(descriptor, 0)
+    if shared:
+        os.ftruncate(descriptor, 0)
     with ExitStack() as failed:
         failed.callback(part.unlink, missing_ok=True)
         with os.fdopen(descriptor, "wb") as file:

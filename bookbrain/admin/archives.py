@@ -114,7 +114,7 @@ def _keep_budget(folder: Path, budget: int) -> None:
 @contextmanager
 def _whole(path: Path) -> Iterator[gzip.GzipFile | BinaryIO]:
     """A new file at `path` when the block ends well; packed where its name ends in .gz."""
-    with new_file(path, 0o640) as raw:
+    with new_file(path, 0o640, shared=True) as raw:
         if path.name.endswith(".gz"):
             with gzip.open(raw, "wb") as packed:
                 yield packed

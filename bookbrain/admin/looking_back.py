@@ -94,7 +94,7 @@ def report(records: Records, month: str | None, svg: Path | None) -> None:
         click.echo(fitting(line))
     if svg:
         try:
-            write_file(svg, picture_of(seen).encode(), 0o644)
+            write_file(svg, picture_of(seen).encode(), 0o644, shared=True)
         except OSError as error:
             raise InputError(
                 f"{svg} cannot be written ({error.strerror}).", "Choose another place."

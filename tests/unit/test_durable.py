@@ -288,7 +288,7 @@ def test_nothing_is_written_through_what_is_planted(
 ) -> None:
     plant(tmp_path / "file.part")
     with pytest.raises(OSError):
-        write_file(tmp_path / "file", b"mine")
+        write_file(tmp_path / "file", b"mine", shared=True)
     assert not (tmp_path / "file").exists()
 
 
@@ -296,7 +296,7 @@ def test_nothing_is_written_into_a_file_of_another_name(tmp_path: Path) -> None:
     (tmp_path / "theirs").write_bytes(b"theirs")
     (tmp_path / "file.part").hardlink_to(tmp_path / "theirs")
     with pytest.raises(FileExistsError):
-        write_file(tmp_path / "file", b"mine")
+        write_file(tmp_path / "file", b"mine", shared=True)
     assert (tmp_path / "theirs").read_bytes() == b"theirs"
 
 
