@@ -35,7 +35,7 @@ def verify(settings: Settings, archive: Archive, on_step: OnStep, progress: Prog
     manifest = archive.manifest
     check_versions(manifest)
     files = sum(m.size for m in manifest.members if _is_needed(m.name))
-    with _scratch(settings.home) as home, clear_words(), trusting():
+    with clear_words(), _scratch(settings.home) as home, trusting():
         check_room([(settings.home, 4 * files)])  # with the vectors, and what is made of them
         archive.extract(home, _is_needed, Steps(on_step, "checking", manifest.size))
         compare(home, manifest)

@@ -8,6 +8,7 @@ from pathlib import Path
 from bookbrain.cli.progress import shown_progress
 from bookbrain.cli.show import say
 from bookbrain.config import Settings, load_settings
+from bookbrain.errors import BookBrainError
 from bookbrain.library import Library
 from bookbrain.library.recording import record_outcome
 from bookbrain.library.staging import Sources, open_sources
@@ -61,6 +62,9 @@ def _finish(library: Library, count: int) -> None:
             report = library.finish(progress)
     except KeyboardInterrupt:
         say("Left for later.", err=True)
+        return
+    except BookBrainError as error:  # what is asked for may go without
+        say(f"Left for later: {error}", err=True)
         return
     for outcome in report.outcomes:
         if outcome.status == "failed":

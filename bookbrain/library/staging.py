@@ -21,10 +21,10 @@ from uuid import uuid4
 from bookbrain.durable import PART, sync_folder
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.ingest.discovery import check_is_pdf, find_books
-from bookbrain.library.adding import storage_error
 from bookbrain.library.facade import Library
 from bookbrain.library.inbox import STAGING, open_inbox
 from bookbrain.library.reports import AddReport, Outcome, Plan, Progress, Silent, Step
+from bookbrain.library.storage import GO_ON, storage_error
 
 _CHUNK = 1 << 20
 _LONGEST_NAME = 255  # bytes
@@ -78,7 +78,7 @@ def add_sources(library: Library, sources: Sources, progress: Progress | None = 
                 report = library.add(list(copies.given), copies)
                 failed.pop_all()
     except OSError as error:
-        raise storage_error(error) from error
+        raise storage_error(error, GO_ON) from error
     outcomes = (*sources.refused, *refused, *(copies.named(o) for o in report.outcomes))
     return AddReport(outcomes, report.stopped)
 

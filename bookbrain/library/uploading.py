@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import BinaryIO
 from unicodedata import normalize
 
-from bookbrain.library.adding import storage_error
 from bookbrain.library.arrivals import INBOX
 from bookbrain.library.facade import Library
 from bookbrain.library.reports import Plan, Progress
 from bookbrain.library.staging import Source, Sources, copy_into, plan_sources
+from bookbrain.library.storage import storage_error
 from bookbrain.model import Book
 
 LARGEST = 300  # MiB of one file: while it is uploaded it is in the app's memory
