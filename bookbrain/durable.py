@@ -52,6 +52,12 @@ def is_disk_full(error: BaseException) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+def has_room(folder: Path, size: int) -> bool:
+    """Whether the disk of `folder` takes one more file, and so many bytes."""
+    disk = os.statvfs(folder)
+    return disk.f_bavail * disk.f_frsize >= size and not (disk.f_files and not disk.f_favail)
+
+
 def sync_file(path: Path) -> None:
     """fsync(2) a file that is already closed."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -144,7 +150,7 @@ def _wait_for_lock(descriptor: int, kind: int, seconds: float | None) -> None:
 def is_locked(path: Path) -> bool:
     """Whether another process holds `file_lock` on `path` just now."""
     with suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # where nothing can be written, too
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

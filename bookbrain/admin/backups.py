@@ -197,8 +197,6 @@ def restore_command(
     say(f"Restored. Books now: {restored.books}.")
     for path in restored.aside:
         say(f"The damaged database is kept, and can be deleted: {path}", err=True)
-    if restored.aside:
-        say("BookBrain still has the damaged one open: sudo systemctl restart bookbrain", err=True)
     for name in restored.without_file[:_MOST_NAMED]:
         say(f"Found by search, but its PDF is not here; add it again: {name}", err=True)
 

@@ -97,7 +97,7 @@ def _put_back(path: Path, before: bytes | None) -> None:
 def _replace(path: Path, data: bytes) -> None:
     """Another content for a file that stays whose it was."""
     was = path.stat()
-    with new_file(path, flags=os.O_NOFOLLOW) as file:
+    with new_file(path, shared=True) as file:
         os.fchown(file.fileno(), was.st_uid, was.st_gid)
         os.fchmod(file.fileno(), was.st_mode & 0o7777)
         file.write(data)

@@ -79,7 +79,7 @@ def restore(
     manifest = archive.manifest
     check_versions(manifest)
     home = settings.home
-    with alone(home), clear_words(), trusting():
+    with clear_words(), alone(home), trusting():
         staging = home / RESTORING
         staging.mkdir(mode=0o700)
         try:

@@ -60,7 +60,7 @@ def take_backup(settings: Settings, request: Request, on_step: OnStep) -> Taken:
     """
     wanted = settings.backup
     suffix = suffix_of(wanted.recipient) if request.encrypt else ""
-    with alone(settings.home), clear_words():
+    with clear_words(), alone(settings.home):
         request.folder.mkdir(parents=True, exist_ok=True, mode=0o750)
         for left in left_over(request.folder):
             remove(left)

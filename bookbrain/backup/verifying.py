@@ -40,7 +40,7 @@ def verify(settings: Settings, archive: Archive, on_step: OnStep, progress: Prog
         if not manifest.is_sound:
             raise Flaw("not all files of its books are in it")
     files = sum(m.size for m in manifest.members if _is_needed(m.name))
-    with _scratch(settings.home) as home, clear_words(), trusting():
+    with clear_words(), _scratch(settings.home) as home, trusting():
         check_room([(settings.home, 4 * files)])  # with the vectors, and what is made of them
         archive.extract(home, _is_needed, Steps(on_step, "checking", manifest.size))
         compare(home, manifest)

@@ -60,7 +60,12 @@ def clear_words() -> Iterator[None]:
     except OSError as error:
         if is_disk_full(error):
             raise BookBrainError("The disk is full.", "Make room and run this again.") from error
-        if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        if error.errno == errno.EROFS:
+            raise BookBrainError(
+                f"{error.filename} cannot be written ({error.strerror}).",
+                "Mount its disk for writing: sudo mount -o remount,rw",
+            ) from error
+        if error.errno in (errno.EACCES, errno.EPERM):
             user = pwd.getpwuid(os.geteuid()).pw_name
             raise BookBrainError(
                 f"{error.filename} cannot be written ({error.strerror}).",

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sqlite3
 import sys
 from io import TextIOWrapper
 from typing import Any, NoReturn
@@ -11,6 +12,7 @@ import click
 from bookbrain.cli.help import Command, HelpContext
 from bookbrain.cli.show import say, shown
 from bookbrain.errors import BookBrainError
+from bookbrain.library.storage import storage_error
 from bookbrain.logs import is_journal
 
 INTERRUPTED = 130
@@ -45,6 +47,8 @@ class Commands(click.Group):
             return super().invoke(ctx)
         except BookBrainError as error:
             fail(error)
+        except sqlite3.Error as error:  # of the library: everything else of a disk has its words
+            fail(storage_error(error))
         except KeyboardInterrupt:
             click.echo(err=True)
             say("Interrupted.", err=True)

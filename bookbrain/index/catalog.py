@@ -48,9 +48,15 @@ class Catalog:
         self,
         path: Path,
         check: Callable[[sqlite3.Connection], None] = lambda connection: None,
+        *,
+        or_read: bool = False,
     ) -> None:
-        """`check` as in `open_database`."""
-        self._db = open_database(path, MIGRATIONS, check)
+        """`check` and `or_read` as in `open_database`."""
+        self._db = open_database(path, MIGRATIONS, check, or_read=or_read)
+
+    @property
+    def writable(self) -> bool:
+        return self._db.writable
 
     def close(self) -> None:
         self._db.close()
@@ -115,23 +121,24 @@ class Catalog:
             seal_book(db, book_id)
             count_change(db)
 
-    def remove_book(self, book_id: str, generation: str) -> None:
-        """Forget a book, and from now on search the keyword index without it.
+    def remove_book(self, book_id: str, generation: str | None) -> None:
+        """Forget a book, and from now on search the keyword index `generation`.
 
-        Its file is one of `removed` until it is deleted.
+        It is one of `removed` until its file and its postings are gone.
         """
         with transaction(self._db) as db:
             db.execute("DELETE FROM book WHERE id = ?", (book_id,))
-            db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+            if generation:
+                db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
             db.execute("REPLACE INTO removed VALUES (?)", (book_id,))
             count_change(db)
 
     def removed(self) -> list[str]:
-        """The books that somebody had removed and whose files are still to be deleted, by id."""
+        """The books that somebody had removed and of which something is still to be deleted."""
         return [row[0] for row in self._db.execute("SELECT book_id FROM removed ORDER BY book_id")]
 
     def forget_removed(self, book_ids: Iterable[str]) -> None:
-        """Note that the files of these removed books are gone."""
+        """Note that nothing is left of these removed books."""
         with transaction(self._db) as db:
             db.executemany("DELETE FROM removed WHERE book_id = ?", ((i,) for i in book_ids))
 

@@ -4,7 +4,7 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from bookbrain.children import start_module
@@ -28,9 +28,15 @@ def chroma_url(home: Path, configured: str | None) -> Iterator[str]:
     if configured:
         yield configured
         return
-    with file_lock(home / USERS_LOCK, shared=True):
-        with file_lock(home / START_LOCK):
-            port = _running_port(home) or _start(home)
+    with ExitStack() as using:
+        try:
+            using.enter_context(file_lock(home / USERS_LOCK, shared=True))
+            with file_lock(home / START_LOCK):
+                port = _running_port(home) or _start(home)
+        except OSError as error:
+            raise UnavailableError(
+                f"The Chroma server cannot work here: {error}.", "It needs room, and to write."
+            ) from error
         yield f"http://127.0.0.1:{port}"
 
 

@@ -1,11 +1,14 @@
 """Opening the library's SQLite files: WAL, numbered migrations, one clear error."""
 
+import os
 import sqlite3
+import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
+from bookbrain.durable import has_room, is_disk_full
 from bookbrain.errors import BookBrainError, ConfigError
 
 Migration = Callable[[sqlite3.Connection], None]
@@ -13,6 +16,8 @@ Migration = Callable[[sqlite3.Connection], None]
 _BUSY_SECONDS = 60.0
 _STEP = 256  # pages that are copied at a time
 _PAUSE = 0.002  # seconds after each step, which leave the disk to searches
+_ROOM = 1 << 20  # bytes; with less SQLite's files could not be made, or be cut off in use
+_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the latter: no room for a -shm file
 _DAMAGED = (
     sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_FORMAT,
 )  # fmt: skip
@@ -24,19 +29,45 @@ RESTORE_OR_RECOVER = (
 )
 
 
+class Database(sqlite3.Connection):
+    """An open database. One that is not `writable` was opened where nothing can be written."""
+
+    writable = True
+
+
 def open_database(
     path: Path,
     migrations: Sequence[Migration],
     check: Callable[[sqlite3.Connection], None] = lambda connection: None,
-) -> sqlite3.Connection:
+    *,
+    or_read: bool = False,
+) -> Database:
     """Open or make the database at `path` and bring its schema up to date.
 
     `check` sees what is there before anything is written, and refuses by raising. Raises
-    ConfigError when a newer BookBrain made it, BookBrainError when it is damaged, sqlite3.Error
-    when it is only not to be had now (a full disk, a lock).
+    ConfigError when a newer BookBrain made it, BookBrainError when it is damaged, OSError or
+    sqlite3.Error when it is only not to be had now (a full disk, a lock). With `or_read` one that
+    cannot be written is opened as it is, to be read.
     """
+    if or_read and path.exists() and not has_room(path.parent, _ROOM):
+        with suppress(OSError, sqlite3.Error):
+            return _open_to_read(path, migrations, check)
+    try:
+        return _open_to_write(path, migrations, check)
+    except (OSError, sqlite3.Error) as refused:
+        if not or_read or not path.exists():
+            raise
+        try:
+            return _open_to_read(path, migrations, check)
+        except (OSError, sqlite3.Error):
+            raise refused from None
+
+
+def _open_to_write(
+    path: Path, migrations: Sequence[Migration], check: Callable[[sqlite3.Connection], None]
+) -> Database:
     connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=Database
     )
     with ExitStack() as failed:
         failed.callback(connection.close)
@@ -74,6 +105,19 @@ def open_untrusted(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def _open_to_read(
+    path: Path, migrations: Sequence[Migration], check: Callable[[sqlite3.Connection], None]
+) -> Database:
+    """Raises sqlite3.Error where it cannot be read, or is not of this release's schema."""
+    with ExitStack() as failed:
+        connection = failed.enter_context(closing(_connect_to_read(path)))
+        check(connection)
+        if schema_version(connection) != len(migrations):
+            raise sqlite3.OperationalError("it must be brought up to date first")
+        failed.pop_all()
+    return connection
+
+
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether the file is to blame, and not the disk's room or a lock."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED  # the primary code
@@ -82,7 +126,7 @@ def is_damage(error: sqlite3.Error) -> bool:
 @contextmanager
 def reading_database(path: Path) -> Iterator[sqlite3.Connection]:
     """The database at `path` as it is, of whatever kind: nothing is made or brought up to date."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1.0)
+    connection = _connect_to_read(path)
     try:
         yield connection
     finally:
@@ -93,6 +137,48 @@ def open_existing(path: Path) -> sqlite3.Connection:
     """Open a database as it is, of whatever version; sqlite3.Error where there is none."""
     address = f"{path.absolute().as_uri()}?mode=rw"
     return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+
+
+def _connect_to_read(path: Path) -> Database:
+    """Reads also where nothing can be written: sqlite3.Error when it cannot tell what is in it.
+
+    A WAL is read without shared memory when that cannot be made (`readonly_shm`: then the index of
+    the WAL is in our own memory, and writers do not check it in meanwhile). That needs both files
+    to be there. Where there is no WAL, nobody has the database open, and none can be made: then it
+    is read as a file that stays as it is (`immutable`).
+    """
+    wal, shm = Path(f"{path}-wal"), Path(f"{path}-shm")
+    usual = ["mode=ro"] if has_room(path.parent, _ROOM) else []
+    for query in (*usual, "mode=ro&readonly_shm=1", "mode=ro&immutable=1"):
+        if "readonly_shm" in query and wal.exists():
+            with suppress(OSError):
+                os.mknod(shm, 0o600 | stat.S_IFREG)
+        if "immutable" in query and (_size(wal) or not os.access(path, os.R_OK)):
+            break
+        if "immutable" in query and shm.exists() and not os.access(shm, os.R_OK):
+            break
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?{query}",
+            uri=True, timeout=1.0, isolation_level=None, check_same_thread=False, factory=Database,
+        )  # fmt: skip
+        connection.writable = False
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.Error as error:
+            connection.close()
+            refused = error
+        else:
+            return connection
+    raise refused
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def lacks_room(error: BaseException) -> bool:
+    """Whether an error of the disk or of SQLite says that there is no room."""
+    return is_disk_full(error) or getattr(error, "sqlite_errorcode", None) in _FULL
 
 
 @contextmanager

@@ -64,8 +64,13 @@ MIGRATIONS: Sequence[Migration] = (_m001_create_tables, _m002_checksums_and_stam
 class EmbeddingStore:
     """An open store: little-endian float32 vectors under (space, SHA-256 of the text)."""
 
-    def __init__(self, path: Path) -> None:
-        self._db = open_database(path, MIGRATIONS)
+    def __init__(self, path: Path, *, or_read: bool = False) -> None:
+        """`or_read` as in `open_database`."""
+        self._db = open_database(path, MIGRATIONS, or_read=or_read)
+
+    @property
+    def writable(self) -> bool:
+        return self._db.writable
 
     def close(self) -> None:
         self._db.close()

@@ -36,6 +36,12 @@ def shards_of(folder: Path, name: str) -> list[str]:
     return shards
 
 
+def books_of(folder: Path, name: str) -> set[str]:
+    """The books in a generation, by id; raises one of `DAMAGE` when it is gone or not whole."""
+    shards = [open_shard(folder / shard) for shard in shards_of(folder, name)]
+    return {book.id for shard in shards for book in shard.books}
+
+
 def manifest_name(generation: str) -> str:
     """The file that is the generation."""
     return f"{generation}.json"

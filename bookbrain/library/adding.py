@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bookbrain.durable import is_disk_full, remove
+from bookbrain.durable import remove
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.events import Event
 from bookbrain.index.catalog import NewBook
@@ -20,15 +20,13 @@ from bookbrain.library.attempts import MOST, Attempts, doubt, parted
 from bookbrain.library.cards import read_card, write_cards
 from bookbrain.library.preparing import Prepared
 from bookbrain.library.reports import AddReport, Outcome, Progress, Status
+from bookbrain.library.storage import GO_ON, storage_error
 from bookbrain.library.stores import Stores
 from bookbrain.library.taking import Intake
 from bookbrain.library.under_way import Noted
 from bookbrain.model import Book, Passage
 
 log = logging.getLogger(__name__)
-
-GO_ON = "Make room and run `bookbrain add` again: nothing is lost."
-_FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the latter: no room for a -shm file
 
 
 def finish_jobs(stores: Stores, progress: Progress, *, doubtful: bool = True) -> AddReport:
@@ -124,7 +122,7 @@ def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress, *, las
             raise
         outcome = Outcome(job.path, "failed", None, error.message, error.hint)
     except (OSError, sqlite3.Error) as error:
-        raise storage_error(error) from error
+        raise storage_error(error, GO_ON) from error
     except BookBrainError:
         raise
     except Exception as error:  # one book never stops the others
@@ -136,7 +134,7 @@ def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress, *, las
     try:
         stores.catalog.end_job(job.id)
     except (OSError, sqlite3.Error) as error:
-        raise storage_error(error) from error
+        raise storage_error(error, GO_ON) from error
     return outcome
 
 
@@ -234,13 +232,3 @@ def embed_passages(
     refused = {n: purchase.refused[d] for n, d in digests.items() if d in purchase.refused}
     semantics.publish(space, book_id, digests)
     return str(space), refused, purchase.tokens
-
-
-def storage_error(error: OSError | sqlite3.Error, hint: str = GO_ON) -> BookBrainError:
-    """What a person should hear when the library's own files cannot be written.
-
-    `hint` says what to do when the disk is full.
-    """
-    if is_disk_full(error) or getattr(error, "sqlite_errorcode", None) in _FULL:
-        return BookBrainError("The disk is full.", hint)
-    return BookBrainError(f"The library cannot be written: {error}.", "Check its folder and mode.")

@@ -10,7 +10,7 @@ from typing import Self
 
 from bookbrain.config import Settings
 from bookbrain.durable import is_locked
-from bookbrain.errors import BusyError, InputError
+from bookbrain.errors import BusyError
 from bookbrain.ingest.discovery import find_books
 from bookbrain.library import adding, checkup, maintaining, replacing, searching
 from bookbrain.library.attempts import parted
@@ -24,6 +24,7 @@ from bookbrain.library.renaming import rename
 from bookbrain.library.reports import AddReport, Arrival, Outcome, Plan, Progress, Silent
 from bookbrain.library.similar import similar
 from bookbrain.library.snapshot import OnCopied, Snapshot, take_snapshot
+from bookbrain.library.storage import AGAIN, DELETE_OTHERS, GO_ON, storage_error
 from bookbrain.library.stores import Stores
 from bookbrain.library.under_way import under_way
 from bookbrain.model import Book, Mode, SearchResult
@@ -37,7 +38,7 @@ class Library:
         try:
             self._stores = Stores(settings)
         except (OSError, sqlite3.Error) as error:
-            raise adding.storage_error(error) from error
+            raise storage_error(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +51,15 @@ class Library:
 
     def close(self) -> None:
         self._stores.close()
+
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened to be written too: there is room, on a disk that can be."""
+        return self._stores.writable
+
+    def is_replaced(self) -> bool:
+        """Whether its catalog is no longer the file that was opened: it is to be opened anew."""
+        return self._stores.is_replaced()
 
     @property
     def settings(self) -> Settings:
@@ -76,7 +86,7 @@ class Library:
         ]
         for outcome in refused:
             progress.end(outcome)
-        with self._writing(progress):
+        with self._writing(progress, GO_ON):
             self._stores.catalog.queue(found.files)
             try:
                 report = adding.finish_jobs(self._stores, progress, doubtful=doubtful)
@@ -109,7 +119,7 @@ class Library:
     def finish(self, progress: Progress | None = None, *, doubtful: bool = True) -> AddReport:
         """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
         progress = progress or Silent()
-        with self._writing(progress):
+        with self._writing(progress, GO_ON):
             return adding.finish_jobs(self._stores, progress, doubtful=doubtful)
 
     def plan(self, paths: Sequence[str | Path], progress: Progress | None = None) -> list[Plan]:
@@ -157,7 +167,7 @@ class Library:
 
         `first` is called before, when nobody else can write to the library.
         """
-        with self._writing(progress or Silent()):
+        with self._writing(progress or Silent(), DELETE_OTHERS, freeing=True):
             book = self.find_book(book_id)
             first(book)
             maintaining.remove_book(self._stores, book)
@@ -258,14 +268,14 @@ class Library:
         try:
             return take_snapshot(self._stores, folder, books=books, on_copied=on_copied)
         except (OSError, sqlite3.Error) as error:
-            raise adding.storage_error(error, "Make room and run this again.") from error
+            raise storage_error(error) from error
 
     def try_out(self, expected: Expected, progress: Progress) -> int:
         """Make what an archive does not hold, and see whether the library works.
 
         Asks no embedding endpoint. Returns how many queries were asked; raises BookBrainError.
         """
-        with self._writing(progress, "Make room and run this again."):
+        with self._writing(progress):
             replacing.index_copies(self._stores)
             maintaining.rebuild_vectors(self._stores, progress)
             return prove(self._stores, expected)
@@ -284,9 +294,11 @@ class Library:
             replacing.replace_books(self._stores, other, only, progress)
 
     @contextmanager
-    def _writing(self, progress: Progress, hint: str = adding.GO_ON) -> Iterator[None]:
+    def _writing(
+        self, progress: Progress, hint: str = AGAIN, *, freeing: bool = False
+    ) -> Iterator[None]:
         try:
-            with self._stores.writing(progress.wait):
+            with self._stores.writing(progress.wait, freeing=freeing):
                 yield
         except (OSError, sqlite3.Error) as error:
-            raise adding.storage_error(error, hint) from error
+            raise storage_error(error, hint) from error

@@ -5,6 +5,7 @@ from contextlib import suppress
 
 from bookbrain.errors import ConfigError, UnavailableError
 from bookbrain.index.chroma import forget_local_chroma
+from bookbrain.index.database import lacks_room
 from bookbrain.ingest.tokens import count_tokens
 from bookbrain.library.adding import embed_passages
 from bookbrain.library.recording import record_removal
@@ -49,10 +50,21 @@ def rebuild_vectors(stores: Stores, progress: Progress) -> None:
 
 
 def remove_book(stores: Stores, book: Book) -> None:
-    """Take a book out of every store but that of its embeddings. Only for the one writer."""
+    """Take a book out of every store but that of its embeddings. Only for the one writer.
+
+    Where there is no room for a keyword index without it, that follows when its file is gone, or
+    with the next writer; a search leaves the book's pages out.
+    """
     others = [other for other in stores.catalog.book_ids() if other != book.id]
     spaces = stores.catalog.embedded_spaces()
-    stores.catalog.remove_book(book.id, stores.index_books(others))
+    generation = stores.catalog.generation()
+    try:
+        generation = stores.index_books(others)
+    except OSError as error:
+        if not lacks_room(error):
+            raise
+        stores.sweep()  # what was written of it
+    stores.catalog.remove_book(book.id, generation)
     stores.sweep()
     drop_vectors(stores, book.id, spaces)
     record_removal(book)

@@ -14,10 +14,11 @@ from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.index.catalog import Catalog, read_stamp
 from bookbrain.index.database import reading_database, schema_version
 from bookbrain.index.soundness import CATALOG
-from bookbrain.library.adding import finish_jobs, storage_error
+from bookbrain.library.adding import finish_jobs
 from bookbrain.library.cards import read_card, stored_cards, stored_files
 from bookbrain.library.identity import LostCatalogError, check_catalog, stamp_copies
 from bookbrain.library.reports import AddReport, Progress
+from bookbrain.library.storage import storage_error
 from bookbrain.library.stores import Stores
 from bookbrain.server import refuse_in_upgrade
 
@@ -48,7 +49,7 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
             stores.catalog.queue(stores.stored_file(card.id) for card in stores.orphans())
             return replace(again, report=finish_jobs(stores, progress))
     except (OSError, sqlite3.Error) as error:
-        raise storage_error(error, "Make room and run this again.") from error
+        raise storage_error(error) from error
 
 
 def begin_again(settings: Settings) -> Recovered:

@@ -4,9 +4,9 @@ import sqlite3
 from dataclasses import replace
 
 from bookbrain.errors import InputError
-from bookbrain.library.adding import storage_error
 from bookbrain.library.cards import write_cards
 from bookbrain.library.recording import record_renaming
+from bookbrain.library.storage import storage_error
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book
 from bookbrain.server import refuse_in_upgrade
@@ -20,11 +20,12 @@ def rename(stores: Stores, book: Book, title: str) -> Book:
     if not title or len(title) > _LONGEST:
         raise InputError(f"A title has 1 to {_LONGEST} characters.", "Choose another.")
     refuse_in_upgrade(stores.home)
-    stores.check_catalog_in_place()
     try:
+        stores.open_to_write()
+        stores.check_catalog_in_place()
         stores.catalog.rename_book(book.id, title)
         write_cards(stores.books, stores.catalog, book.id)
     except (OSError, sqlite3.Error) as error:
-        raise storage_error(error, "Make room and run this again.") from error
+        raise storage_error(error) from error
     record_renaming(book)
     return replace(book, title=title)

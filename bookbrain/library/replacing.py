@@ -25,13 +25,13 @@ from bookbrain.index.database import copy_database
 from bookbrain.index.embeddings import STORE, EmbeddingStore
 from bookbrain.index.generations import drop_unsound
 from bookbrain.index.soundness import CATALOG, flaws, store_flaws
-from bookbrain.library.adding import storage_error
 from bookbrain.library.cards import stored_files
 from bookbrain.library.maintaining import drop_vectors
 from bookbrain.library.proof import Expected, prove
 from bookbrain.library.recovery import begin_again
 from bookbrain.library.reports import Progress
 from bookbrain.library.snapshot import link_index
+from bookbrain.library.storage import storage_error
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book
 from bookbrain.server import refuse_in_upgrade

@@ -84,7 +84,8 @@ def search(
     degraded = None
     if index is not None and index.documents:
         terms = asked_for(index, query.text, analyzer.terms(query.text))
-        allowed = Filter(stores, index, query, mask_of(index, query, books))
+        there = stores.catalog.book_ids() if books is None and stores.catalog.removed() else books
+        allowed = Filter(stores, index, query, mask_of(index, query, there))
         asked = Asked(
             stores, index, query, terms, allowed, books,
             depth_for(k), stores.settings.vector_weight if weight is None else weight,

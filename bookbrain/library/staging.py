@@ -20,10 +20,10 @@ from bookbrain.durable import PART
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.folders import open_in
 from bookbrain.ingest.discovery import find_books, open_pdf
-from bookbrain.library.adding import storage_error
 from bookbrain.library.facade import Library
 from bookbrain.library.inbox import STAGING, open_inbox
 from bookbrain.library.reports import AddReport, Outcome, Plan, Progress, Silent, Step
+from bookbrain.library.storage import GO_ON, storage_error
 
 _CHUNK = 1 << 20
 _LONGEST_NAME = 255  # bytes
@@ -82,7 +82,7 @@ def add_sources(library: Library, sources: Sources, progress: Progress | None = 
                 report = library.add(list(copies.given), copies)
                 failed.pop_all()
     except OSError as error:
-        raise storage_error(error) from error
+        raise storage_error(error, GO_ON) from error
     outcomes = (*sources.refused, *refused, *(copies.named(o) for o in report.outcomes))
     return AddReport(outcomes, report.stopped)
 

@@ -1,25 +1,37 @@
 """The library's folder and the stores in it, opened together."""
 
-from collections.abc import Callable, Iterator
+import errno
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
 from hashlib import file_digest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bookbrain.config import Settings
-from bookbrain.durable import PART, file_lock, link, remove, sync_folder
+from bookbrain.durable import PART, file_lock, has_room, link, remove, sync_folder
 from bookbrain.errors import BookBrainError, BusyError
-from bookbrain.index.catalog import Catalog
+from bookbrain.index.catalog import Catalog, read_stamp
 from bookbrain.index.chroma import chroma_url
+from bookbrain.index.database import lacks_room, reading_database
 from bookbrain.index.embeddings import STORE, EmbeddingStore
-from bookbrain.index.generations import drop_unnamed, open_generation, write_generation
+from bookbrain.index.generations import (
+    books_of,
+    drop_unnamed,
+    open_generation,
+    write_generation,
+)
 from bookbrain.index.keywords import KeywordIndex
 from bookbrain.index.postings import count_pages
 from bookbrain.index.shards import DAMAGE, write_shard
 from bookbrain.index.soundness import CATALOG
 from bookbrain.index.stamps import read_stamp_file, write_stamp_file
+from bookbrain.library import reserve
 from bookbrain.library.cards import Card, card_file, orphans, read_card, write_cards
 from bookbrain.library.identity import check_catalog
+from bookbrain.library.storage import storage_error
 from bookbrain.model import EmbeddingSpace, Page
 from bookbrain.server import refuse_in_upgrade
 
@@ -33,6 +45,7 @@ RESTORING = ".restoring"  # what an archive brought, on its way into the library
 VERIFYING = ".verifying"  # a library made to see whether an archive works
 # Whoever has one of these folders holds its lock.
 WORK_LOCK, VERIFY_LOCK = "backup.lock", "verify.lock"
+_ROOM = 1 << 20  # bytes without which nothing is begun
 _WORKPLACES = {BACKUP: WORK_LOCK, RESTORING: WORK_LOCK, VERIFYING: VERIFY_LOCK}
 
 
@@ -40,7 +53,10 @@ class Stores:
     """Everything that a library keeps, open for as long as the library is."""
 
     def __init__(self, settings: Settings, *, lost: bool = False) -> None:
-        """Raises LostCatalogError where the catalog is not that of the library; not if `lost`."""
+        """Raises LostCatalogError where the catalog is not that of the library; not if `lost`.
+
+        Where nothing can be written it is opened to be read.
+        """
         self.settings = settings
         self.home = settings.home
         self.books = self.home / "books"
@@ -49,48 +65,96 @@ class Stores:
         for folder in (self.home, self.books, self.incoming, self.shards):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._closing = ExitStack()
-        check = [] if lost else [check_catalog(self.home)]
-        self.catalog = Catalog(self.home / CATALOG, *check)
-        self._inode = _inode(self.home / CATALOG)
-        self._closing.callback(self.catalog.close)
-        self.embeddings = EmbeddingStore(self.home / STORE)
-        self._closing.callback(self.embeddings.close)
+        self._lost = lost
+        self._databases = self._closing.enter_context(ExitStack())
+        self._open(or_read=True)
         self._keywords: tuple[str, KeywordIndex] | None = None
         self._chroma: str | None = None
         self._chroma_use = self._closing.enter_context(ExitStack())
         self._semantics: Semantics | None = None
         self._reranker: Reranker | None = None
 
+    def _open(self, *, or_read: bool) -> None:
+        self._databases.close()
+        path = self.home / CATALOG
+        self._seen = _look(path)
+        check = [] if self._lost else [check_catalog(self.home)]
+        self.catalog = Catalog(path, *check, or_read=or_read)
+        self._databases.callback(self.catalog.close)
+        if self.writable:
+            self._seen = _look(path)
+        self.embeddings = EmbeddingStore(self.home / STORE, or_read=or_read)
+        self._databases.callback(self.embeddings.close)
+
     def close(self) -> None:
         self._closing.close()
 
+    @property
+    def writable(self) -> bool:
+        """Whether the catalog was not opened to be read only."""
+        return self.catalog.writable
+
+    def open_to_write(self) -> None:
+        """Open anew what was opened to be read; OSError or sqlite3.Error where that fails."""
+        if self.writable and self.embeddings.writable:
+            return
+        if not has_room(self.home, _ROOM):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            self._open(or_read=False)
+        except (OSError, sqlite3.Error):
+            self._open(or_read=True)
+            raise
+
     @contextmanager
-    def writing(self, on_wait: Callable[[], None]) -> Iterator[None]:
+    def writing(self, on_wait: Callable[[], None], *, freeing: bool = False) -> Iterator[None]:
         """Be the one writer; waits for another one, having said so by `on_wait`.
 
-        Raises BusyError while a server's release is being exchanged.
+        What is `freeing` room gets that which is kept for it, where there is no other. Raises
+        BusyError while a server's release is being exchanged.
         """
         refuse_in_upgrade(self.home)
         with file_lock(self.home / "library.lock", on_wait=on_wait):
             refuse_in_upgrade(self.home)  # it may have begun meanwhile, and waited for this lock
+            if freeing:
+                reserve.give_up(self.home)
+            self.open_to_write()
             self.check_catalog_in_place()
             self.sweep()
             self.keep_identity()  # where a crash came between a change and its cards
             yield
             self.sweep()  # what was refused leaves no copy of its file
             self.keep_identity()
+            if freeing:
+                reserve.keep(self.home, 0)  # the next removal may need it
+            else:
+                reserve.keep(self.home)
 
     def is_replaced(self) -> bool:
-        """Whether the catalog that is open is no longer the file of that name."""
-        return _inode(self.home / CATALOG) != self._inode
+        """Whether the catalog that is open is no longer the file of that name, or was cut.
+
+        One that was opened to be read: whether anything of it has changed.
+        """
+        now, before = _look(self.home / CATALOG), self._seen
+        if now is None or before is None or not self.writable:
+            return now != before
+        if now.size >= before.size:
+            self._seen = replace(before, size=now.size)
+        return now.file != before.file or now.size < before.size
 
     def check_catalog_in_place(self) -> None:
         """Raise BusyError where what is written now would go into a file that nobody will open."""
-        if self.is_replaced():
-            raise BusyError(
-                "The catalog was exchanged while it was open.",
-                "Run this again; on a server, restart bookbrain.service.",
-            )
+        path = self.home / CATALOG
+        replaced = self.is_replaced()
+        if not replaced:
+            try:
+                with reading_database(path) as db:
+                    there = read_stamp(db)
+            except sqlite3.DatabaseError:
+                there = None
+            replaced = not there or there.library != self.catalog.stamp().library
+        if replaced:
+            raise BusyError("The catalog was exchanged while it was open.", "Run this again.")
 
     # The files of the books
 
@@ -150,6 +214,7 @@ class Stores:
         with file_lock(self.home / "library.lock", on_wait=_leave_it):
             self.check_catalog_in_place()
             self.keep_identity()
+            reserve.keep(self.home)
 
     def orphans(self) -> list[Card]:
         """The files that no book of the catalog names, each with what is known of it."""
@@ -213,8 +278,15 @@ class Stores:
             except DAMAGE:
                 continue
             return self._keywords[1]
-        with file_lock(self.home / "library.lock"):
-            self.catalog.set_generation(self.index_books(self.catalog.book_ids(), on_book))
+        try:
+            with file_lock(self.home / "library.lock"):
+                self.open_to_write()
+                self.catalog.set_generation(self.index_books(self.catalog.book_ids(), on_book))
+        except (OSError, sqlite3.Error) as error:
+            why = storage_error(error, "Make room, and search again.")
+            raise BookBrainError(
+                f"The keyword index must be made anew, and cannot be. {why.message}", why.hint
+            ) from error
         return self.keywords()
 
     def index_book(self, book_id: str, pages: list[Page]) -> None:
@@ -274,13 +346,40 @@ class Stores:
                 remove(card_file(self.books, book_id))
         if removed:
             sync_folder(self.books)
-            self.catalog.forget_removed(removed)
+            if self._drop_postings(removed):
+                self.catalog.forget_removed(removed)
+
+    def _drop_postings(self, removed: Collection[str]) -> bool:
+        """Have a keyword index without these books; False where there is no room for one yet."""
+        generation, books = self.catalog.generation(), self.catalog.book_ids()
+        with suppress(*DAMAGE):
+            if generation and books_of(self.shards, generation) & set(removed) - set(books):
+                try:
+                    self.catalog.set_generation(self.index_books(books))
+                except (OSError, sqlite3.Error) as error:
+                    if not lacks_room(error):
+                        raise
+                    return False
+        return True
 
 
-def _inode(path: Path) -> tuple[int, int] | None:
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Which file a catalog is, how large, and what else tells that it was written."""
+
+    file: tuple[int, int]
+    size: int
+    written: tuple[int, ...]
+
+
+def _look(path: Path) -> _Look | None:
+    """None where there is none."""
+    wal = Path(f"{path}-wal")
     with suppress(FileNotFoundError):
         found = path.stat()
-        return found.st_dev, found.st_ino
+        beside = (wal.stat().st_size, wal.stat().st_mtime_ns) if wal.exists() else ()
+        written = (found.st_mtime_ns, *beside)
+        return _Look((found.st_dev, found.st_ino), found.st_size, written)
     return None
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import BinaryIO
 from unicodedata import normalize
 
-from bookbrain.library.adding import storage_error
 from bookbrain.library.arrivals import INBOX
 from bookbrain.library.facade import Library
 from bookbrain.library.reports import Plan, Progress
 from bookbrain.library.staging import Source, copy_into, name_file
+from bookbrain.library.storage import storage_error
 from bookbrain.model import Book
 from bookbrain.server import refuse_in_upgrade
 

@@ -114,6 +114,9 @@ class _Row:
         """For who has a place."""
         with self._lock:
             library = self._free.pop() if self._free else None
+        if library and library.is_replaced():
+            library.close()
+            library = None
         library = library or Library(self._settings)
         with ExitStack() as broken:
             broken.callback(library.close)  # its stores may be in any state
@@ -128,7 +131,7 @@ class _Row:
 
     def _take_back(self, library: Library) -> None:
         with self._lock:
-            if not self._closed:
+            if not self._closed and library.writable:  # else the next one sees whether it is now
                 self._free.append(library)
                 return
         library.close()

@@ -1,0 +1,77 @@
+"""Room that is kept for a removal, and a removal that had no room for another keyword index."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from support import pdfs
+
+from bookbrain.config import Settings
+from bookbrain.index.catalog import Catalog
+from bookbrain.library import Library, reserve
+
+
+@pytest.fixture
+def library(tmp_path: Path) -> Iterator[Library]:
+    with Library(Settings(home=tmp_path / "library")) as library:
+        seas = pdfs.book(tmp_path / "seas.pdf", ["A seal in the cold sea."], title="Seas")
+        library.add([seas, pdfs.book(tmp_path / "land.pdf", ["A seal on dry land."], title="Land")])
+        yield library
+
+
+def kept(home: Path) -> list[int]:
+    return [path.stat().st_size for path in sorted((home / reserve.FOLDER).iterdir())]
+
+
+def test_a_writer_keeps_room_and_makes_it_whole_again(library: Library) -> None:
+    home = library.settings.home
+    whole = kept(home)
+    assert sum(whole) >= 1 << 21
+    (home / reserve.FOLDER / "3").unlink()
+    with (home / reserve.FOLDER / "4").open("wb") as file:
+        file.truncate(whole[4])  # a copy that takes no room
+    library.remove("land.pdf")
+    assert kept(home) == whole
+    assert (home / reserve.FOLDER / "4").stat().st_blocks * 512 >= whole[4]
+
+
+def test_a_disk_without_that_room_is_left_alone(tmp_path: Path) -> None:
+    reserve.keep(tmp_path, beside=1 << 62)
+    assert not list((tmp_path / reserve.FOLDER).iterdir())
+
+
+def test_there_is_no_need_to_give_it_up_where_there_is_room(library: Library) -> None:
+    home = library.settings.home
+    before = kept(home)
+    reserve.give_up(home)
+    assert kept(home) == before
+
+
+def test_a_removed_book_whose_postings_remain_is_not_found_and_they_go(library: Library) -> None:
+    """As it is after a removal without room, or one that was killed."""
+    home = library.settings.home
+    gone = library.find_book("seas.pdf").id
+    with closing(Catalog(home / "catalog.sqlite3")) as catalog:
+        catalog.remove_book(gone, catalog.generation())
+        before = catalog.generation()
+    assert [hit.file for hit in library.search("seal", k=1).hits] == ["land.pdf"]
+    library.finish()
+    with closing(Catalog(home / "catalog.sqlite3")) as catalog:
+        assert catalog.removed() == []
+        assert catalog.generation() != before
+    assert not (home / "books" / f"{gone}.pdf").exists()
+    assert [hit.file for hit in library.search("seal", k=1).hits] == ["land.pdf"]
+
+
+def test_a_library_that_is_open_knows_when_its_catalog_is_another(library: Library) -> None:
+    catalog = library.settings.home / "catalog.sqlite3"
+    assert not library.is_replaced()
+    library.rename("seas.pdf", "Other")
+    assert not library.is_replaced()
+    catalog.rename(catalog.with_name("aside"))
+    assert library.is_replaced()
+    with closing(sqlite3.connect(catalog)) as other:
+        other.execute("CREATE TABLE t (x)")
+    assert library.is_replaced()
