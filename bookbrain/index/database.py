@@ -15,7 +15,9 @@ _STEP = 256  # pages that are copied at a time
 _PAUSE = 0.002  # seconds after each step, which leave the disk to searches
 _DAMAGED = (
     sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_FORMAT,
+    sqlite3.SQLITE_ERROR,  # of our own statements, which a sound file understands
 )  # fmt: skip
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite quotes what is damaged
 _UNTRUSTED = ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", "mmap_size=0")
 _MOST_BYTES_OF_A_ROW = 1 << 26  # no page that was read has so much text
 RESTORE_OR_RECOVER = (
@@ -47,7 +49,7 @@ def open_database(
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
             _migrate(connection, path, migrations)
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             if not is_damage(error):
                 raise
             raise BookBrainError(f"{path} is damaged: {error}.", RESTORE_OR_RECOVER) from error
@@ -74,9 +76,12 @@ def open_untrusted(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file is to blame, and not the disk's room or a lock."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED  # the primary code
+def is_damage(error: Exception) -> bool:
+    """Whether the file is to blame for one of `DAMAGE`, and not the disk's room or a lock."""
+    return (
+        isinstance(error, UnicodeDecodeError)
+        or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    )  # the primary code
 
 
 @contextmanager
@@ -107,19 +112,23 @@ def schema_version(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def schema_of(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
-    """Everything that a database has: type, name and definition."""
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name")
-    return list(rows)
+Schema = list[tuple[str, str, str, str | None]]
 
 
-def fresh_schema(migrations: Sequence[Migration]) -> list[tuple[str, str, str | None]]:
-    """The schema of an empty database after all migrations."""
+def schema_of(connection: sqlite3.Connection) -> Schema:
+    """Everything that a database has: type, name, its table and its definition."""
+    return list(
+        connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2")
+    )
+
+
+def fresh_schema(migrations: Sequence[Migration]) -> tuple[Schema, int]:
+    """The schema of an empty database after all migrations, and its schema cookie."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
         for migrate in migrations:
             migrate(connection)
-        return schema_of(connection)
+        return schema_of(connection), connection.execute("PRAGMA schema_version").fetchone()[0]
     finally:
         connection.close()
 

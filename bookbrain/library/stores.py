@@ -50,9 +50,9 @@ class Stores:
         self._closing = ExitStack()
         check = [] if lost else [check_catalog(self.home)]
         self.catalog = Catalog(self.home / CATALOG, *check)
-        self._inode = _inode(self.home / CATALOG)
         self._closing.callback(self.catalog.close)
         self.embeddings = EmbeddingStore(self.home / STORE)
+        self._inodes = self._named_files()
         self._closing.callback(self.embeddings.close)
         self._keywords: tuple[str, KeywordIndex] | None = None
         self._chroma: str | None = None
@@ -75,16 +75,19 @@ class Stores:
             self.keep_identity()
 
     def is_replaced(self) -> bool:
-        """Whether the catalog that is open is no longer the file of that name."""
-        return _inode(self.home / CATALOG) != self._inode
+        """Whether a database that is open is no longer the file of that name."""
+        return self._named_files() != self._inodes
 
     def check_catalog_in_place(self) -> None:
         """Raise BusyError where what is written now would go into a file that nobody will open."""
         if self.is_replaced():
             raise BusyError(
-                "The catalog was exchanged while it was open.",
+                "The library was exchanged while it was open.",
                 "Run this again; on a server, restart bookbrain.service.",
             )
+
+    def _named_files(self) -> list[tuple[int, int] | None]:
+        return [_inode(self.home / name) for name in (CATALOG, STORE)]
 
     # The files of the books
 

@@ -19,9 +19,9 @@ start_release() { # RELEASE: makes it the current one; fails when it does not co
     run mv -T "$CURRENT.new" "$CURRENT"
     run systemctl daemon-reload
     run systemctl --quiet enable bookbrain.service bookbrain-ingest.path bookbrain-health.timer bookbrain-logs.timer \
-        bookbrain-backup.timer bookbrain-verify.timer
+        bookbrain-backup.timer bookbrain-verify.timer bookbrain-check.timer
     run systemctl restart bookbrain.service && run systemctl restart bookbrain-health.timer bookbrain-logs.timer \
-        bookbrain-backup.timer bookbrain-verify.timer && is_healthy
+        bookbrain-backup.timer bookbrain-verify.timer bookbrain-check.timer && is_healthy
 }
 
 is_healthy() {
@@ -42,7 +42,7 @@ upgrade() { # PREVIOUS-RELEASE
     local before=healthy
     is_healthy || before=ill # then the new one cannot be asked for more than to start
     # What still reads the databases would bring their logs in while these are copied.
-    run systemctl stop bookbrain.service bookbrain-{health,backup,verify}.{timer,service}
+    run systemctl stop bookbrain.service bookbrain-{health,backup,verify,check}.{timer,service}
     keep_data "$1"
     if start_release "$RELEASE" || { [[ $before == ill ]] && systemctl --quiet is-active bookbrain; }; then
         rm -rf "$KEPT" "$REPLACED"
@@ -64,7 +64,7 @@ keep_data() { # PREVIOUS-RELEASE
     [[ ! -e $HOME_OF_BOOKS/library.lock ]] || lock=(flock -w 600 "$HOME_OF_BOOKS/library.lock")
     "${lock[@]}" find "$HOME_OF_BOOKS" -maxdepth 1 -name '*.sqlite3*' -exec cp -a --reflink=auto -t "$KEPT.part" {} + || {
         rm -rf "$KEPT.part"
-        systemctl start bookbrain bookbrain-{health,backup,verify}.timer
+        systemctl start bookbrain bookbrain-{health,backup,verify,check}.timer
         die 1 "The catalog could not be copied: nothing was upgraded, the old version serves. Is there room in /opt?" \
             "목록을 복사하지 못해 새 판으로 바꾸지 않았습니다. 옛 판이 동작합니다. /opt에 자리가 있는지 보세요."
     }
