@@ -49,7 +49,8 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
 
         def agree(books: int, tokens: int) -> bool:
             cost = dollars(tokens, settings.embedding.dollars_per_million_tokens)
-            say(f"Embeddings to buy again: books {books}, tokens about {tokens:,} {cost}".rstrip())
+            said = f"about {tokens:,} tokens, {cost}" if cost else f"about {tokens:,} tokens"
+            say(f"Embeddings to buy again: books {books}, {said}.")
             return yes or click.confirm(shown("Buy them?"))
 
         with shown_bytes() as bar:

@@ -122,13 +122,13 @@ def schema_of(connection: sqlite3.Connection) -> Schema:
     )
 
 
-def fresh_schema(migrations: Sequence[Migration]) -> tuple[Schema, int]:
-    """The schema of an empty database after all migrations, and its schema cookie."""
+def fresh_schema(migrations: Sequence[Migration]) -> Schema:
+    """The schema of an empty database after all migrations."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:
         for migrate in migrations:
             migrate(connection)
-        return schema_of(connection), connection.execute("PRAGMA schema_version").fetchone()[0]
+        return schema_of(connection)
     finally:
         connection.close()
 

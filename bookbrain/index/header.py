@@ -8,15 +8,12 @@ import sqlite3
 from pathlib import Path
 
 _SIZE = 100
-_MOST_COPIES = 1000  # a database that is copied whole has its schema cookie raised by one
+_MOST_CHANGES = 1000  # of the schema: its cookie grows by one, and begins anew in a copy
 _TRIES = 3
 
 
-def is_header_right(path: Path, db: sqlite3.Connection, cookie: int) -> bool:
-    """Whether the header of the database at `path` is as we write it; `db` has it open.
-
-    `cookie` is what the schema cookie is when all tables have just been made.
-    """
+def is_header_right(path: Path, db: sqlite3.Connection) -> bool:
+    """Whether the header of the database at `path` is as we write it; `db` has it open."""
     header = _settled(path)
     if len(header) < _SIZE:
         return True  # it is empty, or SQLite says more
@@ -30,7 +27,7 @@ def is_header_right(path: Path, db: sqlite3.Connection, cookie: int) -> bool:
         and header[18:24] in (bytes([2, 2, 0, 64, 32, 32]), bytes([1, 1, 0, 64, 32, 32]))
         and _number(header, 24) == _number(header, 92)
         and (not alone or pages * page_size == path.stat().st_size)
-        and cookie <= _number(header, 40) < cookie + _MOST_COPIES
+        and 0 < _number(header, 40) < _MOST_CHANGES
         and _number(header, 44) == 4
         and not any(header[48:56])
         and _number(header, 56) == 1

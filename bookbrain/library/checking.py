@@ -112,15 +112,15 @@ def _of_file(home: Path, unit: str) -> list[Damage]:
         except FileNotFoundError:
             return []
         except OSError as error:
-            return [_of_book(home, unit, f"it cannot be read ({error.strerror})")]
-    return [_of_book(home, unit, "it is not the file that it was")]
+            return [Damage(unit, f"it cannot be read ({error.strerror})", *_named(home, unit))]
+    return [Damage(unit, "it is not the file that it was", *_named(home, unit))]
 
 
 def _of_card(home: Path, unit: str) -> list[Damage]:
     for _ in range(2):
         if read_card(home / "books", Path(unit).stem) or not (home / unit).exists():
             return []
-    return [_of_book(home, unit, "it is not what was written")]
+    return [Damage(unit, "it is not what was written", *_named(home, unit))]
 
 
 def _of_shard(home: Path, unit: str) -> list[Damage]:
@@ -172,7 +172,8 @@ def _without_file(home: Path) -> Iterator[Damage]:
     for book_id, title in titles(home).items():
         paths = [home / folder / f"{book_id}.pdf" for folder in ("books", "incoming")]
         if not any(path.exists() for path in paths) and book_id in titles(home):
-            yield Damage(f"books/{book_id}.pdf", "it is gone", book_id, title)
+            file = str(paths[0].relative_to(home))
+            yield Damage(file, "it is gone", book_id, title)
 
 
 def _told(home: Path, name: str, ask: Callable[[Path], Iterator[Unsound]]) -> list[Damage]:
@@ -203,11 +204,11 @@ def titles(home: Path) -> dict[str, str]:
     return found
 
 
-def _of_book(home: Path, unit: str, what: str) -> Damage:
+def _named(home: Path, unit: str) -> tuple[str, str]:
+    """The id and the title of the book that a file in `books` is of."""
     book_id = Path(unit).stem
     card = read_card(home / "books", book_id)
-    title = titles(home).get(book_id) or (card.title if card else "")
-    return Damage(unit, what, book_id, title)
+    return book_id, titles(home).get(book_id) or (card.title if card else "")
 
 
 def _generation(home: Path) -> str | None:
