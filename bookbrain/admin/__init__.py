@@ -3,7 +3,7 @@
 import click
 
 from bookbrain import __version__
-from bookbrain.admin import backups, commands, looking, looking_back, watching
+from bookbrain.admin import backups, checking, commands, looking, looking_back, watching
 from bookbrain.cli.errors import Commands
 from bookbrain.logs import set_up_logging
 
@@ -25,5 +25,6 @@ for command in (looking_back.logs, looking_back.report, looking_back.archive_log
     main.add_command(command)
 for command in (
     backups.backup, backups.backups, backups.verify_command, backups.restore_command,
+    checking.check_command,
 ):  # fmt: skip
     main.add_command(command)

@@ -22,6 +22,7 @@ from bookbrain.backup.listing import list_backups
 from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.library import Library
+from bookbrain.library.damage import look_at_damage
 from bookbrain.model import Book
 from bookbrain.server import Layout
 
@@ -35,6 +36,7 @@ def check_health(machine: Machine, settings: Settings) -> list[Check]:
     """All that was looked at; costs nothing, and changes nothing."""
     layout, on_server = machine.layout, settings.home == machine.layout.home
     books, checks = _check_library(settings)
+    checks.append(check_damage(settings, datetime.now(UTC)))
     disks = [layout.home, layout.backups, layout.root] if on_server else [settings.home]
     checks += [check_disk(disk) for disk in look_at_disks(disks)]
     checks.append(check_memory(read_memory(text_of(_MEMORY))))
@@ -87,6 +89,12 @@ def _books(library: Library, books: Sequence[Book]) -> Check:
 def check_files(library: Library) -> list[Check]:
     """What is wrong with the files of the books."""
     return [Check("files", State.WARN, f.seen, f.remedy) for f in library.check_files()]
+
+
+def check_damage(settings: Settings, now: datetime) -> Check:
+    """What the last check for damage came to."""
+    seen = look_at_damage(settings.home, now)
+    return Check(seen.name, State(seen.state), seen.seen, seen.remedy)
 
 
 def _search(library: Library) -> Check:

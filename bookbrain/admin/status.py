@@ -7,7 +7,9 @@ from pathlib import Path
 from bookbrain import __version__
 from bookbrain.admin.asking import chroma_answers, text_of
 from bookbrain.admin.certificate import Certificate, door_of, read_certificate
+from bookbrain.admin.check import Check
 from bookbrain.admin.doctor.door import look_at_banned
+from bookbrain.admin.health import check_damage
 from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import Space, look_at_disks, read_memory
 from bookbrain.admin.site import Site, configured, read_site
@@ -60,6 +62,7 @@ class Status:
     banned: list[str] | None = None
     shelf: Shelf | None = None
     meaning: Meaning | None = None
+    damage: Check | None = None
     site_trouble: str = ""
     library_trouble: str = ""
 
@@ -76,11 +79,12 @@ def look_at_server(machine: Machine) -> Status:
     certificate = read_certificate(site.domain, door_of(site.domain)) if site else None
     backups: tuple[Backup, ...] = ()
     banned = look_at_banned()
-    shelf, meaning, library_trouble = None, None, ""
+    shelf, meaning, damage, library_trouble = None, None, None, ""
     try:
         settings = take_settings(layout)
         backups = tuple(list_backups(layout.backups))
         meaning = _meaning(settings)
+        damage = check_damage(settings, datetime.now(UTC))
         shelf = _shelf(settings)
     except BookBrainError as error:
         library_trouble = str(error)
@@ -96,6 +100,7 @@ def look_at_server(machine: Machine) -> Status:
         banned=banned,
         shelf=shelf,
         meaning=meaning,
+        damage=damage,
         site_trouble=site_trouble,
         library_trouble=library_trouble,
     )

@@ -18,6 +18,8 @@ def summarize(status: Status) -> list[Check]:
     checks += [_service(unit) for unit in status.units if not unit.is_timer]
     checks += _timers([unit for unit in status.units if unit.is_timer])
     checks += _library(status.shelf, status.library_trouble)
+    if status.damage:
+        checks.append(_short(status.damage))
     if status.meaning:
         checks.append(_meaning(status.meaning))
     checks += _site(status)

@@ -265,6 +265,15 @@ class Catalog:
             seal_rest(db, [book_id])
             count_change(db)
 
+    def forget_embedded(self, book_id: str, spaces: Iterable[str]) -> None:
+        """Note that a book is not embedded in these spaces: vectors of it are gone."""
+        rows = [(book_id, space) for space in spaces]
+        with transaction(self._db) as db:
+            db.executemany("DELETE FROM embedded WHERE book_id = ? AND space = ?", rows)
+            db.executemany("DELETE FROM refused WHERE book_id = ? AND space = ?", rows)
+            seal_rest(db, [book_id])
+            count_change(db)
+
     def refused(self) -> dict[str, dict[str, dict[int, str]]]:
         """The passages that a space refused, and why: reasons by ordinal, by space, by book."""
         found: dict[str, dict[str, dict[int, str]]] = {}

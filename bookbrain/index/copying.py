@@ -9,7 +9,7 @@ from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.index import embeddings, migrations
 from bookbrain.index.catalog import count_change
 from bookbrain.index.database import Migration, open_database, open_untrusted, transaction
-from bookbrain.index.soundness import STEPS, flaws, is_digest, unsound_vectors
+from bookbrain.index.soundness import STEPS, bad_vectors, flaws, is_digest
 from bookbrain.model import Book
 
 SCHEMAS = {name: len(steps) for name, steps in STEPS.items()}
@@ -83,10 +83,15 @@ def take_embeddings(live: Path, other: Path) -> None:
     """Put the vectors of the store `other` into `live`, but for those that are there; what is there
     and cannot be used goes."""
     with closing(open_untrusted(live)) as db:
-        unsound = list(unsound_vectors(db))
+        unsound = list(bad_vectors(db))
     with _beside(live, other, embeddings.MIGRATIONS) as connection:
         with transaction(connection) as db:
             db.executemany("DELETE FROM main.embedding WHERE rowid = ?", ((u,) for u in unsound))
+            db.execute(
+                """DELETE FROM main.checksum WHERE NOT EXISTS (
+                       SELECT 1 FROM main.embedding AS here
+                       WHERE here.space = checksum.space AND here.digest = checksum.digest)"""
+            )
             db.execute("INSERT OR IGNORE INTO main.model SELECT * FROM other.model")
         (last,) = connection.execute("SELECT max(rowid) FROM other.embedding").fetchone()
         for first in range(1, (last or 0) + 1, _BATCH):

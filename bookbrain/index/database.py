@@ -20,7 +20,9 @@ _ROOM = 1 << 20  # bytes; with less SQLite's files could not be made, or be cut 
 _FULL = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE)  # the latter: no room for a -shm file
 _DAMAGED = (
     sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_FORMAT,
+    sqlite3.SQLITE_ERROR,  # of our own statements, which a sound file understands
 )  # fmt: skip
+DAMAGE = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite quotes what is damaged
 _UNTRUSTED = ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", "mmap_size=0")
 _MOST_BYTES_OF_A_ROW = 1 << 26  # no page that was read has so much text
 RESTORE_OR_RECOVER = (
@@ -78,7 +80,7 @@ def _open_to_write(
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
             _migrate(connection, path, migrations)
-        except sqlite3.DatabaseError as error:
+        except DAMAGE as error:
             if not is_damage(error):
                 raise
             raise BookBrainError(f"{path} is damaged: {error}.", RESTORE_OR_RECOVER) from error
@@ -118,9 +120,12 @@ def _open_to_read(
     return connection
 
 
-def is_damage(error: sqlite3.Error) -> bool:
-    """Whether the file is to blame, and not the disk's room or a lock."""
-    return getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED  # the primary code
+def is_damage(error: Exception) -> bool:
+    """Whether the file is to blame for one of `DAMAGE`, and not the disk's room or a lock."""
+    return (
+        isinstance(error, UnicodeDecodeError)
+        or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
+    )  # the primary code
 
 
 @contextmanager
@@ -199,13 +204,17 @@ def schema_version(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def schema_of(connection: sqlite3.Connection) -> list[tuple[str, str, str | None]]:
-    """Everything that a database has: type, name and definition."""
-    rows = connection.execute("SELECT type, name, sql FROM sqlite_master ORDER BY type, name")
-    return list(rows)
+Schema = list[tuple[str, str, str, str | None]]
 
 
-def fresh_schema(migrations: Sequence[Migration]) -> list[tuple[str, str, str | None]]:
+def schema_of(connection: sqlite3.Connection) -> Schema:
+    """Everything that a database has: type, name, its table and its definition."""
+    return list(
+        connection.execute("SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY 1, 2")
+    )
+
+
+def fresh_schema(migrations: Sequence[Migration]) -> Schema:
     """The schema of an empty database after all migrations."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
     try:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from bookbrain.index.database import Migration, open_database, transaction
 from bookbrain.index.seals import checksum
 from bookbrain.index.stamps import Stamp
+from bookbrain.index.twins import STORE_TABLES, create_twins
 from bookbrain.model import EmbeddingSpace
 
 Vector = NDArray[np.float32]
@@ -58,7 +59,11 @@ def _m002_checksums_and_stamp(connection: sqlite3.Connection) -> None:
     )
 
 
-MIGRATIONS: Sequence[Migration] = (_m001_create_tables, _m002_checksums_and_stamp)
+def _m003_twins(connection: sqlite3.Connection) -> None:
+    create_twins(connection, STORE_TABLES)
+
+
+MIGRATIONS: Sequence[Migration] = (_m001_create_tables, _m002_checksums_and_stamp, _m003_twins)
 
 
 class EmbeddingStore:

@@ -6,6 +6,7 @@ from secrets import token_hex
 
 from bookbrain.index.database import Migration
 from bookbrain.index.seals import seal_book
+from bookbrain.index.twins import CATALOG_TABLES, create_twins
 
 
 def m001_create_tables(connection: sqlite3.Connection) -> None:
@@ -76,9 +77,15 @@ def m004_attempts_at_jobs(connection: sqlite3.Connection) -> None:
     connection.execute("ALTER TABLE job ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0")
 
 
+def m005_twins(connection: sqlite3.Connection) -> None:
+    """The small tables that no seal covers are kept twice."""
+    create_twins(connection, CATALOG_TABLES)
+
+
 MIGRATIONS: Sequence[Migration] = (
     m001_create_tables,
     m002_progress_of_jobs,
     m003_identity_and_seals,
     m004_attempts_at_jobs,
+    m005_twins,
 )

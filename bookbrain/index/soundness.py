@@ -20,7 +20,16 @@ import numpy as np
 
 from bookbrain.errors import ConfigError
 from bookbrain.index import embeddings, migrations
-from bookbrain.index.database import fresh_schema, is_damage, open_untrusted, schema_of
+from bookbrain.index.database import (
+    DAMAGE,
+    fresh_schema,
+    is_damage,
+    open_untrusted,
+    schema_of,
+)
+from bookbrain.index.header import is_header_right
+from bookbrain.index.seals import SIZE, checksum, rest_checksum
+from bookbrain.index.twins import CATALOG_TABLES, STORE_TABLES, torn_tables
 
 CATALOG = "catalog.sqlite3"  # in the library's folder
 STEPS = {CATALOG: migrations.MIGRATIONS, embeddings.STORE: embeddings.MIGRATIONS}
@@ -31,6 +40,7 @@ _GENERATION = re.compile(r"[\w-]{1,64}", re.ASCII)
 _LONGEST = 10_000  # characters of what is a name: a title, a label, a problem
 _LONGEST_JSON = 1 << 22  # bytes
 _PAGES_AT_HAND = 16
+_BOOK = "SELECT id, title, file, added_at FROM book"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,17 +58,17 @@ def flaws(path: Path, *, rows: bool = True) -> Iterator[Unsound]:
     It may be of an earlier BookBrain. Without `rows` only the file is looked at. Raises ConfigError
     when a newer BookBrain made it, and sqlite3.Error when it is only not to be had now.
     """
-    with closing(open_untrusted(path)) as db:
-        try:
+    try:
+        with closing(open_untrusted(path)) as db:
             db.execute("BEGIN")  # of one moment, while others write
             of_file = list(_of_file(db, path))
             yield from of_file
             if rows and not of_file and db.execute("PRAGMA user_version").fetchone() != (0,):
-                yield from _of_catalog(db) if path.name == CATALOG else _of_store(db)
-        except sqlite3.Error as error:
-            if not is_damage(error):
-                raise
-            yield Unsound(f"{path.name} is damaged: {error}")
+                yield from catalog_flaws(db) if path.name == CATALOG else _of_store(db)
+    except DAMAGE as error:
+        if not is_damage(error):
+            raise
+        yield Unsound(f"{path.name} is damaged: {_plain(error)}")
 
 
 def store_flaws(home: Path) -> Iterator[Unsound]:
@@ -67,8 +77,13 @@ def store_flaws(home: Path) -> Iterator[Unsound]:
     for flaw in flaws(home / embeddings.STORE):
         whole = False
         yield flaw
-    if whole:
+    if not whole:
+        return
+    try:
         yield from _without_vector(home)
+    except DAMAGE as error:  # the catalog's, of which `flaws` tells
+        if not is_damage(error):
+            raise
 
 
 def _of_file(db: sqlite3.Connection, path: Path) -> Iterator[Unsound]:
@@ -79,6 +94,9 @@ def _of_file(db: sqlite3.Connection, path: Path) -> Iterator[Unsound]:
     if schema_of(db) != fresh_schema(steps[:version]):
         yield Unsound(f"{path.name} has tables that are not BookBrain's")
         return  # no statement of another's is to be run
+    if version and not is_header_right(path, db):
+        yield Unsound(f"{path.name} is damaged: its header cannot be right")
+        return
     for (found,) in db.execute("PRAGMA integrity_check(1)"):
         if found != "ok":
             yield Unsound(f"{path.name} is damaged: {_plain(found)}")
@@ -92,7 +110,17 @@ def _of_file(db: sqlite3.Connection, path: Path) -> Iterator[Unsound]:
 # The catalog
 
 
-def _of_catalog(db: sqlite3.Connection) -> Iterator[Unsound]:
+def catalog_flaws(db: sqlite3.Connection, only: str | None = None) -> Iterator[Unsound]:
+    """What the rows of an open catalog, or those of the one book, have that cannot be right.
+
+    Raises sqlite3.DatabaseError where the file is damaged.
+    """
+    if only:
+        yield from _of_row(db, *db.execute(f"{_BOOK} WHERE id = ?", (only,)).fetchone())
+        return
+    if _has(db, "twin"):
+        for table in torn_tables(db, CATALOG_TABLES):
+            yield _row(table)
     for name, value in db.execute("SELECT name, value FROM setting"):
         fits = _is_name(name) and _is_name(value)
         if not fits or (name == "generation" and not _GENERATION.fullmatch(value)):
@@ -100,37 +128,55 @@ def _of_catalog(db: sqlite3.Connection) -> Iterator[Unsound]:
     for row in db.execute("SELECT * FROM job"):
         if not all(type(value) in (str, int) for value in row):
             yield _row("job")
-    for book_id, *names in db.execute("SELECT id, title, file, added_at FROM book"):
-        if not is_digest(book_id):
-            yield _row("book")
-            continue
-        if not all(map(_is_name, names)) or not _is_moment(names[-1]):
-            yield _row("book", book_id)
-        yield from _of_book(db, book_id)
+    for row in db.execute(_BOOK):
+        yield from _of_row(db, *row)
+
+
+def _of_row(db: sqlite3.Connection, book_id: Any, *names: Any) -> Iterator[Unsound]:
+    if not is_digest(book_id):
+        yield _row("book")
+        return
+    if not all(map(_is_name, names)) or not _is_moment(names[-1]):
+        yield _row("book", book_id)
+    yield from _of_book(db, book_id)
 
 
 def _of_book(db: sqlite3.Connection, book_id: str) -> Iterator[Unsound]:
     lengths: list[int] = []  # of the texts, page by page
-    for number, *rest in db.execute(
+    sums = _sealed_pages(db, book_id)
+    for row in db.execute(
         """SELECT number, label, chapter, headings, problem, text FROM page WHERE book_id = ?
            ORDER BY number""",
         (book_id,),
     ):
-        label, chapter, headings, problem, text = rest
-        lengths.append(len(text) if type(text) is str else 0)
-        if not (
-            type(number) is int
-            and number == len(lengths)
-            and _is_name(label)
-            and _is_name(problem)
-            and type(chapter) is type(text) is str
-            and _are_headings(headings)
-        ):
+        lengths.append(len(row[-1]) if type(row[-1]) is str else 0)
+        sealed = sums is None or next(sums, None) == checksum(*row)
+        if not sealed or not _is_page(len(lengths), row):
             yield Unsound(f"page {len(lengths)} cannot be right", book_id)
+    if sums is not None and next(sums, None) is not None:
+        yield Unsound(f"page {len(lengths) + 1} cannot be right", book_id)
+    yield from _of_rest(db, book_id)
     passages = 0
     for passages, bad in enumerate(_bad_passages(db, book_id, lengths), start=1):
         if bad:
             yield Unsound(f"passage {passages - 1} cannot be right", book_id)
+    yield from _of_spaces(db, book_id, passages)
+
+
+def _is_page(expected: int, row: Sequence[Any]) -> bool:
+    number, label, chapter, headings, problem, text = row
+    return (
+        type(number) is int
+        and number == expected
+        and _is_name(label)
+        and _is_name(problem)
+        and type(chapter) is type(text) is str
+        and _are_headings(headings)
+    )
+
+
+def _of_spaces(db: sqlite3.Connection, book_id: str, passages: int) -> Iterator[Unsound]:
+    """Where a book of so many passages is embedded, and which of them are not."""
     for table, column in (("embedded", "0"), ("refused", "ordinal")):
         for space, ordinal in db.execute(
             f"SELECT space, {column} FROM {table} WHERE book_id = ?",  # noqa: S608
@@ -145,6 +191,27 @@ def _of_book(db: sqlite3.Connection, book_id: str) -> Iterator[Unsound]:
     for (reason,) in db.execute("SELECT reason FROM refused WHERE book_id = ?", (book_id,)):
         if not _is_name(reason):
             yield _row("refused", book_id)
+
+
+def _sealed_pages(db: sqlite3.Connection, book_id: str) -> Iterator[bytes] | None:
+    """What the checksums of a book's pages were; None in a catalog of before there were any."""
+    if not _has(db, "seal"):
+        return None
+    row = db.execute("SELECT pages FROM seal WHERE book_id = ?", (book_id,)).fetchone()
+    sums = row[0] if row and type(row[0]) is bytes else b""
+    return (sums[at : at + SIZE] for at in range(0, len(sums), SIZE))
+
+
+def _of_rest(db: sqlite3.Connection, book_id: str) -> Iterator[Unsound]:
+    """Whether all rows of a book but its pages are what they were."""
+    if _has(db, "seal"):
+        row = db.execute("SELECT rest FROM seal WHERE book_id = ?", (book_id,)).fetchone()
+        if not row or row[0] != rest_checksum(db, book_id):
+            yield Unsound("its title, its passages or what is embedded cannot be right", book_id)
+
+
+def _has(db: sqlite3.Connection, table: str) -> bool:
+    return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone())
 
 
 def _bad_passages(db: sqlite3.Connection, book_id: str, lengths: Sequence[int]) -> Iterator[bool]:
@@ -203,15 +270,21 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
     for name, dimensions in db.execute("SELECT name, dimensions FROM model"):
         if not _is_name(name) or type(dimensions) is not int or dimensions < 1:
             yield _row("model")
-    for _ in unsound_vectors(db):
-        yield _row("embedding")
+    if _has(db, "twin"):
+        for table in torn_tables(db, STORE_TABLES):
+            yield _row(table)
+    if bad := sum(1 for _ in bad_vectors(db)):
+        yield Unsound(f"vectors that cannot be right: {bad}")
 
 
-def unsound_vectors(db: sqlite3.Connection) -> Iterator[int]:
-    """The rowids of the vectors in an untrusted store that cannot be used."""
+def bad_vectors(db: sqlite3.Connection) -> Iterator[int]:
+    """The rowids of the vectors of a store that are not what they were, or can be none; and a 0
+    for each checksum without a vector."""
+    sealed = _has(db, "checksum")
     known: dict[Any, int] = {}  # bytes of a vector, by space
-    for rowid, space, digest, vector in db.execute(
-        "SELECT rowid, space, digest, vector FROM embedding"
+    of_row = "value FROM embedding LEFT JOIN checksum USING (space, digest)"
+    for row, space, digest, vector, found in db.execute(
+        f"SELECT embedding.rowid, space, digest, vector, {of_row if sealed else 'NULL FROM embedding'}"  # noqa: S608, E501
     ):
         if space not in known:
             known[space] = 4 * dimensions_of(space)
@@ -221,8 +294,15 @@ def unsound_vectors(db: sqlite3.Connection) -> Iterator[int]:
             and type(vector) is bytes
             and len(vector) == known[space]
             and np.isfinite(np.frombuffer(vector, "<f4")).all()
+            and (not sealed or found == checksum(space, digest, vector))
         ):
-            yield rowid
+            yield row
+    if sealed:
+        for _ in db.execute(
+            """SELECT 1 FROM checksum AS sum WHERE NOT EXISTS (SELECT 1 FROM embedding
+               WHERE embedding.space = sum.space AND embedding.digest = sum.digest)"""
+        ):
+            yield 0
 
 
 def _without_vector(home: Path) -> Iterator[Unsound]:

@@ -7,6 +7,7 @@ shows.
 
 import json
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from bookbrain.durable import write_file
@@ -24,17 +25,21 @@ class Stamp:
 
 
 def read_stamp_file(folder: Path) -> Stamp | None:
-    """The stamp in `folder`; None where there is none that can be read."""
+    """The stamp in `folder`; None where there is none that is whole."""
     try:
         values = json.loads((folder / FILE).read_bytes())
-        library, changes, books = values["library"], values["changes"], values["books"]
+        stamp = Stamp(values["library"], values["changes"], values["books"])
+        whole = values["sha256"] == _seal(stamp)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    if (type(library), type(changes), type(books)) != (str, int, int):
-        return None
-    return Stamp(library, changes, books)
+    return stamp if whole else None
 
 
 def write_stamp_file(folder: Path, stamp: Stamp) -> None:
     """Put the stamp into `folder`, whole or not at all."""
-    write_file(folder / FILE, json.dumps(asdict(stamp)).encode())
+    text = json.dumps({**asdict(stamp), "sha256": _seal(stamp)})
+    write_file(folder / FILE, text.encode())
+
+
+def _seal(stamp: Stamp) -> str:
+    return sha256(json.dumps(asdict(stamp), sort_keys=True).encode()).hexdigest()

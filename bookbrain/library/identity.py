@@ -6,10 +6,11 @@ from pathlib import Path
 
 from bookbrain.errors import ConfigError
 from bookbrain.index.catalog import read_stamp
-from bookbrain.index.database import reading_database, schema_version
+from bookbrain.index.database import DAMAGE, reading_database, schema_version
 from bookbrain.index.embeddings import STORE
 from bookbrain.index.soundness import CATALOG
 from bookbrain.index.stamps import Stamp, read_stamp_file
+from bookbrain.index.twins import STORE_TABLES, torn_tables
 from bookbrain.library.cards import stored_files
 
 _WAYS_OUT = (
@@ -76,8 +77,10 @@ def _embeddings_stamp(path: Path) -> Stamp | None:
         return None
     try:
         with reading_database(path) as db:
+            if schema_version(db) > 2 and "library" in torn_tables(db, STORE_TABLES):
+                return None
             row = db.execute("SELECT id, changes, books FROM library").fetchone()
-    except sqlite3.Error:
+    except DAMAGE:
         return None
     return Stamp(*row) if row else None
 

@@ -84,6 +84,7 @@ class Stores:
         if self.writable:
             self._seen = _look(path)
         self.embeddings = EmbeddingStore(self.home / STORE, or_read=or_read)
+        self._store = _file(self.home / STORE)
         self._databases.callback(self.embeddings.close)
 
     def close(self) -> None:
@@ -131,10 +132,12 @@ class Stores:
                 reserve.keep(self.home)
 
     def is_replaced(self) -> bool:
-        """Whether the catalog that is open is no longer the file of that name, or was cut.
+        """Whether a database that is open is no longer the file of that name, or was cut.
 
-        One that was opened to be read: whether anything of it has changed.
+        Of a catalog that was opened to be read: whether anything of it has changed.
         """
+        if _file(self.home / STORE) != self._store:
+            return True
         now, before = _look(self.home / CATALOG), self._seen
         if now is None or before is None or not self.writable:
             return now != before
@@ -154,7 +157,7 @@ class Stores:
                 there = None
             replaced = not there or there.library != self.catalog.stamp().library
         if replaced:
-            raise BusyError("The catalog was exchanged while it was open.", "Run this again.")
+            raise BusyError("The library was exchanged while it was open.", "Run this again.")
 
     # The files of the books
 
@@ -370,6 +373,12 @@ class _Look:
     file: tuple[int, int]
     size: int
     written: tuple[int, ...]
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None where there is none."""
+    found = _look(path)
+    return found.file if found else None
 
 
 def _look(path: Path) -> _Look | None:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from bookbrain.errors import BookBrainError
 from bookbrain.last_check import Seen, last_check
 from bookbrain.library import Library
+from bookbrain.library.damage import look_at_damage
 
 _LONG = timedelta(hours=1)  # the timer of a server comes every quarter of an hour
 _LITTLE, _SOME = 1e9, 5e9  # bytes of disk
@@ -14,7 +15,7 @@ _LITTLE, _SOME = 1e9, 5e9  # bytes of disk
 
 def look(library: Library, now: datetime) -> list[Seen]:
     """All that is known, the worst first; costs nothing."""
-    own = [*_look_at_library(library), _disk(library)]
+    own = [*_look_at_library(library), look_at_damage(library.settings.home, now), _disk(library)]
     told = _told(library, {seen.name for seen in own}, now)
     ranks = ("FAIL", "warn", "ok")
     return sorted([*own, *told], key=lambda seen: ranks.index(seen.state))

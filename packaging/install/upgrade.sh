@@ -11,7 +11,7 @@
 # Root never touches the library: bookbrain.upgrade does, as the service's user.
 
 readonly UPGRADE_UNIT=bookbrain-upgrade.service DATA_SECONDS=3600
-readonly TIMERS=(bookbrain-{health,logs,backup,verify}.timer)
+readonly TIMERS=(bookbrain-{health,logs,backup,verify,check}.timer)
 
 # --- in the installer ---------------------------------------------------------------------------
 
@@ -184,7 +184,7 @@ restore_files() { # whole files take the place of the others; those that are new
 
 stop_services() { # what still reads the databases would bring their logs in while these are copied
     systemctl --quiet stop bookbrain.service bookbrain-ingest.path bookbrain-ingest.service bookbrain-chroma.service \
-        bookbrain-{health,backup,verify}.{timer,service} || true
+        bookbrain-{health,backup,verify,check}.{timer,service} || true
 }
 
 point_to() { # RELEASE: makes it the current one

@@ -34,6 +34,8 @@ _OTHERS = {
     "index/endpoint.py": ("complaint", "_RefusedError", "_MalformedError"),
     "index/soundness.py": ("Unsound",),
     "ingest/reading.py": ("_REASONS",),
+    "library/checking.py": ("Damage",),
+    "library/damage.py": ("Seen", "seen", "_CHECK", "_REPAIR"),
     "library/checkup.py": ("seen", "remedy"),
     "library/identity.py": ("check_catalog", "_lost", "_WAYS_OUT"),
     "library/adding.py": ("reason", "hint"),

@@ -195,7 +195,7 @@ def test_what_is_not_our_schema_is_refused(home: Path, name: str, statement: str
 
 
 def test_one_of_a_newer_bookbrain_is_told_as_that(home: Path) -> None:
-    _change(home / CATALOG, "PRAGMA user_version = 99")
+    _change(home / CATALOG, "CREATE TABLE later (id)", "PRAGMA user_version = 99")
     with pytest.raises(ConfigError, match="newer BookBrain"):
         list(flaws(home / CATALOG))
 

@@ -16,7 +16,7 @@ from bookbrain.admin.certificate import (
 from bookbrain.admin.check import Check, State
 from bookbrain.admin.doctor import door, files, network, services
 from bookbrain.admin.doctor.firewall import check_firewall
-from bookbrain.admin.health import check_files
+from bookbrain.admin.health import check_damage, check_files
 from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import check_disk, check_memory, look_at_disks, read_memory
 from bookbrain.admin.site import Site, configured, read_site
@@ -62,8 +62,9 @@ def diagnose(machine: Machine) -> list[Check]:
 
 def _library(layout: Layout) -> list[Check]:
     try:
-        with Library(take_settings(layout)) as library:
-            return check_files(library)
+        settings = take_settings(layout)
+        with Library(settings) as library:
+            return [*check_files(library), check_damage(settings, datetime.now(UTC))]
     except BookBrainError as error:
         return [Check("library", State.FAIL, error.message, error.hint)]
 

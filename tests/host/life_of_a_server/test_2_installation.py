@@ -78,7 +78,7 @@ def test_second_run_changes_and_restarts_nothing(server: Server) -> None:
 def test_units_are_tight_and_well_formed(server: Server) -> None:
     listed = server.run("systemctl list-unit-files --no-legend 'bookbrain*.service'")
     services = [line.split()[0].replace("@.", "@bookbrain.") for line in listed.splitlines()]
-    assert len(services) == 9, listed
+    assert len(services) == 10, listed
     services.remove("bookbrain-upgrade.service")  # it is root's: it does what the installer does
     for unit in services:
         said = server.run(f"systemd-analyze --no-pager security {unit}")

@@ -1,0 +1,75 @@
+"""The command `check`."""
+
+import json
+import os
+from dataclasses import asdict
+
+import click
+
+from bookbrain.admin.publishing import Machine
+from bookbrain.backup.mending import repair_library
+from bookbrain.cli.byte_progress import shown_bytes
+from bookbrain.cli.help import Command
+from bookbrain.cli.opening import take_settings
+from bookbrain.cli.show import say, shown
+from bookbrain.library.checking import check_library
+from bookbrain.library.damage import Outcome
+from bookbrain.library.reports import dollars
+from bookbrain.logs import is_journal, log_work, set_up_logging
+
+_NICE = 10
+
+_pass_machine = click.make_pass_decorator(Machine, ensure=True)
+
+
+@click.command("check", cls=Command)
+@click.option("--repair", is_flag=True, help="Mend what can be mended; a cost is shown first.")
+@click.option("--yes", is_flag=True, help="Do not ask before spending.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@_pass_machine
+def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> None:
+    """Read every byte of the library, and compare it with what was kept of it.
+
+    Interrupted, by anything, it goes on where it stopped. Searches go on meanwhile. With --repair
+    damage is mended from the newest good backup, from the books' own files, or by buying embeddings
+    again, and what is lost is named. Ends with 1 where something is damaged.
+    """
+    os.nice(_NICE)
+    if is_journal(os.environ):
+        set_up_logging()
+        log_work()
+    settings = take_settings(machine.layout)
+    with shown_bytes() as bar:
+        state = check_library(settings.home, lambda *at: bar.bytes("checking", *at))
+    outcome = state.last
+    assert outcome  # noqa: S101  (it came to its end)
+    mended: tuple[str, ...] = ()
+    if repair and outcome.damage:
+        _show(outcome, as_json)
+
+        def agree(books: int, tokens: int) -> bool:
+            cost = dollars(tokens, settings.embedding.dollars_per_million_tokens)
+            said = f"about {tokens:,} tokens, {cost}" if cost else f"about {tokens:,} tokens"
+            say(f"Embeddings to buy again: books {books}, {said}.")
+            return yes or click.confirm(shown("Buy them?"))
+
+        with shown_bytes() as bar:
+            repaired = repair_library(settings, outcome, machine.layout, agree, bar.bytes, bar)
+        outcome, mended = repaired.outcome, repaired.mended
+        for path in repaired.aside:
+            say(f"The damaged database is kept, and can be deleted: {path}", err=True)
+        for name in mended:
+            say(f"Mended: {name}")
+    if as_json:
+        click.echo(json.dumps({**asdict(outcome), "mended": mended}, default=str))
+    else:
+        _show(outcome, as_json)
+    if outcome.damage:
+        raise click.exceptions.Exit(1)
+
+
+def _show(outcome: Outcome, as_json: bool) -> None:
+    for damage in outcome.damage:
+        say(f"damaged  {damage.file} {damage.title}: {damage.what}", fg="red", err=True)
+    if not outcome.damage and not as_json:
+        say(f"Files checked: {outcome.files}. All are as they were written.")

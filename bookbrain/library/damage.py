@@ -1,0 +1,109 @@
+"""What a check of the library found, kept in its folder: how far it is, and what it came to."""
+
+import json
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bookbrain.durable import write_file
+from bookbrain.last_check import Seen
+
+FILE = "check.json"  # in the library's folder
+_MOST_NAMED = 3
+_LONG = timedelta(weeks=3)
+_CHECK = "Run `bookbrain-admin check`; on a server with sudo."
+_REPAIR = "Mend it: `bookbrain-admin check --repair`; on a server with sudo."
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """`file` is in the library's folder, `what` the end of a sentence; `book` is the id of the book
+    that it is of, "" where it is of none or of many, and `title` what that is called."""
+
+    file: str
+    what: str
+    book: str = ""
+    title: str = ""
+
+    @property
+    def sentence(self) -> str:
+        of = f" ({self.title or self.book[:12]})" if self.book else ""
+        return f"{self.file}{of}: {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a check came to: when it ended, in UTC, how many files it read, and all damage."""
+
+    at: datetime
+    files: int
+    damage: tuple[Damage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CheckState:
+    """`last` is the outcome of the last check that came to its end. One that is under way has
+    checked the units up to `done`, in their order, and found `damage` in so many `files`."""
+
+    last: Outcome | None = None
+    done: str = ""
+    files: int = 0
+    damage: tuple[Damage, ...] = ()
+
+    @property
+    def known(self) -> tuple[Damage, ...]:
+        """All damage that is known of, by the last check and the one under way."""
+        return tuple(dict.fromkeys([*(self.last.damage if self.last else ()), *self.damage]))
+
+    def ended(self, now: datetime) -> "CheckState":
+        return CheckState(Outcome(now, self.files, self.damage))
+
+    def found(self, done: str, damage: list[Damage]) -> "CheckState":
+        """With one more unit checked."""
+        return replace(self, done=done, files=self.files + 1, damage=(*self.damage, *damage))
+
+
+def look_at_damage(home: Path, now: datetime) -> Seen:
+    """What is known of damage in the library in `home`, as a line of its condition.
+
+    It is no FAIL: an upgrade that went back would not mend it.
+    """
+    state = read_state(home)
+    if state.known:
+        shown = [damage.sentence for damage in state.known[:_MOST_NAMED]]
+        more = ["…"] if state.known[_MOST_NAMED:] else []
+        seen = f"Damaged: {len(state.known)} ({'; '.join([*shown, *more])})."
+        return Seen("check", "warn", seen, _REPAIR)
+    if state.last is None:
+        return Seen("check", "ok", "not checked for damage yet", _CHECK)
+    if now - state.last.at > _LONG:
+        seen = f"The last check for damage was at {state.last.at:%Y-%m-%d %H:%M} UTC."
+        return Seen("check", "warn", seen, _CHECK)
+    return Seen("check", "ok", f"no damage at {state.last.at:%Y-%m-%d %H:%M} UTC")
+
+
+def read_state(home: Path) -> CheckState:
+    """What is kept; nothing where it cannot be read: then a check begins anew."""
+    try:
+        kept = json.loads((home / FILE).read_bytes())
+        last = kept["last"]
+        return CheckState(
+            Outcome(datetime.fromisoformat(last["at"]), int(last["files"]), _all(last["damage"]))
+            if last
+            else None,
+            str(kept["done"]),
+            int(kept["files"]),
+            _all(kept["damage"]),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        return CheckState()
+
+
+def keep_state(home: Path, state: CheckState) -> None:
+    """Keep it in place of the one before, whole; raises OSError."""
+    text = json.dumps(asdict(state), default=datetime.isoformat, ensure_ascii=False, indent=1)
+    write_file(home / FILE, text.encode())
+
+
+def _all(kept: list[dict[str, str]]) -> tuple[Damage, ...]:
+    return tuple(Damage(**one) for one in kept)

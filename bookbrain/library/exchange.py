@@ -1,0 +1,71 @@
+"""A database of the library is exchanged for one that was made anew, at one instant."""
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from itertools import count
+from pathlib import Path
+
+from bookbrain.durable import PART, remove, sync_file, sync_folder
+from bookbrain.errors import BusyError
+from bookbrain.index.database import DAMAGE, is_damage
+
+_PATIENCE = 10.0  # seconds for whoever reads or writes
+
+
+@contextmanager
+def exchanged(path: Path) -> Iterator[tuple[Path, Path]]:
+    """Where to make the new database, and where the old one will be kept. When the block ends well
+    the new one has the name `path`; killed at any instant it is the old one or the new one.
+
+    Nobody else writes to the old one meanwhile. Raises BusyError where somebody does all the time.
+    """
+    part, aside = path.with_name(path.name + PART), _free_name(path)
+    for end in ("", "-wal", "-shm"):
+        remove(Path(f"{part}{end}"))
+    with _nobody_writing(path):
+        yield part, aside
+        sync_file(part)
+        if path.exists():
+            os.link(path, aside)
+        for end in ("-wal", "-shm"):  # what was in them is in the old file
+            remove(Path(f"{path}{end}"))
+        part.replace(path)
+        sync_folder(path.parent)
+
+
+@contextmanager
+def _nobody_writing(path: Path) -> Iterator[None]:
+    """With all that was written in the file itself. One that SQLite cannot open has no writers."""
+    if not path.exists():
+        yield
+        return
+    with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as db:
+        with suppress_damage():
+            busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            db.execute("BEGIN IMMEDIATE")
+            wal = Path(f"{path}-wal")
+            if busy or (wal.exists() and wal.stat().st_size):
+                raise BusyError(f"{path.name} is being used.", "Run this again later.")
+        yield
+        with suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
+
+
+@contextmanager
+def suppress_damage() -> Iterator[None]:
+    """Go on where the file is to blame, and not the disk's room or a lock."""
+    try:
+        yield
+    except DAMAGE as error:
+        if not is_damage(error):
+            raise
+
+
+def _free_name(path: Path) -> Path:
+    return next(
+        name
+        for n in count(1)
+        if not (name := path.with_name(f"{path.name}.damaged{n if n > 1 else ''}")).exists()
+    )

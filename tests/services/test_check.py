@@ -1,0 +1,150 @@
+"""`bookbrain-admin check`: damage is found, named and mended, on a library with real books."""
+
+import json
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from support.chroma_server import ChromaServer
+from support.flips import DATABASES, dump, flip, says_the_same
+from support.openai_process import OpenAIProcess
+from support.shelf import Done, Shelf
+
+from bookbrain.library.damage import read_state
+
+_MAIN = "from bookbrain.admin import main; main()"
+
+
+@pytest.fixture(scope="module")
+def whole(
+    tmp_path_factory: pytest.TempPathFactory, _stand_in: OpenAIProcess, chroma: ChromaServer,
+    english: list[Path],
+) -> Iterator[Shelf]:  # fmt: skip
+    """Three books that are embedded, one of them renamed by hand, and one good backup."""
+    with Shelf(
+        tmp_path_factory.mktemp("check") / "library", _stand_in, CHROMA_URL=chroma.url,
+        BOOKBRAIN_EMBEDDING_DIMENSIONS="61",
+    ) as shelf:  # fmt: skip
+        shelf.run("add", *english)
+        shelf.run("rename", english[0].name, "A title given by hand")
+        shelf.run("books")
+        _admin(shelf, "backup")
+        yield shelf
+
+
+@pytest.fixture
+def copy(whole: Shelf, tmp_path: Path) -> Shelf:
+    """A copy of it that may be damaged."""
+    home = tmp_path / "library"
+    shutil.copytree(whole.home, home)
+    made = Shelf(home)
+    made.env = whole.env | {"BOOKBRAIN_HOME": str(home), "HOME": str(tmp_path)}
+    return made
+
+
+def _start(shelf: Shelf, *arguments: str) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-P", "-c", _MAIN, *arguments],
+        cwd=shelf.home.parent, env=shelf.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, encoding="utf-8",
+    )  # fmt: skip
+
+
+def _admin(shelf: Shelf, *arguments: str, code: int = 0) -> Done:
+    return shelf.finish(_start(shelf, *arguments), code)
+
+
+def _rows(home: Path) -> list[object]:
+    return [dump(home / name, counters=False) for name in DATABASES]
+
+
+def _remove_backups(home: Path) -> None:
+    shutil.rmtree(home / "backups")
+
+
+def test_a_sound_library_has_no_damage(copy: Shelf) -> None:
+    assert "All are as they were written." in _admin(copy, "check").out
+    assert read_state(copy.home).known == ()
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_with_a_backup_every_row_and_byte_comes_back(copy: Shelf, seed: int) -> None:
+    before, bits = _rows(copy.home), random.Random(seed)
+    books = sorted((copy.home / "books").glob("*.pdf"))
+    files = {path: path.read_bytes() for path in books}
+    rows = {name: dump(copy.home / name) for name in DATABASES}
+    flip(bits.choice(books), bits)
+    for name in DATABASES:
+        path = copy.home / name
+        while says_the_same(path, rows[name]):
+            flip(path, bits)
+    found = _admin(copy, "check", code=1).err
+    for name in DATABASES:
+        assert name in found
+    done = _admin(copy, "check", "--repair", "--yes")
+    assert "All are as they were written." in done.out
+    assert _rows(copy.home) == before
+    assert {path: path.read_bytes() for path in books} == files
+    copy.run("books")
+    assert "no damage" in copy_health(copy)
+
+
+def copy_health(shelf: Shelf) -> str:
+    checks = json.loads(_admin(shelf, "health", "--json", code=0).out)
+    return json.dumps(checks)
+
+
+def test_without_a_backup_the_catalog_comes_from_files_and_cards(copy: Shelf) -> None:
+    _remove_backups(copy.home)
+    before, bits = _rows(copy.home), random.Random(3)
+    path = copy.home / "catalog.sqlite3"
+    for at in range(4096, path.stat().st_size, 4096):  # each page: nothing is to be had from it
+        flip(path, bits, at)
+    _admin(copy, "check", code=1)
+    done = _admin(copy, "check", "--repair", "--yes")
+    assert "The damaged database is kept" in done.err
+    assert _rows(copy.home) == before
+
+
+def test_vectors_without_a_backup_are_bought_again(copy: Shelf, openai: OpenAIProcess) -> None:
+    _remove_backups(copy.home)
+    path, bits = copy.home / "embeddings.sqlite3", random.Random(5)
+    rows = dump(path)
+    while says_the_same(path, rows):
+        flip(path, bits, bits.randrange(path.stat().st_size // 2, path.stat().st_size))
+    _admin(copy, "check", code=1)
+    done = _admin(copy, "check", "--repair", "--yes")
+    assert "Embeddings to buy again" in done.out
+    assert "All are as they were written." in done.out
+    assert len(dump(path)["embedding"]) == len(rows["embedding"])
+
+
+def test_killed_at_any_instant_it_can_be_run_again(copy: Shelf) -> None:
+    before, bits = _rows(copy.home), random.Random(11)
+    for name in DATABASES:
+        for at in range(8192, (copy.home / name).stat().st_size, 12288):
+            flip(copy.home / name, bits, at)
+    for tenths in range(4, 30, 3):
+        process = _start(copy, "check", "--repair", "--yes")
+        try:
+            process.communicate(timeout=tenths / 10)
+        except subprocess.TimeoutExpired:
+            os.kill(process.pid, signal.SIGKILL)
+            process.communicate()
+    _admin(copy, "check", "--repair", "--yes")
+    assert _rows(copy.home) == before
+
+
+def test_a_lost_catalog_is_told_and_left_to_recover(copy: Shelf) -> None:
+    for path in copy.home.glob("catalog.sqlite3*"):
+        path.unlink()
+    assert "The catalog is gone." in _admin(copy, "check", code=1).err
+    done = _admin(copy, "check", "--repair", code=78)
+    assert "bookbrain recover" in done.err
+    assert not (copy.home / "catalog.sqlite3").exists()

@@ -1,0 +1,79 @@
+"""A library of made-up books, made without reading a PDF, and what a check says of it damaged."""
+
+import random
+import shutil
+from contextlib import closing
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+from support.flips import DATABASES, dump, flip, says_the_same
+
+from bookbrain.config import Settings
+from bookbrain.index.catalog import NewBook
+from bookbrain.ingest.passages import make_passages
+from bookbrain.library.checking import check_library
+from bookbrain.library.stores import Stores
+from bookbrain.model import Book, EmbeddingSpace, Heading, Page
+
+_WORDS = "the lock waits for the queue and the socket, 그리고 버퍼는 커널을 기다린다. "
+
+
+def make_library(
+    home: Path, *, books: int, pages: int, dimensions: int = 64, size: int = 60_000
+) -> None:
+    """Books of so many pages each, all passages embedded, with files of `size` random bytes."""
+    numbers, space = np.random.default_rng(1), EmbeddingSpace("모델", dimensions)
+    with closing(Stores(Settings(home))) as stores:
+        for book in range(books):
+            data = b"%PDF-1.4\n" + numbers.bytes(size)
+            book_id = sha256(data).hexdigest()
+            stores.stored_file(book_id).write_bytes(data)
+            made = [
+                Page(n, str(n), "Ch", f"{book} {n} {_WORDS * 30}", (Heading(0, "1. 머리말"),))
+                for n in range(1, pages + 1)
+            ]
+            passages = make_passages(made)
+            vectors = numbers.standard_normal((len(passages), dimensions)).astype(np.float32)
+            digests = (passage.digest for passage in passages)
+            stores.embeddings.put(space, dict(zip(digests, vectors, strict=True)))
+            row = Book(book_id, f"Title {book}", "a.pdf", pages, len(passages), _ADDED)
+            new = NewBook(row, made, passages, str(space), {0: "too long"} if book else {})
+            stores.catalog.add_book(new, "a" * 24, 1)
+        stores.embeddings.set_own_dimensions("모델", dimensions)
+        stores.keep_identity()
+
+
+_ADDED = "2026-11-23T04:00:00.000+00:00"
+
+
+@dataclass
+class Tally:
+    """How often a check named the file with the changed byte, and no other; how often the byte was
+    in free space; and the file and place of every other one."""
+
+    named: int = 0
+    free: int = 0
+    missed: list[tuple[str, int]] = field(default_factory=list)
+
+
+def try_flips(home: Path, scratch: Path, files: list[Path], count: int, seed: int) -> Tally:
+    """Change one byte of one of the files, in a copy of the library, so many times."""
+    bits, tally = random.Random(seed), Tally()
+    before = {name: dump(home / name) for name in DATABASES}
+    for _ in range(count):
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(home, scratch)
+        name = str(bits.choice(files).relative_to(home))
+        place = flip(scratch / name, bits)
+        same = name in before and says_the_same(scratch / name, before[name])
+        last = check_library(scratch).last
+        found = {damage.file for damage in last.damage} if last else set()
+        if found == {name}:
+            tally.named += 1
+        elif same and not found:
+            tally.free += 1
+        else:
+            tally.missed.append((name, place))
+    return tally
