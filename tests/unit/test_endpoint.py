@@ -29,7 +29,7 @@ FAULTS: dict[str, dict[str, Any]] = {
     "missing_items": {},
     "wrong_dimensions": {},
     "nan": {},
-    **{kind: {} for kind in WRONG},
+    **{kind: {} for kind in sorted(WRONG)},
 }
 
 
