@@ -84,7 +84,7 @@ def link(source: Path, target: Path) -> None:
 
 def remove(path: Path) -> None:
     """Remove a file or a whole folder; none there is fine."""
-    if path.is_dir() and not path.is_symlink():
+    if not path.is_symlink() and path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

@@ -87,7 +87,7 @@ def time_of(name: str) -> datetime | None:
 
 def _files(folder: Path) -> list[Path]:
     found = folder.iterdir() if folder.is_dir() else ()
-    return [path for path in found if path.is_file() and not path.is_symlink()]
+    return [path for path in found if not path.is_symlink() and path.is_file()]
 
 
 def _look(path: Path, made: datetime, read: bool) -> Backup:
