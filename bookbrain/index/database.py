@@ -79,6 +79,8 @@ def _open_to_write(
             _use_wal(connection)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute("PRAGMA foreign_keys=ON")
+            # Else, as in Debian, a removal writes zeros over all of a book, into the WAL first.
+            connection.execute("PRAGMA secure_delete=FAST")
             _migrate(connection, path, migrations)
         except DAMAGE as error:
             if not is_damage(error):

@@ -9,8 +9,9 @@ import pytest
 from support import pdfs
 
 from bookbrain.config import Settings
-from bookbrain.index.catalog import Catalog
+from bookbrain.index.catalog import Catalog, NewBook
 from bookbrain.library import Library, reserve
+from bookbrain.model import Book, Page, Passage, Span
 
 
 @pytest.fixture
@@ -63,6 +64,21 @@ def test_a_removed_book_whose_postings_remain_is_not_found_and_they_go(library: 
         assert catalog.generation() != before
     assert not (home / "books" / f"{gone}.pdf").exists()
     assert [hit.file for hit in library.search("seal", k=1).hits] == ["land.pdf"]
+
+
+def test_the_room_is_enough_for_a_long_book(tmp_path: Path) -> None:
+    """What a removal writes is in the WAL until the end."""
+    file, pages = tmp_path / "catalog.sqlite3", range(1, 2001)
+    text = "".join(chr(97 + n * n % 26) for n in range(2600))
+    with closing(Catalog(file)) as catalog:
+        for name in ("one", "two", "three"):
+            read = [Page(n, str(n), "", f"{n}{text}") for n in pages]
+            cut = [Passage(n, (Span(n, 0, 1000),), f"{name}{n}{text}") for n in pages]
+            book = Book(name, name, f"{name}.pdf", len(read), len(cut), "2026")
+            catalog.add_book(NewBook(book, read, cut), "g", 0)
+    with closing(Catalog(file)) as catalog:
+        catalog.remove_book("two", "g")
+        assert (tmp_path / "catalog.sqlite3-wal").stat().st_size < 3 << 19  # beside -shm files
 
 
 def test_a_library_that_is_open_knows_when_its_catalog_is_another(library: Library) -> None:
