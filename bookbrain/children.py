@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 from bookbrain.declarations import environment_without_secrets
+from bookbrain.wording import fill
 
 _PR_SET_PDEATHSIG = 1
 
@@ -165,11 +166,11 @@ def end(process: subprocess.Popen[bytes], grace: float = 0.0) -> int:
 def describe_exit(code: int) -> str:
     """'signal SIGSEGV' or 'exit code 3'."""
     if code >= 0:
-        return f"exit code {code}"
+        return fill("exit code {code}", code=code)
     try:
-        return f"signal {signal.Signals(-code).name}"
+        return fill("signal {name}", name=signal.Signals(-code).name)
     except ValueError:
-        return f"signal {-code}"
+        return fill("signal {name}", name=-code)
 
 
 def is_alive(pid: int) -> bool:

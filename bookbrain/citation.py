@@ -6,6 +6,7 @@ from html import unescape
 
 from bookbrain.model import Hit, SearchResult
 from bookbrain.translation import Language, translated
+from bookbrain.wording import fill
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
 _MARKDOWN = re.compile(r"^(\d*)([-+.)])|([\\`*_\[\]<>#|~$&])")  # a list's start, or markup
@@ -25,7 +26,7 @@ def citation(hit: Hit, language: Language) -> str:
     """What a book says comes out as text, whatever it is in Markdown."""
     quote = _escaped(unescape(_MARK.sub(r"\1", hit.snippet)))
     chapter = f", “{_escaped(hit.chapter)}”" if hit.chapter else ""
-    page = _escaped(printable(translated(f"p. {hit.page_label}", language)))
+    page = _escaped(printable(translated(fill("p. {label}", label=hit.page_label), language)))
     return f"> {quote}\n>\n> — *{_escaped(hit.title)}*{chapter}, {page}\n"
 
 

@@ -11,6 +11,7 @@ from bookbrain.declarations import KNOWN_KEYS, credential_of
 from bookbrain.errors import ConfigError
 from bookbrain.server import with_server_defaults
 from bookbrain.values import count, hosts, number, seconds, switch, whole
+from bookbrain.wording import fill
 
 SETTINGS_FILE = "bookbrain.env"
 KEY_CREDENTIAL = credential_of("OPENAI_API_KEY")
@@ -135,10 +136,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     )
     fusion = values.get("BOOKBRAIN_FUSION", "convex")
     if fusion not in ("convex", "rrf"):
-        raise ConfigError(f"BOOKBRAIN_FUSION is {fusion!r}.", "Set it to convex or rrf.")
+        raise ConfigError(
+            fill("BOOKBRAIN_FUSION is {value!r}.", value=fusion), "Set it to convex or rrf."
+        )
     weight = number(values, "BOOKBRAIN_VECTOR_WEIGHT")
     if weight is not None and weight > 1:
-        raise ConfigError(f"BOOKBRAIN_VECTOR_WEIGHT is {weight}.", "Set it between 0 and 1.")
+        raise ConfigError(
+            fill("BOOKBRAIN_VECTOR_WEIGHT is {value}.", value=weight), "Set it between 0 and 1."
+        )
     return Settings(
         home=home,
         embedding=embedding,
@@ -199,7 +204,7 @@ def _notify(values: Mapping[str, str]) -> NotifySettings:
     for place, channel in enumerate(channels, start=1):
         if not _CHANNEL.fullmatch(channel):  # it may be a secret: never shown
             raise ConfigError(
-                f"Channel {place} of BOOKBRAIN_NOTIFY is of no known kind.",
+                fill("Channel {number} of BOOKBRAIN_NOTIFY is of no known kind.", number=place),
                 "Use https://…, ntfy+https://… or mailto:…, with commas between them.",
             )
     ping = values.get("BOOKBRAIN_PING")
@@ -207,7 +212,9 @@ def _notify(values: Mapping[str, str]) -> NotifySettings:
         raise ConfigError("BOOKBRAIN_PING is no address.", "It begins with https://.")
     language = values.get("BOOKBRAIN_LANGUAGE", "en")
     if language not in ("en", "ko"):
-        raise ConfigError(f"BOOKBRAIN_LANGUAGE is {language!r}.", "Set it to en or ko.")
+        raise ConfigError(
+            fill("BOOKBRAIN_LANGUAGE is {value!r}.", value=language), "Set it to en or ko."
+        )
     return NotifySettings(channels, ping, "ko" if language == "ko" else "en")
 
 
@@ -228,7 +235,9 @@ def read_credential(name: str, home: Path, env: Mapping[str, str]) -> str | None
             try:
                 return path.read_text(encoding="utf-8").strip() or None
             except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(f"{path} cannot be read: {error}.", "Mend it.") from error
+                raise ConfigError(
+                    fill("{path} cannot be read: {reason}.", path=path, reason=error), "Mend it."
+                ) from error
     return None
 
 
@@ -239,7 +248,9 @@ def _read_settings_file(path: Path) -> dict[str, str]:
     except FileNotFoundError:
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.", "Mend or remove it.") from error
+        raise ConfigError(
+            fill("{path} cannot be read: {reason}.", path=path, reason=error), "Mend or remove it."
+        ) from error
     values = {}
     for place, line in enumerate(lines, start=1):
         entry = line.strip()
@@ -247,11 +258,19 @@ def _read_settings_file(path: Path) -> dict[str, str]:
             continue
         key, equals, value = entry.partition("=")
         if not equals:  # it may be the key itself: never shown
-            raise ConfigError(f"{path}, line {place} is not `KEY=value`.", "Mend it.")
+            raise ConfigError(
+                fill("{path}, line {number} is not `KEY=value`.", path=path, number=place),
+                "Mend it.",
+            )
         if key.strip() not in KNOWN_KEYS:
             raise ConfigError(
-                f"{path}, line {place}: {key.strip()!r} is not a setting.",
-                f"The settings are: {', '.join(KNOWN_KEYS)}.",
+                fill(
+                    "{path}, line {number}: {key!r} is not a setting.",
+                    path=path,
+                    number=place,
+                    key=key.strip(),
+                ),
+                fill("The settings are: {names}.", names=", ".join(KNOWN_KEYS)),
             )
         if value.strip():
             values[key.strip()] = value.strip()

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 from bookbrain.errors import BusyError, InputError, UnavailableError
 from bookbrain.threads import in_thread
+from bookbrain.wording import fill
 
 _PATIENT = 3  # failures in a row, after which a server is left alone
 _PAUSE = 60.0  # seconds
@@ -115,13 +116,17 @@ class Service:
         return monotonic() < self._asked_again_at
 
     def _late(self, seconds: float) -> UnavailableError:
-        return UnavailableError(f"{self._where} did not answer in {seconds:g} s.")
+        return UnavailableError(
+            fill("{where} did not answer in {seconds:g} s.", where=self._where, seconds=seconds)
+        )
 
     def _resting(self) -> UnavailableError:
-        return UnavailableError(f"{self._where} fails, and is left alone for a moment.")
+        return UnavailableError(
+            fill("{where} fails, and is left alone for a moment.", where=self._where)
+        )
 
     def _crowded(self) -> BusyError:
-        return BusyError(f"Too many searches wait for {self._where}.")
+        return BusyError(fill("Too many searches wait for {where}.", where=self._where))
 
 
 class Turn:

@@ -9,6 +9,7 @@ BookBrainError            exit 1    the work failed, or some of it
 """
 
 from bookbrain.declarations import without_passwords
+from bookbrain.wording import Filled, changed, fill, message_of
 
 # The next step where a backup is not to be had back from.
 OLDER_BACKUP = "Choose an older backup: `bookbrain-admin backups` lists them."
@@ -21,9 +22,9 @@ class BookBrainError(Exception):
 
     def __init__(self, message: str, hint: str = "", *, quoted: str = "") -> None:
         """`quoted` is what of the message another program said: it may repeat a text or a key."""
-        super().__init__(without_passwords(message))
-        self.message = without_passwords(message)
-        self.hint = without_passwords(hint)
+        self.message = message_of(changed(message, without_passwords))
+        self.hint = message_of(changed(hint, without_passwords))
+        super().__init__(self.message)
         self.quoted = without_passwords(quoted)
 
     @property
@@ -31,8 +32,15 @@ class BookBrainError(Exception):
         """Without what is quoted."""
         return str(self).replace(self.quoted, "…") if self.quoted else str(self)
 
+    @property
+    def whole(self) -> Filled:
+        """What happened and the next step, two messages one after the other."""
+        if not self.hint:
+            return self.message
+        return fill("{message} {hint}", message=self.message, hint=self.hint)
+
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".rstrip()
+        return str(self.whole)
 
 
 class InputError(BookBrainError):

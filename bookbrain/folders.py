@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from bookbrain.errors import InputError
+from bookbrain.wording import fill
 
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC  # which never waits for a writer of a FIFO
@@ -175,4 +176,6 @@ def _refusal(error: OSError) -> InputError:
         return link_refusal()
     if error.errno == errno.ENXIO:  # a socket
         return InputError("it is not a file", "Name a PDF or a folder of PDFs.")
-    return InputError(f"it cannot be opened ({error.strerror})", "Check its owner and mode.")
+    return InputError(
+        fill("it cannot be opened ({reason})", reason=error.strerror), "Check its owner and mode."
+    )

@@ -6,6 +6,8 @@ from hashlib import sha256
 from math import isfinite
 from typing import Any, Literal
 
+from bookbrain.wording import fill
+
 Mode = Literal["hybrid", "keyword", "vector"]
 
 
@@ -176,12 +178,16 @@ class SearchResult:
         if not self.degraded:
             return ""
         if any(hit.why.vector for hit in self.hits):
-            return f"Note: {self.degraded}"
-        return f"Keyword search only. {self.degraded}"
+            return fill("Note: {reason}", reason=self.degraded)
+        return fill("Keyword search only. {reason}", reason=self.degraded)
 
 
 def _place(label: str, number: int) -> str:
-    return f"p. {label}" if label == str(number) else f"p. {label} (page {number} of the file)"
+    return (
+        fill("p. {label}", label=label)
+        if label == str(number)
+        else fill("p. {label} (page {page} of the file)", label=label, page=number)
+    )
 
 
 def to_json(value: object) -> str:

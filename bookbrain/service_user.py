@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from bookbrain.errors import ConfigError
 from bookbrain.server import SERVICE_USER, Layout
+from bookbrain.wording import fill
 
 THIS_MACHINE = Layout()
 _UMASK = 0o027  # as the units have it
@@ -44,7 +45,8 @@ def become_service_user(layout: Layout = THIS_MACHINE, account: Account | None =
         os.setresuid(who.uid, who.uid, who.uid)
     except OSError as error:
         raise ConfigError(
-            f"Root cannot become the user {who.name} ({error}).", "Run install.sh again."
+            fill("Root cannot become the user {name} ({error}).", name=who.name, error=error),
+            "Run install.sh again.",
         ) from error
     if _is_root_within_reach(who):
         raise ConfigError("Root's rights could not be given up.", "Please report this.")
@@ -61,7 +63,7 @@ def service_account() -> Account:
         entry = pwd.getpwnam(SERVICE_USER)
     except KeyError as error:
         raise ConfigError(
-            f"This server has no user {SERVICE_USER}.", "Run install.sh again."
+            fill("This server has no user {name}.", name=SERVICE_USER), "Run install.sh again."
         ) from error
     return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 

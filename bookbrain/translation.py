@@ -1,23 +1,25 @@
 """What BookBrain says, in the language of the person who reads it.
 
-The code is written in English, its values filled in; `messages.ko.toml` has the templates of its
-texts. Here the template of a text is found again, and its values go into the Korean one.
+The code is written in English; `messages.ko.toml` has the templates of its texts. A message is
+looked up by the template that it was filled from (`bookbrain.wording`); its data stay as they are.
 """
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from importlib.resources import files
+from itertools import product
 from string import Formatter
 from typing import Literal
 
+from bookbrain.wording import PLACE, Filled
+
 Language = Literal["en", "ko"]
 
-_KINDS = {"d": r"[\d, -]+", "k": "[A-Z_]+"}  # of values; others may be anything
 _SENTENCE_END = re.compile(r"(?<=[.?!]) ")
-_MOST_SENTENCES = 8  # more is no message of ours, and their number of splits doubles with each
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 
 
 def language(environ: Mapping[str, str]) -> Language:
@@ -34,57 +36,109 @@ def language(environ: Mapping[str, str]) -> Language:
 
 
 def translated(text: str, language: Language) -> str:
-    """`text` in `language`; unchanged where no template fits all of it."""
-    return text if language == "en" else _korean(text) or text
+    """`text` in `language`; its own words unchanged where the catalogue does not have them.
+
+    One that was not filled is a message without data: numbers may stand in it.
+    """
+    return str(text) if language == "en" else _korean(text)
 
 
 @dataclass(frozen=True, slots=True)
-class _Template:
-    """`patterns` find the English text, with its values as short and as long as they can be."""
+class _Entry:
+    """`words` are those of the Korean; behind each but the last stands the value with the index in
+    `order`. Those in `messages` are messages also where they were not filled."""
 
-    korean: str
-    patterns: tuple[re.Pattern[str], ...]
-    messages: tuple[str, ...]  # the values that are messages themselves
-
-
-@lru_cache(4096)  # finds the same values in many ways
-def _korean(text: str) -> str | None:
-    """Sentence by sentence where each has a template, else by one template for all."""
-    ends = list(_SENTENCE_END.finditer(text))
-    for end in ends if len(ends) < _MOST_SENTENCES else ():
-        head = _filled(text[: end.start()], complete=True)
-        if head and (tail := _korean(text[end.end() :])):
-            return f"{head} {tail}"
-    return _filled(text)
+    words: tuple[str, ...]
+    order: tuple[int, ...]
+    messages: frozenset[int]
 
 
-def _filled(text: str, complete: bool = False) -> str | None:
-    """By one template, where it can be so that its messages are translated; `complete`: only so."""
-    for template in _templates():
-        fillings = []
-        for match in filter(None, (p.fullmatch(text) for p in template.patterns)):
-            known = {n: korean for n in template.messages if (korean := _korean(match[n]))}
-            if len(known) == len(template.messages) or not complete:
-                fillings.append((len(known), template.korean.format(**match.groupdict() | known)))
-        if fillings:
-            return max(fillings, key=lambda filling: filling[0])[1]
-    return None
+def _korean(text: str) -> str:
+    if PLACE in text and not isinstance(text, Filled):
+        return text
+    if not isinstance(text, Filled):
+        return _said(text, ()) or _said(*_numbers_apart(text)) or text
+    if text.korean:
+        return text.korean
+    for pattern, values in ways_of(text):
+        if (korean := _said(pattern, values)) is not None:
+            return korean
+    return str(Filled(text.pieces, (_value(value) for value in text.values)))
+
+
+def _numbers_apart(text: str) -> tuple[str, tuple[str, ...]]:
+    return _NUMBER.sub(PLACE, text), tuple(_NUMBER.findall(text))
+
+
+def ways_of(text: Filled) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """The patterns that it has, with their values: messages in it are values, or words of it."""
+    choices = [
+        [(PLACE, (value,)), *(ways_of(value) if isinstance(value, Filled) else ())]
+        for value in text.values
+    ]
+    words = Filled(text.pieces, ("",) * len(text.values)).pattern.split(PLACE)
+    for chosen in product(*choices):
+        pattern = words[0] + "".join(p + w for (p, _), w in zip(chosen, words[1:], strict=True))
+        yield pattern, tuple(value for _, values in chosen for value in values)
+
+
+def _said(pattern: str, values: tuple[str, ...]) -> str | None:
+    """By one entry, else sentence by sentence, where each has one."""
+    if entry := _entries().get(pattern):
+        return _filled(entry, values)
+    sentences, said = _SENTENCE_END.split(pattern), []
+    while sentences:
+        for count in range(min(len(sentences), _most_sentences()), 0, -1):
+            head = " ".join(sentences[:count])
+            if head == PLACE or head in _entries():
+                break
+        else:
+            return None
+        here, values = values[: head.count(PLACE)], values[head.count(PLACE) :]
+        said.append(_value(here[0]) if head == PLACE else _filled(_entries()[head], here))
+        del sentences[:count]
+    return " ".join(said)
+
+
+def _filled(entry: _Entry, values: tuple[str, ...]) -> str:
+    shown = [
+        _korean(value) if index in entry.messages else _value(value)
+        for index, value in enumerate(values)
+    ]
+    places = zip(entry.order, entry.words[1:], strict=True)
+    return entry.words[0] + "".join(shown[index] + word for index, word in places)
+
+
+def _value(value: str) -> str:
+    return _korean(value) if isinstance(value, Filled) else value
 
 
 @cache
-def _templates() -> list[_Template]:
-    """Longest first; last those that begin with a value, which could take in another's words."""
+def _entries() -> dict[str, _Entry]:
+    """By the pattern of the English."""
     text = (files("bookbrain") / "messages.ko.toml").read_text(encoding="utf-8")
-    made = []
+    made = {}
     for english, korean in tomllib.loads(text).items():
-        parts = [(own, name, kind or "") for own, name, kind, _ in Formatter().parse(english)]
-        patterns = tuple(re.compile(_regex(parts, any_), re.DOTALL) for any_ in (".*?", ".*"))
-        messages = tuple(name for _, name, kind in parts if name and kind == "t")
-        order = (not parts[0][0], -sum(len(own) for own, *_ in parts))
-        made.append((order, _Template(korean, patterns, messages)))
-    return [template for _, template in sorted(made, key=lambda pair: pair[0])]
+        words, fields = _parts(english)
+        names = [name for name, _ in fields]
+        told = frozenset(index for index, (_, kind) in enumerate(fields) if kind == "t")
+        korean_words, places = _parts(korean)
+        order = tuple(names.index(name) for name, _ in places)
+        made[PLACE.join(words)] = _Entry(korean_words, order, told)
+    return made
 
 
-def _regex(parts: list[tuple[str, str | None, str]], anything: str) -> str:
-    values = (f"(?P<{n}>{_KINDS.get(k, anything)})" if n else "" for _, n, k in parts)
-    return "".join(re.escape(own) + value for (own, *_), value in zip(parts, values, strict=True))
+@cache
+def _most_sentences() -> int:
+    return max(len(_SENTENCE_END.split(pattern)) for pattern in _entries())
+
+
+def _parts(template: str) -> tuple[tuple[str, ...], list[tuple[str, str]]]:
+    """Its words, and between them the name and the kind of each value."""
+    words, fields = [""], []
+    for own, name, kind, _ in Formatter().parse(template):
+        words[-1] += own
+        if name is not None:
+            fields.append((name, kind or ""))
+            words.append("")
+    return tuple(words), fields

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from bookbrain.errors import ConfigError
+from bookbrain.wording import fill
 
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
 
@@ -18,7 +19,10 @@ def number(values: Mapping[str, str], key: str) -> float | None:
     except ValueError:
         given = -1.0
     if not 0 <= given < float("inf"):
-        raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a number, 0 or more.")
+        raise ConfigError(
+            fill("{key} is {value!r}.", key=key, value=values[key]),
+            "Set it to a number, 0 or more.",
+        )
     return given
 
 
@@ -26,7 +30,7 @@ def switch(values: Mapping[str, str], key: str) -> bool:
     """1 is true; 0, or not set, is false."""
     value = values.get(key, "0")
     if value not in ("0", "1"):
-        raise ConfigError(f"{key} is {value!r}.", "Set it to 0 or 1.")
+        raise ConfigError(fill("{key} is {value!r}.", key=key, value=value), "Set it to 0 or 1.")
     return value == "1"
 
 
@@ -34,7 +38,9 @@ def seconds(values: Mapping[str, str], key: str) -> float | None:
     """Above 0; None where it is not set."""
     given = number(values, key)
     if given == 0:
-        raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a number above 0.")
+        raise ConfigError(
+            fill("{key} is {value!r}.", key=key, value=values[key]), "Set it to a number above 0."
+        )
     return given
 
 
@@ -42,7 +48,10 @@ def whole(values: Mapping[str, str], key: str) -> int | None:
     """A whole number above 0; None where it is not set."""
     given = number(values, key)
     if given is not None and (given != int(given) or given == 0):
-        raise ConfigError(f"{key} is {values[key]!r}.", "Set it to a whole number above 0.")
+        raise ConfigError(
+            fill("{key} is {value!r}.", key=key, value=values[key]),
+            "Set it to a whole number above 0.",
+        )
     return None if given is None else int(given)
 
 
@@ -57,7 +66,7 @@ def hosts(values: Mapping[str, str], key: str) -> tuple[str, ...]:
     for one in given:
         if not host_name(one):
             raise ConfigError(
-                f"{key} has {one!r}, which is no name.",
+                fill("{key} has {name!r}, which is no name.", key=key, name=one),
                 "Set it to names like books.example.org, without https:// and port.",
             )
     return tuple(map(host_name, given))

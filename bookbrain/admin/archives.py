@@ -13,6 +13,7 @@ from bookbrain.admin.journal import Entry, Reader, Wanted, entries, seconds_of
 from bookbrain.admin.moments import Month, month_of
 from bookbrain.durable import PART, file_lock, is_disk_full, new_file, open_file
 from bookbrain.errors import BookBrainError, InputError
+from bookbrain.wording import fill
 
 _MB = 1_000_000
 _NAME = re.compile(r"bookbrain-(20\d\d)-(0[1-9]|1[0-2])\.jsonl\.gz")
@@ -31,7 +32,8 @@ def export(found: Iterable[Entry], path: Path) -> int:
         if is_disk_full(error):
             raise BookBrainError("The disk is full.", "Make room and run it again.") from error
         raise InputError(
-            f"{path} cannot be written ({error.strerror}).", "Choose another place."
+            fill("{path} cannot be written ({reason}).", path=path, reason=error.strerror),
+            "Choose another place.",
         ) from error
     return count
 
@@ -77,7 +79,7 @@ def read_archive(path: Path) -> Iterator[Entry]:
                 if isinstance(entry, dict):
                     yield entry
     except (OSError, EOFError, ValueError) as error:
-        raise InputError(f"{path} is damaged.", "Remove it.") from error
+        raise InputError(fill("{path} is damaged.", path=path), "Remove it.") from error
 
 
 def _archives(folder: Path) -> dict[Month, Path]:

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from bookbrain.admin.check import Check, State
 from bookbrain.backup.listing import Backup
+from bookbrain.wording import fill
 
 _LONG = timedelta(days=8)  # a week, and a day for a timer that was late
 _REMEDY = "systemctl status bookbrain-backup.timer; then: sudo bookbrain-admin backup"
@@ -20,7 +21,7 @@ def check_backup(found: Sequence[Backup], begun: datetime | None, now: datetime)
         return Check(
             "backup",
             State.WARN,
-            f"The library was damaged at the last backup: {damaged.file}",
+            fill("The library was damaged at the last backup: {file}", file=damaged.file),
             "See what is damaged: sudo bookbrain-admin backup; then restore a sound backup.",
         )
     if sound is None:
@@ -29,5 +30,15 @@ def check_backup(found: Sequence[Backup], begun: datetime | None, now: datetime)
     age = now - sound.made
     state = State.WARN if age > _LONG else State.OK
     if age.days:
-        return Check("backup", state, f"{sound.file}, {age.days} days old", _REMEDY)
-    return Check("backup", state, f"{sound.file}, {age.seconds // 3600} hours old", _REMEDY)
+        return Check(
+            "backup",
+            state,
+            fill("{file}, {days} days old", file=sound.file, days=age.days),
+            _REMEDY,
+        )
+    return Check(
+        "backup",
+        state,
+        fill("{file}, {hours} hours old", file=sound.file, hours=age.seconds // 3600),
+        _REMEDY,
+    )

@@ -22,11 +22,12 @@ from bookbrain.cli.byte_progress import shown_bytes
 from bookbrain.cli.errors import fail
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import take_settings
-from bookbrain.cli.show import fitting, print_json, say, shown
+from bookbrain.cli.show import print_json, say, shown
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.logs import is_journal, log_work, set_up_logging
 from bookbrain.server import Layout
 from bookbrain.service_user import works_for_service
+from bookbrain.wording import fill
 
 _MOST_NAMED = 10  # books
 _NICE = 10
@@ -83,7 +84,10 @@ def backup(
     if taken.backup.damaged:
         fail(
             BookBrainError(
-                f"The library is damaged. {taken.backup.path} is kept for rescue only.",
+                fill(
+                    "The library is damaged. {path} is kept for rescue only.",
+                    path=taken.backup.path,
+                ),
                 "Restore the newest sound backup: `bookbrain-admin backups` lists them.",
             )
         )
@@ -92,13 +96,24 @@ def backup(
 def _show_taken(taken: Taken) -> None:
     made = taken.backup
     if not made.damaged:
-        say(f"{made.path}: books {made.books}, {made.size / 1e6:.1f} MB, read again and good.")
+        say(
+            fill(
+                "{path}: books {books}, {size:.1f} MB, read again and good.",
+                path=made.path,
+                books=made.books,
+                size=made.size / 1e6,
+            )
+        )
     for what in taken.unsound:
-        say(f"Damaged: {what}", fg="red", err=True)
+        say(fill("Damaged: {what}", what=what), fg="red", err=True)
     for name in taken.lost:
-        say(f"The file of a book is gone or damaged, and not in it: {name}", fg="red", err=True)
+        say(
+            fill("The file of a book is gone or damaged, and not in it: {file}", file=name),
+            fg="red",
+            err=True,
+        )
     if taken.removed:
-        say(f"Older ones removed: {len(taken.removed)}.")
+        say(fill("Older ones removed: {count}.", count=len(taken.removed)))
 
 
 @click.command(cls=Command)
@@ -114,7 +129,13 @@ def backups(machine: Machine, as_json: bool) -> None:
         say("No backups yet. Make one: bookbrain-admin backup")
     for one in found:
         say(
-            f"{one.made:%Y-%m-%d %H:%M} UTC  {one.size / 1e6:>9.1f} MB  {_what(one)}  {one.path}",
+            fill(
+                "{made:%Y-%m-%d %H:%M} UTC  {size:>9.1f} MB  {what}  {path}",
+                made=one.made,
+                size=one.size / 1e6,
+                what=_what(one),
+                path=one.path,
+            ),
             fg=None if one.is_sound else "red",
         )
 
@@ -124,7 +145,11 @@ def _what(one: Backup) -> str:
         return "damaged"
     if one.encrypted:
         return "encrypted"
-    return f"books: {one.books}" if one.complete else f"books: {one.books}, not all PDFs"
+    return (
+        fill("books: {books}", books=one.books)
+        if one.complete
+        else fill("books: {books}, not all PDFs", books=one.books)
+    )
 
 
 @click.command("verify", cls=Command)
@@ -155,7 +180,14 @@ def verify_command(
     if as_json:
         print_json(_json({"file": str(file), "ok": True, "books": books, "asked": verified.asked}))
     else:
-        say(f"{file} is good: books {books}, queries asked {verified.asked}.")
+        say(
+            fill(
+                "{file} is good: books {books}, queries asked {asked}.",
+                file=file,
+                books=books,
+                asked=verified.asked,
+            )
+        )
 
 
 def _newest(folder: Path) -> Path | None:
@@ -165,7 +197,12 @@ def _newest(folder: Path) -> Path | None:
         raise InputError("There is no sound backup.", "Make one: bookbrain-admin backup")
     if plain := [one for one in found if not one.encrypted]:
         return plain[0].path
-    say(f"{found[0].path} is encrypted: try it where the key is, with verify FILE --identity KEY.")
+    say(
+        fill(
+            "{path} is encrypted: try it where the key is, with verify FILE --identity KEY.",
+            path=found[0].path,
+        )
+    )
     return None
 
 
@@ -194,32 +231,53 @@ def restore_command(
             click.confirm(shown("Restore it?"), abort=True)
         with shown_bytes() as bar:
             restored = restore(settings, archive, only, bar.bytes, bar)
-    say(f"Restored. Books now: {restored.books}.")
+    say(fill("Restored. Books now: {books}.", books=restored.books))
     for path in restored.aside:
-        say(f"The damaged database is kept, and can be deleted: {path}", err=True)
+        say(fill("The damaged database is kept, and can be deleted: {path}", path=path), err=True)
     for name in restored.without_file[:_MOST_NAMED]:
-        say(f"Found by search, but its PDF is not here; add it again: {name}", err=True)
+        say(
+            fill("Found by search, but its PDF is not here; add it again: {file}", file=name),
+            err=True,
+        )
 
 
 def _show_manifest(manifest: Manifest, change: Differences) -> None:
     made = f"{manifest.time:%Y-%m-%d %H:%M}"
     expected = manifest.expected
-    say(f"Backup of {made} UTC, by BookBrain {manifest.versions.get('bookbrain', '?')}")
     say(
-        f"books: {expected.books}, pages: {expected.pages}, passages: {expected.passages}, "
-        f"embeddings: {manifest.embeddings}"
+        fill(
+            "Backup of {made} UTC, by BookBrain {version}",
+            made=made,
+            version=manifest.versions.get("bookbrain", "?"),
+        )
+    )
+    say(
+        fill(
+            "books: {books}, pages: {pages}, passages: {passages}, embeddings: {embeddings}",
+            books=expected.books,
+            pages=expected.pages,
+            passages=expected.passages,
+            embeddings=manifest.embeddings,
+        )
     )
     if not manifest.complete:
         say("Not all PDFs are in it.")
     for what in manifest.unsound:
-        say(f"Damaged when it was made: {what}", fg="red", err=True)
-    say(f"Books that come: {len(change.come)}, that go: {len(change.go)}, that stay: {change.stay}")
+        say(fill("Damaged when it was made: {what}", what=what), fg="red", err=True)
+    say(
+        fill(
+            "Books that come: {come}, that go: {go}, that stay: {stay}",
+            come=len(change.come),
+            go=len(change.go),
+            stay=change.stay,
+        )
+    )
     for mark, titles in (
         ("+", [book.title for book in change.come]),
         ("-", [book.title for book in change.go]),
     ):
         for title in titles[:_MOST_NAMED]:
-            click.echo(fitting(shown(f"  {mark} {title}")))
+            say(fill("  {mark} {title}", mark=mark, title=title))
         if len(titles) > _MOST_NAMED:
             click.echo(f"  {mark} … {len(titles) - _MOST_NAMED}")
 

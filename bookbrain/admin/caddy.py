@@ -9,6 +9,7 @@ from bookbrain.admin.admin_option import PACKAGED, listen_address
 from bookbrain.admin.caddyfile import Version
 from bookbrain.children import Ended, describe_exit, run_program
 from bookbrain.errors import BookBrainError, ConfigError, UnavailableError
+from bookbrain.wording import fill
 
 _SECONDS = 30
 _NEWEST = (2, 99)
@@ -56,7 +57,8 @@ class Caddy:
             if refused is not None:
                 raise _refusal(refused)
         raise UnavailableError(
-            f"Caddy does not answer at {listen}.", "Start it: sudo systemctl restart caddy"
+            fill("Caddy does not answer at {url}.", url=listen),
+            "Start it: sudo systemctl restart caddy",
         )
 
     def works_by(self, config: str) -> bool:
@@ -76,4 +78,4 @@ class Caddy:
 
 
 def _refusal(reason: str) -> BookBrainError:
-    return BookBrainError(f"Caddy refuses this: {reason}", _UNCHANGED)
+    return BookBrainError(fill("Caddy refuses this: {reason}", reason=reason), _UNCHANGED)

@@ -16,6 +16,7 @@ from bookbrain.library.checking import check_library
 from bookbrain.library.damage import Outcome
 from bookbrain.library.reports import dollars
 from bookbrain.logs import is_journal, log_work, set_up_logging
+from bookbrain.wording import fill
 
 _NICE = 10
 
@@ -49,17 +50,24 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
 
         def agree(books: int, tokens: int) -> bool:
             cost = dollars(tokens, settings.embedding.dollars_per_million_tokens)
-            said = f"about {tokens:,} tokens, {cost}" if cost else f"about {tokens:,} tokens"
-            say(f"Embeddings to buy again: books {books}, {said}.")
+            said = (
+                fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
+                if cost
+                else fill("about {tokens:,} tokens", tokens=tokens)
+            )
+            say(fill("Embeddings to buy again: books {books}, {said}.", books=books, said=said))
             return yes or click.confirm(shown("Buy them?"))
 
         with shown_bytes() as bar:
             repaired = repair_library(settings, outcome, machine.layout, agree, bar.bytes, bar)
         outcome, mended = repaired.outcome, repaired.mended
         for path in repaired.aside:
-            say(f"The damaged database is kept, and can be deleted: {path}", err=True)
+            say(
+                fill("The damaged database is kept, and can be deleted: {path}", path=path),
+                err=True,
+            )
         for name in mended:
-            say(f"Mended: {name}")
+            say(fill("Mended: {name}", name=name))
     if as_json:
         click.echo(json.dumps({**asdict(outcome), "mended": mended}, default=str))
     else:
@@ -70,6 +78,15 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
 
 def _show(outcome: Outcome, as_json: bool) -> None:
     for damage in outcome.damage:
-        say(f"damaged  {damage.file} {damage.title}: {damage.what}", fg="red", err=True)
+        say(
+            fill(
+                "damaged  {file} {title}: {what}",
+                file=damage.file,
+                title=damage.title,
+                what=damage.what,
+            ),
+            fg="red",
+            err=True,
+        )
     if not outcome.damage and not as_json:
-        say(f"Files checked: {outcome.files}. All are as they were written.")
+        say(fill("Files checked: {files}. All are as they were written.", files=outcome.files))

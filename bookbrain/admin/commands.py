@@ -20,6 +20,7 @@ from bookbrain.cli.errors import Commands
 from bookbrain.cli.help import Command
 from bookbrain.cli.show import say, shown
 from bookbrain.errors import BookBrainError, ConfigError, InputError
+from bookbrain.wording import fill
 
 _WHO = "Who may sign in."
 _pass_machine = click.make_pass_decorator(Machine, ensure=True)
@@ -84,7 +85,7 @@ def add(machine: Machine, name: str, password_file: IO[str] | None) -> None:
     check_new_name(configured(read_site(machine.layout)), name)
     password = _password(password_file)
     change_site(machine, lambda old: with_user(configured(old), name, password))
-    say(f"{name} can sign in.")
+    say(fill("{name} can sign in.", name=name))
 
 
 @users.command()
@@ -97,7 +98,7 @@ def passwd(machine: Machine, name: str, password_file: IO[str] | None) -> None:
     check_known_name(configured(read_site(machine.layout)), name)
     password = _password(password_file)
     change_site(machine, lambda old: with_password(configured(old), name, password))
-    say(f"{name} has a new password, and has to sign in again.")
+    say(fill("{name} has a new password, and has to sign in again.", name=name))
 
 
 @users.command()
@@ -107,7 +108,7 @@ def remove(machine: Machine, name: str) -> None:
     """Let somebody in no more; open pages end within ten seconds."""
     _check_machine(machine)
     change_site(machine, lambda old: without_user(configured(old), name))
-    say(f"{name} is removed; open pages end within ten seconds.")
+    say(fill("{name} is removed; open pages end within ten seconds.", name=name))
 
 
 @click.command(cls=Command)
@@ -137,15 +138,21 @@ def _check_machine(machine: Machine) -> None:
 
 
 def _show(site: Site) -> None:
-    say(f"Address: {site.url}")
+    say(fill("Address: {url}", url=site.url))
     if not site.acme:
         say("Certificate: the server's own, which browsers warn of")
     elif site.acme_directory:
-        say(f"Certificate: by {site.acme_directory}; letters go to {site.email}")
+        say(
+            fill(
+                "Certificate: by {url}; letters go to {email}",
+                url=site.acme_directory,
+                email=site.email,
+            )
+        )
     else:
-        say(f"Certificate: public; letters go to {site.email}")
+        say(fill("Certificate: public; letters go to {email}", email=site.email))
     if site.users:
-        say(f"Users: {', '.join(user.name for user in site.users)}")
+        say(fill("Users: {names}", names=", ".join(user.name for user in site.users)))
     else:
         say("Nobody can sign in yet: sudo bookbrain-admin users add NAME")
 

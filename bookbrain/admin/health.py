@@ -25,6 +25,7 @@ from bookbrain.library import Library
 from bookbrain.library.damage import look_at_damage
 from bookbrain.model import Book
 from bookbrain.server import Layout
+from bookbrain.wording import fill
 
 HEALTH_UNIT = "bookbrain-health.service"
 _NEEDED = (*SERVICES, "bookbrain-ingest.service")
@@ -65,7 +66,7 @@ def _check_library(settings: Settings) -> tuple[Sequence[Book], list[Check]]:
             Check(
                 "library",
                 State.FAIL,
-                f"It cannot be read: {error}.",
+                fill("It cannot be read: {reason}.", reason=error),
                 "See if the disk is well: sudo dmesg; else restore a backup.",
             )
         ]
@@ -78,12 +79,18 @@ def _books(library: Library, books: Sequence[Book]) -> Check:
         return Check(
             "library",
             State.WARN,
-            f"Books left unfinished: {unfinished}.",
+            fill("Books left unfinished: {books}.", books=unfinished),
             "Run `bookbrain add`; on a server: sudo systemctl restart bookbrain-ingest",
         )
     if waiting:
-        return Check("library", State.WARN, f"Books that wait: {waiting}. {reason}")
-    return Check("library", State.OK, f"books: {len(books)}, pages: {pages}")
+        return Check(
+            "library",
+            State.WARN,
+            fill("Books that wait: {books}. {reason}", books=waiting, reason=reason),
+        )
+    return Check(
+        "library", State.OK, fill("books: {books}, pages: {pages}", books=len(books), pages=pages)
+    )
 
 
 def check_files(library: Library) -> list[Check]:
@@ -99,7 +106,7 @@ def check_damage(settings: Settings, now: datetime) -> Check:
 
 def _search(library: Library) -> Check:
     try:
-        return Check("search", State.OK, f"by keyword, {library.check_search()} ms")
+        return Check("search", State.OK, fill("by keyword, {time} ms", time=library.check_search()))
     except BookBrainError as error:
         return Check("search", State.FAIL, error.message, error.hint)
 
@@ -112,7 +119,11 @@ def _chroma(library: Library) -> Iterator[Check]:
         yield services.check_chroma(url, answers=False)._replace(state=state)
     elif enabled:
         try:
-            yield Check("Chroma", State.OK, f"it answers; vectors: {library.check_chroma()}")
+            yield Check(
+                "Chroma",
+                State.OK,
+                fill("it answers; vectors: {count}", count=library.check_chroma()),
+            )
         except BookBrainError as error:
             yield Check("Chroma", State.FAIL, error.message, error.hint)
     elif url:
@@ -122,7 +133,9 @@ def _chroma(library: Library) -> Iterator[Check]:
 def _meaning(library: Library) -> Iterator[Check]:
     model = library.settings.embedding.model
     if missing := library.unembedded():
-        seen = f"Books that are not embedded with {model}: {missing}."
+        seen = fill(
+            "Books that are not embedded with {model}: {books}.", model=model, books=missing
+        )
         yield Check("meaning", State.WARN, seen, "Run `bookbrain embed`; on a server with sudo.")
     else:
         yield Check("meaning", State.OK, model)
@@ -170,7 +183,12 @@ def _unit(unit: Unit) -> Check:
     if unit.state == "failed":
         (check,) = services.check_failed([unit.name], [])
         return check._replace(state=failed_state(unit.name), subject=unit.name)
-    return Check("service", State.OK, f"{unit.title}: {unit.state}", subject=unit.name)
+    return Check(
+        "service",
+        State.OK,
+        fill("{title}: {state}", title=unit.title, state=unit.state),
+        subject=unit.name,
+    )
 
 
 def _backup(layout: Layout, books: Sequence[Book], now: datetime) -> Iterator[Check]:

@@ -16,6 +16,7 @@ from bookbrain.errors import BookBrainError, UnavailableError
 from bookbrain.events import PREFIX
 from bookbrain.logs import IDENTIFIER
 from bookbrain.server import SERVICE_USER
+from bookbrain.wording import fill
 
 Entry = Mapping[str, object]
 
@@ -89,7 +90,7 @@ def open_journal() -> Reader:
         return journal.Reader(flags=flags, converters=plain)  # type: ignore[no-any-return]
     except OSError as error:
         raise UnavailableError(
-            f"The journal cannot be opened ({error.strerror}).", _INSTEAD
+            fill("The journal cannot be opened ({reason}).", reason=error.strerror), _INSTEAD
         ) from error
 
 

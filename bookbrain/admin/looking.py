@@ -20,6 +20,7 @@ from bookbrain.cli.help import Command
 from bookbrain.cli.show import fitting, print_json, say, shown
 from bookbrain.errors import BookBrainError, ConfigError, InputError
 from bookbrain.server import Layout
+from bookbrain.wording import fill
 
 _WORD = "purge"
 _pass_machine = click.make_pass_decorator(Machine, ensure=True)
@@ -74,9 +75,24 @@ def uninstall(machine: Machine, purge: bool, yes: bool) -> None:
     installation = find_installation()
     say("These go: the program, its services, its site, and its rule in the firewall.")
     if purge:
-        say(f"And for good: {layout.home}, {layout.backups}, {layout.etc}.", fg="red")
+        say(
+            fill(
+                "And for good: {home}, {backups}, {etc}.",
+                home=layout.home,
+                backups=layout.backups,
+                etc=layout.etc,
+            ),
+            fg="red",
+        )
     else:
-        say(f"These stay: {layout.home}, {layout.backups}, {layout.etc}.")
+        say(
+            fill(
+                "These stay: {home}, {backups}, {etc}.",
+                home=layout.home,
+                backups=layout.backups,
+                etc=layout.etc,
+            )
+        )
     if not yes:
         _ask(purge)
     sys.exit(remove_program(installation, purge=purge))
@@ -118,7 +134,7 @@ def show_checks(checks: Iterable[Check]) -> None:
         color = "red" if failed else "yellow" if warned else None
         click.secho(fitting(f"{mark}  {name} {shown(check.seen)}"), fg=color)
         if check.remedy and not _is_ok(check):
-            say(f"      Next: {check.remedy}")
+            say(fill("      Next: {remedy}", remedy=check.remedy))
 
 
 def _is_ok(check: Check) -> bool:

@@ -27,6 +27,7 @@ from bookbrain.errors import InputError
 from bookbrain.events import Event
 from bookbrain.logs import log_work
 from bookbrain.server import Layout
+from bookbrain.wording import fill
 
 _LINES = 50
 
@@ -97,9 +98,10 @@ def report(records: Records, month: str | None, svg: Path | None) -> None:
             write_file(svg, picture_of(seen).encode(), 0o644, shared=True)
         except OSError as error:
             raise InputError(
-                f"{svg} cannot be written ({error.strerror}).", "Choose another place."
+                fill("{path} cannot be written ({reason}).", path=svg, reason=error.strerror),
+                "Choose another place.",
             ) from error
-        say(f"The picture is in {svg}.")
+        say(fill("The picture is in {file}.", file=svg))
 
 
 @click.command("archive-logs", cls=Command, hidden=True)
@@ -132,7 +134,7 @@ def _export(found: Iterable[Entry], file: Path) -> None:
     console = Console(stderr=True)
     with console.status(shown("Writing …")):
         count = export(found, file)
-    say(f"Entries written to {file}: {count:,}.")
+    say(fill("Entries written to {file}: {count:,}.", file=file, count=count))
 
 
 def _report(records: Records, month: Month) -> Report:

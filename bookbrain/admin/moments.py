@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from bookbrain.errors import InputError
+from bookbrain.wording import fill
 
 _AGO = re.compile(r"(\d{1,6}) ?([a-z]+?)s?( ago)?")
 _UNITS = {
@@ -30,7 +31,7 @@ def read_moment(text: str, now: datetime) -> datetime:
         return max(_EARLIEST, datetime.fromisoformat(text.strip()).astimezone())
     except (ValueError, OverflowError) as error:
         raise InputError(
-            f"{text!r} is no point in time.",
+            fill("{text!r} is no point in time.", text=text),
             "Write 2h, 30 min, yesterday, or a date: 2026-03-01, 2026-03-01 14:30.",
         ) from error
 
@@ -74,5 +75,5 @@ def read_month(text: str) -> Month:
     """Of `2026-03`; raises InputError."""
     found = re.fullmatch(r"(20\d\d)-(0[1-9]|1[0-2])", text.strip())
     if not found:
-        raise InputError(f"{text!r} is no month.", "Write it so: 2026-03.")
+        raise InputError(fill("{text!r} is no month.", text=text), "Write it so: 2026-03.")
     return Month(int(found[1]), int(found[2]))

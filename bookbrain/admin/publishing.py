@@ -20,6 +20,7 @@ from bookbrain.admin.users import NOBODY
 from bookbrain.durable import file_lock, new_file, write_file
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.server import Layout
+from bookbrain.wording import fill
 
 
 @dataclass(frozen=True)
@@ -63,8 +64,8 @@ def _configuration(machine: Machine, site: Site) -> str:
     config = machine.caddy.adapted(machine.layout.caddyfile)
     if NOBODY.password not in config or site.domain not in config:
         raise ConfigError(
-            f"{machine.layout.caddyfile} does not import BookBrain's Caddyfile.",
-            f"Add this line at its end: import {machine.layout.etc}/Caddyfile",
+            fill("{path} does not import BookBrain's Caddyfile.", path=machine.layout.caddyfile),
+            fill("Add this line at its end: import {folder}/Caddyfile", folder=machine.layout.etc),
         )
     return config
 

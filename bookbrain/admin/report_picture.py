@@ -7,6 +7,7 @@ from html import escape
 from bookbrain.admin.report import Report
 from bookbrain.admin.report_table import milliseconds, money
 from bookbrain.cli.show import shown
+from bookbrain.wording import fill
 
 _WIDTH, _HEIGHT = 960, 440
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 888, 104, 380  # of the plot
@@ -29,7 +30,7 @@ def picture_of(report: Report) -> str:
     """The picture, in the language of the locale."""
     most = nice_top(max(use.searches for _, use in report.days))
     slowest = nice_top(max(math.ceil(use.p95 or 0) for _, use in report.days))
-    title = shown(f"BookBrain in {report.month}")
+    title = shown(fill("BookBrain in {month}", month=report.month))
     pieces = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {_HEIGHT}" '
         f'width="{_WIDTH}" height="{_HEIGHT}" role="img">',

@@ -6,6 +6,7 @@ from rich.cells import cell_len
 
 from bookbrain.admin.report import Report, Use
 from bookbrain.cli.show import shown
+from bookbrain.wording import fill
 
 _WIDTHS = (5, 9, 8, 8, 9, 6, 9, 10, 8, 7)
 _SHORT, _LONG, _SLOW = "{:.1f} ms", "{:.0f} ms", "{:.0f} s"
@@ -14,7 +15,7 @@ _MILLIONS = "{:,.1f} M"
 
 def table_of(report: Report) -> Iterator[str]:
     """A heading, a line for each day on which something happened, and the sums."""
-    yield shown(f"BookBrain in {report.month}")
+    yield shown(fill("BookBrain in {month}", month=report.month))
     yield _row(
         shown("day"), shown("searches"), "p50", "p95", shown("degraded"), shown("added"),
         shown("rejected"), shown("tokens"), shown("cost"), shown("errors"),

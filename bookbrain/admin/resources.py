@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bookbrain.admin.check import Check, State
+from bookbrain.wording import fill
 
 _LITTLE, _SOME = 1e9, 5e9  # bytes of disk
 _LITTLE_MEMORY = 200e6  # bytes; to read a PDF takes about as much
@@ -46,7 +47,12 @@ def check_disk(disk: Space) -> Check:
     return Check(
         "disk",
         state,
-        f"{disk.free / 1e9:.1f} GB free of {disk.total / 1e9:.1f} GB at {disk.path}",
+        fill(
+            "{free:.1f} GB free of {total:.1f} GB at {path}",
+            free=disk.free / 1e9,
+            total=disk.total / 1e9,
+            path=disk.path,
+        ),
         "Make room: sudo apt-get clean; sudo journalctl --vacuum-size=100M",
         disk.path,
     )
@@ -56,6 +62,10 @@ def check_memory(memory: Space) -> Check:
     return Check(
         "memory",
         State.WARN if memory.free < _LITTLE_MEMORY else State.OK,
-        f"{memory.free / 1e9:.1f} GB free of {memory.total / 1e9:.1f} GB, swap counted",
+        fill(
+            "{free:.1f} GB free of {total:.1f} GB, swap counted",
+            free=memory.free / 1e9,
+            total=memory.total / 1e9,
+        ),
         "Add swap, or stop what else runs here: systemctl status",
     )

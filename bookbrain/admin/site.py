@@ -10,6 +10,7 @@ from pathlib import Path
 from bookbrain.durable import write_file
 from bookbrain.errors import ConfigError, InputError
 from bookbrain.server import Layout
+from bookbrain.wording import fill
 
 _LABEL = r"(?!-)[a-z0-9-]{1,63}(?<!-)"
 _DOMAIN = re.compile(rf"(?=.{{1,253}}$)(?:{_LABEL}\.)+(?!\d+$){_LABEL}")
@@ -86,7 +87,9 @@ def read_site(layout: Layout) -> Site | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise ConfigError(f"{path} cannot be read: {error}.", "Mend or remove it.") from error
+        raise ConfigError(
+            fill("{path} cannot be read: {reason}.", path=path, reason=error), "Mend or remove it."
+        ) from error
 
 
 def configured(site: Site | None) -> Site:
@@ -140,10 +143,12 @@ def _domain(text: str, acme: bool) -> str:
     if _DOMAIN.fullmatch(domain):
         return domain
     if domain != "localhost" and not _is_ipv4(domain):
-        raise InputError(f"{text} is not a domain.", "Give one like books.example.org.")
+        raise InputError(
+            fill("{domain} is not a domain.", domain=text), "Give one like books.example.org."
+        )
     if acme:
         raise InputError(
-            f"There are no public certificates for {text}.",
+            fill("There are no public certificates for {domain}.", domain=text),
             "Give a domain that leads to this server, or add --no-acme.",
         )
     return domain
@@ -164,14 +169,16 @@ def _check_acme(site: Site) -> None:
             "Give it with --email: the certificate authority writes to it when something is wrong.",
         )
     if site.email and not _EMAIL.fullmatch(site.email):
-        raise InputError(f"{site.email} is not an e-mail address.", "Check --email.")
+        raise InputError(
+            fill("{email} is not an e-mail address.", email=site.email), "Check --email."
+        )
     if site.acme_directory and not _DIRECTORY.fullmatch(site.acme_directory):
         raise InputError(
-            f"{site.acme_directory} is not the address of an ACME directory.",
+            fill("{url} is not the address of an ACME directory.", url=site.acme_directory),
             "It begins with https://.",
         )
     if site.acme_root and not (_FILE.fullmatch(site.acme_root) and Path(site.acme_root).is_file()):
         raise InputError(
-            f"{site.acme_root} is not a certificate file.",
+            fill("{path} is not a certificate file.", path=site.acme_root),
             "Give the whole path, without blanks, of a file that Caddy can read.",
         )

@@ -74,7 +74,7 @@ def look_at_server(machine: Machine) -> Status:
     try:
         site = configured(read_site(layout))
     except BookBrainError as error:
-        site_trouble = str(error)
+        site_trouble = error.whole
     units = look_at_units(layout, machine.systemctl)
     certificate = read_certificate(site.domain, door_of(site.domain)) if site else None
     backups: tuple[Backup, ...] = ()
@@ -87,7 +87,7 @@ def look_at_server(machine: Machine) -> Status:
         damage = check_damage(settings, datetime.now(UTC))
         shelf = _shelf(settings)
     except BookBrainError as error:
-        library_trouble = str(error)
+        library_trouble = error.whole
     return Status(
         version=__version__,
         now=datetime.now(UTC),

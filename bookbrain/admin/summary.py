@@ -8,6 +8,7 @@ from bookbrain.admin.doctor.network import check_certificate
 from bookbrain.admin.resources import check_disk, check_memory
 from bookbrain.admin.status import Meaning, Shelf, Status
 from bookbrain.admin.units import Unit
+from bookbrain.wording import fill
 
 _MOST_DISKS = 3
 
@@ -34,15 +35,25 @@ def _service(unit: Unit) -> Check:
     state = State.OK if unit.runs else State.FAIL
     name = unit.title.removeprefix("bookbrain-")
     if unit.since is None:
-        return Check("service", state, f"{name}: {unit.state}")
+        return Check("service", state, fill("{unit}: {state}", unit=name, state=unit.state))
     since = f"{unit.since:%Y-%m-%d %H:%M}"
     if unit.restarts:
         return Check(
             "service",
             state,
-            f"{name}: {unit.state} since {since}, restarts: {unit.restarts}",
+            fill(
+                "{unit}: {state} since {since}, restarts: {count}",
+                unit=name,
+                state=unit.state,
+                since=since,
+                count=unit.restarts,
+            ),
         )
-    return Check("service", state, f"{name}: {unit.state} since {since}")
+    return Check(
+        "service",
+        state,
+        fill("{unit}: {state} since {since}", unit=name, state=unit.state, since=since),
+    )
 
 
 def _timers(units: Sequence[Unit]) -> list[Check]:
@@ -56,9 +67,9 @@ def _timers(units: Sequence[Unit]) -> list[Check]:
             unit.name.removeprefix("bookbrain-").removesuffix(".timer") for unit in chosen
         )
         if names and state is State.OK:
-            lines.append(Check("timer", state, f"active: {names}"))
+            lines.append(Check("timer", state, fill("active: {names}", names=names)))
         elif names:
-            lines.append(Check("timer", state, f"not active: {names}"))
+            lines.append(Check("timer", state, fill("not active: {names}", names=names)))
     return lines
 
 
@@ -70,13 +81,24 @@ def _library(shelf: Shelf | None, trouble: str) -> list[Check]:
         Check(
             "library",
             State.OK,
-            f"books: {shelf.books}, pages: {shelf.pages}, passages: {shelf.passages}",
+            fill(
+                "books: {books}, pages: {pages}, passages: {passages}",
+                books=shelf.books,
+                pages=shelf.pages,
+                passages=shelf.passages,
+            ),
         ),
         Check(
             "inbox",
             State.FAIL if waits else State.WARN if shelf.rejected else State.OK,
-            f"unfinished: {shelf.unfinished}, waiting: {shelf.waiting}, "
-            f"arriving: {shelf.arriving}, rejected: {shelf.rejected}",
+            fill(
+                "unfinished: {unfinished}, waiting: {waiting}, "
+                "arriving: {arriving}, rejected: {rejected}",
+                unfinished=shelf.unfinished,
+                waiting=shelf.waiting,
+                arriving=shelf.arriving,
+                rejected=shelf.rejected,
+            ),
         ),
     ]
 
@@ -88,7 +110,7 @@ def _meaning(meaning: Meaning) -> Check:
         return Check("meaning", State.OK, "off, for there is no key")
     if meaning.chroma is None:
         return Check("meaning", State.OK, meaning.model)
-    return Check("meaning", State.OK, f"{meaning.model}; Chroma answers")
+    return Check("meaning", State.OK, fill("{model}; Chroma answers", model=meaning.model))
 
 
 def _site(status: Status) -> list[Check]:
@@ -101,7 +123,11 @@ def _site(status: Status) -> list[Check]:
 def _guessing(banned: Sequence[str] | None) -> Check:
     if banned is None:
         return Check("guessing", State.WARN, "not refused: fail2ban does not watch")
-    return Check("guessing", State.OK, f"addresses that fail2ban refuses now: {len(banned)}")
+    return Check(
+        "guessing",
+        State.OK,
+        fill("addresses that fail2ban refuses now: {count}", count=len(banned)),
+    )
 
 
 def _short(check: Check) -> Check:

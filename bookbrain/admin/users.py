@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from bookbrain.admin.site import Site, User
 from bookbrain.errors import InputError
+from bookbrain.wording import fill
 
 _COST = 10  # a guess costs a small server 0.05 s of CPU; of bcrypt's usual 14 it would be 1 s
 # Who has an unknown name is compared with this user's password, and nobody knows one that fits: as
@@ -23,12 +24,13 @@ def check_new_name(site: Site, name: str) -> None:
     """Raises InputError for a name that cannot be, or that somebody has."""
     if not _NAME.fullmatch(name):
         raise InputError(
-            f"{name} cannot be a user's name.", "Use letters, digits and the signs . _ @ - only."
+            fill("{name} cannot be a user's name.", name=name),
+            "Use letters, digits and the signs . _ @ - only.",
         )
     if site.user(name):
         raise InputError(
-            f"There is a user {name} already.",
-            f"To change the password: sudo bookbrain-admin users passwd {name}",
+            fill("There is a user {name} already.", name=name),
+            fill("To change the password: sudo bookbrain-admin users passwd {name}", name=name),
         )
 
 
@@ -36,7 +38,8 @@ def check_known_name(site: Site, name: str) -> None:
     """Raises InputError for the name of nobody."""
     if not site.user(name):
         raise InputError(
-            f"There is no user {name}.", "`sudo bookbrain-admin users list` lists them."
+            fill("There is no user {name}.", name=name),
+            "`sudo bookbrain-admin users list` lists them.",
         )
 
 
@@ -59,7 +62,7 @@ def without_user(site: Site, name: str) -> Site:
     check_known_name(site, name)
     if len(site.users) == 1:
         raise InputError(
-            f"{name} is the only user; without one nobody could sign in.",
+            fill("{name} is the only user; without one nobody could sign in.", name=name),
             "Add another user first: sudo bookbrain-admin users add NAME",
         )
     return replace(site, users=tuple(user for user in site.users if user.name != name))
@@ -68,13 +71,13 @@ def without_user(site: Site, name: str) -> Site:
 def _hashed(password: str) -> str:
     if len(password) < _LEAST_CHARACTERS:
         raise InputError(
-            f"The password is too short: {len(password)} characters.",
-            f"Use at least {_LEAST_CHARACTERS}.",
+            fill("The password is too short: {count} characters.", count=len(password)),
+            fill("Use at least {count}.", count=_LEAST_CHARACTERS),
         )
     if len(password.encode()) > _MOST_BYTES:
         raise InputError(
-            f"The password is too long: {len(password.encode())} bytes.",
-            f"Use {_MOST_BYTES} at most; one Korean character takes 3.",
+            fill("The password is too long: {count} bytes.", count=len(password.encode())),
+            fill("Use {count} at most; one Korean character takes 3.", count=_MOST_BYTES),
         )
     if not password.isprintable():
         raise InputError("The password has characters that cannot be typed.", "Use others.")

@@ -25,6 +25,7 @@ from bookbrain.cli.show import fitting, print_json, shown
 from bookbrain.config import NotifySettings, library_home, load_notify_settings
 from bookbrain.errors import ConfigError, InputError
 from bookbrain.last_check import Seen, keep_check
+from bookbrain.wording import fill
 
 _UNIT = re.compile(r"(bookbrain|caddy)[\w.@:\\-]*\.(service|path|timer)", re.ASCII)
 _LINES = "10"
@@ -73,7 +74,9 @@ def _keep(home: Path, checks: Sequence[Check]) -> None:
 def notify_failure(unit: str) -> None:
     """Tell that UNIT has failed; systemd starts this."""
     if not _UNIT.fullmatch(unit):
-        raise InputError(f"{unit} is no unit of BookBrain.", "Give one like bookbrain.service.")
+        raise InputError(
+            fill("{unit} is no unit of BookBrain.", unit=unit), "Give one like bookbrain.service."
+        )
     home = library_home(os.environ)
     if unit == HEALTH_UNIT and has_just_run(home):
         return

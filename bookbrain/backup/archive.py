@@ -17,6 +17,7 @@ from typing import BinaryIO, Protocol, cast
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
 from bookbrain.backup.manifest import MOST_BYTES, NAME, Flaw, Manifest, Member, parse_manifest
+from bookbrain.wording import fill
 
 _CHUNK = 1 << 20
 _LEVEL = 3
@@ -216,7 +217,7 @@ def _exactly(file: BinaryIO, member: Member) -> Iterator[bytes]:
         left -= len(chunk)
         yield chunk
     if left or file.read(1) or digest.hexdigest() != member.sha256:
-        raise Flaw(f"{member.name} changed while it was read")
+        raise Flaw(fill("{name} changed while it was read", name=member.name))
 
 
 def _opened(content: Content) -> BinaryIO:

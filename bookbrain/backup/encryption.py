@@ -12,6 +12,7 @@ from typing import BinaryIO, Protocol, cast
 from bookbrain.children import PIPE, end, start_filter
 from bookbrain.durable import open_file
 from bookbrain.errors import BookBrainError, ConfigError, InputError
+from bookbrain.wording import fill
 
 
 class Writable(Protocol):
@@ -30,7 +31,7 @@ def suffix_of(recipient: str | None) -> str:
         )
     if recipient.startswith("-"):
         raise ConfigError(
-            f"BOOKBRAIN_BACKUP_RECIPIENT is {recipient!r}.",
+            fill("BOOKBRAIN_BACKUP_RECIPIENT is {value!r}.", value=recipient),
             "Set it to your age recipient (age1…) or to the id of your GPG key.",
         )
     return ".age" if recipient.startswith(("age1", "ssh-")) else ".gpg"
@@ -64,7 +65,11 @@ def encrypting(recipient: str, out: Writable) -> Iterator[BinaryIO]:
             end(program)
         if code:
             raise ConfigError(
-                f"{command[0]} does not encrypt: {_last_line(said)}.",
+                fill(
+                    "{program} does not encrypt: {reason}.",
+                    program=command[0],
+                    reason=_last_line(said),
+                ),
                 "Check BOOKBRAIN_BACKUP_RECIPIENT.",
             )
 
@@ -90,7 +95,8 @@ def decrypting(path: Path, identity: Path | None) -> Iterator[BinaryIO]:
         return
     if path.suffix == ".age" and not identity:
         raise InputError(
-            f"{path.name} is encrypted.", "Name the file with your private key: --identity FILE"
+            fill("{file} is encrypted.", file=path.name),
+            "Name the file with your private key: --identity FILE",
         )
     command = (
         ["age", "--decrypt", "--identity", str(identity)]
@@ -109,7 +115,12 @@ def decrypting(path: Path, identity: Path | None) -> Iterator[BinaryIO]:
             code = program.wait(_SECONDS)
             if code > 0 or (whole and code):  # otherwise it was we who did not read on
                 raise BookBrainError(
-                    f"{path.name} cannot be decrypted: {_last_line(said)}.", "Check your key."
+                    fill(
+                        "{file} cannot be decrypted: {reason}.",
+                        file=path.name,
+                        reason=_last_line(said),
+                    ),
+                    "Check your key.",
                 )
 
 
@@ -118,7 +129,8 @@ def _opened(path: Path) -> BinaryIO:
         return open_file(path)
     except OSError as error:
         raise InputError(
-            f"{path} cannot be read: {error.strerror}.", "Name the file itself, not a link to it."
+            fill("{path} cannot be read: {reason}.", path=path, reason=error.strerror),
+            "Name the file itself, not a link to it.",
         ) from error
 
 
@@ -129,7 +141,7 @@ def _start(
         return start_filter(command, stdin=stdin, stdout=stdout, stderr=said)
     except FileNotFoundError as error:
         raise ConfigError(
-            f"The program {command[0]} is not installed.",
+            fill("The program {program} is not installed.", program=command[0]),
             "Install it: sudo apt-get install age gnupg",
         ) from error
 

@@ -30,6 +30,10 @@ T = TypeVar("T")
 class Flaw(Exception):
     """What is wrong with an archive, as the end of a sentence."""
 
+    def __init__(self, what: str) -> None:
+        super().__init__(what)
+        self.what = what
+
 
 @dataclass(frozen=True, slots=True)
 class Member:

@@ -15,6 +15,7 @@ from bookbrain.config import Settings
 from bookbrain.declarations import without_secrets
 from bookbrain.library import Library
 from bookbrain.library.snapshot import Snapshot
+from bookbrain.wording import fill
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ def _listed(snapshot: Snapshot) -> tuple[ListedBook, ...]:
 
 
 def _lost(name: str) -> str:
-    return f"the file of a book is gone or damaged: {name}"
+    return fill("the file of a book is gone or damaged: {file}", file=name)
 
 
 def _order(path: Path) -> tuple[bool, str]:

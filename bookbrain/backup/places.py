@@ -9,6 +9,7 @@ from bookbrain.children import run_program
 from bookbrain.declarations import holds_secret
 from bookbrain.durable import PART, remove, sync_file, sync_folder
 from bookbrain.errors import BookBrainError, ConfigError
+from bookbrain.wording import fill
 
 _SECONDS = 12 * 3600.0
 
@@ -30,7 +31,7 @@ def send(archive: Path, place: str) -> None:
         _copy(archive, Path(place))
     else:
         raise ConfigError(
-            f"BOOKBRAIN_BACKUP_COPY is {place!r}.",
+            fill("BOOKBRAIN_BACKUP_COPY is {value!r}.", value=place),
             "Set it to the path of a folder, rclone:REMOTE:PATH or restic:REPOSITORY.",
         )
 
@@ -46,13 +47,18 @@ def _copy(archive: Path, folder: Path) -> None:
         sync_file(part)
         if measure("", part) != measure("", archive):
             raise BookBrainError(
-                f"The copy in {folder} is not the same as the backup.", "Check that disk."
+                fill("The copy in {folder} is not the same as the backup.", folder=folder),
+                "Check that disk.",
             )
         part.replace(folder / archive.name)
         sync_folder(folder)
     except OSError as error:
         raise BookBrainError(
-            f"{folder} does not take the copy of the backup ({error.strerror}).",
+            fill(
+                "{folder} does not take the copy of the backup ({reason}).",
+                folder=folder,
+                reason=error.strerror,
+            ),
             "Check BOOKBRAIN_BACKUP_COPY; the backup itself is good.",
         ) from error
     finally:
@@ -66,12 +72,16 @@ def _run(command: list[str], **variables: str) -> None:
         ended = run_program(command, timeout=_SECONDS, variables=variables)
     except FileNotFoundError as error:
         raise ConfigError(
-            f"The program {program} is not installed.",
+            fill("The program {program} is not installed.", program=program),
             "Install it, or change BOOKBRAIN_BACKUP_COPY; the backup itself is good.",
         ) from error
     if ended.code:
         lines = [line.strip() for line in ended.stderr.splitlines() if line.strip()]
         raise BookBrainError(
-            f"{program} did not copy the backup: {lines[-1] if lines else ended.code}.",
+            fill(
+                "{program} did not copy the backup: {reason}.",
+                program=program,
+                reason=lines[-1] if lines else ended.code,
+            ),
             "Check BOOKBRAIN_BACKUP_COPY; the backup itself is good.",
         )

@@ -31,6 +31,7 @@ from bookbrain.durable import PART, remove, sync_folder
 from bookbrain.errors import BookBrainError
 from bookbrain.events import Event
 from bookbrain.library.stores import BACKUP
+from bookbrain.wording import fill
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +145,8 @@ def _write(path: Path, packed: Packed, recipient: str | None, on_step: OnStep) -
         sync_folder(path.parent)
     except Flaw as flaw:
         raise BookBrainError(
-            f"The backup was not good and is not kept: {flaw}.", "Run it again; check the disk."
+            fill("The backup was not good and is not kept: {flaw}.", flaw=flaw.what),
+            "Run it again; check the disk.",
         ) from flaw
     finally:
         remove(part)

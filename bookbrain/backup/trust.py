@@ -7,6 +7,7 @@ from pathlib import Path
 from bookbrain.backup.manifest import Flaw, ListedBook, Manifest
 from bookbrain.errors import OLDER_BACKUP, InputError
 from bookbrain.library.replacing import look_into, newest_schemas
+from bookbrain.wording import fill
 
 _RESCUE = (
     "Choose an older backup. Of this one `--book ID` may still bring a book, and tar unpacks its "
@@ -20,7 +21,9 @@ def trusting() -> Iterator[None]:
     try:
         yield
     except Flaw as flaw:
-        raise InputError(f"This backup cannot be used: {flaw}.", OLDER_BACKUP) from flaw
+        raise InputError(
+            fill("This backup cannot be used: {flaw}.", flaw=flaw.what), OLDER_BACKUP
+        ) from flaw
 
 
 def check_versions(manifest: Manifest) -> None:
@@ -39,7 +42,9 @@ def compare(home: Path, manifest: Manifest, only: str | None = None) -> None:
     """
     held = look_into(home, only)
     if held.unsound and manifest.unsound:
-        raise InputError(f"This backup is of a damaged library: {held.unsound}.", _RESCUE)
+        raise InputError(
+            fill("This backup is of a damaged library: {what}.", what=held.unsound), _RESCUE
+        )
     if held.unsound:
         raise Flaw(held.unsound)
     found = {ListedBook(b.id, b.title, b.file, b.pages, b.passages) for b in held.books}

@@ -11,6 +11,7 @@ from pathlib import Path
 from bookbrain.durable import file_lock, is_disk_full, remove
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.library.stores import BACKUP, RESTORING, WORK_LOCK
+from bookbrain.wording import fill
 
 _MARGIN = 8 << 20  # bytes beside what is counted
 
@@ -41,8 +42,13 @@ def check_room(wanted: Sequence[tuple[Path, int]]) -> None:
         free = shutil.disk_usage(folder).free
         if free < need:
             raise BookBrainError(
-                f"There is not enough room at {folder}: {need / 1e6:.0f} MB are needed, "
-                f"{free / 1e6:.0f} MB are free.",
+                fill(
+                    "There is not enough room at {folder}: {need:.0f} MB are needed, "
+                    "{free:.0f} MB are free.",
+                    folder=folder,
+                    need=need / 1e6,
+                    free=free / 1e6,
+                ),
                 "Make room and run this again.",
             )
 
@@ -62,17 +68,25 @@ def clear_words() -> Iterator[None]:
             raise BookBrainError("The disk is full.", "Make room and run this again.") from error
         if error.errno == errno.EROFS:
             raise BookBrainError(
-                f"{error.filename} cannot be written ({error.strerror}).",
+                fill(
+                    "{path} cannot be written ({reason}).",
+                    path=error.filename,
+                    reason=error.strerror,
+                ),
                 "Mount its disk for writing: sudo mount -o remount,rw",
             ) from error
         if error.errno in (errno.EACCES, errno.EPERM):
             user = pwd.getpwuid(os.geteuid()).pw_name
             raise BookBrainError(
-                f"{error.filename} cannot be written ({error.strerror}).",
-                f"The user {user} must be able to: choose another folder.",
+                fill(
+                    "{path} cannot be written ({reason}).",
+                    path=error.filename,
+                    reason=error.strerror,
+                ),
+                fill("The user {user} must be able to: choose another folder.", user=user),
             ) from error
         raise BookBrainError(
-            f"This cannot be written: {error}.", "Check its folder and mode."
+            fill("This cannot be written: {reason}.", reason=error), "Check its folder and mode."
         ) from error
 
 

@@ -14,6 +14,7 @@ from bookbrain.cli.show import say, shown
 from bookbrain.errors import BookBrainError
 from bookbrain.library.storage import storage_error
 from bookbrain.logs import is_journal
+from bookbrain.wording import fill
 
 INTERRUPTED = 130
 
@@ -60,7 +61,7 @@ def fail(error: BookBrainError) -> NoReturn:
     if is_journal(os.environ):
         _log.error("%s", error.for_log)
     else:
-        say(f"Error: {error.message}", fg="red", err=True)
+        say(fill("Error: {message}", message=error.message), fg="red", err=True)
         if error.hint:
-            say(f"Next:  {error.hint}", err=True)
+            say(fill("Next:  {hint}", hint=error.hint), err=True)
     raise click.exceptions.Exit(error.exit_code)

@@ -13,6 +13,7 @@ from bookbrain.cli.show import fitting, print_json, print_result, say, shown, ty
 from bookbrain.library.evaluation import Evaluation, Measure, load_golden
 from bookbrain.model import Mode, to_json
 from bookbrain.translation import language
+from bookbrain.wording import fill
 
 _mode = click.option(
     "--mode",
@@ -72,18 +73,28 @@ def evaluate(file: Path, count: int, mode: Mode, as_json: bool) -> None:
     with open_library() as library:
         result = library.evaluate(golden, k=count, mode=mode)
     if result.degraded:
-        say(f"Note: {result.degraded}", dim=True, err=True)
+        say(fill("Note: {reason}", reason=result.degraded), dim=True, err=True)
     if as_json:
         print_json(to_json(_evaluation_json(result)))
         return
     for name, measure in _measures(result).items():
         say(
-            f"{name:<7} {measure.value:.3f}   "
-            f"(95 %: {measure.low:.3f} … {measure.high:.3f}, {len(result.ids)} queries)"
+            fill(
+                "{name:<7} {value:.3f}   (95 %: {low:.3f} … {high:.3f}, {queries} queries)",
+                name=name,
+                value=measure.value,
+                low=measure.low,
+                high=measure.high,
+                queries=len(result.ids),
+            )
         )
-    say(f"a query takes {result.p50_ms} ms (p50), {result.p95_ms} ms (p95)")
+    say(
+        fill(
+            "a query takes {half} ms (p50), {most} ms (p95)", half=result.p50_ms, most=result.p95_ms
+        )
+    )
     missed = [i for i, r in zip(result.ids, result.ranks, strict=True) if not r or r > count]
-    say(f"missed: {' '.join(missed)}" if missed else "missed: none")
+    say(fill("missed: {ids}", ids=" ".join(missed)) if missed else "missed: none")
 
 
 def _measures(result: Evaluation) -> dict[str, Measure]:

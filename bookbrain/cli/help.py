@@ -1,5 +1,6 @@
 """Help in the language of the person, wrapped by the width that it takes on the screen."""
 
+import re
 from collections.abc import Iterable
 from inspect import cleandoc
 from unicodedata import east_asian_width
@@ -7,7 +8,9 @@ from unicodedata import east_asian_width
 import click
 
 from bookbrain.cli.show import fitting, shown
+from bookbrain.wording import fill
 
+_DEFAULT = re.compile(r"(.*)  \[default: (.*)\]", re.DOTALL)
 _FILLER = "\u2060"  # click wraps by characters: beside it a wide one counts for two
 
 
@@ -27,7 +30,9 @@ class _Formatter(click.HelpFormatter):
     def write_dl(
         self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
     ) -> None:
-        super().write_dl([(name, _shown(text)) for name, text in rows], col_max, col_spacing)
+        super().write_dl(
+            [(name, _shown(_with_default(text))) for name, text in rows], col_max, col_spacing
+        )
 
 
 class HelpContext(click.Context):
@@ -48,6 +53,14 @@ class Command(click.Command):
         if korean == summary:
             return super().get_short_help_str(limit)
         return korean.partition(". ")[0].rstrip(".") + "."
+
+
+def _with_default(help_: str) -> str:
+    """The help of an option, to which click adds what it is without it."""
+    found = _DEFAULT.fullmatch(help_)
+    if not found:
+        return help_
+    return fill("{help}  [default: {default}]", help=found[1], default=found[2])
 
 
 def _paragraph(text: str) -> str:

@@ -21,6 +21,7 @@ from bookbrain.library.recording import record_outcome
 from bookbrain.library.reports import dollars
 from bookbrain.library.staging import add_sources, plan_sources
 from bookbrain.model import to_json
+from bookbrain.wording import fill, message_of
 
 _MOST_NAMED = 5  # files of the inbox
 
@@ -83,15 +84,21 @@ def show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
     added, known = report.count("added"), report.count("known") + report.count("mended")
     failed = report.count("failed")
     counts = (
-        f"{added} added, {known} already there, {failed} not added."
+        fill(
+            "{added} added, {known} already there, {failed} not added.",
+            added=added,
+            known=known,
+            failed=failed,
+        )
         if failed
-        else f"{added} added, {known} already there."
+        else fill("{added} added, {known} already there.", added=added, known=known)
     )
     if settings.embedding.enabled:
         bill = _bill(report.tokens, settings.embedding.dollars_per_million_tokens)
-        counts += f" Embedding: {bill}."
+        say(fill("{counts} Embedding: {bill}.", counts=counts, bill=bill))
+        return
     say(counts)
-    if not settings.embedding.enabled and added:
+    if added:
         say(
             "They are found by keyword. To search by meaning too, set OPENAI_API_KEY (or "
             "OPENAI_BASE_URL) and run: bookbrain embed"
@@ -100,18 +107,33 @@ def show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
 
 def _show_outcome(outcome: Outcome) -> None:
     if outcome.status == "failed":
-        say(f"not added  {outcome.path}: {outcome.reason}. {outcome.hint}", fg="red", err=True)
+        say(
+            fill(
+                "not added  {path}: {reason}. {hint}",
+                path=outcome.path,
+                reason=message_of(outcome.reason),
+                hint=message_of(outcome.hint),
+            ),
+            fg="red",
+            err=True,
+        )
         return
     if book := outcome.book:
-        counts = f"({book.pages} pages, {book.passages} passages)"
-        what = f"{book.file}: {book.title} {counts}"
+        counts = fill(
+            "({pages} pages, {passages} passages)", pages=book.pages, passages=book.passages
+        )
+        what = fill("{file}: {title} {counts}", file=book.file, title=book.title, counts=counts)
         if outcome.status == "mended":
-            say(f"mended     {what}")
+            say(fill("mended     {what}", what=what))
             say("           Its file in the library was damaged or gone: this one took its place.")
         else:
-            say(f"added      {what}" if outcome.status == "added" else f"known      {what}")
+            say(
+                fill("added      {what}", what=what)
+                if outcome.status == "added"
+                else fill("known      {what}", what=what)
+            )
         for problem in book.problems:
-            say(f"           ! {problem}", fg="yellow")
+            say(fill("           ! {problem}", problem=problem), fg="yellow")
 
 
 def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> None:
@@ -121,33 +143,62 @@ def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> Non
         return
     for plan in plans:
         if plan.reason:
-            say(f"cannot be added  {plan.file}: {plan.reason}. {plan.hint}", fg="red", err=True)
+            say(
+                fill(
+                    "cannot be added  {file}: {reason}. {hint}",
+                    file=plan.file,
+                    reason=message_of(plan.reason),
+                    hint=message_of(plan.hint),
+                ),
+                fg="red",
+                err=True,
+            )
         elif plan.known:
-            say(f"already there    {plan.file}: {plan.title}")
+            say(fill("already there    {file}: {title}", file=plan.file, title=plan.title))
         else:
-            say(f"would be added   {plan.file}: {plan.title} ({_sizes(plan, price)})")
+            say(
+                fill(
+                    "would be added   {file}: {title} ({sizes})",
+                    file=plan.file,
+                    title=plan.title,
+                    sizes=_sizes(plan, price),
+                )
+            )
     new = [plan for plan in plans if not plan.known and not plan.reason]
     total = Plan(
         "", pages=sum(p.pages for p in new), passages=sum(p.passages for p in new),
         tokens=sum(p.tokens for p in new),
     )  # fmt: skip
-    say(f"In all {_sizes(total, price)}. Nothing was changed.")
+    say(fill("In all {sizes}. Nothing was changed.", sizes=_sizes(total, price)))
     if new and not settings.embedding.enabled:
         say("No embedding endpoint is set: they would be found by keyword, at no cost.")
 
 
 def _sizes(plan: Plan, price: float | None) -> str:
-    return f"{plan.pages} pages, {plan.passages} passages, {_estimate(plan.tokens, price)}"
+    return fill(
+        "{pages} pages, {passages} passages, {tokens}",
+        pages=plan.pages,
+        passages=plan.passages,
+        tokens=_estimate(plan.tokens, price),
+    )
 
 
 def _estimate(tokens: int, price: float | None) -> str:
     cost = dollars(tokens, price)
-    return f"about {tokens:,} tokens, {cost}" if cost else f"about {tokens:,} tokens"
+    return (
+        fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
+        if cost
+        else fill("about {tokens:,} tokens", tokens=tokens)
+    )
 
 
 def _bill(tokens: int, price: float | None) -> str:
     cost = dollars(tokens, price)
-    return f"{tokens:,} tokens, {cost}" if cost else f"{tokens:,} tokens"
+    return (
+        fill("{tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
+        if cost
+        else fill("{tokens:,} tokens", tokens=tokens)
+    )
 
 
 @click.command(cls=Command)
@@ -166,21 +217,48 @@ def books(as_json: bool) -> None:
         print_books(shelf)
     _say_what_waits(inbox)
     for finding in findings:
-        say(f"{finding.seen} {finding.remedy}", fg="yellow", err=True)
+        say(
+            fill(
+                "{seen} {remedy}", seen=message_of(finding.seen), remedy=message_of(finding.remedy)
+            ),
+            fg="yellow",
+            err=True,
+        )
     for arrival in doubtful:
-        say(f"Not added yet: {arrival.file}. {arrival.waiting}", dim=True, err=True)
+        say(
+            fill("Not added yet: {file}. {reason}", file=arrival.file, reason=arrival.waiting),
+            dim=True,
+            err=True,
+        )
 
 
 def _say_what_waits(inbox: Path) -> None:
     if waiting := [str(path.relative_to(inbox)) for path in arrivals(inbox)]:
         names = ", ".join([*waiting[:_MOST_NAMED], *(["…"] if waiting[_MOST_NAMED:] else [])])
-        say(f"In the inbox, on their way: {len(waiting)} ({names}).", dim=True, err=True)
+        say(
+            fill("In the inbox, on their way: {count} ({names}).", count=len(waiting), names=names),
+            dim=True,
+            err=True,
+        )
     rejected = rejections(inbox)
     for file in rejected[:_MOST_NAMED]:
-        say(f"not added  {file.file}: {file.reason}. {file.hint}", fg="red", err=True)
+        say(
+            fill(
+                "not added  {file}: {reason}. {hint}",
+                file=file.file,
+                reason=message_of(file.reason),
+                hint=message_of(file.hint),
+            ),
+            fg="red",
+            err=True,
+        )
     if rejected:
         where = inbox / REJECTED
-        say(f"Not added: {len(rejected)}. They are in {where}.", dim=True, err=True)
+        say(
+            fill("Not added: {count}. They are in {folder}.", count=len(rejected), folder=where),
+            dim=True,
+            err=True,
+        )
 
 
 @click.command(cls=Command)
@@ -194,10 +272,13 @@ def remove(book: str, yes: bool) -> None:
     with open_library() as library:
         found = library.find_book(book)
         if not yes:
-            click.confirm(shown(f"Remove {found.title} ({found.file})?"), abort=True)
+            click.confirm(
+                shown(fill("Remove {title} ({file})?", title=found.title, file=found.file)),
+                abort=True,
+            )
         with shown_progress() as progress:
             library.remove(found.id, progress)
-    say(f"Removed {found.title}.")
+    say(fill("Removed {title}.", title=found.title))
 
 
 @click.command(cls=Command)
@@ -210,7 +291,7 @@ def rename(book: str, title: str) -> None:
     """
     with open_library() as library:
         renamed = library.rename(book, title)
-    say(f"The title of {renamed.file} is now: {renamed.title}")
+    say(fill("The title of {file} is now: {title}", file=renamed.file, title=renamed.title))
 
 
 @click.command(cls=Command)
@@ -226,13 +307,17 @@ def embed(yes: bool, dry_run: bool) -> None:
         plans = library.plan_embedding()
         settings = library.settings.embedding
         if not plans:
-            say(f"All books are embedded with {settings.model}.")
+            say(fill("All books are embedded with {model}.", model=settings.model))
             return
         tokens = sum(plan.tokens for plan in plans)
         say(
-            f"To embed with {settings.model}: books {len(plans)}, "
-            f"passages {sum(plan.passages for plan in plans)}, "
-            f"{_estimate(tokens, settings.dollars_per_million_tokens)}."
+            fill(
+                "To embed with {model}: books {books}, passages {passages}, {tokens}.",
+                model=settings.model,
+                books=len(plans),
+                passages=sum(plan.passages for plan in plans),
+                tokens=_estimate(tokens, settings.dollars_per_million_tokens),
+            )
         )
         if dry_run:
             return
@@ -242,7 +327,7 @@ def embed(yes: bool, dry_run: bool) -> None:
             outcomes = library.embed(progress)
     billed = sum(outcome.tokens for outcome in outcomes)
     bill = _bill(billed, settings.dollars_per_million_tokens)
-    say(f"Books embedded: {len(outcomes)} ({bill}).")
+    say(fill("Books embedded: {books} ({bill}).", books=len(outcomes), bill=bill))
 
 
 @click.command(cls=Command)
@@ -255,4 +340,4 @@ def rebuild() -> None:
         with shown_progress() as progress:
             library.rebuild(progress)
         count = len(library.books())
-    say(f"Indexes rebuilt. Books: {count}.")
+    say(fill("Indexes rebuilt. Books: {count}.", count=count))

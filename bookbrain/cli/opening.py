@@ -11,6 +11,7 @@ from bookbrain.library import Library
 from bookbrain.library.staging import Sources, open_sources
 from bookbrain.server import Layout, is_upgrading, with_server_defaults
 from bookbrain.service_user import THIS_MACHINE, become_service_user, works_for_service
+from bookbrain.wording import fill, message_of
 
 
 def take_settings(layout: Layout = THIS_MACHINE) -> Settings:
@@ -49,8 +50,19 @@ def open_library(*, tell: bool = True, layout: Layout = THIS_MACHINE) -> Iterato
 def _tell_what_waits(library: Library) -> None:
     """In one line; the work is that of `add`, of the inbox and of `serve`, of nobody else."""
     waiting, reason = library.waiting()
-    go_on = "`bookbrain add` without a path goes on."
+    go_on = message_of("`bookbrain add` without a path goes on.")
     if waiting:
-        say(f"Waiting to be added: {waiting}. {reason} {go_on}", err=True)
+        say(
+            fill(
+                "Waiting to be added: {waiting}. {reason} {go_on}",
+                waiting=waiting,
+                reason=message_of(reason),
+                go_on=go_on,
+            ),
+            err=True,
+        )
     elif count := library.unfinished():
-        say(f"Interrupted before they were added: {count}. {go_on}", err=True)
+        say(
+            fill("Interrupted before they were added: {count}. {go_on}", count=count, go_on=go_on),
+            err=True,
+        )

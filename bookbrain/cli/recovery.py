@@ -14,6 +14,7 @@ from bookbrain.library.recording import record_outcome
 from bookbrain.library.recovery import Recovered
 from bookbrain.library.recovery import recover as recover_library
 from bookbrain.model import to_json
+from bookbrain.wording import fill
 
 
 @click.command(cls=Command)
@@ -43,10 +44,20 @@ def recover(as_json: bool) -> None:
 
 def _show(recovered: Recovered) -> None:
     for path in recovered.aside:
-        say(f"The catalog that could not be used is kept, and can be deleted: {path}", err=True)
+        say(
+            fill(
+                "The catalog that could not be used is kept, and can be deleted: {path}", path=path
+            ),
+            err=True,
+        )
     if recovered.gone:
-        say(f"Books that were removed since that catalog was written: {recovered.gone}.")
+        say(
+            fill(
+                "Books that were removed since that catalog was written: {count}.",
+                count=recovered.gone,
+            )
+        )
     if recovered.renamed:
-        say(f"Books that got their newer title back: {recovered.renamed}.")
+        say(fill("Books that got their newer title back: {count}.", count=recovered.renamed))
     if recovered == Recovered():
         say("Nothing is to be recovered: every PDF in the library belongs to a book.")

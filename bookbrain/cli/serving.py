@@ -8,6 +8,7 @@ from bookbrain.cli.help import Command
 from bookbrain.cli.opening import take_settings
 from bookbrain.cli.show import say
 from bookbrain.logs import is_journal, log_work
+from bookbrain.wording import fill
 
 
 @click.command(cls=Command)
@@ -35,6 +36,6 @@ def serve(host: str, port: int) -> None:
 
     def on_ready(url: str) -> None:
         if "NOTIFY_SOCKET" not in os.environ:
-            say(f"BookBrain is at {url} (Ctrl-C ends it).")
+            say(fill("BookBrain is at {url} (Ctrl-C ends it).", url=url))
 
     serve_app(settings, host, port, on_ready)

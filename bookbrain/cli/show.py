@@ -15,6 +15,7 @@ from rich.text import Text
 from bookbrain.citation import printable
 from bookbrain.model import Book, Hit, SearchResult
 from bookbrain.translation import language, translated
+from bookbrain.wording import fill
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
 _LONE = re.compile("[\ud800-\udfff]")
@@ -91,8 +92,14 @@ def print_books(books: list[Book]) -> None:
         say("No books yet. Add some: bookbrain add ~/Books")
     for book in books:
         say(
-            f"{book.id[:12]}  {book.pages:>5} pages {book.passages:>5} passages  "
-            f"{book.title}  ({book.file})"
+            fill(
+                "{id}  {pages:>5} pages {passages:>5} passages  {title}  ({file})",
+                id=book.id[:12],
+                pages=book.pages,
+                passages=book.passages,
+                title=book.title,
+                file=book.file,
+            )
         )
         for problem in book.problems:
-            say(f"              ! {problem}", fg="yellow")
+            say(fill("              ! {problem}", problem=problem), fg="yellow")

@@ -23,6 +23,7 @@ from bookbrain.index.rows import (
 from bookbrain.index.seals import seal_book, seal_rest
 from bookbrain.index.stamps import Stamp
 from bookbrain.model import Book, Page, Passage
+from bookbrain.wording import fill
 
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
                    (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
@@ -79,7 +80,9 @@ class Catalog:
         except sqlite3.DatabaseError as error:
             found = str(error)
         if found != "ok":
-            raise BookBrainError(f"The catalog is damaged: {found}.", RESTORE_OR_RECOVER)
+            raise BookBrainError(
+                fill("The catalog is damaged: {error}.", error=found), RESTORE_OR_RECOVER
+            )
 
     def set_stamp(self, library: str, changes: int) -> None:
         """Be the catalog of this library, with so many changes behind it."""

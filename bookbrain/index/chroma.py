@@ -10,6 +10,7 @@ from pathlib import Path
 from bookbrain.children import start_module
 from bookbrain.durable import file_lock, is_locked, remove
 from bookbrain.errors import UnavailableError
+from bookbrain.wording import fill
 
 USERS_LOCK = "chroma.users"
 SERVER_LOCK = "chroma.server"
@@ -35,7 +36,8 @@ def chroma_url(home: Path, configured: str | None) -> Iterator[str]:
                 port = _running_port(home) or _start(home)
         except OSError as error:
             raise UnavailableError(
-                f"The Chroma server cannot work here: {error}.", "It needs room, and to write."
+                fill("The Chroma server cannot work here: {error}.", error=error),
+                "It needs room, and to write.",
             ) from error
         yield f"http://127.0.0.1:{port}"
 
@@ -65,7 +67,8 @@ def _start(home: Path) -> int:
             return port
         time.sleep(0.02)
     raise UnavailableError(
-        "The Chroma server did not start.", f"See {home / LOG}; `bookbrain rebuild` makes it anew."
+        "The Chroma server did not start.",
+        fill("See {log}; `bookbrain rebuild` makes it anew.", log=home / LOG),
     )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from bookbrain.durable import has_room, is_disk_full
 from bookbrain.errors import BookBrainError, ConfigError
+from bookbrain.wording import fill
 
 Migration = Callable[[sqlite3.Connection], None]
 
@@ -85,7 +86,9 @@ def _open_to_write(
         except DAMAGE as error:
             if not is_damage(error):
                 raise
-            raise BookBrainError(f"{path} is damaged: {error}.", RESTORE_OR_RECOVER) from error
+            raise BookBrainError(
+                fill("{path} is damaged: {error}.", path=path, error=error), RESTORE_OR_RECOVER
+            ) from error
         failed.pop_all()
     return connection
 
@@ -275,7 +278,9 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
     version = schema_version(connection)
     if version > len(migrations):
-        raise ConfigError(f"{path} was made by a newer BookBrain.", "Upgrade BookBrain.")
+        raise ConfigError(
+            fill("{path} was made by a newer BookBrain.", path=path), "Upgrade BookBrain."
+        )
     if version == len(migrations):
         return
     with transaction(connection):

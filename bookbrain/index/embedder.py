@@ -21,6 +21,7 @@ from bookbrain.errors import BookBrainError
 from bookbrain.index.embeddings import STORE, EmbeddingStore, Vector
 from bookbrain.index.endpoint import Endpoint, Outcome, refuses_everything
 from bookbrain.model import EmbeddingSpace, text_digest
+from bookbrain.wording import packed
 
 LOCK = "embeddings.lock"
 
@@ -37,7 +38,7 @@ def main() -> None:
         with file_lock(Path(order["home"]) / LOCK):
             outcome = _buy(Path(order["home"]), settings, order["texts"])
     except BookBrainError as error:
-        said = {"error": error.message, "hint": error.hint, "quoted": error.quoted}
+        said = {"error": packed(error.message), "hint": packed(error.hint), "quoted": error.quoted}
         _print({**said, "kind": type(error).__name__})
         return
     refused = {text_digest(text): reason for text, reason in outcome.refused.items()}

@@ -14,6 +14,7 @@ from bookbrain.elsewhere import quotable, run
 from bookbrain.errors import BookBrainError, BusyError, ConfigError, InputError, UnavailableError
 from bookbrain.index.bounded import BoundedClient, Limits
 from bookbrain.index.embeddings import Vector, is_sound, vector_of
+from bookbrain.wording import fill, message_of
 
 Keep = Callable[[dict[str, Vector]], None]
 
@@ -78,10 +79,10 @@ class Endpoint:
                 body = run(lambda: self._post(texts))
             good, complaint = self._read(texts, body, outcome)
         except _RefusedError as refusal:
-            self._divide(texts, str(refusal), outcome, keep)
+            self._divide(texts, refusal.reason, outcome, keep)
             return
         except _MalformedError as error:
-            complaint = str(error)
+            complaint = error.reason
         if good:
             keep(good)
             outcome.embedded += len(good)
@@ -116,16 +117,16 @@ class Endpoint:
             with self._errors():
                 return await self._post([text])
         except _RefusedError as refusal:
-            raise _no_vector(text, str(refusal)) from refusal
+            raise _no_vector(text, refusal.reason) from refusal
         except _MalformedError as error:
-            raise _no_vector("", str(error)) from error
+            raise _no_vector("", error.reason) from error
 
     def read(self, text: str, body: bytes) -> Vector:
         """The vector of the text in an answer; raises UnavailableError when there is none."""
         try:
             good, complaint = self._read([text], body, Outcome())
         except _MalformedError as error:
-            good, complaint = {}, str(error)
+            good, complaint = {}, error.reason
         if text not in good:
             raise _no_vector("", complaint)
         return good[text]
@@ -178,7 +179,11 @@ class Endpoint:
             elif not is_sound(vector):
                 complaint = "the vector was not of finite numbers"
             elif self.dimensions not in (None, vector.size):
-                complaint = f"the vector had {vector.size} dimensions, not {self.dimensions}"
+                complaint = fill(
+                    "the vector had {size} dimensions, not {expected}",
+                    size=vector.size,
+                    expected=self.dimensions,
+                )
             else:
                 self.dimensions = vector.size
                 good[texts[index]] = vector
@@ -212,47 +217,69 @@ def _read_answer(body: bytes, count: int) -> tuple[list[tuple[int, Any]], int]:
 def _no_vector(refused: str, reason: str) -> BookBrainError:
     """The error for a question; a long one may be refused for what it is."""
     if len(refused) > _SHORT:
-        return InputError(f"The endpoint refused the query: {reason}.", quoted=reason)
-    return UnavailableError(f"The endpoint gave no vector: {reason}.", quoted=reason)
+        return InputError(
+            fill("The endpoint refused the query: {reason}.", reason=reason), quoted=reason
+        )
+    return UnavailableError(
+        fill("The endpoint gave no vector: {reason}.", reason=reason), quoted=reason
+    )
 
 
-class _RefusedError(Exception):
+class _NoVectorsError(Exception):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _RefusedError(_NoVectorsError):
     """The endpoint does not want this request: one of its texts, or its size."""
 
 
-class _MalformedError(Exception):
+class _MalformedError(_NoVectorsError):
     """The answer was cut off or garbled, though the request was fine."""
 
 
 def refuses_everything(reason: str) -> UnavailableError:
     """The error for an endpoint that accepts no text at all."""
     return UnavailableError(
-        f"The embedding endpoint gave no usable answer to any text: {reason}.",
-        f"Check BOOKBRAIN_EMBEDDING_MODEL and BOOKBRAIN_EMBEDDING_DIMENSIONS. {_BACK_TO}",
+        fill("The embedding endpoint gave no usable answer to any text: {reason}.", reason=reason),
+        fill(
+            "Check BOOKBRAIN_EMBEDDING_MODEL and BOOKBRAIN_EMBEDDING_DIMENSIONS. {back_to}",
+            back_to=message_of(_BACK_TO),
+        ),
         quoted=reason,
     )
 
 
 def _malformed(error: Exception) -> _MalformedError:
     reason = quotable(str(error)) if isinstance(error, ValueError) else type(error).__name__
-    return _MalformedError(f"the answer was malformed ({reason})")
+    return _MalformedError(fill("the answer was malformed ({error})", error=reason))
 
 
 def _translated(error: openai.OpenAIError, settings: EmbeddingSettings) -> Exception:
     where = settings.base_url or "OpenAI"
     match error:
         case openai.APIStatusError(status_code=400 | 413 | 422):
-            return _RefusedError(_first_line(error))
+            return _RefusedError(fill("{said}", said=_first_line(error)))
         case openai.APIResponseValidationError():
             return _MalformedError("the answer was malformed")
         case openai.APIStatusError(status_code=status):
             return _status_error(error, status, where, settings.model)
         case openai.APITimeoutError():
-            return UnavailableError(f"{where} did not answer in {settings.timeout:g} s.", _BACK_TO)
+            return UnavailableError(
+                fill(
+                    "{where} did not answer in {seconds:g} s.",
+                    where=where,
+                    seconds=settings.timeout,
+                ),
+                _BACK_TO,
+            )
         case openai.APIConnectionError():
-            return UnavailableError(f"{where} cannot be reached.", _BACK_TO)
+            return UnavailableError(fill("{where} cannot be reached.", where=where), _BACK_TO)
     reason = _first_line(error)
-    return BookBrainError(f"The embedding endpoint failed: {reason}.", _BACK_TO, quoted=reason)
+    return BookBrainError(
+        fill("The embedding endpoint failed: {error}.", error=reason), _BACK_TO, quoted=reason
+    )
 
 
 def _status_error(
@@ -260,22 +287,27 @@ def _status_error(
 ) -> BookBrainError:
     match status:
         case 401 | 403:
-            return ConfigError(f"{where} does not accept the API key.", SET_KEY)
+            return ConfigError(fill("{where} does not accept the API key.", where=where), SET_KEY)
         case status if 300 <= status < 400:
             return ConfigError(
-                f"{where} sends us on to another address, where no text is sent.",
+                fill("{where} sends us on to another address, where no text is sent.", where=where),
                 "Check OPENAI_BASE_URL.",
             )
         case 404:
             hint = "Check BOOKBRAIN_EMBEDDING_MODEL and OPENAI_BASE_URL."
-            return ConfigError(f"{where} does not know the model {model}.", hint)
+            return ConfigError(
+                fill("{where} does not know the model {model}.", where=where, model=model), hint
+            )
         case 429 if error.code == "insufficient_quota":
             return BusyError(
-                f"The account at {where} has no credit left.", f"Top it up. {_BACK_TO}"
+                fill("The account at {where} has no credit left.", where=where),
+                fill("Top it up. {back_to}", back_to=message_of(_BACK_TO)),
             )
         case 429:
-            return BusyError(f"{where} limits the rate of requests.", _BACK_TO)
-    return UnavailableError(f"{where} answers with status {status}.", _BACK_TO)
+            return BusyError(fill("{where} limits the rate of requests.", where=where), _BACK_TO)
+    return UnavailableError(
+        fill("{where} answers with status {status}.", where=where, status=status), _BACK_TO
+    )
 
 
 def _first_line(error: Exception) -> str:

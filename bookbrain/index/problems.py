@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from bookbrain.index.rows import parse_spans
+from bookbrain.wording import Filled, fill, message_of
 
 
 def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, ...]:
@@ -22,13 +23,22 @@ def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, 
     ):
         refused.setdefault(reason, []).append(parse_spans(spans)[0].page if spans else 0)
     return (
-        *(f"{_pages(numbers)}: {problem}" for problem, numbers in pages.items()),
-        *(f"{_pages(numbers)}: a passage is found by keyword only, its embedding was refused"
-          f" ({reason})" for reason, numbers in refused.items()),
-    )  # fmt: skip
+        *(
+            fill("{pages}: {problem}", pages=_pages(numbers), problem=message_of(problem))
+            for problem, numbers in pages.items()
+        ),
+        *(
+            fill(
+                "{pages}: a passage is found by keyword only, its embedding was refused ({reason})",
+                pages=_pages(numbers),
+                reason=reason,
+            )
+            for reason, numbers in refused.items()
+        ),
+    )
 
 
-def _pages(numbers: Sequence[int]) -> str:
+def _pages(numbers: Sequence[int]) -> Filled:
     """'page 3', 'pages 1-4, 9'."""
     runs: list[list[int]] = []
     for number in dict.fromkeys(numbers):
@@ -37,4 +47,6 @@ def _pages(numbers: Sequence[int]) -> str:
         else:
             runs.append([number, number])
     listed = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
-    return f"{'page' if len(runs) == 1 and runs[0][0] == runs[0][1] else 'pages'} {listed}"
+    if len(runs) == 1 and runs[0][0] == runs[0][1]:
+        return fill("page {number}", number=listed)
+    return fill("pages {numbers}", numbers=listed)

@@ -13,6 +13,7 @@ from bookbrain.children import describe_exit, end, start_module
 from bookbrain.config import EmbeddingSettings
 from bookbrain.errors import BookBrainError
 from bookbrain.events import Event
+from bookbrain.wording import fill, unpacked
 
 Progress = Callable[[int, int], None]
 
@@ -58,7 +59,7 @@ def embed_texts(
     _log_bill(settings, tokens)
     if "error" in last:
         kind = getattr(errors, last["kind"], BookBrainError)
-        raise kind(last["error"], last["hint"], quoted=last["quoted"])
+        raise kind(unpacked(last["error"]), unpacked(last["hint"]), quoted=last["quoted"])
     if "refused" not in last:
         raise _failed(code, complaint)
     return Purchase(last["tokens"], last["refused"])
@@ -77,7 +78,7 @@ def _failed(code: int, complaint: str) -> Exception:
     if "No space left" in reason or "disk is full" in reason:
         return OSError(28, "No space left on device")
     return BookBrainError(
-        f"Embedding ended before its time: {reason}.",
+        fill("Embedding ended before its time: {reason}.", reason=reason),
         "Run `bookbrain add` again.",
         quoted=reason,
     )

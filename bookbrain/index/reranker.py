@@ -54,7 +54,7 @@ class Reranker:
                 self._settings.seconds, late=True,
             )  # fmt: skip
         except BookBrainError as error:
-            reason = error.message
+            reason: str = error.message
         except httpx2.HTTPStatusError as error:
             reason = f"it answers with status {error.response.status_code}"
         except httpx2.TimeoutException:

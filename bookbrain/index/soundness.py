@@ -30,6 +30,7 @@ from bookbrain.index.database import (
 from bookbrain.index.header import is_header_right
 from bookbrain.index.seals import SIZE, checksum, rest_checksum
 from bookbrain.index.twins import CATALOG_TABLES, STORE_TABLES, torn_tables
+from bookbrain.wording import fill
 
 CATALOG = "catalog.sqlite3"  # in the library's folder
 STEPS = {CATALOG: migrations.MIGRATIONS, embeddings.STORE: embeddings.MIGRATIONS}
@@ -68,7 +69,7 @@ def flaws(path: Path, *, rows: bool = True) -> Iterator[Unsound]:
     except DAMAGE as error:
         if not is_damage(error):
             raise
-        yield Unsound(f"{path.name} is damaged: {_plain(error)}")
+        yield Unsound(fill("{file} is damaged: {reason}", file=path.name, reason=_plain(error)))
 
 
 def store_flaws(home: Path) -> Iterator[Unsound]:
@@ -90,19 +91,21 @@ def _of_file(db: sqlite3.Connection, path: Path) -> Iterator[Unsound]:
     steps = STEPS[path.name]
     (version,) = db.execute("PRAGMA user_version").fetchone()
     if version > len(steps):
-        raise ConfigError(f"{path} was made by a newer BookBrain.", "Upgrade BookBrain.")
+        raise ConfigError(
+            fill("{path} was made by a newer BookBrain.", path=path), "Upgrade BookBrain."
+        )
     if schema_of(db) != fresh_schema(steps[:version]):
-        yield Unsound(f"{path.name} has tables that are not BookBrain's")
+        yield Unsound(fill("{file} has tables that are not BookBrain's", file=path.name))
         return  # no statement of another's is to be run
     if version and not is_header_right(path, db):
-        yield Unsound(f"{path.name} is damaged: its header cannot be right")
+        yield Unsound(fill("{file} is damaged: its header cannot be right", file=path.name))
         return
     for (found,) in db.execute("PRAGMA integrity_check(1)"):
         if found != "ok":
-            yield Unsound(f"{path.name} is damaged: {_plain(found)}")
+            yield Unsound(fill("{file} is damaged: {reason}", file=path.name, reason=_plain(found)))
             return
     if db.execute("PRAGMA encoding").fetchone() != ("UTF-8",):
-        yield Unsound(f"{path.name} has tables that are not BookBrain's")
+        yield Unsound(fill("{file} has tables that are not BookBrain's", file=path.name))
     for table in {row[0] for row in db.execute("PRAGMA foreign_key_check")}:
         yield _row(table)
 
@@ -152,14 +155,14 @@ def _of_book(db: sqlite3.Connection, book_id: str) -> Iterator[Unsound]:
         lengths.append(len(row[-1]) if type(row[-1]) is str else 0)
         sealed = sums is None or next(sums, None) == checksum(*row)
         if not sealed or not _is_page(len(lengths), row):
-            yield Unsound(f"page {len(lengths)} cannot be right", book_id)
+            yield Unsound(fill("page {number} cannot be right", number=len(lengths)), book_id)
     if sums is not None and next(sums, None) is not None:
-        yield Unsound(f"page {len(lengths) + 1} cannot be right", book_id)
+        yield Unsound(fill("page {number} cannot be right", number=len(lengths) + 1), book_id)
     yield from _of_rest(db, book_id)
     passages = 0
     for passages, bad in enumerate(_bad_passages(db, book_id, lengths), start=1):
         if bad:
-            yield Unsound(f"passage {passages - 1} cannot be right", book_id)
+            yield Unsound(fill("passage {number} cannot be right", number=passages - 1), book_id)
     yield from _of_spaces(db, book_id, passages)
 
 
@@ -274,7 +277,7 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
         for table in torn_tables(db, STORE_TABLES):
             yield _row(table)
     if bad := sum(1 for _ in bad_vectors(db)):
-        yield Unsound(f"vectors that cannot be right: {bad}")
+        yield Unsound(fill("vectors that cannot be right: {count}", count=bad))
 
 
 def bad_vectors(db: sqlite3.Connection) -> Iterator[int]:
@@ -319,7 +322,7 @@ def _without_vector(home: Path) -> Iterator[Unsound]:
                                AND refused.ordinal = passage.ordinal)
                GROUP BY book_id"""
         ):
-            yield Unsound(f"passages without their vector: {count}", book_id)
+            yield Unsound(fill("passages without their vector: {count}", count=count), book_id)
 
 
 def dimensions_of(space: Any) -> int:
@@ -332,7 +335,7 @@ def dimensions_of(space: Any) -> int:
 
 
 def _row(table: Any, book: str = "") -> Unsound:
-    return Unsound(f"a row of the table {_plain(table)} cannot be right", book)
+    return Unsound(fill("a row of the table {table} cannot be right", table=_plain(table)), book)
 
 
 def _plain(said: Any) -> str:

@@ -22,6 +22,7 @@ from bookbrain.elsewhere import Service, quotable, run
 from bookbrain.errors import UnavailableError
 from bookbrain.index.embeddings import LENGTHS, Vector
 from bookbrain.model import EmbeddingSpace
+from bookbrain.wording import fill
 
 CHUNKER_VERSION = 1  # of ingest/passages.py: other passages are other vectors
 
@@ -159,7 +160,7 @@ def check_server(url: str) -> None:
     with _chroma_errors(url):
         run(beat, _PATIENCE)
     if _service(url).rests:
-        raise _unavailable(f"Chroma at {url} does not answer.")
+        raise _unavailable(fill("Chroma at {url} does not answer.", url=url))
 
 
 @cache
@@ -232,13 +233,15 @@ def _chroma_errors(url: str) -> Iterator[None]:
     try:
         yield
     except (httpx.HTTPError, httpx.InvalidURL, ConnectionError, TimeoutError) as error:
-        raise _unavailable(f"Chroma at {url} does not answer.") from error
+        raise _unavailable(fill("Chroma at {url} does not answer.", url=url)) from error
     except (ChromaError, ValueError, TypeError, LookupError, RecursionError) as error:
         # The client raises a bare ValueError when it cannot connect at all.
         if "Could not connect" in str(error):
-            raise _unavailable(f"Chroma at {url} does not answer.") from error
+            raise _unavailable(fill("Chroma at {url} does not answer.", url=url)) from error
         reason = quotable(str(error)) or type(error).__name__
-        raise _unavailable(f"Chroma at {url} fails: {reason}.") from error
+        raise _unavailable(
+            fill("Chroma at {url} fails: {error}.", url=url, error=reason)
+        ) from error
 
 
 def _unavailable(message: str) -> UnavailableError:

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import IO
 
 from bookbrain.errors import InputError
+from bookbrain.wording import fill
 
 _CHUNK = 1 << 20
 _PAGES = 500  # for which a book gets the time of one sign of life more
@@ -48,8 +49,14 @@ class Deadlines:
         """Why it is given up, once it is."""
         hint = "If the file is good, raise BOOKBRAIN_READ_TIMEOUT."
         if self._heard + self._quiet <= self._begun + self._seconds:
-            return InputError(f"reading it made no progress for {self._quiet:g} seconds", hint)
-        return InputError(f"reading it takes longer than {self._seconds:g} seconds in all", hint)
+            return InputError(
+                fill("reading it made no progress for {seconds:g} seconds", seconds=self._quiet),
+                hint,
+            )
+        return InputError(
+            fill("reading it takes longer than {seconds:g} seconds in all", seconds=self._seconds),
+            hint,
+        )
 
 
 def lines_until(pipe: IO[bytes], deadline: Callable[[], float], most: int) -> Iterator[bytes]:

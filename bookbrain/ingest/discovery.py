@@ -8,6 +8,7 @@ from typing import BinaryIO
 
 from bookbrain.errors import InputError
 from bookbrain.folders import Entry, link_refusal, open_below, open_file, walk
+from bookbrain.wording import fill
 
 _IN_FOLDER = "Name the folder that it leads to."
 
@@ -83,7 +84,7 @@ def _books_in(top: Path, *, links: bool) -> tuple[list[Path], list[tuple[str, In
             elif not entry.is_folder and entry.name.lower().endswith(".pdf"):
                 books.append(entry.path)
     except OSError as error:
-        reason = f"it cannot be opened ({error.strerror})"
+        reason = fill("it cannot be opened ({reason})", reason=error.strerror)
         return [], [(_in_unicode(top), InputError(reason, "Check its owner and mode."))]
     return sorted(books), passed
 
@@ -92,7 +93,8 @@ def _passed_by(entry: Entry, *, links: bool) -> InputError | None:
     """Why something in a folder is left out, where a person may have meant it."""
     if entry.error:
         return InputError(
-            f"it cannot be opened ({entry.error.strerror})", "Check its owner and mode."
+            fill("it cannot be opened ({reason})", reason=entry.error.strerror),
+            "Check its owner and mode.",
         )
     if not entry.is_link:
         return None
@@ -121,7 +123,9 @@ def _check_start(file: BinaryIO) -> None:
         start = file.read(1024)
         file.seek(0)
     except OSError as error:
-        raise InputError(f"it cannot be read ({error.strerror})", "Get the file again.") from error
+        raise InputError(
+            fill("it cannot be read ({reason})", reason=error.strerror), "Get the file again."
+        ) from error
     if not start:
         raise InputError("it is empty", "Get the file again.")
     if b"%PDF-" not in start:

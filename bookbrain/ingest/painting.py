@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from bookbrain.children import PIPE, describe_exit, end, start_module
 from bookbrain.errors import BookBrainError
+from bookbrain.wording import fill
 
 _PAINTER = 1  # counts the ways in which pages were painted
 _HINT = "Open the PDF itself."
@@ -43,13 +44,17 @@ class Picture:
             child = start_module("bookbrain.ingest.painter", stdin=PIPE, stdout=PIPE)
         except OSError as error:
             raise BookBrainError(
-                f"This page cannot be painted ({error.strerror}).", _HINT
+                fill("This page cannot be painted ({reason}).", reason=error.strerror), _HINT
             ) from error
         try:
             png, _ = child.communicate(json.dumps(asdict(self)).encode(), self.timeout)
         except subprocess.TimeoutExpired as error:
             raise BookBrainError(
-                f"This page takes longer than {self.timeout:g} seconds to paint.", _HINT
+                fill(
+                    "This page takes longer than {seconds:g} seconds to paint.",
+                    seconds=self.timeout,
+                ),
+                _HINT,
             ) from error
         finally:
             end(child)
@@ -58,5 +63,7 @@ class Picture:
                     pipe.close()
         if child.returncode:
             reason = describe_exit(child.returncode)
-            raise BookBrainError(f"This page cannot be painted ({reason}).", _HINT)
+            raise BookBrainError(
+                fill("This page cannot be painted ({reason}).", reason=reason), _HINT
+            )
         return png

@@ -16,6 +16,7 @@ from bookbrain.errors import InputError
 from bookbrain.ingest.assembling import RawBook, RawPage, assemble
 from bookbrain.ingest.deadlines import Deadlines, lines_until
 from bookbrain.model import BookText
+from bookbrain.wording import fill
 
 log = logging.getLogger(__name__)
 
@@ -135,7 +136,7 @@ class Reader:
                 self.close()
         if code:
             crash = InputError(
-                f"the PDF reader crashed on it ({describe_exit(code)})",
+                fill("the PDF reader crashed on it ({reason})", reason=describe_exit(code)),
                 "It may be damaged, or need more memory than BOOKBRAIN_READ_MEMORY allows.",
             )
             raise killed(crash) if code in FROM_OUTSIDE else crash

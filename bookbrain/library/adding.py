@@ -25,6 +25,7 @@ from bookbrain.library.stores import Stores
 from bookbrain.library.taking import Intake
 from bookbrain.library.under_way import Noted
 from bookbrain.model import Book, Passage
+from bookbrain.wording import fill
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +112,7 @@ def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress, *, las
     try:
         if job.attempts >= MOST:
             raise InputError(
-                f"the process that reads it was ended {job.attempts} times",
+                fill("the process that reads it was ended {times} times", times=job.attempts),
                 "There may be too little memory for it: split it, or add it on a larger machine.",
             )
         if said := doubt(job):
@@ -128,7 +129,9 @@ def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress, *, las
     except Exception as error:  # one book never stops the others
         name = Path(job.path).name
         log.error("fault file=%r", name, exc_info=True, extra={"fields": Event(event="fault")})
-        reason = f"BookBrain failed on it ({type(error).__name__})"  # which may quote the book
+        reason = fill(
+            "BookBrain failed on it ({kind})", kind=type(error).__name__
+        )  # which may quote the book
         hint = "Please report this; `bookbrain --verbose add` shows where."
         outcome = Outcome(job.path, "failed", None, reason, hint)
     try:

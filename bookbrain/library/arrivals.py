@@ -12,10 +12,12 @@ from pathlib import Path
 from bookbrain.durable import PART
 from bookbrain.errors import InputError
 from bookbrain.folders import Entry, folder_of, open_below, open_in, walk
+from bookbrain.wording import bilingual
 
 INBOX = "inbox"  # in the library's folder
 REJECTED = "rejected"  # in the inbox
 _REASON = ".reason.txt"
+_MOST_OF_REASON = 16_000  # bytes
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
 _START, _TAIL = 1024, 64 * 1024  # bytes; where a PDF says that it is one, and that it has ended
 
@@ -187,7 +189,8 @@ def take_out(inbox: Path, path: Path) -> None:
 def _reason(entry: Entry) -> tuple[str, str]:
     try:
         with open_in(entry.folder, entry.name) as file:
-            lines = file.read(2000).decode(errors="replace").split("\n")
+            lines = file.read(_MOST_OF_REASON).decode(errors="replace").split("\n")
     except (InputError, OSError):
         return "", ""
-    return lines[0].strip(), lines[1].strip() if len(lines) > 1 else ""
+    reason, hint, _, korean, next_ = [*(line.strip() for line in lines), "", "", "", "", ""][:5]
+    return bilingual(reason, korean), bilingual(hint, next_)

@@ -10,6 +10,7 @@ from typing import Self
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.rows import Job
 from bookbrain.library.stores import Stores
+from bookbrain.wording import fill
 
 DOUBTFUL = 2  # attempts without an end, after which a job goes last, and alone
 MOST = 5  # after which it is given up
@@ -60,4 +61,4 @@ def doubt(job: Job) -> str:
     """What is said of a job that goes last, else ""."""
     if not DOUBTFUL <= job.attempts < MOST:
         return ""
-    return f"Its process was ended {job.attempts} times, so it goes last."
+    return fill("Its process was ended {times} times, so it goes last.", times=job.attempts)

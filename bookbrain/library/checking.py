@@ -26,6 +26,7 @@ from bookbrain.library.cards import read_card, stored_cards, stored_files
 from bookbrain.library.damage import CheckState, Damage, Outcome, keep_state, read_state
 from bookbrain.library.exchange import suppress_damage
 from bookbrain.library.identity import LostCatalogError, check_catalog
+from bookbrain.wording import fill
 
 LOCK = "check.lock"  # in the library's folder; whoever checks holds it
 _OFTEN = 2.0  # seconds between two notes of how far it is
@@ -112,7 +113,13 @@ def _of_file(home: Path, unit: str) -> list[Damage]:
         except FileNotFoundError:
             return []
         except OSError as error:
-            return [Damage(unit, f"it cannot be read ({error.strerror})", *_named(home, unit))]
+            return [
+                Damage(
+                    unit,
+                    fill("it cannot be read ({reason})", reason=error.strerror),
+                    *_named(home, unit),
+                )
+            ]
     return [Damage(unit, "it is not the file that it was", *_named(home, unit))]
 
 

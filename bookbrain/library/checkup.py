@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bookbrain.errors import BookBrainError, UnavailableError
 from bookbrain.library import searching
 from bookbrain.library.stores import Stores
+from bookbrain.wording import fill
 
 _MOST_WORDS = 20
 _REBUILD = "Run `bookbrain rebuild`."
@@ -27,12 +28,20 @@ def check_files(stores: Stores) -> list[Finding]:
     """Files that belong to no book, and books without their file; nothing is read."""
     findings = []
     if strays := [card.title or card.file for card in stores.orphans()]:
-        seen = f"PDFs in the library that belong to no book: {len(strays)} ({_some(strays)})."
+        seen = fill(
+            "PDFs in the library that belong to no book: {count} ({names}).",
+            count=len(strays),
+            names=_some(strays),
+        )
         remedy = "Take them in: `bookbrain recover`; on a server with sudo."
         findings.append(Finding(seen, remedy))
     titles = {book_id: title for book_id, title, *_ in stores.catalog.card_rows()}
     if gone := [titles[i] for i in stores.missing_files() if i in titles]:
-        seen = f"Books whose PDF is not in the library: {len(gone)} ({_some(gone)})."
+        seen = fill(
+            "Books whose PDF is not in the library: {count} ({names}).",
+            count=len(gone),
+            names=_some(gone),
+        )
         remedy = "Add these PDFs again, or bring them back from a backup."
         findings.append(Finding(seen, remedy))
     return findings
@@ -61,7 +70,14 @@ def check_chroma(stores: Stores) -> int:
         return 0
     semantics = stores.semantics()
     if (held := semantics.held(space)) < expected:
-        raise UnavailableError(f"Chroma lacks {expected - held} of {expected} passages.", _REBUILD)
+        raise UnavailableError(
+            fill(
+                "Chroma lacks {missing} of {expected} passages.",
+                missing=expected - held,
+                expected=expected,
+            ),
+            _REBUILD,
+        )
     semantics.check_chroma(space)
     return held
 

@@ -4,9 +4,11 @@ import json
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from bookbrain.durable import write_file
 from bookbrain.last_check import Seen
+from bookbrain.wording import fill, reworded, wordings
 
 FILE = "check.json"  # in the library's folder
 _MOST_NAMED = 3
@@ -72,28 +74,34 @@ def look_at_damage(home: Path, now: datetime) -> Seen:
     if state.known:
         shown = [damage.sentence for damage in state.known[:_MOST_NAMED]]
         more = ["…"] if state.known[_MOST_NAMED:] else []
-        seen = f"Damaged: {len(state.known)} ({'; '.join([*shown, *more])})."
+        seen = fill(
+            "Damaged: {count} ({names}).", count=len(state.known), names="; ".join([*shown, *more])
+        )
         return Seen("check", "warn", seen, _REPAIR)
     if state.last is None:
         return Seen("check", "ok", "not checked for damage yet", _CHECK)
     if now - state.last.at > _LONG:
-        seen = f"The last check for damage was at {state.last.at:%Y-%m-%d %H:%M} UTC."
+        seen = fill(
+            "The last check for damage was at {time:%Y-%m-%d %H:%M} UTC.", time=state.last.at
+        )
         return Seen("check", "warn", seen, _CHECK)
-    return Seen("check", "ok", f"no damage at {state.last.at:%Y-%m-%d %H:%M} UTC")
+    return Seen("check", "ok", fill("no damage at {time:%Y-%m-%d %H:%M} UTC", time=state.last.at))
 
 
 def read_state(home: Path) -> CheckState:
     """What is kept; nothing where it cannot be read: then a check begins anew."""
     try:
         kept = json.loads((home / FILE).read_bytes())
-        last = kept["last"]
+        last, said = kept["last"], kept.get("wordings", {})
         return CheckState(
-            Outcome(datetime.fromisoformat(last["at"]), int(last["files"]), _all(last["damage"]))
+            Outcome(
+                datetime.fromisoformat(last["at"]), int(last["files"]), _all(last["damage"], said)
+            )
             if last
             else None,
             str(kept["done"]),
             int(kept["files"]),
-            _all(kept["damage"]),
+            _all(kept["damage"], said),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return CheckState()
@@ -101,9 +109,15 @@ def read_state(home: Path) -> CheckState:
 
 def keep_state(home: Path, state: CheckState) -> None:
     """Keep it in place of the one before, whole; raises OSError."""
-    text = json.dumps(asdict(state), default=datetime.isoformat, ensure_ascii=False, indent=1)
+    said = wordings(damage.what for damage in state.known)
+    text = json.dumps(
+        {**asdict(state), "wordings": said},
+        default=datetime.isoformat,
+        ensure_ascii=False,
+        indent=1,
+    )
     write_file(home / FILE, text.encode())
 
 
-def _all(kept: list[dict[str, str]]) -> tuple[Damage, ...]:
-    return tuple(Damage(**one) for one in kept)
+def _all(kept: list[dict[str, str]], said: dict[str, Any]) -> tuple[Damage, ...]:
+    return tuple(Damage(**{**one, "what": reworded(one["what"], said)}) for one in kept)

@@ -11,6 +11,7 @@ from unicodedata import normalize
 
 from bookbrain.errors import InputError
 from bookbrain.model import Hit, SearchResult
+from bookbrain.wording import fill
 
 DEPTH = 10
 _RESAMPLES = 2000
@@ -60,7 +61,8 @@ def load_golden(path: Path) -> list[GoldenQuery]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(
-            f"{path} cannot be read: {error}.", "Name a file of JSON lines."
+            fill("{path} cannot be read: {reason}.", path=path, reason=error),
+            "Name a file of JSON lines.",
         ) from error
     golden = []
     for number, line in enumerate(lines, start=1):
@@ -70,11 +72,16 @@ def load_golden(path: Path) -> list[GoldenQuery]:
             golden.append(_golden_query(json.loads(line)))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{path}, line {number} is not a golden query ({error!r}).",
+                fill(
+                    "{path}, line {number} is not a golden query ({error!r}).",
+                    path=path,
+                    number=number,
+                    error=error,
+                ),
                 'It needs {"id", "query", "book", "pages"}, and may have "also".',
             ) from error
     if not golden:
-        raise InputError(f"{path} has no queries.", "Write one JSON object a line.")
+        raise InputError(fill("{path} has no queries.", path=path), "Write one JSON object a line.")
     return golden
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from bookbrain.durable import PART, remove, sync_file, sync_folder
 from bookbrain.errors import BusyError
 from bookbrain.index.database import DAMAGE, is_damage
+from bookbrain.wording import fill
 
 _PATIENCE = 10.0  # seconds for whoever reads or writes
 
@@ -47,7 +48,9 @@ def _nobody_writing(path: Path) -> Iterator[None]:
             db.execute("BEGIN IMMEDIATE")
             wal = Path(f"{path}-wal")
             if busy or (wal.exists() and wal.stat().st_size):
-                raise BusyError(f"{path.name} is being used.", "Run this again later.")
+                raise BusyError(
+                    fill("{file} is being used.", file=path.name), "Run this again later."
+                )
         yield
         with suppress(sqlite3.Error):
             db.execute("ROLLBACK")

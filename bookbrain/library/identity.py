@@ -12,6 +12,7 @@ from bookbrain.index.soundness import CATALOG
 from bookbrain.index.stamps import Stamp, read_stamp_file
 from bookbrain.index.twins import STORE_TABLES, torn_tables
 from bookbrain.library.cards import stored_files
+from bookbrain.wording import fill
 
 _WAYS_OUT = (
     "Nothing was changed. Bring the catalog back from a backup: `bookbrain-admin restore FILE`; or "
@@ -86,4 +87,7 @@ def _embeddings_stamp(path: Path) -> Stamp | None:
 
 
 def _lost(home: Path, what: str, files: int) -> LostCatalogError:
-    return LostCatalogError(f"{what} PDFs in {home / 'books'}: {files}.", _WAYS_OUT)
+    return LostCatalogError(
+        fill("{what} PDFs in {folder}: {files}.", what=what, folder=home / "books", files=files),
+        _WAYS_OUT,
+    )

@@ -8,7 +8,9 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import get_args
 
+from bookbrain.citation import printable
 from bookbrain.durable import PART, file_lock
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.folders import folder_of, link_refusal
@@ -26,7 +28,7 @@ from bookbrain.library.arrivals import (
 from bookbrain.library.facade import Library
 from bookbrain.library.recording import record_outcome
 from bookbrain.library.reports import AddReport, Outcome, Silent
-from bookbrain.translation import translated
+from bookbrain.translation import Language, translated
 
 log = logging.getLogger(__name__)
 
@@ -174,8 +176,12 @@ def _put_away(inbox: Path, path: Path, outcome: Outcome) -> None:
     if outcome.status != "failed":
         take_out(inbox, path)
         return
-    korean = "\n".join(translated(text, "ko") for text in (outcome.reason, outcome.hint))
-    reject(inbox, path, f"{outcome.reason}\n{outcome.hint}\n\n{korean}\n")
+    texts = (outcome.reason, outcome.hint)
+    english, korean = (
+        "\n".join(printable(translated(text, language)) for text in texts)
+        for language in get_args(Language)
+    )
+    reject(inbox, path, f"{english}\n\n{korean}\n")
 
 
 def _remove_empty_folders(inbox: Path, patience: Patience, stuck: set[Path]) -> list[Path]:

@@ -8,6 +8,7 @@ from bookbrain.ingest.painting import Picture
 from bookbrain.library.matching import marks_on, matching_pages
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book, Page
+from bookbrain.wording import fill
 
 __all__ = ["Chapter", "OpenBook", "Picture", "open_book"]
 
@@ -37,7 +38,8 @@ class OpenBook:
         page = self._stores.catalog.find_page(self.book.id, number) if known else None
         if page is None:
             raise NotFoundError(
-                f"This book has no page {number}.", f"Its pages are 1 to {self.book.pages}."
+                fill("This book has no page {number}.", number=number),
+                fill("Its pages are 1 to {last}.", last=self.book.pages),
             )
         return page
 

@@ -5,6 +5,7 @@ from typing import Protocol, TypeVar
 from unicodedata import normalize
 
 from bookbrain.errors import InputError
+from bookbrain.wording import fill
 
 _SHORTEST_ID = 4
 
@@ -38,5 +39,8 @@ def pick(books: Iterable[B], reference: str, hint: str) -> B:
     if len(matches) == 1:
         return matches[0]
     raise InputError(
-        f"Several books are {reference!r}." if matches else f"There is no book {reference!r}.", hint
+        fill("Several books are {reference!r}.", reference=reference)
+        if matches
+        else fill("There is no book {reference!r}.", reference=reference),
+        hint,
     )

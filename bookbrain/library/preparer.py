@@ -22,6 +22,7 @@ from bookbrain.ingest.assembling import assemble
 from bookbrain.ingest.passages import make_passages
 from bookbrain.ingest.reading import KilledError, Reader
 from bookbrain.logs import trace_of
+from bookbrain.wording import packed
 
 
 def main() -> None:
@@ -40,7 +41,7 @@ def _prepare(reader: Reader, path: str, book_id: str, shards: str) -> dict[str, 
         raw = reader.read(Path(path), lambda *at: _print({"step": ["reading", *at]}))
     except InputError as error:
         killed = isinstance(error, KilledError)
-        return {"error": error.message, "hint": error.hint, "killed": killed}
+        return {"error": packed(error.message), "hint": packed(error.hint), "killed": killed}
     _print({"step": ["analysing", 0, len(raw.pages)]})
     text = assemble(raw)
     passages = make_passages(text.pages)

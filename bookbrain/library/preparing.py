@@ -19,6 +19,7 @@ from bookbrain.ingest.passages import text_of
 from bookbrain.ingest.reading import FROM_OUTSIDE, killed
 from bookbrain.library.reports import Step
 from bookbrain.model import Page, Passage
+from bookbrain.wording import fill, unpacked
 
 log = logging.getLogger(__name__)
 
@@ -110,7 +111,7 @@ class Preparer:
             log.error("a book could not be prepared\n%s", complaint)
             return PreparerFault()
         error = InputError(
-            f"the process that prepares it ended ({describe_exit(code)})",
+            fill("the process that prepares it ended ({reason})", reason=describe_exit(code)),
             "There may be too little memory: lower BOOKBRAIN_READ_MEMORY, or close other programs.",
         )
         return killed(error) if code in FROM_OUTSIDE else error
@@ -128,7 +129,7 @@ def _made(line: dict[str, Any]) -> Prepared:
         return _book(*line["book"])
     if "errno" in line:
         raise OSError(line["errno"], os.strerror(line["errno"]))
-    error = InputError(line["error"], line["hint"])
+    error = InputError(unpacked(line["error"]), unpacked(line["hint"]))
     raise killed(error) if line["killed"] else error
 
 

@@ -9,6 +9,7 @@ from bookbrain.errors import OLDER_BACKUP, BookBrainError
 from bookbrain.library import searching
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book, Page
+from bookbrain.wording import fill
 
 _BOOKS, _PAGES, _PASSAGES = 10, 2, 20  # looked at: books, pages of each, passages of a space
 _WORDS = 12  # of a page in one query: its longest
@@ -42,8 +43,13 @@ def prove(stores: Stores, expected: Expected) -> int:
     found = Expected.of(books)
     if found != expected:
         raise BookBrainError(
-            f"The restored library has other counts: {found.books} books, {found.pages} pages, "
-            f"{found.passages} passages.",
+            fill(
+                "The restored library has other counts: {books} books, {pages} pages, "
+                "{passages} passages.",
+                books=found.books,
+                pages=found.pages,
+                passages=found.passages,
+            ),
             OLDER_BACKUP,
         )
     random = Random(0)  # noqa: S311  (the same library is asked the same)
@@ -72,7 +78,11 @@ def _ask(stores: Stores, book: Book, page: Page) -> None:
     result = searching.search(stores, _query(page), k=_DEPTH, mode="keyword", books=[book.id])
     if len(result.hits) < _DEPTH and all(hit.page != page.number for hit in result.hits):
         raise BookBrainError(
-            f"The restored library does not find page {page.number} of {book.title}.",
+            fill(
+                "The restored library does not find page {page} of {title}.",
+                page=page.number,
+                title=book.title,
+            ),
             OLDER_BACKUP,
         )
 
@@ -86,7 +96,12 @@ def _ask_vectors(stores: Stores, name: str, ids: Sequence[str], random: Random) 
     expected, held = stores.catalog.embedded_passages(name), vectors.count()
     if held < expected:
         raise BookBrainError(
-            f"Chroma lacks {expected - held} of {expected} passages.", "Run the same again."
+            fill(
+                "Chroma lacks {missing} of {expected} passages.",
+                missing=expected - held,
+                expected=expected,
+            ),
+            "Run the same again.",
         )
     embedded = [i for i in ids if stores.catalog.is_embedded(i, name)]
     chosen = []
@@ -99,7 +114,11 @@ def _ask_vectors(stores: Stores, name: str, ids: Sequence[str], random: Random) 
     )
     if missed > _MISSES * len(chosen):
         raise BookBrainError(
-            f"The restored library does not find {missed} of {len(chosen)} passages by meaning.",
+            fill(
+                "The restored library does not find {missed} of {asked} passages by meaning.",
+                missed=missed,
+                asked=len(chosen),
+            ),
             OLDER_BACKUP,
         )
     return len(chosen)

@@ -10,6 +10,7 @@ from bookbrain.library.storage import storage_error
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book
 from bookbrain.server import refuse_in_upgrade
+from bookbrain.wording import fill
 
 _LONGEST = 300  # characters, as of those that are read
 
@@ -18,7 +19,9 @@ def rename(stores: Stores, book: Book, title: str) -> Book:
     """The book with its new title; InputError for one that cannot be."""
     title = " ".join(title.split())
     if not title or len(title) > _LONGEST:
-        raise InputError(f"A title has 1 to {_LONGEST} characters.", "Choose another.")
+        raise InputError(
+            fill("A title has 1 to {most} characters.", most=_LONGEST), "Choose another."
+        )
     refuse_in_upgrade(stores.home)
     try:
         stores.open_to_write()

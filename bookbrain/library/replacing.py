@@ -35,6 +35,7 @@ from bookbrain.library.storage import storage_error
 from bookbrain.library.stores import Stores
 from bookbrain.model import Book
 from bookbrain.server import refuse_in_upgrade
+from bookbrain.wording import Filled, fill, message_of
 
 _BEFORE = "before.sqlite3"
 
@@ -90,7 +91,7 @@ def damaged_aside(home: Path, only: str | None) -> Iterator[list[Path]]:
     with file_lock(home / "library.lock"):
         if only and (damaged := damaged_databases(home)):
             raise BookBrainError(
-                f"{home / damaged[0]} is damaged: one book cannot be put into it.",
+                fill("{path} is damaged: one book cannot be put into it.", path=home / damaged[0]),
                 "Restore the whole backup, without --book.",
             )
         was_there = (home / CATALOG).exists()
@@ -158,7 +159,11 @@ def _put_back(stores: Stores, before: Path) -> None:
         take_books(stores.home / CATALOG, before, generation)
     except (OSError, sqlite3.Error) as error:
         raise BookBrainError(
-            f"The restored library does not work, nor can the one of before be put back: {error}.",
+            fill(
+                "The restored library does not work, nor can the one of before be put back: "
+                "{reason}.",
+                reason=error,
+            ),
             "Make room and restore again, from this backup or an older one.",
         ) from error
 
@@ -168,10 +173,19 @@ def _undone(error: Exception) -> BookBrainError:
     if isinstance(error, OSError | sqlite3.Error):
         error = storage_error(error, "Make room and run this again.")
     if isinstance(error, BookBrainError):
-        return type(error)(error.message, f"The library is as it was before. {error.hint}".strip())
+        return type(error)(error.message, _as_before(error.hint))
     return BookBrainError(
-        f"The restored library does not work ({type(error).__name__}).",
-        f"The library is as it was before. {OLDER_BACKUP}",
+        fill("The restored library does not work ({reason}).", reason=type(error).__name__),
+        _as_before(OLDER_BACKUP),
+    )
+
+
+def _as_before(hint: str) -> Filled:
+    as_before = message_of("The library is as it was before.")
+    return (
+        fill("{as_before} {hint}", as_before=as_before, hint=message_of(hint))
+        if hint
+        else as_before
     )
 
 

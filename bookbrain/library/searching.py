@@ -18,6 +18,7 @@ from bookbrain.library.filtering import Filter, mask_of
 from bookbrain.library.reranking import considered, reranked
 from bookbrain.library.stores import Stores
 from bookbrain.model import Duplicate, Hit, LegHit, Mode, SearchResult, Why
+from bookbrain.wording import fill
 
 _DEPTH = 100
 _FOLDED = 3  # times k documents are looked at for duplicates
@@ -147,7 +148,12 @@ def _vector_leg(asked: Asked) -> _Leg:
         return _Leg({}, "Search by meaning is off: no OPENAI_API_KEY or OPENAI_BASE_URL is set.")
     space = asked.stores.space()
     if space is None:
-        return _Leg({}, f"No book is embedded with {settings.model} yet; run `bookbrain embed`.")
+        return _Leg(
+            {},
+            fill(
+                "No book is embedded with {model} yet; run `bookbrain embed`.", model=settings.model
+            ),
+        )
     semantics = asked.stores.semantics()
     try:
         vector = (
@@ -158,7 +164,7 @@ def _vector_leg(asked: Asked) -> _Leg:
         complaint = semantics.lacking(space)
         nearest = semantics.nearest(space, vector, asked.depth, asked.books)
     except BookBrainError as error:
-        return _Leg({}, str(error))
+        return _Leg({}, error.whole)
     heights = fusion.above_chance([cosine for _, cosine in nearest])
     found: dict[int, float] = {}
     heard: dict[int, float] = {}

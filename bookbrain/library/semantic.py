@@ -21,6 +21,7 @@ from bookbrain.index.rows import StoredPassage
 from bookbrain.index.vectors import PassageKey, Vectors, check_server, cosine
 from bookbrain.library.stores import Stores
 from bookbrain.model import EmbeddingSpace, text_digest
+from bookbrain.wording import fill
 
 # Up to so many passages are compared one by one, exactly: within chosen books, where Chroma's graph
 # is slow and may miss some, and in a small library, where it would save nothing.
@@ -162,22 +163,24 @@ class Semantics:
         """Why the vector leg does not see every book, as a sentence; None when it does."""
         census = self._census(space)
         if not census.embedded_passages:
-            return (
-                f"No book is embedded with {space.model} yet; run `bookbrain embed` to search by "
-                "meaning."
+            return fill(
+                "No book is embedded with {model} yet; run `bookbrain embed` to search by meaning.",
+                model=space.model,
             )
         if census.unembedded_books:
-            return (
-                f"{census.unembedded_books} of the books are not embedded with {space.model}; run "
-                "`bookbrain embed`."
+            return fill(
+                "{books} of the books are not embedded with {model}; run `bookbrain embed`.",
+                books=census.unembedded_books,
+                model=space.model,
             )
         if self._whole and self._whole[0] == census and monotonic() < self._whole[1]:
             return None
         held = self._ask_chroma(space, lambda vectors: vectors.count(soon=True))
         if held < census.embedded_passages:
-            return (
-                f"Chroma lacks {census.embedded_passages - held} of {census.embedded_passages} "
-                "passages; run `bookbrain rebuild`."
+            return fill(
+                "Chroma lacks {missing} of {expected} passages; run `bookbrain rebuild`.",
+                missing=census.embedded_passages - held,
+                expected=census.embedded_passages,
             )
         self._whole = census, monotonic() + _TRUSTED
         return None
@@ -227,5 +230,7 @@ def parse_space(name: str) -> EmbeddingSpace:
     """The space that `str(space)` named."""
     model, _, dimensions = name.rpartition("/")
     if not dimensions.isdecimal():
-        raise BookBrainError(f"The catalog names an unknown embedding space: {name}.")
+        raise BookBrainError(
+            fill("The catalog names an unknown embedding space: {name}.", name=name)
+        )
     return EmbeddingSpace(model, int(dimensions))

@@ -24,6 +24,7 @@ from bookbrain.library.facade import Library
 from bookbrain.library.inbox import STAGING, open_inbox
 from bookbrain.library.reports import AddReport, Outcome, Plan, Progress, Silent, Step
 from bookbrain.library.storage import GO_ON, storage_error
+from bookbrain.wording import fill
 
 _CHUNK = 1 << 20
 _LONGEST_NAME = 255  # bytes
@@ -239,7 +240,9 @@ def _read(source: Source) -> bytes:
     try:
         return source.file.read(_CHUNK)
     except OSError as error:
-        raise InputError(f"it cannot be read ({error.strerror})", "Get the file again.") from error
+        raise InputError(
+            fill("it cannot be read ({reason})", reason=error.strerror), "Get the file again."
+        ) from error
 
 
 def _refused(path: str, error: InputError) -> Outcome:

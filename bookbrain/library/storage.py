@@ -5,6 +5,7 @@ import sqlite3
 
 from bookbrain.errors import BookBrainError
 from bookbrain.index.database import lacks_room
+from bookbrain.wording import fill
 
 GO_ON = "Make room and run `bookbrain add` again: nothing is lost."
 AGAIN = "Make room and run this again."
@@ -25,13 +26,15 @@ def storage_error(error: OSError | sqlite3.Error, hint: str = AGAIN) -> BookBrai
         return BookBrainError("The disk is full.", hint)
     if number in _ONLY_READ or code in _ONLY_READ_CODES:
         return BookBrainError(
-            f"The library cannot be written here: {error}.",
+            fill("The library cannot be written here: {error}.", error=error),
             "Its disk must be mounted for writing, and its folder and files be this user's. "
             "What is in it can be searched meanwhile.",
         )
     if number == errno.EIO or code == sqlite3.SQLITE_IOERR:
         return BookBrainError(
-            f"The disk fails, or a quota is used up: {error}.",
+            fill("The disk fails, or a quota is used up: {error}.", error=error),
             "See which: `sudo dmesg`, `quota`. Take no risk: copy what you can first.",
         )
-    return BookBrainError(f"The library cannot be written: {error}.", "Check its folder and mode.")
+    return BookBrainError(
+        fill("The library cannot be written: {error}.", error=error), "Check its folder and mode."
+    )

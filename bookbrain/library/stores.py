@@ -34,6 +34,7 @@ from bookbrain.library.identity import check_catalog
 from bookbrain.library.storage import storage_error
 from bookbrain.model import EmbeddingSpace, Page
 from bookbrain.server import refuse_in_upgrade
+from bookbrain.wording import fill
 
 if TYPE_CHECKING:
     from bookbrain.index.reranker import Reranker
@@ -288,7 +289,11 @@ class Stores:
         except (OSError, sqlite3.Error) as error:
             why = storage_error(error, "Make room, and search again.")
             raise BookBrainError(
-                f"The keyword index must be made anew, and cannot be. {why.message}", why.hint
+                fill(
+                    "The keyword index must be made anew, and cannot be. {reason}",
+                    reason=why.message,
+                ),
+                why.hint,
             ) from error
         return self.keywords()
 

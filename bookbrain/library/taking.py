@@ -20,6 +20,7 @@ from bookbrain.library.arrivals import INBOX
 from bookbrain.library.preparing import OnStep, Prepared, Preparer
 from bookbrain.library.reports import Step
 from bookbrain.library.stores import Stores
+from bookbrain.wording import fill
 
 _CHUNK = 1 << 20
 _MOST_PREPARERS = 4
@@ -178,7 +179,9 @@ def file_digest(path: Path) -> str:
             while chunk := file.read(_CHUNK):
                 digest.update(chunk)
     except OSError as error:
-        raise InputError(f"it cannot be read ({error.strerror})", "Get the file again.") from error
+        raise InputError(
+            fill("it cannot be read ({reason})", reason=error.strerror), "Get the file again."
+        ) from error
     return digest.hexdigest()
 
 

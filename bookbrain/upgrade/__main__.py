@@ -37,7 +37,7 @@ def main(arguments: Sequence[str], layout: Layout = THIS_MACHINE) -> int:
             become_service_user(layout)
         said = _TASKS[arguments[0]](layout.home)
     except BookBrainError as error:
-        _say(sys.stderr, str(error))
+        _say(sys.stderr, error.whole)
         return error.exit_code
     except (OSError, sqlite3.Error) as error:
         _say(sys.stderr, f"The library cannot be written: {error}.")

@@ -26,6 +26,7 @@ from bookbrain.upgrade.comparing import (
     version_of,
 )
 from bookbrain.upgrade.keeping import CATALOG, KEPT, is_file, library_lock, notes
+from bookbrain.wording import fill
 
 _READY = "ready.sqlite3"
 _REPORT = "report"  # survives a power cut after the renames
@@ -52,7 +53,7 @@ def _put_embeddings_back(home: Path, kept: Path) -> None:
     live, copy = home / STORE, kept / STORE
     version = version_of(live)
     if not is_file(copy) and is_file(live):
-        _say(kept, [f"The newer embeddings are kept: {_keep_newer(live)}"])
+        _say(kept, [fill("The newer embeddings are kept: {path}", path=_keep_newer(live))])
         remove(live)
     if not is_file(copy) or version_of(copy) in (version, None):
         return
@@ -63,7 +64,7 @@ def _put_embeddings_back(home: Path, kept: Path) -> None:
     else:
         _settle(live)
         if taken := take_vectors(ready, live):
-            said = [f"Embeddings that came meanwhile are kept: {taken}."]
+            said = [fill("Embeddings that came meanwhile are kept: {number}.", number=taken)]
     _say(kept, said)
     _swap(ready, live)
 
@@ -86,7 +87,7 @@ def _put_catalog_back(home: Path, kept: Path) -> None:
     if version is None:
         said += _set_damaged_aside(live)
     elif changes:
-        said.append(f"The newer catalog is kept: {_keep_newer(live)}")
+        said.append(fill("The newer catalog is kept: {path}", path=_keep_newer(live)))
     _say(kept, said)
     _put_notes_back(home, kept)
     if ready:
@@ -117,7 +118,9 @@ def _settle(live: Path) -> None:
 
 
 def _in_use(live: Path) -> BusyError:
-    return BusyError(f"{live} is open in another process.", "End that, then run this again.")
+    return BusyError(
+        fill("{path} is open in another process.", path=live), "End that, then run this again."
+    )
 
 
 def _keep_newer(live: Path) -> Path:
@@ -143,7 +146,7 @@ def _set_damaged_aside(live: Path) -> list[str]:
     for end in ("-wal", "-shm"):
         if is_file(Path(f"{live}{end}")):
             Path(f"{live}{end}").replace(f"{target}{end}")
-    return [f"The damaged database is kept: {target}"]
+    return [fill("The damaged database is kept: {path}", path=target)]
 
 
 def _swap(ready: Path, live: Path) -> None:
@@ -174,17 +177,34 @@ def _say(kept: Path, said: Sequence[str]) -> None:
 
 
 def _changed(changes: Changes) -> list[str]:
-    said = []
+    said: list[str] = []
     if changes.went:
-        said.append(f"Books that were removed meanwhile stay removed: {len(changes.went)}.")
+        said.append(
+            fill(
+                "Books that were removed meanwhile stay removed: {number}.",
+                number=len(changes.went),
+            )
+        )
     if changes.titles:
-        said.append(f"Titles that were changed meanwhile are kept: {len(changes.titles)}.")
+        said.append(
+            fill(
+                "Titles that were changed meanwhile are kept: {number}.", number=len(changes.titles)
+            )
+        )
     return said
 
 
 def _arrived(files: Sequence[Path]) -> list[str]:
-    named = [f"This book came meanwhile and is added again: {path}" for path in files[:_MOST_NAMED]]
+    named: list[str] = [
+        fill("This book came meanwhile and is added again: {path}", path=path)
+        for path in files[:_MOST_NAMED]
+    ]
     if len(files) > _MOST_NAMED:
         left = len(files) - _MOST_NAMED
-        named.append(f"Other books in the inbox that came meanwhile and are added again: {left}.")
+        named.append(
+            fill(
+                "Other books in the inbox that came meanwhile and are added again: {number}.",
+                number=left,
+            )
+        )
     return named

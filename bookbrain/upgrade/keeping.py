@@ -12,6 +12,7 @@ from bookbrain.durable import PART, file_lock, remove, sync_file, sync_folder
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.index.database import copy_database
 from bookbrain.index.embeddings import STORE
+from bookbrain.wording import fill
 
 KEPT = ".before-upgrade"  # in the library's folder, whole or not there
 CATALOG = "catalog.sqlite3"
@@ -77,7 +78,9 @@ def is_file(path: Path) -> bool:
     except FileNotFoundError:
         return False
     if not stat.S_ISREG(mode):
-        raise BookBrainError(f"{path} is no file.", "Move it away, then run this again.")
+        raise BookBrainError(
+            fill("{path} is no file.", path=path), "Move it away, then run this again."
+        )
     return True
 
 

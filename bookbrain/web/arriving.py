@@ -31,7 +31,7 @@ def _show_progress(count: int) -> None:
         with the_shelf().library() as library:
             arrivals = library.under_way()
     except BookBrainError as error:
-        show_line("error", tr(str(error)))
+        show_line("error", tr(error.whole))
         return
     if len(arrivals) != count:
         st.rerun()

@@ -8,6 +8,7 @@ from starlette.datastructures import QueryParams
 from bookbrain.errors import InputError
 from bookbrain.model import Mode
 from bookbrain.web.finding import Question
+from bookbrain.wording import fill
 
 LONGEST_QUERY = 10_000  # characters
 MOST_HITS = 100
@@ -29,7 +30,9 @@ def question_of(params: QueryParams) -> Question:
 def check_length(query: str) -> None:
     """Raise InputError for a query that is too long."""
     if len(query) > LONGEST_QUERY:
-        raise InputError(f"The query is longer than {LONGEST_QUERY:,} characters.", "Shorten it.")
+        raise InputError(
+            fill("The query is longer than {most:,} characters.", most=LONGEST_QUERY), "Shorten it."
+        )
 
 
 def page_of(reference: str) -> tuple[str, int]:
@@ -44,7 +47,9 @@ def page_of(reference: str) -> tuple[str, int]:
 def _count(params: QueryParams) -> int:
     count = _number(params.get("k", "10"), int)
     if count is None or not 1 <= count <= MOST_HITS:
-        raise InputError(f"`k` is no whole number from 1 to {MOST_HITS}.", "Set it to one.")
+        raise InputError(
+            fill("`k` is no whole number from 1 to {most}.", most=MOST_HITS), "Set it to one."
+        )
     return count
 
 

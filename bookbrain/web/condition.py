@@ -8,6 +8,7 @@ from bookbrain.errors import BookBrainError
 from bookbrain.last_check import Seen, last_check
 from bookbrain.library import Library
 from bookbrain.library.damage import look_at_damage
+from bookbrain.wording import fill
 
 _LONG = timedelta(hours=1)  # the timer of a server comes every quarter of an hour
 _LITTLE, _SOME = 1e9, 5e9  # bytes of disk
@@ -51,14 +52,27 @@ def _books(library: Library) -> Seen:
         return Seen(
             "library",
             "warn",
-            f"Books left unfinished: {unfinished}.",
+            fill("Books left unfinished: {books}.", books=unfinished),
             "Run `bookbrain add`; on a server: sudo systemctl restart bookbrain-ingest",
         )
     if waiting:
-        return Seen("library", "warn", f"Books that wait: {waiting}. {reason}")
+        return Seen(
+            "library",
+            "warn",
+            fill("Books that wait: {books}. {reason}", books=waiting, reason=reason),
+        )
     books = library.books()
     pages, passages = sum(book.pages for book in books), sum(book.passages for book in books)
-    return Seen("library", "ok", f"books: {len(books)}, pages: {pages}, passages: {passages}")
+    return Seen(
+        "library",
+        "ok",
+        fill(
+            "books: {books}, pages: {pages}, passages: {passages}",
+            books=len(books),
+            pages=pages,
+            passages=passages,
+        ),
+    )
 
 
 def _meaning(library: Library) -> Seen:
@@ -67,7 +81,7 @@ def _meaning(library: Library) -> Seen:
         return Seen(
             "meaning",
             "warn",
-            f"Books that are not embedded with {model}: {missing}.",
+            fill("Books that are not embedded with {model}: {books}.", model=model, books=missing),
             "Run `bookbrain embed`; on a server with sudo.",
         )
     return Seen("meaning", "ok", model)
@@ -77,7 +91,12 @@ def _disk(library: Library) -> Seen:
     home = library.settings.home
     disk = shutil.disk_usage(home)
     state = "FAIL" if disk.free < _LITTLE else "warn" if disk.free < _SOME else "ok"
-    seen = f"{disk.free / 1e9:.1f} GB free of {disk.total / 1e9:.1f} GB at {home}"
+    seen = fill(
+        "{free:.1f} GB free of {total:.1f} GB at {path}",
+        free=disk.free / 1e9,
+        total=disk.total / 1e9,
+        path=home,
+    )
     return Seen("disk", state, seen, "" if state == "ok" else "Make room on it.")
 
 
@@ -91,6 +110,6 @@ def _told(library: Library, known: Container[str], now: datetime) -> Iterator[Se
         yield Seen(
             "health",
             "warn",
-            f"The last health check was at {last.at:%Y-%m-%d %H:%M} UTC.",
+            fill("The last health check was at {time:%Y-%m-%d %H:%M} UTC.", time=last.at),
             "systemctl status bookbrain-health.timer",
         )

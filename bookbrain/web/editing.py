@@ -92,7 +92,7 @@ def _do(change: Callable[[Library], object], shelf: Shelf | None = None) -> None
         with (shelf or the_shelf()).library() as library:
             change(library)
     except BookBrainError as error:
-        show_line("error", tr(str(error)))
+        show_line("error", tr(error.whole))
         return
     _close()
     st.rerun()

@@ -7,6 +7,7 @@ from urllib.parse import quote
 from bookbrain.citation import citation
 from bookbrain.model import Hit, LegHit
 from bookbrain.web.frame import WIDTH, link, picture, tongue, tr
+from bookbrain.wording import fill
 
 
 def hits_html(hits: Sequence[Hit], query: str, folded: bool) -> str:
@@ -30,7 +31,7 @@ def _group(hits: Sequence[Hit], query: str) -> str:
     first, *others = hits
     if not others:
         return _hit(first, query)
-    more = escape(tr(f"More pages of this book: {len(others)}"))
+    more = escape(tr(fill("More pages of this book: {count}", count=len(others))))
     rest = "".join(_hit(hit, query) for hit in others)
     folded = f'<details class="more"><summary>{more}</summary>{rest}</details>'
     return _hit(first, query) + folded

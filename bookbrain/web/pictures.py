@@ -12,6 +12,7 @@ from bookbrain.errors import BookBrainError, BusyError, InputError, NotFoundErro
 from bookbrain.library.opened import Picture
 from bookbrain.web.answers import METHODS, answer, refusal
 from bookbrain.web.shelf import Shelf
+from bookbrain.wording import fill
 
 NARROWEST, WIDEST = 64, 2400  # pixels
 
@@ -104,7 +105,8 @@ def _file(shelf: Shelf, request: Request) -> Response:
         found = book.path.stat()
     except OSError as error:
         raise BookBrainError(
-            f"The book's file cannot be read ({error.strerror}).", "Restore it from a backup."
+            fill("The book's file cannot be read ({reason}).", reason=error.strerror),
+            "Restore it from a backup.",
         ) from error
     return FileResponse(
         book.path, headers=headers, media_type="application/pdf", filename=book.book.file,
@@ -125,6 +127,9 @@ def _width(request: Request) -> int:
     width = int(typed) if _NUMBER.fullmatch(typed) else 0
     if not NARROWEST <= width <= WIDEST:
         raise InputError(
-            f"`width` is no whole number from {NARROWEST} to {WIDEST}.", "Set it to one."
+            fill(
+                "`width` is no whole number from {least} to {most}.", least=NARROWEST, most=WIDEST
+            ),
+            "Set it to one.",
         )
     return width

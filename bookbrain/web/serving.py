@@ -19,6 +19,7 @@ from bookbrain.library import Library
 from bookbrain.web.health import PROBE
 from bookbrain.web.origin import Names
 from bookbrain.web.watchdog import Notify, Watch, ask, notifier, watchdog_interval
+from bookbrain.wording import fill
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE = 3  # seconds that requests under way have at the end
@@ -67,11 +68,16 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
     except OSError as error:
         if error.errno == EADDRINUSE:
             raise UnavailableError(
-                f"Port {port} of {host} is taken.",
+                fill("Port {port} of {host} is taken.", port=port, host=host),
                 "End the program that has it, or choose another port with --port.",
             ) from error
         raise UnavailableError(
-            f"Cannot listen on port {port} of {host} ({error.strerror}).",
+            fill(
+                "Cannot listen on port {port} of {host} ({reason}).",
+                port=port,
+                host=host,
+                reason=error.strerror,
+            ),
             "Choose others with --host and --port.",
         ) from error
     with listener:

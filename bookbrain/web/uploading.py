@@ -15,6 +15,7 @@ from bookbrain.web.frame import plain, show_line, tr
 from bookbrain.web.ingestion import wake_ingestion
 from bookbrain.web.shelf import the_desk, the_shelf
 from bookbrain.web.uploads import LARGEST, MOST, Upload, the_uploads
+from bookbrain.wording import fill
 
 _ROUND, _PLANS = "upload_round", "upload_plans"  # of the session
 
@@ -24,7 +25,13 @@ def show_upload() -> None:
     """The place to drop files, and what is known of those that were."""
     largest, most = LARGEST >> 20, MOST >> 20
     files = st.file_uploader(
-        tr(f"PDF files, each up to {largest} MB, all together up to {most:,} MB"),
+        tr(
+            fill(
+                "PDF files, each up to {size} MB, all together up to {most:,} MB",
+                size=largest,
+                most=most,
+            )
+        ),
         type="pdf",
         accept_multiple_files=True,
         key=f"upload-{st.session_state.get(_ROUND, 0)}",
@@ -40,7 +47,7 @@ def show_upload() -> None:
     if new:
         _show_total([told for file, told in plans if file in new], embedding)
     count = len(new)
-    label = tr(f"Add {count} books" if count != 1 else "Add 1 book")
+    label = tr(fill("Add {books} books", books=count) if count != 1 else "Add 1 book")
     if st.button(label, type="primary", disabled=not new):
         _add(new)
 
@@ -55,7 +62,7 @@ def _planned(file: UploadedFile) -> Plan:
     if upload.refused:
         return Plan(upload.name, reason=upload.refused.message, hint=upload.refused.hint)
     if file.file_id not in plans:
-        with st.spinner(tr(f"Reading {plain(upload.name)} …")):
+        with st.spinner(tr(fill("Reading {file} …", file=plain(upload.name)))):
             try:
                 plans[file.file_id] = plan(upload)
             except BookBrainError as error:
@@ -78,7 +85,7 @@ def _add(files: Sequence[UploadedFile]) -> None:
                     land_upload(the_shelf().home, upload.name, upload.path)
                     uploads.drop(upload.token)
     except BookBrainError as error:
-        show_line("error", tr(str(error)))
+        show_line("error", tr(error.whole))
         return
     finally:
         wake_ingestion()
@@ -103,14 +110,20 @@ def _show_total(plans: Sequence[Plan], embedding: EmbeddingSettings) -> None:
         show_line("remark", tr(text))
     elif len(plans) > 1:
         price = _price(sum(plan.tokens for plan in plans), embedding)
-        show_line("remark", tr(f"In all {price}."))
+        show_line("remark", tr(fill("In all {sizes}.", sizes=price)))
 
 
 def _sizes(plan: Plan, embedding: EmbeddingSettings) -> str:
-    sizes = tr(f"pages: {plan.pages:,}, passages: {plan.passages:,}")
+    sizes = tr(
+        fill("pages: {pages:,}, passages: {passages:,}", pages=plan.pages, passages=plan.passages)
+    )
     return f"{sizes} · {_price(plan.tokens, embedding)}" if embedding.enabled else sizes
 
 
 def _price(tokens: int, embedding: EmbeddingSettings) -> str:
     cost = dollars(tokens, embedding.dollars_per_million_tokens)
-    return tr(f"about {tokens:,} tokens, {cost}" if cost else f"about {tokens:,} tokens")
+    return tr(
+        fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
+        if cost
+        else fill("about {tokens:,} tokens", tokens=tokens)
+    )

@@ -13,6 +13,7 @@ from uuid import uuid4
 
 from bookbrain.durable import is_disk_full, remove
 from bookbrain.errors import InputError
+from bookbrain.wording import fill
 
 LARGEST = 300 << 20  # bytes of one file
 MOST = 2 << 30  # bytes of all files that are here
@@ -89,8 +90,11 @@ class Uploads:
             here = sum(other.size for other in self._uploads.values())
         if here + more > self._most:
             raise InputError(
-                "there is no room for it: what is uploaded at one time may have "
-                f"{self._most >> 20} MB in all",
+                fill(
+                    "there is no room for it: what is uploaded at one time may have "
+                    "{size} MB in all",
+                    size=self._most >> 20,
+                ),
                 "Add or take away what was uploaded, then choose it again.",
             )
         if shutil.disk_usage(self._folder.parent).free - more < _RESERVE:

@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
+from string import Formatter
 
 PLACE = "\0"  # where a value stands in a text
 
@@ -11,6 +12,8 @@ _ERRORS = {
     "BookBrainError", "InputError", "NotFoundError", "UnavailableError", "BusyError", "ConfigError",
     "_unavailable",
 }  # fmt: skip
+_TRANSLATING = {"say", "shown", "_shown", "tr", "translated", "Check", "Seen", "Flaw", "Unsound"}
+_TRANSLATING |= {"Damage", "Delivery", "Outcome", "message_of", "SearchResult", "_Leg"} | _ERRORS
 _SHOWING = {"say", "shown", "_shown", "echo", "secho", "confirm", "UsageError", "Check"}
 
 # Texts that go another way: what functions have or are called with, and what variables are.
@@ -55,6 +58,7 @@ _OTHERS = {
     ),
     "web/views/reader.py": ("tr", "_count"),
     "library/storage.py": ("storage_error", "GO_ON", "AGAIN", "DELETE_OTHERS"),
+    "library/replacing.py": ("_as_before",),
     "library/stores.py": ("storage_error",),
     "library/uploading.py": ("storage_error",),
     "web/arriving.py": ("tr",),
@@ -71,26 +75,45 @@ _OTHERS = {
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")
 
 
+def run_together(package: Path) -> list[str]:
+    """Where a value is put into a shown text as if it were words of ours, by file and line."""
+    found: list[str] = []
+    for module in _modules(package):
+        for node in module.given_to(_TRANSLATING):
+            found += [f"{module.path}:{n.lineno}: {ast.unparse(n)}" for n in module.pieced(node)]
+        for name in _OTHERS.get(module.path.relative_to(package).as_posix(), ()):
+            if function := module.functions.get(name):
+                for node in _strings(function):
+                    if _is_wordy(module.texts(node)):
+                        found += [f"{module.path}:{node.lineno}" for _ in module.pieced(node)]
+    return sorted(set(found))
+
+
 def shown_texts(package: Path) -> set[str]:
     """The texts, with PLACE for each value; what is put together from pieces is one text.
 
     Fails when a command has a text that goes to no function that shows it.
     """
-    found: set[str] = set()
-    for path in package.rglob("*.py"):
-        where = path.relative_to(package).as_posix()
-        module = _Module(path)
-        found.update(module.arguments(_ERRORS))
-        for name in _OTHERS.get(where, ()):
-            found.update(module.named(name))
-        if where.startswith(("cli/", "admin/")):
-            found.update(module.of_commands())
-            module.check_that_all_was_seen()
+    found = {text for module in _modules(package) for text in _texts_of(module, package)}
     for name in ("SCANNED", "GARBLED", "UNREADABLE"):
         texts = list(_Module(package / "ingest" / "quality.py").named(name))
         assert texts, name
         found.update(f"{PLACE}: {text}" for text in texts)
     return {text for text in found if any(c.isalpha() for c in text)}
+
+
+def _modules(package: Path) -> list["_Module"]:
+    return [_Module(path) for path in package.rglob("*.py")]
+
+
+def _texts_of(module: "_Module", package: Path) -> Iterator[str]:
+    where = module.path.relative_to(package).as_posix()
+    yield from module.arguments(_ERRORS)
+    for name in _OTHERS.get(where, ()):
+        yield from module.named(name)
+    if where.startswith(("cli/", "admin/")):
+        yield from module.of_commands()
+        module.check_that_all_was_seen()
 
 
 class _Module:
@@ -103,10 +126,46 @@ class _Module:
 
     def arguments(self, names: set[str]) -> Iterator[str]:
         """What the functions or classes of these names are called with."""
+        for argument in self.given_to(names):
+            yield from self.texts(argument)
+
+    def given_to(self, names: set[str]) -> Iterator[ast.expr]:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Call) and _name(node.func) in names:
-                for argument in node.args:
-                    yield from self.texts(argument)
+                is_delivery = (
+                    _name(node.func) == "Delivery"
+                )  # to whom, whether it came, what was said
+                yield from node.args[2 * is_delivery :]
+                yield from (k.value for k in node.keywords if k.arg in ("reason", "hint", "seen"))
+
+    def pieced(self, node: ast.expr) -> Iterator[ast.expr]:
+        """The texts with values that the expression can be, or is made of, and that are not filled.
+
+        What a function is called with is its own; where it is `fill`, its messages are looked at.
+        """
+        match node:
+            case ast.JoinedStr(values=values):
+                if any(isinstance(value, ast.FormattedValue) for value in values):
+                    yield node
+            case ast.BinOp(op=ast.Add() | ast.Mod()):
+                yield node
+            case ast.Call(func=ast.Attribute(attr="join"), args=[ast.Call(func=split)]) if (
+                _name(split) == "split"
+            ):  # one text, its spaces put right
+                return
+            case ast.Call(func=ast.Attribute(attr="format" | "join" | "format_map")):
+                yield node
+            case ast.Call(func=ast.Name(id="fill"), args=[template, *_]):
+                if not isinstance(template, ast.Constant):
+                    yield from self.pieced(template)
+            case ast.IfExp(body=body, orelse=orelse):
+                yield from self.pieced(body)
+                yield from self.pieced(orelse)
+            case ast.Name(id=name):
+                scope = self.scopes.get(node, self.tree)
+                for value in _assigned(name, scope) or _assigned(name, self.tree):
+                    if not isinstance(value, ast.Name):
+                        yield from self.pieced(value)
 
     def of_commands(self) -> Iterator[str]:
         yield from self.arguments(_SHOWING)
@@ -136,6 +195,10 @@ class _Module:
         match node:
             case ast.Constant(value=str(text)):
                 return [] if text.startswith(_NO_TEXTS) else [text]
+            case ast.Call(func=ast.Name(id="fill"), args=[template]):
+                return [text for one in self.texts(template) for text in self._filled(one, node)]
+            case ast.Call(func=ast.Name(id="message_of"), args=[text]):
+                return self.texts(text)
             case ast.JoinedStr(values=values):
                 return ["".join(pieces) for pieces in product(*map(self.texts, values))]
             case ast.FormattedValue(value=value):
@@ -150,9 +213,19 @@ class _Module:
                 return self._variable(name, self.scopes.get(node, self.tree))
         return [PLACE]
 
+    def _filled(self, template: str, call: ast.Call) -> Iterator[str]:
+        """The texts of a template whose values are given by `call`."""
+        given = {keyword.arg: keyword.value for keyword in call.keywords}
+        pieces: list[list[str]] = []
+        for own, name, _, _ in Formatter().parse(template):
+            pieces += [[own], self.texts(given[name])] if name else [[own]]
+        yield from ("".join(chosen) for chosen in product(*pieces))
+
     def _variable(self, name: str, scope: ast.AST) -> list[str]:
         values = _assigned(name, scope) or _assigned(name, self.tree)
-        strings = [v for v in values if isinstance(v, ast.Constant | ast.JoinedStr | ast.IfExp)]
+        strings = [
+            v for v in values if isinstance(v, ast.Constant | ast.JoinedStr | ast.IfExp | ast.Call)
+        ]
         found = [text for value in strings for text in self.texts(value)]
         for node in ast.walk(scope):
             if isinstance(node, ast.AugAssign) and _name(node.target) == name:
@@ -163,28 +236,37 @@ class _Module:
         for function in self.functions.values():
             for node in _strings(function):
                 if node not in self.seen:
-                    for text in self.texts(node):
-                        words = text.replace(PLACE, "")
-                        wordy = " " in text and any(c.isalpha() for c in words)
-                        assert not wordy, f"{self.path}:{node.lineno} shows without say: {text!r}"
+                    texts = self.texts(node)
+                    wordy = _is_wordy(texts)
+                    assert not wordy, f"{self.path}:{node.lineno} shows without say: {texts}"
 
 
 def _strings(function: ast.FunctionDef) -> Iterator[ast.expr]:
     """The texts in a function but for docstrings, pieces of other texts, and what is logged."""
     passed: set[ast.AST] = set()
     for node in ast.walk(function):
+        if _is_fill(node):
+            passed.update(n for child in ast.iter_child_nodes(node) for n in ast.walk(child))
         if isinstance(node, ast.JoinedStr):
             passed.update(n for value in node.values for n in ast.walk(value))
         if isinstance(node, ast.Expr):
             passed.add(node.value)
         if isinstance(node, ast.Call) and _name(getattr(node.func, "value", None)) == "_log":
             passed.update(node.args)
-        is_text = isinstance(node, ast.JoinedStr) or (
+        is_text = (isinstance(node, ast.JoinedStr) or _is_fill(node)) or (
             isinstance(node, ast.Constant) and isinstance(node.value, str)
         )
         if is_text and node not in passed:
             assert isinstance(node, ast.expr)
             yield node
+
+
+def _is_wordy(texts: list[str]) -> bool:
+    return any(" " in t and any(c.isalpha() for c in t.replace(PLACE, "")) for t in texts)
+
+
+def _is_fill(node: ast.AST) -> bool:
+    return isinstance(node, ast.Call) and _name(node.func) == "fill"
 
 
 def _assigned(name: str, scope: ast.AST) -> list[ast.expr]:

@@ -9,6 +9,7 @@ from email.message import EmailMessage
 from bookbrain.admin.alerts.message import Message
 from bookbrain.admin.alerts.web import Delivery
 from bookbrain.children import describe_exit, run_program
+from bookbrain.wording import fill
 
 _SECONDS = 10.0
 
@@ -34,7 +35,9 @@ def send_mail(address: str, message: Message, server: MailServer) -> Delivery:
             smtp.send_message(letter)
         return Delivery(where, True, "the mail server took it")
     except (smtplib.SMTPException, ValueError) as error:
-        return Delivery(where, False, f"The mail server refused it: {type(error).__name__}.")
+        return Delivery(
+            where, False, fill("The mail server refused it: {reason}.", reason=type(error).__name__)
+        )
     except OSError:
         return _by_program(where, letter, server.program)
 
@@ -45,7 +48,9 @@ def _by_program(where: str, letter: EmailMessage, program: str) -> Delivery:
     except OSError:
         return Delivery(where, False, "There is no mail server on this machine.")
     if ended.code:
-        return Delivery(where, False, f"sendmail ended with {describe_exit(ended.code)}.")
+        return Delivery(
+            where, False, fill("sendmail ended with {reason}.", reason=describe_exit(ended.code))
+        )
     return Delivery(where, True, "the mail server took it")
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bookbrain.admin.check import Check, State, worst_of
 from bookbrain.citation import printable
 from bookbrain.translation import Language, translated
+from bookbrain.wording import fill
 
 _MOST_OF_A_LINE = 300
 _MOST = 1900  # Discord takes 2,000 characters, the title among them
@@ -26,11 +27,11 @@ def about_changes(news: Sequence[Check], host: str, language: Language) -> Messa
     """One message for all checks that changed."""
     level = worst_of(check.state for check in news)
     if level is State.OK:
-        title = translated(f"BookBrain on {host} is well again", language)
+        title = translated(fill("BookBrain on {host} is well again", host=host), language)
     elif level is State.WARN:
-        title = translated(f"BookBrain on {host}: something to look at", language)
+        title = translated(fill("BookBrain on {host}: something to look at", host=host), language)
     else:
-        title = translated(f"BookBrain on {host} has a fault", language)
+        title = translated(fill("BookBrain on {host} has a fault", host=host), language)
     order = sorted(news, key=lambda check: list(State).index(check.state), reverse=True)
     lines = [line for check in order for line in _lines(check, language)]
     return Message(title, _cut(lines), level, host, tuple(order))
@@ -38,7 +39,7 @@ def about_changes(news: Sequence[Check], host: str, language: Language) -> Messa
 
 def about_failure(check: Check, journal: str, host: str, language: Language) -> Message:
     """A unit has failed; `journal` has what it last said."""
-    title = translated(f"{check.subject} on {host} has failed", language)
+    title = translated(fill("{unit} on {host} has failed", unit=check.subject, host=host), language)
     said = [printable(line.strip()) for line in journal.splitlines() if line.strip()]
     lines = [*_lines(check, language), *(f"> {line}" for line in said)]
     return Message(title, _cut(lines), check.state, host, (check,))
@@ -46,7 +47,7 @@ def about_failure(check: Check, journal: str, host: str, language: Language) -> 
 
 def about_nothing(host: str, language: Language) -> Message:
     """To see whether a message arrives."""
-    title = translated(f"BookBrain on {host}: a test", language)
+    title = translated(fill("BookBrain on {host}: a test", host=host), language)
     return Message(title, translated("If you read this, trouble will reach you.", language),
                    State.OK, host)  # fmt: skip
 
@@ -64,7 +65,7 @@ def _lines(check: Check, language: Language) -> list[str]:
     name = translated(check.name, language)
     lines = [printable(f"{state.strip()}  {name}: {translated(check.seen, language)}")]
     if check.remedy and check.state is not State.OK:
-        lines.append(printable(translated(f"Next:  {check.remedy}", language)))
+        lines.append(printable(translated(fill("Next:  {hint}", hint=check.remedy), language)))
     return lines
 
 

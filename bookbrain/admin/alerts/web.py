@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import httpx
 
 from bookbrain.elsewhere import run
+from bookbrain.wording import fill
 
 _SECONDS = 10.0
 _PAUSES = (1.0, 4.0)  # between three tries
@@ -57,14 +58,20 @@ def _try(url: str, body: bytes, headers: Mapping[str, str]) -> tuple[Delivery, b
     try:
         answer = run(send, _SECONDS)
     except (httpx.TimeoutException, TimeoutError):
-        return Delivery(where, False, f"It did not answer in {_SECONDS:g} s."), True
+        return Delivery(
+            where, False, fill("It did not answer in {seconds:g} s.", seconds=_SECONDS)
+        ), True
     except httpx.ConnectError as error:
-        return Delivery(where, False, f"It cannot be reached: {error}."), True
+        return Delivery(where, False, fill("It cannot be reached: {reason}.", reason=error)), True
     except (httpx.HTTPError, OSError) as error:
-        return Delivery(where, False, f"It broke off: {type(error).__name__}."), True
+        return Delivery(
+            where, False, fill("It broke off: {reason}.", reason=type(error).__name__)
+        ), True
     except (httpx.InvalidURL, ValueError):
         return Delivery(where, False, "This is no address."), False
     status = answer.status_code
     if answer.is_success:
-        return Delivery(where, True, f"it answered {status}"), False
-    return Delivery(where, False, f"It answered {status}."), status == _TOO_MANY or status >= 500
+        return Delivery(where, True, fill("it answered {status}", status=status)), False
+    return Delivery(
+        where, False, fill("It answered {status}.", status=status)
+    ), status == _TOO_MANY or status >= 500

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from bookbrain.admin.asking import output_of
 from bookbrain.admin.check import Check, State
+from bookbrain.wording import fill
 
 MARK = "X-Refused"  # by which our filter of fail2ban knows a try
 _LIST = re.compile(r"Banned IP list:(.*)")
@@ -23,7 +24,7 @@ def check_admin(listen: str, same: bool) -> Check:
         return Check(
             "Caddy",
             State.WARN,
-            f"Every user of this machine can ask and change it at {listen}.",
+            fill("Every user of this machine can ask and change it at {listen}.", listen=listen),
             "Take `admin` out of the options in /etc/caddy/Caddyfile, then: "
             "sudo bookbrain-admin site --renew",
         )
@@ -69,7 +70,10 @@ def check_guessing(banned: Sequence[str] | None, told: bool) -> Check:
         return Check(
             "guessing",
             State.OK,
-            f"refused now: {', '.join(banned)}. To let one in: "
-            "sudo fail2ban-client set bookbrain unbanip ADDRESS",
+            fill(
+                "refused now: {addresses}. To let one in: "
+                "sudo fail2ban-client set bookbrain unbanip ADDRESS",
+                addresses=", ".join(banned),
+            ),
         )
     return Check("guessing", State.OK, "fail2ban refuses who guesses; nobody now")

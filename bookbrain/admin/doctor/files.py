@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bookbrain.admin.check import Check, State
 from bookbrain.server import SERVICE_USER
+from bookbrain.wording import fill
 
 _MOST_NAMED = 3
 
@@ -51,15 +52,22 @@ def check_settings(path: Path, seen: Seen | None, complaint: str, hint: str) -> 
     if complaint:
         return Check("settings", State.FAIL, complaint, hint)
     if seen is None:
-        return Check("settings", State.FAIL, f"{path} is not there.", "Run install.sh again.")
+        return Check(
+            "settings", State.FAIL, fill("{path} is not there.", path=path), "Run install.sh again."
+        )
     if not _may_read(seen):
         return Check(
             "settings",
             State.FAIL,
-            f"The services cannot read {path}.",
-            f"sudo chown root:{SERVICE_USER} {path} && sudo chmod 640 {path}",
+            fill("The services cannot read {path}.", path=path),
+            fill(
+                "sudo chown root:{group} {path} && sudo chmod 640 {file}",
+                group=SERVICE_USER,
+                path=path,
+                file=path,
+            ),
         )
-    return Check("settings", State.OK, f"{path} is valid")
+    return Check("settings", State.OK, fill("{path} is valid", path=path))
 
 
 def _may_read(seen: Seen) -> bool:
@@ -75,8 +83,12 @@ def check_credentials(key: Path, files: Iterable[Seen]) -> list[Check]:
         Check(
             "credentials",
             State.FAIL,
-            f"{file.path} can be read by others than root.",
-            f"sudo chown root:root {file.path} && sudo chmod 600 {file.path}",
+            fill("{path} can be read by others than root.", path=file.path),
+            fill(
+                "sudo chown root:root {path} && sudo chmod 600 {file}",
+                path=file.path,
+                file=file.path,
+            ),
         )
         for file in files
         if file.mode & 0o077
@@ -86,8 +98,8 @@ def check_credentials(key: Path, files: Iterable[Seen]) -> list[Check]:
             Check(
                 "credentials",
                 State.FAIL,
-                f"{key} is not there: the services do not start.",
-                f"sudo install -m 600 /dev/null {key}",
+                fill("{path} is not there: the services do not start.", path=key),
+                fill("sudo install -m 600 /dev/null {path}", path=key),
             )
         )
     return checks or [Check("credentials", State.OK, "for root alone")]
@@ -96,24 +108,33 @@ def check_credentials(key: Path, files: Iterable[Seen]) -> list[Check]:
 def check_library(home: Path, seen: Seen | None, inside: Iterable[Seen]) -> Check:
     """`inside` is what lies in it."""
     if seen is None:
-        return Check("library", State.FAIL, f"{home} is not there.", "Run install.sh again.")
+        return Check(
+            "library", State.FAIL, fill("{path} is not there.", path=home), "Run install.sh again."
+        )
     strange = [one.path.name for one in (seen, *inside) if one.owner != SERVICE_USER]
     if strange:
         names = ", ".join(strange[:_MOST_NAMED])
         return Check(
             "library",
             State.FAIL,
-            f"Not the service's own in {home}: {names}.",
-            f"sudo chown -R {SERVICE_USER}:{SERVICE_USER} {home}",
+            fill("Not the service's own in {home}: {names}.", home=home, names=names),
+            fill(
+                "sudo chown -R {user}:{group} {path}",
+                user=SERVICE_USER,
+                group=SERVICE_USER,
+                path=home,
+            ),
         )
     if seen.mode & 0o007:
         return Check(
             "library",
             State.WARN,
-            f"Every user of this machine can look into {home}.",
-            f"sudo chmod o-rwx {home}",
+            fill("Every user of this machine can look into {path}.", path=home),
+            fill("sudo chmod o-rwx {path}", path=home),
         )
-    return Check("library", State.OK, f"{home} belongs to {SERVICE_USER}")
+    return Check(
+        "library", State.OK, fill("{path} belongs to {user}", path=home, user=SERVICE_USER)
+    )
 
 
 def check_caddyfile(path: Path, text: str, ours: Path) -> Check:
@@ -122,9 +143,14 @@ def check_caddyfile(path: Path, text: str, ours: Path) -> Check:
         return Check(
             "Caddyfile",
             State.FAIL,
-            f"{path} does not import BookBrain's Caddyfile.",
-            f"Add this line at its end: import {ours}",
+            fill("{path} does not import BookBrain's Caddyfile.", path=path),
+            fill("Add this line at its end: import {path}", path=ours),
         )
     if not ours.exists():
-        return Check("Caddyfile", State.FAIL, f"{ours} is not there.", "Run install.sh again.")
-    return Check("Caddyfile", State.OK, f"{path} imports BookBrain's")
+        return Check(
+            "Caddyfile",
+            State.FAIL,
+            fill("{path} is not there.", path=ours),
+            "Run install.sh again.",
+        )
+    return Check("Caddyfile", State.OK, fill("{path} imports BookBrain's", path=path))

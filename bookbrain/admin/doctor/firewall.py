@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Literal
 
 from bookbrain.admin.check import Check, State
+from bookbrain.wording import fill
 
 Fate = Literal["open", "refused", "policy", "unclear"]
 
@@ -22,7 +23,10 @@ def check_firewall(program: str, text: str) -> Check:
         return Check(
             "firewall",
             closed,
-            f"{program} refuses port 80 or 443: a rule that refuses everything comes first.",
+            fill(
+                "{program} refuses port 80 or 443: a rule that refuses everything comes first.",
+                program=program,
+            ),
             "Run install.sh again: it lets them in before that rule. The security list of the "
             "cloud cannot be seen from here: open both ports there too.",
         )
@@ -30,20 +34,36 @@ def check_firewall(program: str, text: str) -> Check:
         return Check(
             "firewall",
             closed,
-            f"{program} refuses port 80 or 443: what no rule lets in is dropped.",
-            f"sudo {program} -I INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT",
+            fill(
+                "{program} refuses port 80 or 443: what no rule lets in is dropped.",
+                program=program,
+            ),
+            fill(
+                "sudo {program} -I INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT",
+                program=program,
+            ),
         )
     if "unclear" in fates:
         return Check(
             "firewall",
             State.WARN,
-            f"{program} has rules of another program: whether 80 and 443 are open cannot be told.",
-            f"See for yourself: sudo {program} -S; with ufw: sudo ufw allow 80,443/tcp",
+            fill(
+                "{program} has rules of another program: "
+                "whether 80 and 443 are open cannot be told.",
+                program=program,
+            ),
+            fill(
+                "See for yourself: sudo {program} -S; with ufw: sudo ufw allow 80,443/tcp",
+                program=program,
+            ),
         )
     return Check(
         "firewall",
         State.OK,
-        f"{program} lets 80 and 443 in; the security list of a cloud cannot be seen from here",
+        fill(
+            "{program} lets 80 and 443 in; the security list of a cloud cannot be seen from here",
+            program=program,
+        ),
     )
 
 

@@ -11,6 +11,7 @@ from bookbrain.admin.asking import Answer
 from bookbrain.admin.certificate import Certificate
 from bookbrain.admin.check import Check, State
 from bookbrain.admin.site import Site
+from bookbrain.wording import fill, message_of
 
 _PROCESS = re.compile(r'\("(?P<program>[^"]*)",pid=(?P<pid>\d+)')
 _PUBLIC, _PRIVATE = (80, 443), (8501, 8502)
@@ -57,8 +58,12 @@ def check_listeners(listeners: Sequence[Listener], own: int) -> list[Check]:
                 Check(
                     "ports",
                     State.WARN,
-                    f"Another BookBrain listens at {one.address}:{one.port}.",
-                    f"If it is not meant to: sudo kill {one.pid}",
+                    fill(
+                        "Another BookBrain listens at {address}:{port}.",
+                        address=one.address,
+                        port=one.port,
+                    ),
+                    fill("If it is not meant to: sudo kill {pid}", pid=one.pid),
                 )
             )
         elif one.port in _PRIVATE and not one.is_private:
@@ -66,7 +71,12 @@ def check_listeners(listeners: Sequence[Listener], own: int) -> list[Check]:
                 Check(
                     "ports",
                     State.FAIL,
-                    f"Port {one.port} is open to the network: {one.program} at {one.address}.",
+                    fill(
+                        "Port {port} is open to the network: {program} at {address}.",
+                        port=one.port,
+                        program=one.program,
+                        address=one.address,
+                    ),
                     "It must listen at 127.0.0.1 only: systemctl cat bookbrain bookbrain-chroma",
                 )
             )
@@ -76,12 +86,21 @@ def check_listeners(listeners: Sequence[Listener], own: int) -> list[Check]:
 def _check_public(listeners: Sequence[Listener], port: int) -> list[Check]:
     holders = [one for one in listeners if one.port == port]
     if not holders:
-        return [Check("ports", State.FAIL, f"Nobody listens on port {port}.", _ASK_CADDY)]
+        return [
+            Check(
+                "ports", State.FAIL, fill("Nobody listens on port {port}.", port=port), _ASK_CADDY
+            )
+        ]
     return [
         Check(
             "ports",
             State.FAIL,
-            f"Port {port} is taken by {one.program} (pid {one.pid}), and Caddy needs it.",
+            fill(
+                "Port {port} is taken by {program} (pid {pid}), and Caddy needs it.",
+                port=port,
+                program=one.program,
+                pid=one.pid,
+            ),
             "Stop that program, then: sudo systemctl restart caddy",
         )
         for one in holders
@@ -101,17 +120,41 @@ def check_name(domain: str, theirs: Iterable[str], ours: Iterable[str], proven: 
         return Check(
             "domain",
             State.FAIL,
-            f"{domain} has no address.",
+            fill("{domain} has no address.", domain=domain),
             "Enter this server's public address for it where the domain is registered.",
         )
     if found & own and not any(address.is_loopback for address in found):
-        return Check("domain", State.OK, f"{domain} is {names}, an address of this machine")
+        return Check(
+            "domain",
+            State.OK,
+            fill(
+                "{domain} is {addresses}, an address of this machine",
+                domain=domain,
+                addresses=names,
+            ),
+        )
     if proven:
-        return Check("domain", State.OK, f"{domain} is {names}; a public authority came that way")
+        return Check(
+            "domain",
+            State.OK,
+            fill(
+                "{domain} is {addresses}; a public authority came that way",
+                domain=domain,
+                addresses=names,
+            ),
+        )
     if any(address.is_global for address in own):
-        seen = f"{domain} is {names}, which is no address of this machine."
+        seen = fill(
+            "{domain} is {addresses}, which is no address of this machine.",
+            domain=domain,
+            addresses=names,
+        )
     else:
-        seen = f"{domain} is {names}; behind a cloud's NAT it cannot be told if that is right."
+        seen = fill(
+            "{domain} is {addresses}; behind a cloud's NAT it cannot be told if that is right.",
+            domain=domain,
+            addresses=names,
+        )
     return Check(
         "domain", State.WARN, seen, "Compare it with the public address that the cloud shows."
     )
@@ -136,50 +179,71 @@ def check_certificate(
 ) -> Check:
     """`trouble` is what Caddy last met when it asked for one."""
     if certificate is None:
-        seen = f"There is no certificate for {site.domain}."
+        seen = fill("There is no certificate for {domain}.", domain=site.domain)
         return Check("certificate", State.FAIL, _because(seen, trouble), _remedy(site))
     day = f"{certificate.ends:%Y-%m-%d}"
     if certificate.ends <= now:
-        seen = f"The certificate has ended: {day}."
+        seen = fill("The certificate has ended: {day}.", day=day)
         return Check("certificate", State.FAIL, _because(seen, trouble), _remedy(site))
     days = certificate.left(now).days
     if certificate.ends_soon(now):
-        seen = f"The certificate ends soon and was not renewed: {day}."
+        seen = fill("The certificate ends soon and was not renewed: {day}.", day=day)
         return Check("certificate", State.WARN, _because(seen, trouble), _remedy(site))
     if certificate.distrust and not site.acme:
         return Check("certificate", State.OK, "the server's own, which browsers warn of")
     if certificate.distrust:
         # Of another authority, who comes here may have its root where this machine does not.
         state = State.WARN if site.acme_directory else State.FAIL
-        seen = f"The certificate of {certificate.issuer} is not trusted: {certificate.distrust}."
+        seen = fill(
+            "The certificate of {issuer} is not trusted: {reason}.",
+            issuer=certificate.issuer,
+            reason=certificate.distrust,
+        )
         return Check("certificate", state, _because(seen, trouble), _remedy(site))
-    return Check("certificate", State.OK, f"{certificate.issuer}, {days} days left ({day})")
+    return Check(
+        "certificate",
+        State.OK,
+        fill("{issuer}, {days} days left ({day})", issuer=certificate.issuer, days=days, day=day),
+    )
 
 
 def _because(seen: str, trouble: str) -> str:
-    return f"{seen} Caddy: {trouble}" if trouble else seen
+    return (
+        fill("{seen} Caddy: {trouble}", seen=message_of(seen), trouble=trouble) if trouble else seen
+    )
 
 
 def _remedy(site: Site) -> str:
     if not site.acme:
         return _ASK_CADDY
-    return (
-        f"{site.domain} must lead here, and ports 80 and 443 be open in the cloud too. Then: "
-        "sudo systemctl restart caddy"
+    return fill(
+        "{domain} must lead here, and ports 80 and 443 be open in the cloud too. Then: "
+        "sudo systemctl restart caddy",
+        domain=site.domain,
     )
 
 
 def check_site(url: str, answer: Answer) -> Check:
     """A server that asks for a password answers 401."""
     if answer.status == 401:
-        return Check("site", State.OK, f"{url} asks for a password, as it should")
+        return Check("site", State.OK, fill("{url} asks for a password, as it should", url=url))
     if answer.status == 0:
-        return Check("site", State.FAIL, f"{url} does not answer here: {answer.text}.", _ASK_CADDY)
+        return Check(
+            "site",
+            State.FAIL,
+            fill("{url} does not answer here: {reason}.", url=url, reason=answer.text),
+            _ASK_CADDY,
+        )
     if answer.status < 400:
         return Check(
             "site",
             State.FAIL,
-            f"{url} answers without a password ({answer.status}).",
+            fill("{url} answers without a password ({status}).", url=url, status=answer.status),
             "Run install.sh again, then this again.",
         )
-    return Check("site", State.FAIL, f"{url} answers {answer.status}.", _ASK_CADDY)
+    return Check(
+        "site",
+        State.FAIL,
+        fill("{url} answers {status}.", url=url, status=answer.status),
+        _ASK_CADDY,
+    )

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from bookbrain.admin.asking import Answer
 from bookbrain.admin.check import Check, State
 from bookbrain.admin.units import Unit
+from bookbrain.wording import fill
 
 _MANY_RESTARTS = 3
 _OURS = ("bookbrain", "caddy")
@@ -14,21 +15,30 @@ def check_units(units: Sequence[Unit]) -> list[Check]:
     """One check for each that does not run as it should, or one for all."""
     checks = [check for unit in units for check in _check_unit(unit)]
     names = ", ".join(unit.title for unit in units)
-    return checks or [Check("service", State.OK, f"all run: {names}")]
+    return checks or [Check("service", State.OK, fill("all run: {names}", names=names))]
 
 
 def _check_unit(unit: Unit) -> list[Check]:
     if unit.state == "not-found":
         return [
-            Check("service", State.FAIL, f"systemd knows no {unit.title}.", "Run install.sh again.")
+            Check(
+                "service",
+                State.FAIL,
+                fill("systemd knows no {unit}.", unit=unit.title),
+                "Run install.sh again.",
+            )
         ]
     if not unit.runs:
         return [
             Check(
                 "service",
                 State.FAIL,
-                f"{unit.title} does not run: {unit.state}.",
-                f"journalctl -u {unit.name} -n 50, then: sudo systemctl restart {unit.name}",
+                fill("{unit} does not run: {state}.", unit=unit.title, state=unit.state),
+                fill(
+                    "journalctl -u {unit} -n 50, then: sudo systemctl restart {name}",
+                    unit=unit.name,
+                    name=unit.name,
+                ),
             )
         ]
     if unit.restarts >= _MANY_RESTARTS:
@@ -36,8 +46,8 @@ def _check_unit(unit: Unit) -> list[Check]:
             Check(
                 "service",
                 State.WARN,
-                f"{unit.title} came up again {unit.restarts} times.",
-                f"See why: journalctl -u {unit.name} -n 200",
+                fill("{unit} came up again {count} times.", unit=unit.title, count=unit.restarts),
+                fill("See why: journalctl -u {unit} -n 200", unit=unit.name),
             )
         ]
     return []
@@ -49,8 +59,12 @@ def check_failed(names: Iterable[str], judged: Iterable[str]) -> list[Check]:
         Check(
             "service",
             State.FAIL if name.startswith(_OURS) else State.WARN,
-            f"{name} has failed.",
-            f"journalctl -u {name} -n 50, then: sudo systemctl restart {name}",
+            fill("{unit} has failed.", unit=name),
+            fill(
+                "journalctl -u {unit} -n 50, then: sudo systemctl restart {name}",
+                unit=name,
+                name=name,
+            ),
         )
         for name in sorted(set(names) - set(judged))
     ]
@@ -59,29 +73,29 @@ def check_failed(names: Iterable[str], judged: Iterable[str]) -> list[Check]:
 def check_application(answer: Answer) -> Check:
     """`answer` is that of /healthz."""
     if answer.status == 200:
-        return Check("app", State.OK, f"it answers: {answer.text}")
+        return Check("app", State.OK, fill("it answers: {word}", word=answer.text))
     if answer.status:
         return Check(
             "app",
             State.FAIL,
-            f"It answers {answer.status}: {answer.text}.",
+            fill("It answers {status}: {word}.", status=answer.status, word=answer.text),
             "See why: sudo bookbrain-admin health; journalctl -u bookbrain -n 50",
         )
     return Check(
         "app",
         State.FAIL,
-        f"It does not answer: {answer.text}.",
+        fill("It does not answer: {reason}.", reason=answer.text),
         "journalctl -u bookbrain -n 50, then: sudo systemctl restart bookbrain",
     )
 
 
 def check_chroma(url: str, answers: bool) -> Check:
     if answers:
-        return Check("Chroma", State.OK, f"it answers at {url}")
+        return Check("Chroma", State.OK, fill("it answers at {url}", url=url))
     return Check(
         "Chroma",
         State.FAIL,
-        f"It does not answer at {url}: search is by keyword only.",
+        fill("It does not answer at {url}: search is by keyword only.", url=url),
         "journalctl -u bookbrain-chroma -n 50, then: sudo systemctl restart bookbrain-chroma",
     )
 
@@ -92,7 +106,10 @@ def check_key(enabled: bool, model: str) -> Check:
         return Check(
             "key",
             State.OK,
-            f"set, for {model}; not tried, it costs: sudo bookbrain search --mode vector QUERY",
+            fill(
+                "set, for {model}; not tried, it costs: sudo bookbrain search --mode vector QUERY",
+                model=model,
+            ),
         )
     return Check(
         "key", State.OK, "none: search is by keyword. To set one: sudo bookbrain-admin key"

@@ -14,6 +14,7 @@ from bookbrain.web.editing import Change, ask, show_dialog
 from bookbrain.web.frame import VIEWS, plain, show_line, tr
 from bookbrain.web.shelf import the_shelf
 from bookbrain.web.uploading import show_upload
+from bookbrain.wording import fill
 
 _FEW = 10  # so many books need no filter
 _ON_A_PAGE = 20
@@ -51,21 +52,34 @@ def show_page() -> None:
         with upload:  # last: it may take a while to read what was chosen
             show_upload()
     except BookBrainError as error:
-        show_line("error", tr(str(error)))
+        show_line("error", tr(error.whole))
 
 
 def _show_totals(books: Sequence[Book], missing: int) -> None:
     pages, passages = sum(b.pages for b in books), sum(b.passages for b in books)
-    show_line("remark", tr(f"books: {len(books):,}, pages: {pages:,}, passages: {passages:,}"))
+    show_line(
+        "remark",
+        tr(
+            fill(
+                "books: {books:,}, pages: {pages:,}, passages: {passages:,}",
+                books=len(books),
+                pages=pages,
+                passages=passages,
+            )
+        ),
+    )
     if missing:
-        text = f"Books that are not found by meaning yet: {missing}. Run `bookbrain embed`."
+        text = fill(
+            "Books that are not found by meaning yet: {missing}. Run `bookbrain embed`.",
+            missing=missing,
+        )
         show_line("remark", tr(text))
 
 
 def _show_beginning(home: Path) -> None:
     show_line("remark", tr("No books yet. Drop your PDFs below: what it costs is shown first."))
     way = (
-        f"Or copy them into {Layout().inbox} on the server."
+        fill("Or copy them into {inbox} on the server.", inbox=Layout().inbox)
         if home == Layout().home
         else "Or run `bookbrain add ~/Books` in a terminal."
     )
@@ -117,11 +131,17 @@ def _show_book(book: Book) -> None:
                 label=plain(book.title),
                 query_params={"book": book.id, "page": "1"},
             )
-            counts = tr(f"pages: {book.pages:,}, passages: {book.passages:,}")
-            added = tr(f"Added on {book.added_at[:10]}")
+            counts = tr(
+                fill(
+                    "pages: {pages:,}, passages: {passages:,}",
+                    pages=book.pages,
+                    passages=book.passages,
+                )
+            )
+            added = tr(fill("Added on {date}", date=book.added_at[:10]))
             show_line("about", " · ".join((book.file, counts, added)))
             if book.problems:
-                with st.expander(tr(f"Problems: {len(book.problems)}")):
+                with st.expander(tr(fill("Problems: {number}", number=len(book.problems)))):
                     for problem in book.problems:
                         show_line("remark", tr(problem))
         changes: dict[str, Change] = {

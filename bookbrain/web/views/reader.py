@@ -12,6 +12,7 @@ from bookbrain.library.opened import Chapter
 from bookbrain.model import Book, Page
 from bookbrain.web.frame import WIDTH, link, picture, show_line, show_links, tr
 from bookbrain.web.shelf import the_shelf
+from bookbrain.wording import fill
 
 _A4 = 794  # CSS pixels that an A4 page is wide in its own size
 _SHARPNESS = 1.5  # pixels of a picture for each pixel of CSS
@@ -72,7 +73,7 @@ def show_page() -> None:
     try:
         place = _find_place()
     except BookBrainError as error:
-        show_line("error", tr(str(error)))
+        show_line("error", tr(error.whole))
         show_links((tr("To the search"), link("/")), (tr("To the books"), link("/books")))
         return
     _show_head(place)
@@ -119,8 +120,12 @@ def _problem(page: Page) -> str:
 
 def _count(place: _Place) -> str:
     if place.number in place.matches:
-        return f"match {place.matches.index(place.number) + 1:d} of {len(place.matches):d}"
-    return f"pages that match: {len(place.matches):d}"
+        return fill(
+            "match {number:d} of {all:d}",
+            number=place.matches.index(place.number) + 1,
+            all=len(place.matches),
+        )
+    return fill("pages that match: {pages:d}", pages=len(place.matches))
 
 
 def _show_moves(place: _Place) -> None:
@@ -197,7 +202,7 @@ def _show_sheet(place: _Place) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    alt = tr(f"Page {place.number} of {place.book.title}")
+    alt = tr(fill("Page {number} of {title}", number=place.number, title=place.book.title))
     style = zoom if zoom == "fit" else f"z{zoom}"
     sheet = f'<img src="{_address(place, place.number, zoom)}" alt="{escape(alt)}">'
     st.html(

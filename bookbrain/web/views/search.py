@@ -22,6 +22,7 @@ from bookbrain.web.options import (
 )
 from bookbrain.web.recent import recent, remember
 from bookbrain.web.shelf import the_shelf
+from bookbrain.wording import fill
 
 
 @st.fragment
@@ -36,7 +37,7 @@ def show_page() -> None:
     try:
         _show_answer(query, st.query_params.get("similar", ""))
     except BookBrainError as error:
-        show_line("error", tr(str(error)))
+        show_line("error", tr(error.whole))
 
 
 def _show_answer(query: str, similar: str) -> None:
@@ -87,7 +88,7 @@ def _show_result(asked: Question, result: SearchResult, options: Options) -> Non
 
 def _summary(asked: Question, result: SearchResult) -> str:
     """How many, how long it took, and the whole result to take away."""
-    said = tr(f"Pages: {len(result.hits)}, in {result.took_ms:.0f} ms")
+    said = tr(fill("Pages: {count}, in {time:.0f} ms", count=len(result.hits), time=result.took_ms))
     query = escape(urlencode(_parameters(asked), doseq=True))
     return (
         f'<p class="quiet" role="status">{escape(said)} · '
@@ -109,7 +110,7 @@ def _show_origin(known: Facts, similar: str) -> None:
     book_id, page = page_of(similar)
     title = next((book.title for book in known.books if book.id == book_id), book_id)
     place = f'<a href="{link("/read", book=book_id, page=page)}">{escape(title)}</a>'
-    said = escape(tr(f"Similar to page {page} of the file:"))
+    said = escape(tr(fill("Similar to page {page} of the file:", page=page)))
     st.html(f'<p class="quiet">{said} {place}</p>')
 
 

@@ -14,6 +14,7 @@ from bookbrain.last_check import Seen
 from bookbrain.web.condition import look
 from bookbrain.web.frame import show_line, tr
 from bookbrain.web.shelf import the_shelf
+from bookbrain.wording import fill
 
 _PARTS = ("chromadb", "streamlit", "pypdfium2", "kiwipiepy")
 
@@ -25,7 +26,7 @@ def show_page() -> None:
         with the_shelf().patient_library() as library:
             seen = look(library, datetime.now(UTC))
     except BookBrainError as error:
-        show_line("error", tr(str(error)))
+        show_line("error", tr(error.whole))
         return
     st.html(_verdict(seen) + _list(seen) + _versions())
 
@@ -33,9 +34,9 @@ def show_page() -> None:
 def _verdict(seen: Sequence[Seen]) -> str:
     failed, warned = (sum(one.state == state for one in seen) for state in ("FAIL", "warn"))
     if failed:
-        return _line("fail", tr(f"Something is wrong: {failed}."))
+        return _line("fail", tr(fill("Something is wrong: {count}.", count=failed)))
     if warned:
-        return _line("warn", tr(f"It works. To look at: {warned}."))
+        return _line("warn", tr(fill("It works. To look at: {count}.", count=warned)))
     return _line("ok", tr("All is well."))
 
 
@@ -48,7 +49,7 @@ def _list(seen: Sequence[Seen]) -> str:
 
 
 def _item(seen: Seen) -> str:
-    remedy = f'<p class="next">{escape(tr(f"Next: {seen.remedy}"))}</p>'
+    remedy = f'<p class="next">{escape(tr(fill("Next: {remedy}", remedy=seen.remedy)))}</p>'
     return (
         f'<li class="{seen.state.lower()}"><span class="state">{escape(tr(seen.state))}</span>'
         f"<div><strong>{escape(tr(seen.name))}</strong> <span>{escape(tr(seen.seen))}</span>"
