@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from support.chroma_server import ChromaServer
-from support.flips import DATABASES, dump, flip, says_the_same
+from support.flips import DATABASES, Dump, dump, flip, says_the_same
 from support.openai_process import OpenAIProcess
 from support.shelf import Done, Shelf
 
@@ -60,7 +60,7 @@ def _admin(shelf: Shelf, *arguments: str, code: int = 0) -> Done:
     return shelf.finish(_start(shelf, *arguments), code)
 
 
-def _rows(home: Path) -> list[object]:
+def _rows(home: Path) -> list[Dump]:
     return [dump(home / name, counters=False) for name in DATABASES]
 
 
@@ -109,14 +109,17 @@ def test_without_a_backup_the_catalog_comes_from_files_and_cards(copy: Shelf) ->
     _admin(copy, "check", code=1)
     done = _admin(copy, "check", "--repair", "--yes")
     assert "The damaged database is kept" in done.err
-    assert _rows(copy.home) == before
+    after = _rows(copy.home)
+    for rows in (*before, *after):
+        rows.pop("setting", None)  # the keyword index may be of other shards
+    assert after == before
 
 
 def test_vectors_without_a_backup_are_bought_again(copy: Shelf, openai: OpenAIProcess) -> None:
     _remove_backups(copy.home)
     path, bits = copy.home / "embeddings.sqlite3", random.Random(5)
     rows = dump(path)
-    while says_the_same(path, rows):
+    for _ in range(60):
         flip(path, bits, bits.randrange(path.stat().st_size // 2, path.stat().st_size))
     _admin(copy, "check", code=1)
     done = _admin(copy, "check", "--repair", "--yes")
