@@ -75,7 +75,7 @@ def look_at_damage(home: Path, now: datetime) -> Seen:
         seen = f"Damaged: {len(state.known)} ({'; '.join([*shown, *more])})."
         return Seen("check", "warn", seen, _REPAIR)
     if state.last is None:
-        return Seen("check", "ok", "not checked for damage yet", _CHECK)
+        return Seen("check", "ok", "not checked for damage yet")
     if now - state.last.at > _LONG:
         seen = f"The last check for damage was at {state.last.at:%Y-%m-%d %H:%M} UTC."
         return Seen("check", "warn", seen, _CHECK)
