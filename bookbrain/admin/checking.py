@@ -58,11 +58,6 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
         outcome, mended = repaired.outcome, repaired.mended
         for path in repaired.aside:
             say(f"The damaged database is kept, and can be deleted: {path}", err=True)
-        if repaired.aside:
-            say(
-                "BookBrain still has the damaged one open: sudo systemctl restart bookbrain",
-                err=True,
-            )
         for name in mended:
             say(f"Mended: {name}")
     if as_json:
