@@ -222,7 +222,7 @@ class Stores:
     def orphans(self) -> list[Card]:
         """The files that no book of the catalog names, each with what is known of it."""
         ids = orphans(self.books, self.catalog.book_ids())
-        return [read_card(self.books, i) or Card(i, "", f"{i}.pdf", "") for i in ids]
+        return [read_card(self.books, i) or Card(i, "", f"{i[:12]}.pdf", "") for i in ids]
 
     def missing_files(self) -> list[str]:
         """The books whose file is gone, by id."""
