@@ -47,8 +47,9 @@ def last_check(home: Path) -> LastCheck | None:
     """What was kept; None where nothing was, or nothing that can be read."""
     try:
         value = json.loads((home / _FILE).read_bytes())
+        found = [Seen(**one) for one in value["seen"]]
         said = value.get("wordings", {})
-        seen = tuple(_reworded(Seen(**one), said) for one in value["seen"])
+        seen = tuple(_reworded(one, said) for one in found)
         return LastCheck(datetime.fromisoformat(value["at"]), seen)
     except (OSError, ValueError, KeyError, TypeError):
         return None

@@ -5,6 +5,7 @@ logs, JSON and comparisons; its template and its values go with it to where it i
 value that was filled itself is a message in the message; every other one is a datum.
 """
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -77,6 +78,20 @@ def unpacked(value: Any) -> str:
         return value
     pieces, values, korean = value
     return Filled(pieces, map(unpacked, values), korean)
+
+
+def as_row(text: str) -> str:
+    """For a column of a database: what `of_row` makes the text of again."""
+    return json.dumps(packed(text)) if isinstance(text, Filled) and text.values else str(text)
+
+
+def of_row(kept: str) -> str:
+    if not kept.startswith("[["):
+        return kept
+    try:
+        return unpacked(json.loads(kept))
+    except (ValueError, TypeError, RecursionError):
+        return kept
 
 
 def wordings(texts: Iterable[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from bookbrain.index.rows import (
 from bookbrain.index.seals import seal_book, seal_rest
 from bookbrain.index.stamps import Stamp
 from bookbrain.model import Book, Page, Passage
-from bookbrain.wording import fill
+from bookbrain.wording import as_row, fill, of_row
 
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
                    (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
@@ -312,7 +312,7 @@ class Catalog:
         rows = self._db.execute(
             "SELECT id, path, waiting, step, done, total, attempts FROM job ORDER BY id"
         )
-        return [Job(*row) for row in rows]
+        return [Job(job, path, of_row(waiting), *rest) for job, path, waiting, *rest in rows]
 
     def note_progress(self, job: int, step: str, done: int, total: int) -> None:
         """Note how far a job is, for whoever looks."""
@@ -333,7 +333,7 @@ class Catalog:
 
     def set_waiting(self, reason: str) -> None:
         """Note why the jobs cannot go on just now; "" when they can."""
-        self._db.execute("UPDATE job SET waiting = ?", (reason,))
+        self._db.execute("UPDATE job SET waiting = ?", (as_row(reason),))
 
     def end_job(self, job: int) -> None:
         self._db.execute("DELETE FROM job WHERE id = ?", (job,))

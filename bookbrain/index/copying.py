@@ -160,7 +160,7 @@ def _rename(path: Path, target: Path) -> None:
 
 @contextmanager
 def _beside(live: Path, other: Path, steps: Sequence[Migration]) -> Iterator[sqlite3.Connection]:
-    """The database `live`, with `other` beside it."""
+    """The database `live`, with `other` beside it, which may be locked: it is only read."""
     with closing(open_database(live, steps)) as db:
-        db.execute("ATTACH ? AS other", (str(other),))
+        db.execute("ATTACH ? AS other", (f"{other.absolute().as_uri()}?mode=ro",))
         yield db

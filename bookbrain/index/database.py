@@ -70,8 +70,10 @@ def _open_to_write(
     path: Path, migrations: Sequence[Migration], check: Callable[[sqlite3.Connection], None]
 ) -> Database:
     connection = sqlite3.connect(
-        path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False, factory=Database
-    )
+        path.absolute().as_uri(),  # then other databases can be attached by theirs
+        uri=True, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False,
+        factory=Database,
+    )  # fmt: skip
     with ExitStack() as failed:
         failed.callback(connection.close)
         try:
@@ -131,6 +133,23 @@ def is_damage(error: Exception) -> bool:
         isinstance(error, UnicodeDecodeError)
         or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
     )  # the primary code
+
+
+@contextmanager
+def locked_database(path: Path, seconds: float) -> Iterator[bool]:
+    """No other writer of the database at `path` while this lasts; whether all that was written is
+    in the file itself. A damaged one cannot be locked, nor be written to."""
+    with closing(sqlite3.connect(path, timeout=seconds, isolation_level=None)) as db:
+        settled = True
+        try:
+            busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            db.execute("BEGIN IMMEDIATE")
+            wal = Path(f"{path}-wal")
+            settled = not busy and not (wal.exists() and wal.stat().st_size)
+        except DAMAGE as error:
+            if not is_damage(error):
+                settled = False
+        yield settled
 
 
 @contextmanager

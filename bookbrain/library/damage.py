@@ -79,7 +79,7 @@ def look_at_damage(home: Path, now: datetime) -> Seen:
         )
         return Seen("check", "warn", seen, _REPAIR)
     if state.last is None:
-        return Seen("check", "ok", "not checked for damage yet", _CHECK)
+        return Seen("check", "ok", "not checked for damage yet")
     if now - state.last.at > _LONG:
         seen = fill(
             "The last check for damage was at {time:%Y-%m-%d %H:%M} UTC.", time=state.last.at

@@ -1,15 +1,14 @@
 """A database of the library is exchanged for one that was made anew, at one instant."""
 
 import os
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 from bookbrain.durable import PART, remove, sync_file, sync_folder
 from bookbrain.errors import BusyError
-from bookbrain.index.database import DAMAGE, is_damage
+from bookbrain.index.database import DAMAGE, is_damage, locked_database
 from bookbrain.wording import fill
 
 _PATIENCE = 10.0  # seconds for whoever reads or writes
@@ -42,18 +41,10 @@ def _nobody_writing(path: Path) -> Iterator[None]:
     if not path.exists():
         yield
         return
-    with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as db:
-        with suppress_damage():
-            busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            db.execute("BEGIN IMMEDIATE")
-            wal = Path(f"{path}-wal")
-            if busy or (wal.exists() and wal.stat().st_size):
-                raise BusyError(
-                    fill("{file} is being used.", file=path.name), "Run this again later."
-                )
+    with locked_database(path, _PATIENCE) as settled:
+        if not settled:
+            raise BusyError(fill("{file} is being used.", file=path.name), "Run this again later.")
         yield
-        with suppress(sqlite3.Error):
-            db.execute("ROLLBACK")
 
 
 @contextmanager

@@ -6,7 +6,7 @@ from the book's own file, read again, with its card.
 
 import sqlite3
 from collections.abc import Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from bookbrain.index.catalog import Catalog
 from bookbrain.index.copying import take_books
 from bookbrain.index.database import open_database, open_untrusted, transaction
 from bookbrain.index.embeddings import STORE
-from bookbrain.index.generations import manifest_name
+from bookbrain.index.generations import shards_of
 from bookbrain.index.migrations import MIGRATIONS
 from bookbrain.index.seals import seal_rest
+from bookbrain.index.shards import DAMAGE, open_shard
 from bookbrain.index.soundness import CATALOG, catalog_flaws, flaws, is_digest
 from bookbrain.index.twins import CATALOG_TABLES, told_rows
 from bookbrain.library.adding import finish_jobs
@@ -173,14 +174,7 @@ def _make_anew(home: Path, part: Path, sources: Mapping[str, Path]) -> None:
     old = home / CATALOG
     said = [(str(name), str(value)) for name, value in _told(old, "setting")]
     _set_stamp(home, part, said)
-    generation = next(
-        (
-            value
-            for name, value in said
-            if name == "generation" and (home / "keywords" / manifest_name(value)).exists()
-        ),
-        None,
-    )
+    generation = _generation(home / "keywords", said, set(sources))
     for book_id, source in sorted(sources.items()):
         take_books(part, source, generation, only=book_id)
     left = stored_files(home / "books")
@@ -192,6 +186,18 @@ def _make_anew(home: Path, part: Path, sources: Mapping[str, Path]) -> None:
         for (removed,) in _told(old, "removed"):
             if removed in left and removed not in sources:
                 db.execute("INSERT OR IGNORE INTO removed VALUES (?)", (removed,))
+
+
+def _generation(folder: Path, said: Iterable[tuple[str, str]], books: set[str]) -> str | None:
+    """The keyword index of exactly these books: the one that is told, or another that is there."""
+    told = [value for name, value in said if name == "generation"]
+    there = [path.stem for path in sorted(folder.glob("*.json"))]
+    for generation in (name for name in [*told, *there] if name in there):
+        with suppress(*DAMAGE):
+            shards = [open_shard(folder / name) for name in shards_of(folder, generation)]
+            if {book.id for shard in shards for book in shard.books} == books:
+                return generation
+    return None
 
 
 def _set_stamp(home: Path, part: Path, said: Iterable[tuple[str, str]]) -> None:

@@ -223,7 +223,7 @@ class Stores:
     def orphans(self) -> list[Card]:
         """The files that no book of the catalog names, each with what is known of it."""
         ids = orphans(self.books, self.catalog.book_ids())
-        return [read_card(self.books, i) or Card(i, "", f"{i}.pdf", "") for i in ids]
+        return [read_card(self.books, i) or Card(i, "", f"{i[:12]}.pdf", "") for i in ids]
 
     def missing_files(self) -> list[str]:
         """The books whose file is gone, by id."""
@@ -288,13 +288,8 @@ class Stores:
                 self.catalog.set_generation(self.index_books(self.catalog.book_ids(), on_book))
         except (OSError, sqlite3.Error) as error:
             why = storage_error(error, "Make room, and search again.")
-            raise BookBrainError(
-                fill(
-                    "The keyword index must be made anew, and cannot be. {reason}",
-                    reason=why.message,
-                ),
-                why.hint,
-            ) from error
+            said = "The keyword index must be made anew, and cannot be. {reason}"
+            raise BookBrainError(fill(said, reason=why.message), why.hint) from error
         return self.keywords()
 
     def index_book(self, book_id: str, pages: list[Page]) -> None:

@@ -459,7 +459,7 @@ def test_the_doctor_sees_it_all(machine: Machine, upstream: str) -> None:
     names = {check["name"] for check in checks}
     assert names == {
         "settings", "credentials", "library", "Caddyfile", "service", "ports", "Chroma", "key",
-        "firewall", "app", "domain", "certificate", "disk", "memory", "backup", "clock",
+        "firewall", "app", "domain", "certificate", "disk", "memory", "backup", "clock", "check",
     } | ({"site"} & names)  # fmt: skip
     for check in checks:
         assert bool(check["remedy"]) == (check["state"] != "ok"), check

@@ -145,7 +145,7 @@ def _wrong(machine: Machine, code: int = 0) -> dict[str, str]:
 def test_all_is_well(machine: Machine) -> None:
     checks = _checks(machine)
     assert {key: check.state.value for key, check in checks.items()} == {
-        "library": "ok", "search": "ok", "Chroma": "ok", "clock": "ok", "app": "ok",
+        "library": "ok", "check": "ok", "search": "ok", "Chroma": "ok", "clock": "ok", "app": "ok",
         "service bookbrain.service": "ok", "service bookbrain-ingest.service": "ok",
         "service caddy.service": "ok", "certificate": "warn", "backup": "ok",
     }  # fmt: skip
@@ -159,7 +159,7 @@ def test_without_programs_what_cannot_be_seen_is_left_out(
     monkeypatch.setenv("PATH", "/nowhere")
     (machine.layout.etc / "address.json").unlink()
     names = {check.name for check in _checks(machine, code=1).values()}
-    assert names == {"library", "search", "Chroma", "app", "backup"}
+    assert names == {"library", "check", "search", "Chroma", "app", "backup"}
 
 
 def test_an_app_that_is_down(machine: Machine, server: _Server) -> None:
@@ -360,7 +360,8 @@ def test_a_library_of_ones_own_is_no_server(
 ) -> None:
     monkeypatch.setenv("BOOKBRAIN_HOME", str(tmp_path / "own"))
     monkeypatch.delenv("BOOKBRAIN_SETTINGS")
-    assert {check.name for check in _checks(machine).values()} == {"library", "search", "clock"}
+    names = {check.name for check in _checks(machine).values()}
+    assert names == {"library", "check", "search", "clock"}
 
 
 # Notifications

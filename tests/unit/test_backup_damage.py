@@ -96,7 +96,7 @@ def _restore(settings: Settings, path: Path, only: str | None = None) -> int:
 
 
 def _ids(settings: Settings) -> list[str]:
-    return sorted(path.stem for path in (settings.home / "books").iterdir())
+    return sorted(path.stem for path in (settings.home / "books").glob("*.pdf"))
 
 
 def _sql(path: Path, *statements: str) -> None:
@@ -131,23 +131,28 @@ def _zero_leaves(home: Path) -> None:
 
 
 def _zero_index(home: Path) -> None:
+    """That of the passages: a library without settings is not opened at all."""
     path = home / "catalog.sqlite3"
     _sql(path)
     data = bytearray(path.read_bytes())
-    (at, *_) = [at for at in range(4096, len(data), 4096) if data[at] == 0x0A]
+    with closing(sqlite3.connect(path)) as db:
+        (root,) = db.execute(
+            "SELECT rootpage FROM sqlite_master WHERE tbl_name = 'passage' AND type = 'index'"
+        ).fetchone()
+    at = (root - 1) * 4096
     data[at : at + 4096] = bytes(4096)
     path.write_bytes(data)
 
 
 def _flip(home: Path) -> None:
-    path = next((home / "books").iterdir())
+    path = next((home / "books").glob("*.pdf"))
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
 
 
 def _lose_all(home: Path) -> None:
-    for path in (home / "books").iterdir():
+    for path in (home / "books").glob("*.pdf"):
         path.unlink()
 
 

@@ -18,6 +18,7 @@ from bookbrain.library import Library, Plan
 from bookbrain.web.shelf import Shelf, use_shelf
 from bookbrain.web.uploading import plan
 from bookbrain.web.uploads import Uploads, the_uploads, use_uploads
+from bookbrain.wording import fill
 
 SCRIPT = Path(bookbrain.web.__file__).with_name("script.py")
 EVIL = "<script>alert(1)</script> **bold** $x$ :red[no] [a](b)"
@@ -269,7 +270,7 @@ def test_what_is_under_way_and_what_waits(shelf: Shelf, walrus: Path) -> None:
     assert bar.proto.value == 25
     assert bar.proto.text.replace("\\", "") == "**first**.pdf · 임베딩하는 중 3/12"
     assert "second.pdf · 차례를 기다리는 중" in lines(app)
-    catalog.set_waiting("OpenAI cannot be reached.")
+    catalog.set_waiting(fill("{where} cannot be reached.", where="OpenAI"))
     app.run()
     assert not app.get("progress")
     assert "**first**.pdf · 연결할 수 없습니다: OpenAI." in lines(app)

@@ -62,7 +62,8 @@ def _help(typed: str, option: str = "--help") -> str:
 def test_the_commands_that_are_looked_at_here() -> None:
     names = "add books remove rename embed rebuild recover search eval serve"
     admin_names = (
-        "status doctor health logs report backup backups verify restore site users key uninstall"
+        "status doctor health logs report backup backups check verify restore site users key "
+        "uninstall"
     )
     assert set(SUBCOMMANDS) == {f"bookbrain {name}" for name in names.split()} | {
         f"bookbrain-admin {name}" for name in admin_names.split()

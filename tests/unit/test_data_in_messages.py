@@ -1,6 +1,7 @@
 """A title, a file name, a query is shown as it is, and the words around it in Korean."""
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from bookbrain.admin.check import Check, State
 from bookbrain.citation import printable
 from bookbrain.config import Settings
 from bookbrain.errors import NotFoundError
+from bookbrain.index.catalog import Catalog
 from bookbrain.last_check import Seen, keep_check, last_check
 from bookbrain.library import Library
 from bookbrain.library.arrivals import Patience, rejections
@@ -145,3 +147,19 @@ def test_pages_show_a_title_as_it_is(shelf: Shelf, tmp_path: Path, title: str) -
     app.switch_page("views/reader.py").run()
     assert f"{title}" in "".join(own_html(app))
     assert not app.exception
+
+
+def test_why_books_wait_is_in_korean(tmp_path: Path) -> None:
+    with Library(Settings(tmp_path / "library")) as library:
+        home = library.settings.home
+        library.books()
+    with closing(Catalog(home / "catalog.sqlite3")) as catalog:
+        catalog.queue([tmp_path / "a.pdf"])
+        for where in TITLES:
+            catalog.set_waiting(fill("{where} cannot be reached.", where=where))
+            (job,) = catalog.jobs()
+            assert job.waiting == f"{where} cannot be reached."
+            assert translated(job.waiting, "ko") == f"연결할 수 없습니다: {where}."
+        for odd in ('[["a"]]', '[[1], [], ""]', '[["a", "b"], [], ""]', "[[", "plain"):
+            catalog.set_waiting(odd)
+            assert catalog.jobs()[0].waiting == odd

@@ -25,9 +25,9 @@ def store(file: Path) -> Iterator[EmbeddingStore]:
     opened.close()
 
 
-def _vectors(count: int, seed: int = 0) -> dict[str, np.ndarray]:
+def _vectors(count: int, seed: int = 0, size: int = 8) -> dict[str, np.ndarray]:
     random = np.random.default_rng(seed)
-    return {f"digest-{n}": random.standard_normal(8).astype(np.float32) for n in range(count)}
+    return {f"digest-{n}": random.standard_normal(size).astype(np.float32) for n in range(count)}
 
 
 def test_vectors_come_back_bit_by_bit(store: EmbeddingStore, file: Path) -> None:
@@ -90,7 +90,7 @@ def test_more_than_sqlite_takes_in_one_statement(store: EmbeddingStore) -> None:
     "other", [EmbeddingSpace(SPACE.model, 9), EmbeddingSpace("text-embedding-3-large", 8)]
 )
 def test_spaces_do_not_mix(store: EmbeddingStore, other: EmbeddingSpace) -> None:
-    one, two = _vectors(2, seed=1), _vectors(1, seed=2)
+    one, two = _vectors(2, seed=1), _vectors(1, seed=2, size=other.dimensions)
     store.put(SPACE, one)
     assert store.missing(other, one) == list(one)
     assert store.get(other, one) == {}

@@ -179,7 +179,7 @@ def test_a_link_is_refused_and_what_it_leads_to_stays(
     library: Library, home: Path, inbox: Path, book: Path
 ) -> None:
     library.add([book])
-    (stored,) = (home / "books").iterdir()
+    (stored,) = (home / "books").glob("*.pdf")
     before = stored.read_bytes()
     links = {
         "link.pdf": book, "stored.pdf": stored, "deep/env.pdf": Path("/etc/passwd"),
@@ -205,7 +205,7 @@ def test_rejected_may_be_a_link_to_the_books_and_they_stay(
     library: Library, home: Path, inbox: Path, book: Path
 ) -> None:
     library.add([book])
-    (stored,) = (home / "books").iterdir()
+    (stored,) = (home / "books").glob("*.pdf")
     before = stored.read_bytes()
     (inbox / "rejected").symlink_to(home / "books")
     assert rejections(inbox) == []
@@ -214,7 +214,7 @@ def test_rejected_may_be_a_link_to_the_books_and_they_stay(
     _put(inbox / f"sub/{stored.name}", b"no PDF" * 1000)
     assert _ingest(library) is None
     assert stored.read_bytes() == before
-    assert [path.name for path in (home / "books").iterdir()] == [stored.name]
+    assert [path.name for path in (home / "books").glob("*.pdf")] == [stored.name]
     assert not (inbox / "rejected").is_symlink()
     assert [r.file for r in rejections(inbox)] == [stored.name, f"sub/{stored.name}"]
 
@@ -223,7 +223,7 @@ def test_a_folder_below_rejected_may_be_a_link_too(
     library: Library, home: Path, inbox: Path, book: Path
 ) -> None:
     library.add([book])
-    (stored,) = (home / "books").iterdir()
+    (stored,) = (home / "books").glob("*.pdf")
     (inbox / "rejected").mkdir()
     (inbox / "rejected" / "sub").symlink_to(home / "books")
     assert rejections(inbox) == [Rejection("sub", "", "")]
@@ -255,7 +255,7 @@ def test_what_is_exchanged_for_a_link_while_we_look_leads_nowhere(
 ) -> None:
     """A folder of the inbox and a link to the library's books change places without pause."""
     library.add([book])
-    (stored,) = (home / "books").iterdir()
+    (stored,) = (home / "books").glob("*.pdf")
     before = stored.read_bytes()
     folder = _put(inbox / "sub" / stored.name, b"no PDF" * 1000).parent
     (inbox / ".link").symlink_to(home / "books")
@@ -267,7 +267,7 @@ def test_what_is_exchanged_for_a_link_while_we_look_leads_nowhere(
                 with suppress(OSError):
                     dismiss(inbox, rejection)
     assert stored.read_bytes() == before
-    assert [path.name for path in (home / "books").iterdir()] == [stored.name]
+    assert [path.name for path in (home / "books").glob("*.pdf")] == [stored.name]
     assert len(library.books()) == 1
 
 

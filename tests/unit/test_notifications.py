@@ -44,6 +44,7 @@ from bookbrain.admin.alerts.web import place_of
 from bookbrain.admin.check import Check, State
 from bookbrain.config import NotifySettings, load_notify_settings, load_settings
 from bookbrain.errors import ConfigError
+from bookbrain.wording import fill
 
 HOST = socket.gethostname()
 OK, WARN, FAIL = State.OK, State.WARN, State.FAIL
@@ -192,7 +193,7 @@ def test_on_a_full_disk_the_old_file_is_written_over(tmp_path: Path) -> None:
 
 NEWS = [
     Check("disk", OK, "3.0 GB free of 9.0 GB at /", "Make room.", "/"),
-    Check("app", FAIL, "It does not answer: refused.", "Look."),
+    Check("app", FAIL, fill("It does not answer: {reason}.", reason="refused"), "Look."),
     Check("clock", WARN, "Nobody sets the clock; certificates and logins depend on it.", "Set it."),
 ]
 
