@@ -69,6 +69,11 @@ class Layout:
         """Where the running Caddy is told what to do: in its home, where it can make a socket."""
         return self.root / "var/lib/caddy/admin.sock"
 
+    @property
+    def sign_in_socket(self) -> Path:
+        """Where it compares passwords, for itself."""
+        return self.caddy_socket.with_name("sign-in.sock")
+
 
 def site_domain(layout: Layout) -> str:
     """The domain under which the server is asked, as it is now; "" where it has none yet."""

@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from bookbrain.admin.admin_option import socket_address
 from bookbrain.admin.site import Site
 from bookbrain.admin.users import (
     NOBODY,
@@ -35,7 +36,42 @@ _PIECE = """\
 
 (bookbrain_users) {{
 	request_header @stranger Authorization "^(?i:basic) " "Basic {nobody}"
-	{basic_auth} bcrypt BookBrain {{{users}
+	# For the log alone: who does not wait for the answer has tried a password too.
+	header X-Tried waiting
+	# One password is compared at a time, however many are sent: the others wait here, for nothing.
+	reverse_proxy {socket} {{
+		method GET
+		rewrite /
+		header_up -Connection
+		header_up -Upgrade
+		transport http {{
+			max_conns_per_host 1
+		}}
+		@right status 204
+		handle_response @right {{
+			header X-Tried right
+			header -X-Tried
+			vars right_user {{http.reverse_proxy.header.X-User}}
+			map {{vars.right_user}} {{http.auth.user.id}} {{
+				~^(.*)$ "${{1}}"
+			}}
+		}}
+		handle_response {{
+			header WWW-Authenticate `Basic realm="BookBrain"`
+			error 401
+		}}
+	}}
+}}
+
+# Compares passwords, for the above and for nobody else: only root and Caddy can open the socket.
+# Its answers have no body, so that the connection is free again before the app is asked.
+http:// {{
+	bind {socket}
+	route {{
+		{basic_auth} bcrypt BookBrain {{{users}
+		}}
+		header X-User {{http.auth.user.id}}
+		respond 204
 	}}
 }}
 
@@ -56,8 +92,8 @@ def piece_file(layout: Layout) -> Path:
     return layout.etc / "caddy" / "site.caddy"
 
 
-def site_piece(site: Site, version: Version) -> str:
-    """The piece for Caddy of this version.
+def site_piece(site: Site, version: Version, socket: Path) -> str:
+    """The piece for Caddy of this version, which compares passwords at `socket`.
 
     2.7 brought WebSockets that outlive a reload, 2.8 renamed `basicauth`.
     """
@@ -74,6 +110,7 @@ def site_piece(site: Site, version: Version) -> str:
         cookies="".join(cookies),
         nobody=encoded_nobody(),
         credentials=credentials_pattern(site.users),
+        socket=socket_address(socket),
         basic_auth="basic_auth" if version >= (2, 8) else "basicauth",
         users="".join(users),
     )

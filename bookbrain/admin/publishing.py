@@ -44,7 +44,7 @@ def change_site(machine: Machine, alter: Callable[[Site | None], Site]) -> bool:
         new = alter(old)
         path = piece_file(layout)
         before = path.read_bytes() if path.exists() else None
-        piece = site_piece(new, caddy.version()).encode()
+        piece = site_piece(new, caddy.version(), layout.sign_in_socket).encode()
         _close_admin(machine, refused)
         if piece != before:
             _write_piece(path, piece)

@@ -38,6 +38,13 @@ class Site:
         finally:
             wrapped.close()
 
+    def hang_up(self, **headers: str) -> None:
+        """One request whose answer is not waited for."""
+        wrapped = self._connect()
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        wrapped.sendall(f"GET / HTTP/1.1\r\nHost: {self.name}\r\n{lines}\r\n".encode())
+        wrapped.close()
+
     def keep(self) -> "Kept":
         """A connection for several requests."""
         return Kept(self, self._connect())

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -39,7 +40,7 @@ pytestmark = [
 ]
 
 _APP = """
-import sys, uvicorn
+import asyncio, sys, uvicorn
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route, WebSocketRoute
@@ -47,6 +48,8 @@ from starlette.routing import Route, WebSocketRoute
 async def mirror(request):
     if request.url.path == "/redirect":
         return Response(status_code=307, headers={"Location": "/?q=" + request.url.query})
+    if request.url.path == "/slow":
+        await asyncio.sleep(5)
     return JSONResponse({"path": request.url.path, "query": request.url.query,
                          "size": len(await request.body()),
                          "headers": request.headers.items()}, headers={"X-Frame-Options": "x"})
@@ -266,7 +269,8 @@ def test_the_password_opens(server: Server, ann: dict[str, str]) -> None:
 
 
 def test_the_answer_is_hardened(server: Server, ann: dict[str, str]) -> None:
-    for headers in (server.ask(**ann).headers, server.ask().headers):
+    wrong = {"Authorization": basic("ann", "wrong password")}
+    for headers in (server.ask(**credentials).headers for credentials in (ann, wrong, {})):
         assert headers["Strict-Transport-Security"] == "max-age=31536000"
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Referrer-Policy"] == "same-origin"
@@ -274,6 +278,7 @@ def test_the_answer_is_hardened(server: Server, ann: dict[str, str]) -> None:
         assert headers["Content-Security-Policy"] == "frame-ancestors 'self'"
         assert "Server" not in headers
         assert "Via" not in headers
+        assert "X-Tried" not in headers
 
 
 def test_the_cookie_opens_a_websocket(server: Server, ann: dict[str, str]) -> None:
@@ -479,6 +484,95 @@ def test_nothing_else_is_taken_for_a_try(server: Server, ann: dict[str, str]) ->
     assert {json.loads(line)["status"] for line in lines} == {200}
 
 
+def hang_up(server: Server, path: str, credentials: str) -> None:
+    """Ask for something and do not wait for the answer."""
+    with (
+        socket.create_connection(("localhost", server.https), 20) as plain,
+        _any().wrap_socket(plain, server_hostname="localhost") as secure,
+    ):
+        head = f"Host: localhost\r\nAuthorization: {credentials}"
+        secure.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n\r\n".encode())
+        with suppress(TimeoutError):
+            secure.settimeout(2 if path == "/slow" else 0.001)
+            secure.recv(1)
+
+
+def test_who_does_not_wait_for_the_answer_has_tried_too(
+    server: Server, ann: dict[str, str]
+) -> None:
+    before = len(server.log.read_text())
+    server.ask(**ann)  # now this password is known
+    hang_up(server, "/slow", ann["Authorization"])
+    for number in range(20):
+        hang_up(server, f"/{number}", basic("ann", f"{time.monotonic_ns()}"))
+    until = time.monotonic() + 20
+    while time.monotonic() < until:
+        lines = server.log.read_text()[before:].splitlines()
+        asked = [line for line in lines if '"handled request"' in line]
+        if len(asked) == 22:
+            break
+        time.sleep(0.05)
+    tried = [json.loads(line)["request"]["uri"] for line in asked if is_try(line)]
+    assert sorted(tried, key=len) == sorted((f"/{number}" for number in range(20)), key=len)
+    (slow,) = (json.loads(line) for line in asked if '"/slow"' in line)
+    assert slow["status"] in (0, 499)
+
+
+# How many at once
+
+
+def comparing(server: Server) -> int:
+    """Passwords that are compared now: open connections to the socket where that is done."""
+    path = str(server.machine.layout.sign_in_socket)
+    fields = (line.split() for line in Path("/proc/net/unix").read_text().splitlines())
+    return sum(line[-1] == path and line[5] == "03" for line in fields)  # 03: connected
+
+
+def test_one_password_is_compared_at_a_time(server: Server) -> None:
+    """And who is signed in gets answers while the others wait for theirs."""
+    most, answers, guesses = 0, 0, 40
+
+    def guess(number: int) -> int:
+        return server.ask(Authorization=basic("ann", f"{time.monotonic_ns()} {number}")).code
+
+    with ThreadPoolExecutor(guesses) as pool:
+        codes = [pool.submit(guess, number) for number in range(guesses)]
+        while not all(code.done() for code in codes):
+            most = max(most, comparing(server))
+            assert server.ask(Cookie=server.cookie).code == 200
+            answers += not all(code.done() for code in codes)
+    assert [code.result() for code in codes] == [401] * guesses
+    assert most == 1
+    assert answers > guesses
+
+
+def test_a_change_while_many_wait(server: Server) -> None:
+    with ThreadPoolExecutor(20) as pool:
+        wrong = [basic("ann", f"{time.monotonic_ns()} {number}") for number in range(20)]
+        codes = [pool.submit(server.ask, Authorization=text) for text in wrong]
+        while not comparing(server):
+            assert not all(code.done() for code in codes)
+        with somebody(server, "bob") as his:
+            assert server.ask(**his).code == 200
+    assert [code.result().code for code in codes] == [401] * 20
+
+
+def test_nobody_else_has_passwords_compared(server: Server) -> None:
+    path = server.machine.layout.sign_in_socket
+    assert path.stat().st_mode & 0o022 == 0  # who may not write cannot connect
+
+
+def test_an_open_page_does_not_keep_others_from_signing_in(
+    server: Server, ann: dict[str, str]
+) -> None:
+    with server.stream(**ann) as first, server.stream(**ann) as second:
+        for stream in (first, second):
+            stream.send("there")
+            assert stream.recv(timeout=20) == "there"
+        assert server.ask(**ann).code == 200
+        assert server.ask(Authorization=basic("ann", "wrong password")).code == 401
+
+
 # Changes
 
 
@@ -624,7 +718,8 @@ def test_caddy_knows_the_certificate_authority(server: Server, own: bool, tmp_pa
     caddy, layout = server.machine.caddy, Layout(tmp_path)
     piece_file(layout).parent.mkdir(parents=True)
     shutil.copy(ROOT / "Caddyfile", layout.etc)
-    piece_file(layout).write_text(site_piece(with_address(site, other), caddy.version()))
+    piece = site_piece(with_address(site, other), caddy.version(), layout.sign_in_socket)
+    piece_file(layout).write_text(piece)
     config = json.loads(caddy.adapted(layout.etc / "Caddyfile"))
     (policy,) = config["apps"]["tls"]["automation"]["policies"]
     assert policy["subjects"] == ["books.example.org"]

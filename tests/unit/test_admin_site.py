@@ -19,6 +19,7 @@ from bookbrain.errors import ConfigError, InputError
 from bookbrain.server import Layout
 
 NEW = Address("books.example.org", "owner@example.org")
+SOCKET = Layout().sign_in_socket
 SITE = with_address(None, NEW)
 
 
@@ -99,9 +100,9 @@ def test_another_authority(tmp_path: Path) -> None:
             with_address(SITE, Address(acme_root=str(path)))
     root.touch()
     site = with_address(SITE, Address(acme_directory="https://ca:14000/dir", acme_root=str(root)))
-    assert f"ca https://ca:14000/dir\n\t\tca_root {root}\n" in site_piece(site, (2, 6))
+    assert f"ca https://ca:14000/dir\n\t\tca_root {root}\n" in site_piece(site, (2, 6), SOCKET)
     back = with_address(site, Address(acme_directory="", acme_root=""))
-    assert site_piece(back, (2, 6)) == site_piece(SITE, (2, 6))
+    assert site_piece(back, (2, 6), SOCKET) == site_piece(SITE, (2, 6), SOCKET)
 
 
 def test_what_is_not_named_stays() -> None:
@@ -135,7 +136,7 @@ def test_a_file_that_is_not_ours(tmp_path: Path, text: str) -> None:
 
 
 def test_the_piece_suits_the_version() -> None:
-    old, later, new = (site_piece(SITE, version) for version in ((2, 6), (2, 7), (2, 8)))
+    old, later, new = (site_piece(SITE, version, SOCKET) for version in ((2, 6), (2, 7), (2, 8)))
     assert "stream_close_delay" not in old
     assert "stream_close_delay" in later
     assert "\tbasicauth bcrypt" in later
@@ -144,11 +145,11 @@ def test_the_piece_suits_the_version() -> None:
 
 def test_the_piece_holds_the_site_and_nothing_else_of_ours() -> None:
     site = replace(SITE, users=(User("ann", "$2b$10$abc"),))
-    piece = site_piece(site, (2, 6))
+    piece = site_piece(site, (2, 6), SOCKET)
     assert "\nbooks.example.org {\n\ttls owner@example.org\n\timport bookbrain\n}\n" in piece
     assert "\n\t\tann $2b$10$abc\n" in piece
     assert piece.count(site.users[0].session) == 2
-    assert "tls internal" in site_piece(replace(site, acme=False), (2, 6))
+    assert "tls internal" in site_piece(replace(site, acme=False), (2, 6), SOCKET)
 
 
 # The commands

@@ -103,6 +103,16 @@ def test_who_guesses_is_refused_and_nobody_else(server: Server, name: str) -> No
         assert not refused(site)
 
 
+def test_who_does_not_wait_for_the_answer_is_refused_too(server: Server) -> None:
+    guesser = f"{server.host.network.subnet}.9".replace("10.77", "10.78")
+    with server.host.network.neighbours(f"{guesser}/32"), pardoned(server):
+        site = replace(server.site, source=guesser)
+        for number in range(30):
+            with suppress(OSError):
+                site.hang_up(Authorization=password("alice", f"a wrong one {number}"))
+        server.wait("the refusal", lambda: refused(site))
+
+
 def test_a_network_of_ipv6_counts_as_one(server: Server) -> None:
     ours = [f"fd77::{number}" for number in range(16, 56)]
     addresses = [*(f"{address}/64" for address in ours), "fd78::9/64"]
@@ -148,6 +158,13 @@ def test_the_doctor_says_that_nobody_is_refused(server: Server) -> None:
 
 def test_ssh_is_as_it_was(server: Server) -> None:
     assert server.run("fail2ban-client status").split("Jail list:")[1].split() == ["bookbrain"]
+
+
+def test_nobody_else_has_passwords_compared(server: Server) -> None:
+    ask = "curl -s -m 5 -o /dev/null -w '%{http_code}' --unix-socket /var/lib/caddy/sign-in.sock x"
+    assert server.host.run(ask).stdout == "401"
+    for name in ("reader", "bookbrain", "nobody", "www-data"):
+        assert server.host.run(f"runuser -u {name} -- {ask}").stdout == "000", name
 
 
 # Who has Caddy do what
