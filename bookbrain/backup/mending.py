@@ -1,6 +1,6 @@
 """A damaged library is mended: from the newest sound backup, from its own files, or by buying."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,11 +13,11 @@ from bookbrain.backup.workplace import OnStep, Steps, alone, check_room, clear_w
 from bookbrain.config import Settings
 from bookbrain.durable import PART, file_lock, link, remove, sync_folder
 from bookbrain.errors import BookBrainError
-from bookbrain.index.soundness import store_flaws
 from bookbrain.library import Library
 from bookbrain.library.cards import write_cards
 from bookbrain.library.checking import check_again, check_is_not_lost
 from bookbrain.library.damage import Outcome
+from bookbrain.library.maintaining import forget_lost_vectors
 from bookbrain.library.mending import mend_catalog
 from bookbrain.library.mending_vectors import mend_store
 from bookbrain.library.reports import Progress
@@ -115,10 +115,8 @@ def _mend_files(home: Path, backup: Path | None, found: Outcome) -> None:
 def _settle(settings: Settings, found: Outcome) -> bool:
     """Have cards, stamps and keyword index as the catalog says, and no book called embedded that
     lacks vectors; whether there was one."""
-    lacking = {flaw.book for flaw in store_flaws(settings.home) if flaw.book}
     with closing(Stores(settings, lost=True)) as stores:
-        for book_id in lacking:
-            stores.catalog.forget_embedded(book_id, _lacking_spaces(stores, book_id))
+        lacking = forget_lost_vectors(stores)
         write_cards(stores.books, stores.catalog)
         stores.keep_identity()
         books = stores.catalog.book_ids()
@@ -126,20 +124,6 @@ def _settle(settings: Settings, found: Outcome) -> bool:
         if books and (derived or stores.catalog.generation() is None):
             stores.catalog.set_generation(stores.index_books(books))
     return bool(lacking)
-
-
-def _lacking_spaces(stores: Stores, book_id: str) -> Iterable[str]:
-    from bookbrain.library.semantic import parse_space  # noqa: PLC0415  (loads slowly)
-
-    refused = stores.catalog.refused().get(book_id, {})
-    for name in stores.catalog.embedded_spaces():
-        digests = {
-            p.digest
-            for p in stores.catalog.passages(book_id)
-            if p.ordinal not in refused.get(name, {})
-        }
-        if stores.embeddings.missing(parse_space(name), digests):
-            yield name
 
 
 def _buy(settings: Settings, agree: Agree, progress: Progress) -> None:

@@ -140,10 +140,13 @@ def reading_database(path: Path) -> Iterator[sqlite3.Connection]:
         connection.close()
 
 
-def open_existing(path: Path) -> sqlite3.Connection:
-    """Open a database as it is, of whatever version; sqlite3.Error where there is none."""
+def open_existing(path: Path, seconds: float = _BUSY_SECONDS) -> sqlite3.Connection:
+    """Open a database as it is, of whatever version; sqlite3.Error where there is none.
+
+    Its statements wait so many `seconds` for others.
+    """
     address = f"{path.absolute().as_uri()}?mode=rw"
-    return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
+    return sqlite3.connect(address, uri=True, timeout=seconds, isolation_level=None)
 
 
 def _connect_to_read(path: Path) -> Database:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bookbrain.durable import write_file
@@ -88,7 +88,11 @@ def read_state(home: Path) -> CheckState:
         kept = json.loads((home / FILE).read_bytes())
         last = kept["last"]
         return CheckState(
-            Outcome(datetime.fromisoformat(last["at"]), int(last["files"]), _all(last["damage"]))
+            Outcome(
+                datetime.fromisoformat(last["at"]).astimezone(UTC),
+                int(last["files"]),
+                _all(last["damage"]),
+            )
             if last
             else None,
             str(kept["done"]),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bookbrain.durable import PART, remove, sync_file, sync_folder
 from bookbrain.errors import BusyError
-from bookbrain.index.database import DAMAGE, is_damage
+from bookbrain.index.database import DAMAGE, is_damage, open_existing
 
 _PATIENCE = 10.0  # seconds for whoever reads or writes
 
@@ -29,6 +29,9 @@ def exchanged(path: Path) -> Iterator[tuple[Path, Path]]:
         sync_file(part)
         if path.exists():
             os.link(path, aside)
+        wal = Path(f"{path}-wal")
+        if path.exists() and wal.exists() and wal.stat().st_size:  # SQLite could not open the file
+            wal.replace(f"{aside}-wal")
         for end in ("-wal", "-shm"):  # what was in them is in the old file
             remove(Path(f"{path}{end}"))
         part.replace(path)
@@ -41,7 +44,7 @@ def _nobody_writing(path: Path) -> Iterator[None]:
     if not path.exists():
         yield
         return
-    with closing(sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)) as db:
+    with closing(open_existing(path, _PATIENCE)) as db:
         with suppress_damage():
             busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             db.execute("BEGIN IMMEDIATE")
