@@ -118,8 +118,8 @@ def test_vectors_without_a_backup_are_bought_again(copy: Shelf, openai: OpenAIPr
     _remove_backups(copy.home)
     path, bits = copy.home / "embeddings.sqlite3", random.Random(5)
     rows = dump(path)
-    while says_the_same(path, rows):
-        flip(path, bits, bits.randrange(path.stat().st_size // 2, path.stat().st_size))
+    _, _, vector = rows["embedding"][0]
+    flip(path, bits, path.read_bytes().index(vector) + 9)
     _admin(copy, "check", code=1)
     done = _admin(copy, "check", "--repair", "--yes")
     assert "Embeddings to buy again" in done.out
