@@ -15,6 +15,7 @@ from bookbrain.durable import remove
 from bookbrain.errors import BookBrainError
 from bookbrain.events import Event
 from bookbrain.library import Library
+from bookbrain.library.checking import look_again
 from bookbrain.library.picking import pick
 from bookbrain.library.replacing import damaged_aside
 from bookbrain.library.reports import Progress
@@ -94,6 +95,7 @@ def restore(
                 books = library.books()
         finally:
             remove(staging)
+    look_again(home)
     log.info("Restored: %d books", len(books), extra={"fields": Event(event="restore")})
     lost = [book.file for book in books if not (home / "books" / f"{book.id}.pdf").exists()]
     return Restored(len(books), tuple(lost), tuple(aside))

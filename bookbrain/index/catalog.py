@@ -286,6 +286,13 @@ class Catalog:
             found.setdefault(book_id, {}).setdefault(space, {})[ordinal] = reason
         return found
 
+    def refused_of(self, book_id: str, space: str) -> set[int]:
+        """The ordinals of a book's passages that `space` refused."""
+        rows = self._db.execute(
+            "SELECT ordinal FROM refused WHERE book_id = ? AND space = ?", (book_id, space)
+        )
+        return {row[0] for row in rows}
+
     def forget_space(self, space: str) -> None:
         """Note that no book is embedded in `space` any more."""
         with transaction(self._db) as db:

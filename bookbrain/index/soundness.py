@@ -38,7 +38,7 @@ STEPS = {CATALOG: migrations.MIGRATIONS, embeddings.STORE: embeddings.MIGRATIONS
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPACE = re.compile(r"(.{1,1000})/([1-9][0-9]{0,5})", re.ASCII)
 _GENERATION = re.compile(r"[\w-]{1,64}", re.ASCII)
-_LONGEST = 10_000  # characters of what is a name: a title, a label, a problem
+LONGEST_NAME = 10_000  # characters of what is a name: a title, a label, a problem
 _LONGEST_JSON = 1 << 22  # bytes
 _PAGES_AT_HAND = 16
 _BOOK = "SELECT id, title, file, added_at FROM book"
@@ -73,11 +73,15 @@ def flaws(path: Path, *, rows: bool = True) -> Iterator[Unsound]:
 
 
 def store_flaws(home: Path) -> Iterator[Unsound]:
-    """Everything that is wrong with the store in `home`, beside the catalog there."""
+    """Everything that is wrong with the store in `home`, beside the catalog there.
+
+    One that is gone or empty lacks all vectors.
+    """
     whole = True
-    for flaw in flaws(home / embeddings.STORE):
-        whole = False
-        yield flaw
+    if (home / embeddings.STORE).exists():
+        for flaw in flaws(home / embeddings.STORE):
+            whole = False
+            yield flaw
     if not whole:
         return
     try:
@@ -310,17 +314,22 @@ def bad_vectors(db: sqlite3.Connection) -> Iterator[int]:
 
 def _without_vector(home: Path) -> Iterator[Unsound]:
     """Books that are said to be embedded, with passages that have no vector."""
+    store = home / embeddings.STORE
+    if not (home / CATALOG).exists():
+        return
     with closing(open_untrusted(home / CATALOG)) as db:
-        db.execute("ATTACH ? AS store", (str(home / embeddings.STORE),))
+        bought = ""
+        if store.exists() and store.stat().st_size:
+            db.execute("ATTACH ? AS store", (str(store),))
+            bought = """AND NOT EXISTS (SELECT 1 FROM store.embedding AS bought
+                                        WHERE bought.space = embedded.space
+                                        AND bought.digest = passage.digest)"""
         for book_id, count in db.execute(
-            """SELECT book_id, count(*) FROM passage JOIN embedded USING (book_id)
-               WHERE NOT EXISTS (SELECT 1 FROM store.embedding AS bought
-                                 WHERE bought.space = embedded.space
-                                 AND bought.digest = passage.digest)
-               AND NOT EXISTS (SELECT 1 FROM refused WHERE refused.book_id = passage.book_id
-                               AND refused.space = embedded.space
-                               AND refused.ordinal = passage.ordinal)
-               GROUP BY book_id"""
+            f"""SELECT book_id, count(*) FROM passage JOIN embedded USING (book_id)
+               WHERE NOT EXISTS (SELECT 1 FROM refused WHERE refused.book_id = passage.book_id
+                                 AND refused.space = embedded.space
+                                 AND refused.ordinal = passage.ordinal) {bought}
+               GROUP BY book_id"""  # noqa: S608
         ):
             yield Unsound(fill("passages without their vector: {count}", count=count), book_id)
 
@@ -349,7 +358,7 @@ def is_digest(value: Any) -> bool:
 
 
 def _is_name(value: Any) -> bool:
-    return type(value) is str and len(value) <= _LONGEST
+    return type(value) is str and len(value) <= LONGEST_NAME
 
 
 def _is_moment(said: str) -> bool:

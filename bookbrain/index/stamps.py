@@ -27,6 +27,8 @@ class Stamp:
 def read_stamp_file(folder: Path) -> Stamp | None:
     """The stamp in `folder`; None where there is none that is whole."""
     try:
+        if not (folder / FILE).is_file():  # a pipe would be waited for
+            return None
         values = json.loads((folder / FILE).read_bytes())
         stamp = Stamp(values["library"], values["changes"], values["books"])
         whole = values["sha256"] == _seal(stamp)

@@ -7,13 +7,17 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
 from bookbrain.durable import write_file
 from bookbrain.index.catalog import Catalog
+from bookbrain.index.soundness import LONGEST_NAME
+from bookbrain.index.stamps import FILE as STAMP
 
 _NAME = re.compile(r"([0-9a-f]{64})\.(pdf|json)", re.ASCII)
+_MOST_BYTES = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,11 +38,14 @@ def card_file(books: Path, book_id: str) -> Path:
 
 def read_card(books: Path, book_id: str) -> Card | None:
     """The card of a book in the folder `books`; None where there is none that is whole."""
+    path = card_file(books, book_id)
     try:
-        values = json.loads(card_file(books, book_id).read_bytes())
+        if not path.is_file() or path.stat().st_size > _MOST_BYTES:  # a pipe would be waited for
+            return None
+        values = json.loads(path.read_bytes())
         seal = values.pop("sha256")
         card = Card(**values)
-        whole = seal == _seal(card) and card.id == book_id
+        whole = seal == _seal(card) and card.id == book_id and _is_sound(card)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
     return card if whole else None
@@ -68,6 +75,11 @@ def stored_cards(books: Path) -> set[str]:
     return _ids(books, "json")
 
 
+def is_of_books(name: str) -> bool:
+    """Whether a file of this name in `books` is ours: a book, a card or the stamp."""
+    return name == STAMP or bool(_NAME.fullmatch(name))
+
+
 def orphans(books: Path, known: Iterable[str]) -> list[str]:
     """The ids of the files in `books` that belong to no book of the catalog."""
     return sorted(stored_files(books) - set(known))
@@ -75,10 +87,21 @@ def orphans(books: Path, known: Iterable[str]) -> list[str]:
 
 def _ids(books: Path, kind: str) -> set[str]:
     try:
-        names = [path.name for path in books.iterdir()]
+        names = [path.name for path in books.iterdir() if path.is_file()]
     except FileNotFoundError:
         return set()
     return {m[1] for name in names if (m := _NAME.fullmatch(name)) and m[2] == kind}
+
+
+def _is_sound(card: Card) -> bool:
+    """Whether it has what a catalog can take; raises as a wrong type does."""
+    names = (card.title, card.file, card.added_at)
+    reasons = [r for of_space in card.refused.values() for r in of_space.items()]
+    return (
+        all(type(name) is str and len(name) <= LONGEST_NAME for name in names)
+        and datetime.fromisoformat(card.added_at).tzinfo is not None
+        and all(ordinal.isdecimal() and type(reason) is str for ordinal, reason in reasons)
+    )
 
 
 def _seal(card: Card) -> str:

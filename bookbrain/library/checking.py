@@ -4,6 +4,7 @@ No lock is held: what is added or removed meanwhile is no damage, so whatever lo
 looked at once more. It needs no library that can be opened.
 """
 
+import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
@@ -77,13 +78,29 @@ def check_again(home: Path, found: Outcome) -> Outcome:
     return outcome
 
 
+def look_again(home: Path) -> None:
+    """Forget the damage that was mended by other means than a repair, if no check is under way."""
+    if not read_state(home).known:
+        return
+    with suppress(BusyError, OSError, sqlite3.Error), file_lock(home / LOCK, on_wait=_refuse):
+        state = read_state(home)
+        left: list[Damage] = []
+        for unit in sorted({damage.file for damage in state.known}):
+            left += check_unit(home, unit, left)
+        last = state.last
+        now = tuple(d for d in left if last and d.file in {known.file for known in last.damage})
+        new = tuple(d for d in left if d.file in {known.file for known in state.damage})
+        state = replace(state, last=replace(last, damage=now) if last else None, damage=new)
+        keep_state(home, state)
+
+
 def check_unit(home: Path, unit: str, found: Sequence[Damage] = ()) -> list[Damage]:
     """What is wrong with one file of the library, named from its folder; `found` is already."""
     if unit == CATALOG:
         return _of_catalog(home)
     if unit == STORE:
         sound = all(damage.file != CATALOG for damage in found)  # else it says not what is to be
-        return _told(home, STORE, store_flaws if sound else lambda _: flaws(home / STORE))
+        return _told(home, STORE, store_flaws if sound else _flaws_of_store)
     if unit == f"books/{STAMP}":
         there = (home / unit).exists() and not read_stamp_file(home / "books")
         return [Damage(unit, "it is not what was written")] if there else []
@@ -106,6 +123,8 @@ def _units(home: Path) -> list[str]:
 def _of_file(home: Path, unit: str) -> list[Damage]:
     """A file may be removed, or exchanged for a good one, while it is read."""
     for _ in range(2):
+        if not (home / unit).is_file():  # a pipe would be waited for
+            return []
         try:
             with (home / unit).open("rb") as file:
                 if file_digest(file, "sha256").hexdigest() == Path(unit).stem:
@@ -175,10 +194,14 @@ def _lost(home: Path) -> list[Damage]:
     return []
 
 
+def _flaws_of_store(home: Path) -> Iterator[Unsound]:
+    return flaws(home / STORE) if (home / STORE).exists() else iter(())
+
+
 def _without_file(home: Path) -> Iterator[Damage]:
     for book_id, title in titles(home).items():
         paths = [home / folder / f"{book_id}.pdf" for folder in ("books", "incoming")]
-        if not any(path.exists() for path in paths) and book_id in titles(home):
+        if not any(path.is_file() for path in paths) and book_id in titles(home):
             file = str(paths[0].relative_to(home))
             yield Damage(file, "it is gone", book_id, title)
 
@@ -186,7 +209,7 @@ def _without_file(home: Path) -> Iterator[Damage]:
 def _told(home: Path, name: str, ask: Callable[[Path], Iterator[Unsound]]) -> list[Damage]:
     """What is wrong with a database. SQLite's own error is for the caller where it is only not to
     be had now."""
-    if not (home / name).exists():
+    if not (home / name).exists() and name != STORE:
         return []
     found: list[Damage] = []
     names = titles(home)

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import asdict, dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,9 @@ def read_state(home: Path) -> CheckState:
         last, said = kept["last"], kept.get("wordings", {})
         return CheckState(
             Outcome(
-                datetime.fromisoformat(last["at"]), int(last["files"]), _all(last["damage"], said)
+                datetime.fromisoformat(last["at"]).astimezone(UTC),
+                int(last["files"]),
+                _all(last["damage"], said),
             )
             if last
             else None,

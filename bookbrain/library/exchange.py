@@ -29,6 +29,9 @@ def exchanged(path: Path) -> Iterator[tuple[Path, Path]]:
         sync_file(part)
         if path.exists():
             os.link(path, aside)
+        wal = Path(f"{path}-wal")
+        if path.exists() and wal.exists() and wal.stat().st_size:  # SQLite could not open the file
+            wal.replace(f"{aside}-wal")
         for end in ("-wal", "-shm"):  # what was in them is in the old file
             remove(Path(f"{path}{end}"))
         part.replace(path)

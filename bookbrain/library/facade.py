@@ -14,6 +14,7 @@ from bookbrain.errors import BusyError
 from bookbrain.ingest.discovery import find_books
 from bookbrain.library import adding, checkup, maintaining, replacing, searching
 from bookbrain.library.attempts import parted
+from bookbrain.library.checking import look_again
 from bookbrain.library.checkup import Finding
 from bookbrain.library.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.library.opened import OpenBook, open_book
@@ -94,7 +95,13 @@ class Library:
                 self._stores.catalog.end_all_jobs()
                 self._stores.sweep()
                 raise
+        self._look_again(report)
         return AddReport((*refused, *report.outcomes), report.stopped)
+
+    def _look_again(self, report: AddReport) -> None:
+        """What was damaged, and is mended by a file that was added, is damage no more."""
+        if report.count("mended"):
+            look_again(self._stores.home)
 
     def unfinished(self) -> int:
         """How many books a crash left unfinished: nobody works on them, nothing hinders them."""
@@ -120,7 +127,9 @@ class Library:
         """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
         progress = progress or Silent()
         with self._writing(progress, GO_ON):
-            return adding.finish_jobs(self._stores, progress, doubtful=doubtful)
+            report = adding.finish_jobs(self._stores, progress, doubtful=doubtful)
+        self._look_again(report)
+        return report
 
     def plan(self, paths: Sequence[str | Path], progress: Progress | None = None) -> list[Plan]:
         """What adding the paths would take; reads the files and changes nothing."""

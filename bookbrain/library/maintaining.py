@@ -20,6 +20,7 @@ def rebuild(stores: Stores, progress: Progress) -> None:
     Calls no embedding endpoint.
     """
     books = stores.catalog.books()
+    forget_lost_vectors(stores)
     stores.forget_keywords()
     for number, book in enumerate(books, start=1):
         progress.begin(book.file, number, len(books))
@@ -47,6 +48,34 @@ def rebuild_vectors(stores: Stores, progress: Progress) -> None:
             digests = {p.ordinal: p.digest for p in stores.catalog.passages(book.id)}
             stores.semantics().publish(space, book.id, digests)
             progress.step("indexing", len(digests), len(digests))
+
+
+def forget_lost_vectors(stores: Stores) -> list[str]:
+    """Note of each book that it is not embedded where the store lacks its vectors; the books.
+
+    The store may have been lost. `embed` buys them again.
+    """
+    lost = []
+    for book_id in stores.catalog.book_ids():
+        if spaces := _lacking_spaces(stores, book_id):
+            stores.catalog.forget_embedded(book_id, spaces)
+            lost.append(book_id)
+    return lost
+
+
+def _lacking_spaces(stores: Stores, book_id: str) -> list[str]:
+    """The spaces in which a book is said to be embedded, and is not."""
+    from bookbrain.library.semantic import parse_space  # noqa: PLC0415  (loads slowly)
+
+    found = []
+    for name in sorted(stores.catalog.embedded_spaces()):
+        if stores.catalog.is_embedded(book_id, name):
+            refused = stores.catalog.refused_of(book_id, name)
+            passages = stores.catalog.passages(book_id)
+            digests = [p.digest for p in passages if p.ordinal not in refused]
+            if stores.embeddings.missing(parse_space(name), digests):
+                found.append(name)
+    return found
 
 
 def remove_book(stores: Stores, book: Book) -> None:
@@ -91,7 +120,9 @@ def plan_embedding(stores: Stores) -> list[Plan]:
         )
     space = stores.space()
     plans = []
-    for book_id in stores.catalog.unembedded_books(str(space) if space else ""):
+    unembedded = set(stores.catalog.unembedded_books(str(space) if space else ""))
+    lost = {book_id for book_id in stores.catalog.book_ids() if _lacking_spaces(stores, book_id)}
+    for book_id in sorted(unembedded | lost):
         book = stores.catalog.book(book_id)
         passages = stored_passages(stores, book_id)
         texts = {passage.digest: passage.text for passage in passages}
@@ -107,6 +138,7 @@ def embed(stores: Stores, progress: Progress) -> list[Outcome]:
 
     Raises what the endpoint or Chroma raises; what is done by then stays done.
     """
+    forget_lost_vectors(stores)
     space = stores.space()
     book_ids = stores.catalog.unembedded_books(str(space) if space else "")
     outcomes = []

@@ -23,8 +23,9 @@ def mend_store(home: Path, backup: Path | None) -> list[Path]:
     Returns where the old file is kept, if it had to be made anew.
     """
     path = home / STORE
-    if not path.exists() or not any(flaws(path)):
-        return []
+    if not path.exists() or not path.stat().st_size:
+        with closing(open_database(path, MIGRATIONS)):
+            pass  # what the backup has goes into a new one
     if not any(flaws(path, rows=False)) and not _is_torn(path):
         _mend_in_place(path, backup)
         return []

@@ -16,6 +16,7 @@ from bookbrain.index.database import reading_database, schema_version
 from bookbrain.index.soundness import CATALOG
 from bookbrain.library.adding import finish_jobs
 from bookbrain.library.cards import read_card, stored_cards, stored_files
+from bookbrain.library.checking import look_again
 from bookbrain.library.identity import LostCatalogError, check_catalog, stamp_copies
 from bookbrain.library.reports import AddReport, Progress
 from bookbrain.library.storage import storage_error
@@ -47,9 +48,11 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
             again = begin_again(settings)
         with closing(Stores(settings)) as stores, stores.writing(progress.wait):
             stores.catalog.queue(stores.stored_file(card.id) for card in stores.orphans())
-            return replace(again, report=finish_jobs(stores, progress))
+            recovered = replace(again, report=finish_jobs(stores, progress))
     except (OSError, sqlite3.Error) as error:
         raise storage_error(error) from error
+    look_again(settings.home)
+    return recovered
 
 
 def begin_again(settings: Settings) -> Recovered:

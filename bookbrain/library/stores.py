@@ -29,7 +29,7 @@ from bookbrain.index.shards import DAMAGE, write_shard
 from bookbrain.index.soundness import CATALOG
 from bookbrain.index.stamps import read_stamp_file, write_stamp_file
 from bookbrain.library import reserve
-from bookbrain.library.cards import Card, card_file, orphans, read_card, write_cards
+from bookbrain.library.cards import Card, card_file, is_of_books, orphans, read_card, write_cards
 from bookbrain.library.identity import check_catalog
 from bookbrain.library.storage import storage_error
 from bookbrain.model import EmbeddingSpace, Page
@@ -166,7 +166,7 @@ class Stores:
         """Where the file of a book is, or would be."""
         path = self.stored_file(book_id)
         incoming = self.incoming_file(book_id)  # the last step of a restore may be still to be done
-        return incoming if not path.exists() and incoming.exists() else path
+        return incoming if not path.is_file() and incoming.is_file() else path
 
     def stored_file(self, book_id: str) -> Path:
         """Where the file of a book is when all is done."""
@@ -174,6 +174,8 @@ class Stores:
 
     def has_file(self, book_id: str) -> bool:
         """Whether the file of a book is there and is what it was; it is read to its end."""
+        if not self.stored_file(book_id).is_file():  # a pipe would be waited for
+            return False
         try:
             with self.stored_file(book_id).open("rb") as file:
                 return file_digest(file, "sha256").hexdigest() == book_id
@@ -227,7 +229,7 @@ class Stores:
 
     def missing_files(self) -> list[str]:
         """The books whose file is gone, by id."""
-        return [i for i in self.catalog.book_ids() if not self.book_file(i).exists()]
+        return [i for i in self.catalog.book_ids() if not self.book_file(i).is_file()]
 
     def space(self) -> EmbeddingSpace | None:
         """The embedding space of the settings; None while a model's dimensions are not known."""
@@ -334,7 +336,8 @@ class Stores:
                 self.take_file(copy.stem)
             remove(copy)
         for path in self.books.glob(f"*{PART}"):
-            remove(path)
+            if is_of_books(path.name.removesuffix(PART)) and path.is_file():
+                remove(path)
         drop_unnamed(self.shards, self.catalog.generation())
         for name, lock in _WORKPLACES.items():
             if (self.home / name).exists():

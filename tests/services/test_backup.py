@@ -25,6 +25,7 @@ from bookbrain.backup.archive import Archive, Content, measure, write_archive
 from bookbrain.backup.listing import list_backups
 from bookbrain.backup.manifest import Manifest
 from bookbrain.config import load_settings
+from bookbrain.index.seals import seal_book
 from bookbrain.library import Library
 
 pytestmark = [
@@ -312,6 +313,8 @@ def test_a_library_that_does_not_work_afterwards_is_put_back(
     with catalog:  # whose pages have words that its keyword index does not know
         catalog.execute("UPDATE page SET text = ?", (" ".join(f"unheard{n}" for n in range(20)),))
         catalog.execute("DELETE FROM passage")  # which would tell
+        for (book_id,) in catalog.execute("SELECT id FROM book").fetchall():
+            seal_book(catalog, book_id)
     catalog.close()
     contents: dict[str, Content] = {
         member.name: tmp_path / "out" / member.name for member in manifest.members

@@ -5,9 +5,11 @@ import os
 import random
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -126,13 +128,50 @@ def test_vectors_without_a_backup_are_bought_again(copy: Shelf, openai: OpenAIPr
     _remove_backups(copy.home)
     path, bits = copy.home / "embeddings.sqlite3", random.Random(5)
     rows = dump(path)
-    for _ in range(60):
-        flip(path, bits, bits.randrange(path.stat().st_size // 2, path.stat().st_size))
+    _, _, vector = rows["embedding"][0]
+    flip(path, bits, path.read_bytes().index(vector) + 9)
     _admin(copy, "check", code=1)
     done = _admin(copy, "check", "--repair", "--yes")
     assert "Embeddings to buy again" in done.out
     assert "All are as they were written." in done.out
     assert len(dump(path)["embedding"]) == len(rows["embedding"])
+
+
+def _lost(home: Path) -> None:
+    for path in home.glob("embeddings.sqlite3*"):
+        path.unlink()
+
+
+def _emptied(home: Path) -> None:
+    _lost(home)
+    (home / "embeddings.sqlite3").touch()
+
+
+def _without_rows(home: Path) -> None:
+    with closing(sqlite3.connect(home / "embeddings.sqlite3")) as db, db:
+        db.execute("DELETE FROM embedding")
+        db.execute("DELETE FROM checksum")
+
+
+@pytest.mark.parametrize("lose", [_lost, _emptied, _without_rows])
+@pytest.mark.parametrize("way", ["backup", "embed"])
+def test_vectors_that_are_lost_come_back(
+    copy: Shelf, openai: OpenAIProcess, lose: Callable[[Path], None], way: str
+) -> None:
+    rows = dump(copy.home / "embeddings.sqlite3")["embedding"]
+    lose(copy.home)
+    if way == "backup":
+        assert "passages without their vector" in _admin(copy, "check", code=1).err
+        done = _admin(copy, "check", "--repair", "--yes")
+        assert "All are as they were written." in done.out
+        assert not openai.bought
+    else:
+        copy.run("rebuild")
+        assert "not embedded" in copy_health(copy)
+        copy.run("embed", "--yes")
+        assert openai.bought
+    assert len(dump(copy.home / "embeddings.sqlite3")["embedding"]) == len(rows)
+    _admin(copy, "check")
 
 
 def test_killed_at_any_instant_it_can_be_run_again(copy: Shelf) -> None:

@@ -22,6 +22,8 @@ from support.shelf import Shelf
 
 import bookbrain.admin
 import bookbrain.cli
+from bookbrain.library.checking import check_library
+from bookbrain.library.damage import read_state
 
 _QUERIES = ("lock waits for the queue", "thread buffer", "part2x3")
 _CUTS = 20
@@ -132,7 +134,10 @@ def test_nothing_is_lost_and_all_comes_back(
             assert done.exception is None or isinstance(done.exception, SystemExit), command
             assert _files(home) == whole.files, command
         assert "recover" in shelf.run("books", code=None).err
+        check_library(home)
+        assert read_state(home).known
         done = shelf.run("recover")
+        assert read_state(home).known == (), "what was damaged is mended"
         assert shelf.books() == whole.books
         assert [_hits(shelf, query) for query in _QUERIES] == whole.hits
         assert _files(home) == whole.files
@@ -224,7 +229,10 @@ def test_adding_a_book_again_mends_it(lost: bool, plain: Shelf, english: list[Pa
     else:
         path.write_bytes(good[:500] + b"X" + good[501:])
     assert "would be added" in plain.add("--dry-run", english[0]).out
+    assert check_library(plain.home).last
+    assert read_state(plain.home).known
     assert "mended" in plain.add(english[0]).out
+    assert read_state(plain.home).known == ()
     assert path.read_bytes() == good
     assert plain.books() == before
     assert "known" in plain.add(english[0]).out

@@ -1,5 +1,6 @@
 """The check of a library: every byte that changes by itself is named, and nothing else is."""
 
+import os
 import random
 import shutil
 from contextlib import closing
@@ -134,6 +135,34 @@ def test_a_file_that_is_gone_is_named_with_its_title(home: Path) -> None:
     (damage,) = last.damage
     assert damage.file == f"books/{path.name}"
     assert damage.title.startswith("Title ")
+
+
+@pytest.mark.parametrize("empty", [True, False])
+def test_a_store_that_is_lost_lacks_all_vectors(home: Path, *, empty: bool) -> None:
+    for path in home.glob("embeddings.sqlite3*"):
+        path.unlink()
+    if empty:
+        (home / "embeddings.sqlite3").touch()
+    last = check_library(home).last
+    assert last
+    assert {(d.file, d.title) for d in last.damage} == {
+        ("embeddings.sqlite3", f"Title {n}") for n in range(4)
+    }
+
+
+def test_a_pipe_where_a_book_was_is_not_waited_for(home: Path) -> None:
+    path = min((home / "books").glob("*.pdf"))
+    path.unlink()
+    os.mkfifo(path)
+    os.mkfifo(home / "books" / f"{'0' * 64}.pdf")
+    assert _damaged(home) == {f"books/{path.name}"}
+
+
+def test_what_is_kept_of_a_check_may_be_damaged_itself(home: Path) -> None:
+    check_library(home)
+    kept = home / "check.json"
+    kept.write_text(kept.read_text().replace("+00:00", ""))
+    assert look_at_damage(home, datetime.now(UTC)).state == "ok"
 
 
 def test_one_at_a_time(home: Path) -> None:
