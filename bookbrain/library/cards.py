@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from bookbrain.durable import write_file
+from bookbrain.durable import open_file, write_file
 from bookbrain.index.catalog import Catalog
 
 _NAME = re.compile(r"([0-9a-f]{64})\.(pdf|json)", re.ASCII)
@@ -35,7 +35,8 @@ def card_file(books: Path, book_id: str) -> Path:
 def read_card(books: Path, book_id: str) -> Card | None:
     """The card of a book in the folder `books`; None where there is none that is whole."""
     try:
-        values = json.loads(card_file(books, book_id).read_bytes())
+        with open_file(card_file(books, book_id)) as file:
+            values = json.loads(file.read())
         seal = values.pop("sha256")
         card = Card(**values)
         whole = seal == _seal(card) and card.id == book_id
