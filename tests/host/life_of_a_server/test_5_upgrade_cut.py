@@ -224,7 +224,8 @@ def comes_back(scene: Scene, cut: Cut, url: str, folder: Path) -> str:
         server.wait("the end of the upgrade", lambda: not notes.exists(), 180)
         server.wait("the site", server.is_up, 120)
         assert_all_books(scene)
-        assert server.run("find /var/lib/bookbrain -user root") == ""
+        roots = server.run("find /var/lib/bookbrain -user root -ls")
+        assert roots == "", roots
         assert server.run("find /etc/systemd/system -xtype l -name 'bookbrain*'") == ""
         unit = "systemctl is-active bookbrain-upgrade"
         server.wait("its unit", lambda: "inactive" in server.host.run(unit).stdout, 120)
