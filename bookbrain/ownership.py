@@ -39,10 +39,10 @@ def _give_folder(folder: int, account: Account, depth: int) -> None:
     for name in _names(folder):
         with suppress(OSError), _opened(name, folder) as found:
             seen = os.fstat(found)
-            if seen.st_dev != device:
-                continue
-            if stat.S_ISDIR(seen.st_mode) and depth:
-                _give_folder(found, account, depth - 1)
+            if stat.S_ISDIR(seen.st_mode):
+                # Of a file it would say too much: an overlay has them from several devices.
+                if depth and seen.st_dev == device:
+                    _give_folder(found, account, depth - 1)
             elif stat.S_ISREG(seen.st_mode) and seen.st_nlink == 1:
                 _give(found, seen, account)
     _give(folder, os.fstat(folder), account)

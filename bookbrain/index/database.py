@@ -164,6 +164,7 @@ def reading_database(path: Path) -> Iterator[sqlite3.Connection]:
 
 def open_existing(path: Path) -> sqlite3.Connection:
     """Open a database as it is, of whatever version; sqlite3.Error where there is none."""
+    _refuse_pipe(path)
     address = f"{path.absolute().as_uri()}?mode=rw"
     return sqlite3.connect(address, uri=True, timeout=_BUSY_SECONDS, isolation_level=None)
 
@@ -176,6 +177,7 @@ def _connect_to_read(path: Path) -> Database:
     to be there. Where there is no WAL, nobody has the database open, and none can be made: then it
     is read as a file that stays as it is (`immutable`).
     """
+    _refuse_pipe(path)
     wal, shm = Path(f"{path}-wal"), Path(f"{path}-shm")
     usual = ["mode=ro"] if has_room(path.parent, _ROOM) else []
     for query in (*usual, "mode=ro&readonly_shm=1", "mode=ro&immutable=1"):
@@ -199,6 +201,12 @@ def _connect_to_read(path: Path) -> Database:
         else:
             return connection
     raise refused
+
+
+def _refuse_pipe(path: Path) -> None:
+    """SQLite would wait until somebody writes to one."""
+    if path.exists() and not stat.S_ISREG(path.stat().st_mode):
+        raise sqlite3.OperationalError(f"{path} is no file")
 
 
 def _size(path: Path) -> int:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from bookbrain.durable import write_file
+from bookbrain.durable import open_file, write_file
 
 FILE = "library.json"  # in `books` and in `keywords`
 
@@ -27,9 +27,8 @@ class Stamp:
 def read_stamp_file(folder: Path) -> Stamp | None:
     """The stamp in `folder`; None where there is none that is whole."""
     try:
-        if not (folder / FILE).is_file():  # a pipe would be waited for
-            return None
-        values = json.loads((folder / FILE).read_bytes())
+        with open_file(folder / FILE) as file:
+            values = json.loads(file.read())
         stamp = Stamp(values["library"], values["changes"], values["books"])
         whole = values["sha256"] == _seal(stamp)
     except (OSError, ValueError, TypeError, KeyError, RecursionError):

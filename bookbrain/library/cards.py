@@ -11,7 +11,7 @@ from datetime import datetime
 from hashlib import sha256
 from pathlib import Path
 
-from bookbrain.durable import write_file
+from bookbrain.durable import open_file, write_file
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.soundness import LONGEST_NAME
 from bookbrain.index.stamps import FILE as STAMP
@@ -40,9 +40,10 @@ def read_card(books: Path, book_id: str) -> Card | None:
     """The card of a book in the folder `books`; None where there is none that is whole."""
     path = card_file(books, book_id)
     try:
-        if not path.is_file() or path.stat().st_size > _MOST_BYTES:  # a pipe would be waited for
+        if path.stat().st_size > _MOST_BYTES:
             return None
-        values = json.loads(path.read_bytes())
+        with open_file(path) as file:
+            values = json.loads(file.read())
         seal = values.pop("sha256")
         card = Card(**values)
         whole = seal == _seal(card) and card.id == book_id and _is_sound(card)

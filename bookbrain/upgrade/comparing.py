@@ -119,8 +119,19 @@ def take_vectors(older: Path, newer: Path) -> int:
             return taken
 
 
+def take_stamp_back(newer: Path, older: Path) -> None:
+    """Have an embedding store say of its library what one of the same version said before."""
+    with closing(open_existing(newer)) as db:
+        if not _has_table(db, "library"):
+            return
+        db.execute("ATTACH DATABASE ? AS older", (str(older),))
+        with transaction(db):
+            db.execute("DELETE FROM main.library")
+            db.execute("INSERT INTO main.library SELECT * FROM older.library")
+
+
 def _has_table(db: sqlite3.Connection, name: str) -> bool:
-    """Whether the older release has it."""
+    """Whether it is there: an older release may not have it."""
     found = db.execute(
         "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?", (name,)
     )

@@ -22,6 +22,7 @@ from bookbrain.upgrade.comparing import (
     Changes,
     apply_changes,
     changes_between,
+    take_stamp_back,
     take_vectors,
     version_of,
 )
@@ -166,6 +167,9 @@ def _put_notes_back(home: Path, kept: Path) -> None:
     for name, data in before.items():
         if (home / name).parent.is_dir():
             write_file(home / name, data)
+    live, copy = home / STORE, kept / STORE
+    if (version := version_of(copy)) is not None and version == version_of(live):
+        take_stamp_back(live, copy)
 
 
 def _say(kept: Path, said: Sequence[str]) -> None:

@@ -46,6 +46,7 @@ switch_release() {
     previous=$(readlink "$CURRENT" || true)
     if [[ -d $UPGRADING && ! $DRY_RUN ]]; then
         step "Starting BookBrain" "BookBrain을 시작합니다"
+        systemctl daemon-reload # or each command would warn that the units are others now
         note placed
         run_upgrade
         [[ $(readlink "$CURRENT") == "$RELEASE" ]] ||
@@ -168,6 +169,7 @@ work_on_data() { # TASK: by the new release, as the service's user
 restore_files() { # whole files take the place of the others; those that are new go
     local file
     while read -r file; do
+        [[ $file != /etc/systemd/system/* ]] || systemctl --quiet disable --now "${file##*/}" || true
         rm -f "$file" "$OURS/placed$file"
     done < <(cat "$UPGRADING/added" 2>/dev/null)
     [[ -d $REPLACED ]] || return 0

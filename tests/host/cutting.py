@@ -1,4 +1,4 @@
-"""Power cuts at chosen lines of the installer, on a host whose state can be had back.
+"""Power cuts at chosen lines of the installer, on a host that is as it was again for the next one.
 
 Every bash of the host writes what it runs to a file, which is read from outside.
 """
@@ -10,22 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from host.machine import Host
 from host.network import do
 from host.server import Server
 
 _TRACE = "srv/trace"
 _TRACING = f"exec {{BASH_XTRACEFD}}>>/{_TRACE}\nset -x\n"
 _DROP_IN = "etc/systemd/system/bookbrain-upgrade.service.d/trace.conf"
-_STATE = (
-    "etc/bookbrain",
-    "etc/systemd/system",
-    "etc/systemd/journald.conf.d",
-    "etc/sysusers.d",
-    "etc/tmpfiles.d",
-    "opt/bookbrain/current",
-    "opt/bookbrain/placed",
-    "var/lib/bookbrain",
-)
+_RELEASES = "opt/bookbrain/releases"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +32,46 @@ class Cut:
         return f"{self.line} #{self.nth} +{self.later}"
 
 
-class State:
-    """What an upgrade changes of a host that is off, as it was; and the releases on it."""
+class Layer:
+    """What happens to a host that is off goes into a file system over its own, until `remove`."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
-        self._root, self._folder = server.host.root, folder
-        for name in _STATE:
-            (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            do("cp", "-a", str(self._root / name), str(folder / name))
+    def __init__(self, host: Host, folder: Path) -> None:
+        self._host, self._folder = host, folder
+        self._number = 0
+        self._kept = folder / "kept"
+        self._kept.mkdir(parents=True)
+        self._lay()
 
-    def keep_release(self, release: str) -> None:
-        """Have this one, too, when the state comes back: a failing one is removed."""
-        kept = self._folder / "releases" / release
-        if not kept.exists():
-            kept.parent.mkdir(exist_ok=True)
-            do("cp", "-al", str(self._releases / release), str(kept))
+    def renew(self) -> None:
+        """The host is off, and as it was when the layer was made."""
+        self.remove()
+        for release in self._kept.iterdir():
+            do("mv", "-T", str(release), str(self._host.root / _RELEASES / release.name))
+        self._lay()
 
-    def bring_back(self) -> None:
-        for name in ("opt/bookbrain/upgrading", "opt/bookbrain/upgrading.done", _TRACE):
-            do("rm", "-rf", str(self._root / name))
-        for name in _STATE:
-            do("rm", "-rf", str(self._root / name))
-            do("cp", "-a", str(self._folder / name), str(self._root / name))
-        for kept in self._folder.glob("releases/*"):
-            if not (self._releases / kept.name).exists():
-                do("cp", "-al", str(kept), str(self._releases / kept.name))
+    def remove(self) -> None:
+        self._host.cut_power()
+        do("umount", str(self._host.root))
+        do("rm", "-rf", str(self._changes.parent))
+
+    def keep_releases(self) -> None:
+        """Those that were built meanwhile stay: each is built once."""
+        for release in (self._changes / _RELEASES).glob("*"):
+            if (release / "venvs/bookbrain/installed-from").is_file():  # what is built last
+                do("cp", "-al", "-T", str(release), str(self._kept / release.name))
 
     @property
-    def _releases(self) -> Path:
-        return self._root / "opt/bookbrain/releases"
+    def _changes(self) -> Path:
+        return self._folder / str(self._number) / "changes"
+
+    def _lay(self) -> None:
+        self._number += 1
+        work = self._changes.with_name("work")
+        for folder in (self._changes, work):
+            folder.mkdir(parents=True)
+        root = str(self._host.root)
+        where = f"lowerdir={root},upperdir={self._changes},workdir={work},redirect_dir=on"
+        do("mount", "-t", "overlay", "-o", where, "overlay", root)
 
 
 def put(server: Server, book: Path) -> None:

@@ -133,7 +133,15 @@ def _sweep(folder: Path, *, ours: bool = False) -> None:
         name = file.stem
         remove_network(name)
     stop_forwarding()
+    _unmount(folder)
     _remove(folder)
+
+
+def _unmount(folder: Path) -> None:
+    """What a test has laid over its host."""
+    for line in reversed(Path("/proc/mounts").read_text().splitlines()):
+        if (where := line.split()[1]).startswith(f"{folder}/"):
+            subprocess.run(["umount", where], check=False)
 
 
 def _remove(folder: Path) -> None:

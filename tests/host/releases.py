@@ -1,12 +1,17 @@
-"""Releases that are made from this checkout after an edit: as the next one may be."""
+"""Releases: this checkout after an edit, as the next one may be, and one of its history."""
 
+import io
 import shutil
+import subprocess
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 
 from host.lab import Lab
+from host.machine import CHECKOUT
 from host.network import do
 
+_OLD = "c9d7596ba7af56786cbb0532f8f02a61168c0452"
 Edit = Callable[[Path], None]
 
 _MIGRATION = """
@@ -26,6 +31,20 @@ def release_of(lab: Lab, edit: Edit) -> Path:
         ignored = shutil.ignore_patterns("dist", ".cache")
         shutil.copytree(lab.folder / "release", tree, ignore=ignored)
         edit(tree)
+        do(str(tree / "packaging/release"))
+    return tree / "dist"
+
+
+def old_release(lab: Lab) -> Path | None:
+    """The folder of the one that servers have had; None where this checkout has no history."""
+    tree = lab.folder / "release-old"
+    git = ["git", "-C", str(CHECKOUT), "archive", _OLD]
+    if not tree.exists():
+        done = subprocess.run(git, capture_output=True, check=False)
+        if done.returncode:
+            return None
+        with tarfile.open(fileobj=io.BytesIO(done.stdout)) as packed:
+            packed.extractall(tree, filter="data")
         do(str(tree / "packaging/release"))
     return tree / "dist"
 

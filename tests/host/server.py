@@ -30,12 +30,12 @@ class Server:
         self.planned = ""  # what the first dry run said
         self.site = Site(host.address, DOMAIN, acme.root.read_text())
 
-    def install(self, *options: str, timeout: float = 600) -> str:
+    def install(self, *options: str, timeout: float = 900) -> str:
         """`curl … | bash`, unattended; what it said."""
         return succeeded(self.try_install(*options, timeout=timeout))
 
     def try_install(
-        self, *options: str, timeout: float = 600
+        self, *options: str, timeout: float = 900
     ) -> "subprocess.CompletedProcess[str]":
         given = ["--source", self.url, "--domain", DOMAIN, "--email", f"owner@{DOMAIN}"]
         given += ["--user", "alice", "--password-file", "/root/password", *options]

@@ -144,6 +144,28 @@ def test_what_the_release_of_before_can_read_stays(tmp_path: Path) -> None:
     assert {name: dump(home / name) for name in before} == before
 
 
+@pytest.mark.parametrize("damaged", [False, True])
+def test_the_older_catalog_is_not_refused_for_what_came(tmp_path: Path, damaged: bool) -> None:
+    """Of its library the embedding store tells, too, and stays: its schema is the same."""
+    home = tmp_path / "library"
+    home.mkdir()
+    books = [pdfs.book(tmp_path / f"{i}.pdf", [f"walrus {i}"], title=str(i)) for i in range(4)]
+    with Library(Settings(home)) as library:
+        library.add(books[:1])
+    keep(home)
+    with Library(Settings(home)) as library:  # a command that was still running
+        library.add(books[1:])
+    open_database(home / "catalog.sqlite3", (*MIGRATIONS, lambda _: None)).close()
+    if damaged:
+        (home / "catalog.sqlite3").write_bytes(b"damaged" * 1000)
+    put_back(home)
+    with Library(Settings(home)) as library:
+        assert [book.title for book in library.books()] == ["0"]
+        library.add(sorted((home / "inbox").glob("*.pdf")))
+    with Library(Settings(home)) as library:
+        assert len(library.books()) == 4
+
+
 def change_everything(home: Path) -> None:
     """A book comes, one goes, one is renamed, a vector is bought, a file waits."""
     come(home, "three", "drei.pdf")

@@ -44,10 +44,7 @@ def test_network_gone_in_the_middle(server: Server) -> None:
 def test_does_what_the_dry_run_named(server: Server) -> None:
     before = server.files()
     server.run("mountpoint -q /tmp || mount --bind /tmp /tmp; mount -o remount,bind,noexec /tmp")
-    started = time.monotonic()
     done = server.install()
-    took = time.monotonic() - started
-    assert took < 300, f"{took:.0f} s"
     assert f"https://{DOMAIN}" in done
     # Every file of ours outside our own folders was named, or a folder above it.
     changed = {path for path, state in server.files().items() if before.get(path) != state}

@@ -31,6 +31,7 @@ def test_upgrades(server: Server, lab: Lab) -> None:
     assert "9.0.0" in server.run("bookbrain --version")
     assert server.is_up()
     assert server.books() == books
+    assert "changed on disk" not in said
     unit = server.host.root / "etc/systemd/system/bookbrain-health.timer"
     assert unit.read_text().endswith("# mine\n")
     settings = server.host.root / "etc/bookbrain/bookbrain.env"
@@ -91,6 +92,7 @@ def test_root_follows_no_link_and_waits_for_no_pipe(server: Server, lab: Lab) ->
             done = server.host.run(f"timeout -k 1 120 bookbrain-admin {command}")
             assert done.returncode not in (124, 137), (command, done.stdout)
             assert "root's own" not in done.stdout, command
+            assert "Traceback" not in done.stdout, (command, done.stdout)
         server.run("systemctl restart bookbrain-ingest; systemd-tmpfiles --create || true")
         assert state(server) == before
         assert server.run(f"find {HOME} -user root") == ""

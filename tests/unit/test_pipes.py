@@ -1,0 +1,47 @@
+"""A pipe in place of one of the library's own files: nobody waits for what never comes."""
+
+import os
+import sqlite3
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from support import pdfs
+
+from bookbrain.config import Settings
+from bookbrain.errors import BookBrainError
+from bookbrain.index.stamps import read_stamp_file
+from bookbrain.library import Library
+from bookbrain.library.cards import read_card
+from bookbrain.upgrade.keeping import keep
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "catalog.sqlite3",
+        "embeddings.sqlite3",
+        "library.lock",
+        "books/library.json",
+        "books/ID.json",
+        "keywords/library.json",
+    ],
+)
+def test_is_not_waited_for(tmp_path: Path, name: str) -> None:
+    home = tmp_path / "library"
+    home.mkdir()
+    with Library(Settings(home)) as library:
+        library.add([pdfs.book(tmp_path / "x.pdf", ["The walrus waits."], title="Locks")])
+        book_id = library.books()[0].id
+    file = home / name.replace("ID", book_id)
+    file.unlink()
+    os.mkfifo(file)
+    refused = suppress(BookBrainError, OSError, sqlite3.Error)
+    with refused, Library(Settings(home)) as library:
+        library.books()
+    if file.is_fifo():
+        read_stamp_file(file.parent)
+        read_card(home / "books", book_id)
+        with refused:
+            keep(home)
