@@ -59,9 +59,11 @@ def repair_library(
                 dropped = settle(settings, found)
         finally:
             remove(work)
-    if dropped and settings.embedding.enabled:
-        _buy(settings, agree, progress)
-    outcome = check_again(home, found)
+    try:
+        if dropped and settings.embedding.enabled:
+            _buy(settings, agree, progress)
+    finally:  # what is mended by then is mended
+        outcome = check_again(home, found)
     left = {damage.file for damage in outcome.damage}
     mended = tuple(sorted({damage.file for damage in found.damage} - left))
     return Repaired(outcome, mended, tuple(aside))
