@@ -150,7 +150,8 @@ def _wait_for_lock(descriptor: int, kind: int, seconds: float | None) -> None:
 def is_locked(path: Path) -> bool:
     """Whether another process holds `file_lock` on `path` just now."""
     with suppress(FileNotFoundError):
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)  # where nothing can be written, too
+        # Where nothing can be written, too; a pipe would be waited for.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

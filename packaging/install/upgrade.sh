@@ -209,8 +209,8 @@ start_writers() { # what waits for the end of an upgrade
     systemctl --no-block start bookbrain-ingest.path bookbrain-ingest.service || true
 }
 
-is_healthy() { # a busy machine that is just coming up gets some patience
-    local left=14
+is_healthy() {
+    local left=5
     until run systemctl start bookbrain-health.service 2>/dev/null; do
         ((left--)) || return 1
         sleep 2

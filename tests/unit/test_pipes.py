@@ -40,6 +40,7 @@ def test_is_not_waited_for(tmp_path: Path, name: str) -> None:
     refused = suppress(BookBrainError, OSError, sqlite3.Error)
     with refused, Library(Settings(home)) as library:
         library.books()
+        library.unfinished()
     if file.is_fifo():
         read_stamp_file(file.parent)
         read_card(home / "books", book_id)
