@@ -1,7 +1,7 @@
 """The power goes in the middle of an upgrade, and comes back: nobody logs in, and no book is lost.
 
 A few points for each kind of upgrade. All of them, twenty and twenty from the release that servers
-have had and a quarter of these from this one, in half an hour where nothing else is done:
+have had and a quarter of these from this one, at some 40 s each:
 
     BOOKBRAIN_CUTS=all BOOKBRAIN_REQUIRE=host .venv/bin/pytest -n 0 \
         tests/host/life_of_a_server \
