@@ -192,7 +192,13 @@ def test_on_a_full_disk_the_old_file_is_written_over(tmp_path: Path) -> None:
 # Messages
 
 NEWS = [
-    Check("disk", OK, "3.0 GB free of 9.0 GB at /", "Make room.", "/"),
+    Check(
+        "disk",
+        OK,
+        fill("{free:.1f} GB free of {total:.1f} GB at {path}", free=3.0, total=9.0, path="/"),
+        "Make room.",
+        "/",
+    ),
     Check("app", FAIL, fill("It does not answer: {reason}.", reason="refused"), "Look."),
     Check("clock", WARN, "Nobody sets the clock; certificates and logins depend on it.", "Set it."),
 ]
