@@ -52,8 +52,9 @@ class Uploads:
         self._away: dict[str, float] = {}  # since when a session is not there
 
     def sweep(self) -> None:
-        """Remove what was left. Only for the one app of a library."""
-        remove(self._folder)
+        """Remove what was left, where it can be. Only for the one app of a library."""
+        with suppress(OSError):
+            remove(self._folder)
 
     def begin(self, session: str, file_id: str) -> Upload:
         """An upload of nothing yet; its token stands for it."""

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import mkdtemp
 
 from host.machine import Host
 from host.network import do
@@ -36,10 +37,11 @@ class Layer:
     """What happens to a host that is off goes into a file system over its own, until `remove`."""
 
     def __init__(self, host: Host, folder: Path) -> None:
-        self._host, self._folder = host, folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._host, self._folder = host, Path(mkdtemp(dir=folder))
         self._number = 0
-        self._kept = folder / "kept"
-        self._kept.mkdir(parents=True)
+        self._kept = self._folder / "kept"
+        self._kept.mkdir()
         self._lay()
 
     def renew(self) -> None:

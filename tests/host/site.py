@@ -5,6 +5,7 @@ import http.client
 import os
 import socket
 import ssl
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -43,6 +44,7 @@ class Site:
         wrapped = self._connect()
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
         wrapped.sendall(f"GET / HTTP/1.1\r\nHost: {self.name}\r\n{lines}\r\n".encode())
+        time.sleep(0.1)  # a request that is taken back before it was read is none
         wrapped.close()
 
     def keep(self) -> "Kept":
