@@ -434,6 +434,8 @@ def machine(tmp_path: Path, upstream: str, monkeypatch: pytest.MonkeyPatch) -> M
         "hostname": "192.0.2.7 fe80::1\n",
         "journalctl": JOURNAL,
         "timedatectl": "NTPSynchronized=no\n",
+        "caddy": f'{{"admin": {{"listen": "unix/{tmp_path}/admin.sock"}}}}\n',
+        "fail2ban-client": "Banned IP list:\n",
     }.items():
         (programs / name).write_text(f"#!/bin/sh\ncat <<'END'\n{text}END\n")
         (programs / name).chmod(0o755)
@@ -460,6 +462,7 @@ def test_the_doctor_sees_it_all(machine: Machine, upstream: str) -> None:
     assert names == {
         "settings", "credentials", "library", "Caddyfile", "service", "ports", "Chroma", "key",
         "firewall", "app", "domain", "certificate", "disk", "memory", "backup", "clock", "check",
+        "Caddy", "guessing",
     } | ({"site"} & names)  # fmt: skip
     for check in checks:
         assert bool(check["remedy"]) == (check["state"] != "ok"), check

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 from starlette.types import Message, Scope
+from support.coroutines import run_coroutine
 
 from bookbrain.web.receiving import Limits, ToDisk
 from bookbrain.web.uploads import Uploads
@@ -209,7 +210,7 @@ def test_one_that_drips_is_ended_and_holds_nobody_up(
         assert not slow.done()
         return await slow, quick
 
-    slow, quick = asyncio.run(both())
+    slow, quick = run_coroutine(both())
     assert slow[0]["status"] == 408
     assert quick[0]["status"] == 204
     assert files(tmp_path) == [b"whole"]
@@ -221,5 +222,5 @@ def test_a_browser_that_goes_leaves_nothing(
     async def begun() -> AsyncIterator[bytes]:
         yield HEAD + bytes(3_000_000)
 
-    asyncio.run(_put(ToDisk(streamlit.app, uploads), begun()))
+    run_coroutine(_put(ToDisk(streamlit.app, uploads), begun()))
     assert files(tmp_path) == []

@@ -1,6 +1,5 @@
 """Who may ask the app: by name, and from which page."""
 
-import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
+from support.coroutines import run_coroutine
 
 from bookbrain.admin.site import Address, with_address, write_site
 from bookbrain.config import Settings
@@ -131,7 +131,7 @@ def _raw_status(app: Any, headers: list[tuple[bytes, bytes]]) -> int:
         "type": "http", "method": "GET", "path": "/", "raw_path": b"/", "query_string": b"",
         "headers": headers, "scheme": "http", "http_version": "1.0",
     }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
+    run_coroutine(app(scope, receive, send))
     return int(sent[0]["status"])
 
 
