@@ -210,7 +210,7 @@ start_writers() { # what waits for the end of an upgrade
 }
 
 is_healthy() {
-    local left=5
+    local left=12 # tries: a small machine needs its time
     until run systemctl start bookbrain-health.service 2>/dev/null; do
         ((left--)) || return 1
         sleep 2
