@@ -11,6 +11,8 @@ from functools import lru_cache
 from string import Formatter
 from typing import Any
 
+_ROW = '["'  # how a message that is kept begins
+
 
 class Filled(str):
     """The English text of `template`, where each name in braces stands for one of `values`;
@@ -87,17 +89,19 @@ def unpacked(value: Any) -> str:
 
 def as_row(text: str) -> str:
     """To be kept, in a database or in JSON: what `of_row` makes the text of again."""
+    if not isinstance(text, Filled) and text.startswith(_ROW):
+        text = fill("{text}", text=text)
     return json.dumps(packed(text)) if isinstance(text, Filled) else text
 
 
 def as_rows(fields: Iterable[tuple[str, Any]]) -> dict[str, Any]:
     """The `dict_factory` for `asdict` of what is kept and has messages."""
-    return {name: as_row(value) if isinstance(value, str) else value for name, value in fields}
+    return {name: as_row(value) if isinstance(value, Filled) else value for name, value in fields}
 
 
 def of_row(kept: str) -> str:
     """What is no message, or none that this release can read, is itself."""
-    if not kept.startswith('["'):
+    if not kept.startswith(_ROW):
         return kept
     try:
         return unpacked(json.loads(kept))

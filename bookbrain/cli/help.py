@@ -57,7 +57,7 @@ class Command(click.Command):
 
 
 def version_option(program: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """`--version`; click's own words it in the language of the import."""
+    """`--version`; click's own is worded when the module is imported."""
 
     def show(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         if wanted and not ctx.resilient_parsing:

@@ -310,19 +310,27 @@ def test_a_message_keeps_its_data_apart_in_copies_and_in_what_is_kept() -> None:
     "kept",
     [
         *TITLES, "[", '["', '["a"]', '["{x}", {}]', '["{x.y}", {"x": "z"}]', '["{", {}]',
-        '["a", 1]', '["a", {"x": 1}]', '["{}", {"": 1}]', '["x", {}, ""]', '["[' * 100_000,
+        '["a", 1]', '["Removed {x}.", {"x": 1}]', '["a", {"x": 1}]', '["{}", {"": 1}]',
+        '["x", {}, ""]', pytest.param('["a", ' + "[" * 100_000, id="deep"),
         '[["Removed ", "."], ["Go"], ""]',
     ],
 )  # fmt: skip
 def test_what_is_no_message_is_shown_as_it_is(kept: str) -> None:
     """Rows come out of restored backups too: no template gets more than its values."""
-    assert of_row(kept) == kept
+    assert of_row(kept) == of_row(as_row(kept)) == kept
+    assert translated(of_row(as_row(kept)), "ko") == kept or kept in CATALOGUE
     assert translated(of_row(kept), "ko") == kept or kept in CATALOGUE
 
 
 def test_a_template_that_was_kept_formats_nothing() -> None:
     kept = of_row('["{x:>99999999999} {x!r}", {"x": "Go"}]')
     assert kept == translated(kept, "ko") == "Go Go"
+
+
+def test_a_datum_that_looks_like_a_message_is_kept_as_a_datum() -> None:
+    datum = as_row(fill("Removed {title}.", title="Go"))
+    assert of_row(as_row(datum)) == datum
+    assert translated(of_row(as_row(datum)), "ko") == datum
 
 
 def test_passwords_in_data_are_left_out_and_the_rest_is_translated() -> None:
