@@ -5,10 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from bookbrain.durable import write_file
-from bookbrain.wording import reworded, wordings
+from bookbrain.wording import as_rows, of_row
 
 _FILE = "last-check.json"  # in the library's folder
 
@@ -33,12 +32,9 @@ class LastCheck:
 
 def keep_check(home: Path, seen: Iterable[Seen], at: datetime) -> None:
     """Keep it in place of the one before; raises OSError."""
-    kept = list(seen)
-    texts = [text for one in kept for text in (one.seen, one.remedy)]
     value = {
         "at": at.isoformat(),
-        "seen": [asdict(one) for one in kept],
-        "wordings": wordings(texts),
+        "seen": [asdict(one, dict_factory=as_rows) for one in seen],
     }
     write_file(home / _FILE, json.dumps(value, ensure_ascii=False, indent=1).encode())
 
@@ -48,12 +44,9 @@ def last_check(home: Path) -> LastCheck | None:
     try:
         value = json.loads((home / _FILE).read_bytes())
         found = [Seen(**one) for one in value["seen"]]
-        said = value.get("wordings", {})
-        seen = tuple(_reworded(one, said) for one in found)
+        seen = tuple(
+            replace(one, seen=of_row(one.seen), remedy=of_row(one.remedy)) for one in found
+        )
         return LastCheck(datetime.fromisoformat(value["at"]), seen)
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _reworded(one: Seen, said: dict[str, Any]) -> Seen:
-    return replace(one, seen=reworded(one.seen, said), remedy=reworded(one.remedy, said))

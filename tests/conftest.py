@@ -1,6 +1,7 @@
 """What every test starts from: no settings of the person who runs it, no library of theirs."""
 
 import os
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,14 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("tests")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """An editable install has the translations of the day of its making."""
+    root = Path(__file__).parents[1]
+    if not hasattr(config, "workerinput"):
+        catalogue = runpy.run_path(str(root / "packaging" / "catalogue.py"))
+        catalogue["compile_catalogues"](root)
 
 
 @pytest.fixture(autouse=True, scope="session")

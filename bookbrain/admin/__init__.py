@@ -2,14 +2,14 @@
 
 import click
 
-from bookbrain import __version__
 from bookbrain.admin import backups, checking, commands, looking, looking_back, watching
 from bookbrain.cli.errors import Commands
+from bookbrain.cli.help import version_option
 from bookbrain.logs import set_up_logging
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="bookbrain-admin")
+@version_option("bookbrain-admin")
 def main() -> None:
     """Look after a BookBrain installation."""
     set_up_logging()

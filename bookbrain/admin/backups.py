@@ -27,7 +27,7 @@ from bookbrain.errors import BookBrainError, InputError
 from bookbrain.logs import is_journal, log_work, set_up_logging
 from bookbrain.server import Layout
 from bookbrain.service_user import works_for_service
-from bookbrain.wording import fill
+from bookbrain.wording import fill, message_of
 
 _MOST_NAMED = 10  # books
 _NICE = 10
@@ -105,7 +105,7 @@ def _show_taken(taken: Taken) -> None:
             )
         )
     for what in taken.unsound:
-        say(fill("Damaged: {what}", what=what), fg="red", err=True)
+        say(fill("Damaged: {what}", what=message_of(what)), fg="red", err=True)
     for name in taken.lost:
         say(
             fill("The file of a book is gone or damaged, and not in it: {file}", file=name),
@@ -142,9 +142,9 @@ def backups(machine: Machine, as_json: bool) -> None:
 
 def _what(one: Backup) -> str:
     if not one.is_sound:
-        return "damaged"
+        return fill("damaged")
     if one.encrypted:
-        return "encrypted"
+        return fill("encrypted")
     return (
         fill("books: {books}", books=one.books)
         if one.complete
@@ -263,7 +263,7 @@ def _show_manifest(manifest: Manifest, change: Differences) -> None:
     if not manifest.complete:
         say("Not all PDFs are in it.")
     for what in manifest.unsound:
-        say(fill("Damaged when it was made: {what}", what=what), fg="red", err=True)
+        say(fill("Damaged when it was made: {what}", what=message_of(what)), fg="red", err=True)
     say(
         fill(
             "Books that come: {come}, that go: {go}, that stay: {stay}",

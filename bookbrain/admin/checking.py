@@ -16,7 +16,7 @@ from bookbrain.library.checking import check_library
 from bookbrain.library.damage import Outcome
 from bookbrain.library.reports import dollars
 from bookbrain.logs import is_journal, log_work, set_up_logging
-from bookbrain.wording import fill
+from bookbrain.wording import fill, message_of
 
 _NICE = 10
 
@@ -83,7 +83,7 @@ def _show(outcome: Outcome, as_json: bool) -> None:
                 "damaged  {file} {title}: {what}",
                 file=damage.file,
                 title=damage.title,
-                what=damage.what,
+                what=message_of(damage.what),
             ),
             fg="red",
             err=True,

@@ -20,7 +20,7 @@ from bookbrain.cli.help import Command
 from bookbrain.cli.show import fitting, print_json, say, shown
 from bookbrain.errors import BookBrainError, ConfigError, InputError
 from bookbrain.server import Layout
-from bookbrain.wording import fill
+from bookbrain.wording import fill, message_of
 
 _WORD = "purge"
 _pass_machine = click.make_pass_decorator(Machine, ensure=True)
@@ -134,7 +134,7 @@ def show_checks(checks: Iterable[Check]) -> None:
         color = "red" if failed else "yellow" if warned else None
         click.secho(fitting(f"{mark}  {name} {shown(check.seen)}"), fg=color)
         if check.remedy and not _is_ok(check):
-            say(fill("      Next: {remedy}", remedy=check.remedy))
+            say(fill("      Next: {remedy}", remedy=message_of(check.remedy)))
 
 
 def _is_ok(check: Check) -> bool:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from bookbrain.library.proof import Expected
+from bookbrain.wording import as_row, message_of, of_row
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -32,7 +33,7 @@ class Flaw(Exception):
 
     def __init__(self, what: str) -> None:
         super().__init__(what)
-        self.what = what
+        self.what = message_of(what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,8 @@ class Manifest:
 
     def as_bytes(self) -> bytes:
         """As it stands in the archive."""
-        return json.dumps(asdict(self), ensure_ascii=False, indent=1).encode()
+        value = {**asdict(self), "unsound": [as_row(flaw) for flaw in self.unsound]}
+        return json.dumps(value, ensure_ascii=False, indent=1).encode()
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -125,7 +127,9 @@ def parse_manifest(data: bytes) -> Manifest:
             embeddings=_typed(given["embeddings"], int),
             books=tuple(_book(book) for book in _typed(given["books"], list)),
             members=tuple(_member(member) for member in _typed(given["members"], list)),
-            unsound=tuple(_typed(flaw, str) for flaw in _typed(given.get("unsound", []), list)),
+            unsound=tuple(
+                of_row(_typed(flaw, str)) for flaw in _typed(given.get("unsound", []), list)
+            ),
         )
         aware = found.time.tzinfo is not None
     except (ValueError, TypeError, KeyError, RecursionError) as error:

@@ -7,7 +7,7 @@ from pathlib import Path
 from bookbrain.backup.manifest import Flaw, ListedBook, Manifest
 from bookbrain.errors import OLDER_BACKUP, InputError
 from bookbrain.library.replacing import look_into, newest_schemas
-from bookbrain.wording import fill
+from bookbrain.wording import fill, message_of
 
 _RESCUE = (
     "Choose an older backup. Of this one `--book ID` may still bring a book, and tar unpacks its "
@@ -43,7 +43,8 @@ def compare(home: Path, manifest: Manifest, only: str | None = None) -> None:
     held = look_into(home, only)
     if held.unsound and manifest.unsound:
         raise InputError(
-            fill("This backup is of a damaged library: {what}.", what=held.unsound), _RESCUE
+            fill("This backup is of a damaged library: {what}.", what=message_of(held.unsound)),
+            _RESCUE,
         )
     if held.unsound:
         raise Flaw(held.unsound)

@@ -16,7 +16,7 @@ from bookbrain.library import Library
 from bookbrain.library.replacing import wait_until_closed
 from bookbrain.library.reports import Progress
 from bookbrain.library.stores import VERIFY_LOCK, VERIFYING
-from bookbrain.wording import fill
+from bookbrain.wording import fill, message_of
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,9 @@ def verify(settings: Settings, archive: Archive, on_step: OnStep, progress: Prog
     check_versions(manifest)
     with trusting():
         if manifest.unsound:
-            raise Flaw(fill("it is of a damaged library: {what}", what=manifest.unsound[0]))
+            raise Flaw(
+                fill("it is of a damaged library: {what}", what=message_of(manifest.unsound[0]))
+            )
         if not manifest.is_sound:
             raise Flaw("not all files of its books are in it")
     files = sum(m.size for m in manifest.members if _is_needed(m.name))

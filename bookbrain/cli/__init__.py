@@ -2,14 +2,14 @@
 
 import click
 
-from bookbrain import __version__
 from bookbrain.cli import finding, inbox, keeping, recovery, serving
 from bookbrain.cli.errors import Commands
+from bookbrain.cli.help import version_option
 from bookbrain.logs import set_up_logging
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="bookbrain")
+@version_option("bookbrain")
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what happens inside.")
 def main(verbose: bool) -> None:
     """Search the technical books you own, by meaning and by keyword, down to the printed page.

@@ -9,11 +9,12 @@ from typing import Any, NoReturn
 
 import click
 
-from bookbrain.cli.help import Command, HelpContext
+from bookbrain.cli.help import Command, HelpContext, translated_help
 from bookbrain.cli.show import say, shown
 from bookbrain.errors import BookBrainError
 from bookbrain.library.storage import storage_error
 from bookbrain.logs import is_journal
+from bookbrain.translation import set_language
 from bookbrain.wording import fill
 
 INTERRUPTED = 130
@@ -31,7 +32,11 @@ class Commands(click.Group):
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, TextIOWrapper):  # not every character is in every encoding
                 stream.reconfigure(errors="replace")
+        set_language(os.environ)
         return super().main(*args, **kwargs)
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        click.Group.format_help(translated_help(self), ctx, formatter)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:

@@ -24,6 +24,11 @@ from bookbrain.model import to_json
 from bookbrain.wording import fill, message_of
 
 _MOST_NAMED = 5  # files of the inbox
+_OUTCOMES = {
+    "added": "added      {file}: {title} ({pages} pages, {passages} passages)",
+    "known": "known      {file}: {title} ({pages} pages, {passages} passages)",
+    "mended": "mended     {file}: {title} ({pages} pages, {passages} passages)",
+}
 
 _json_option = click.option("--json", "as_json", is_flag=True, help="One JSON array.")
 
@@ -119,19 +124,17 @@ def _show_outcome(outcome: Outcome) -> None:
         )
         return
     if book := outcome.book:
-        counts = fill(
-            "({pages} pages, {passages} passages)", pages=book.pages, passages=book.passages
-        )
-        what = fill("{file}: {title} {counts}", file=book.file, title=book.title, counts=counts)
-        if outcome.status == "mended":
-            say(fill("mended     {what}", what=what))
-            say("           Its file in the library was damaged or gone: this one took its place.")
-        else:
-            say(
-                fill("added      {what}", what=what)
-                if outcome.status == "added"
-                else fill("known      {what}", what=what)
+        say(
+            fill(
+                _OUTCOMES[outcome.status],
+                file=book.file,
+                title=book.title,
+                pages=book.pages,
+                passages=book.passages,
             )
+        )
+        if outcome.status == "mended":
+            say("           Its file in the library was damaged or gone: this one took its place.")
         for problem in book.problems:
             say(fill("           ! {problem}", problem=problem), fg="yellow")
 

@@ -50,19 +50,21 @@ def open_library(*, tell: bool = True, layout: Layout = THIS_MACHINE) -> Iterato
 def _tell_what_waits(library: Library) -> None:
     """In one line; the work is that of `add`, of the inbox and of `serve`, of nobody else."""
     waiting, reason = library.waiting()
-    go_on = message_of("`bookbrain add` without a path goes on.")
     if waiting:
         say(
             fill(
-                "Waiting to be added: {waiting}. {reason} {go_on}",
-                waiting=waiting,
+                "Waiting to be added: {books}. {reason} `bookbrain add` without a path goes on.",
+                books=waiting,
                 reason=message_of(reason),
-                go_on=go_on,
             ),
             err=True,
         )
     elif count := library.unfinished():
         say(
-            fill("Interrupted before they were added: {count}. {go_on}", count=count, go_on=go_on),
+            fill(
+                "Interrupted before they were added: {books}. "
+                "`bookbrain add` without a path goes on.",
+                books=count,
+            ),
             err=True,
         )

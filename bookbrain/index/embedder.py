@@ -21,7 +21,7 @@ from bookbrain.errors import BookBrainError
 from bookbrain.index.embeddings import STORE, EmbeddingStore, Vector
 from bookbrain.index.endpoint import Endpoint, Outcome, refuses_everything
 from bookbrain.model import EmbeddingSpace, text_digest
-from bookbrain.wording import packed
+from bookbrain.wording import as_row, packed
 
 LOCK = "embeddings.lock"
 
@@ -41,7 +41,7 @@ def main() -> None:
         said = {"error": packed(error.message), "hint": packed(error.hint), "quoted": error.quoted}
         _print({**said, "kind": type(error).__name__})
         return
-    refused = {text_digest(text): reason for text, reason in outcome.refused.items()}
+    refused = {text_digest(text): as_row(reason) for text, reason in outcome.refused.items()}
     _print({"refused": refused, "tokens": outcome.tokens})
 
 

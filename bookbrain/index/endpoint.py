@@ -168,16 +168,16 @@ class Endpoint:
         items, tokens = _read_answer(body, len(texts))
         outcome.tokens += tokens
         good: dict[str, Vector] = {}
-        complaint = "the answer had no vector for it"
+        complaint = fill("the answer had no vector for it")
         named = Counter(index for index, _ in items)
         for index, values in items:
             if not 0 <= index < len(texts) or named[index] > 1:
                 continue
             vector = vector_of(values)
             if vector is None:
-                complaint = "the answer was not a vector"
+                complaint = fill("the answer was not a vector")
             elif not is_sound(vector):
-                complaint = "the vector was not of finite numbers"
+                complaint = fill("the vector was not of finite numbers")
             elif self.dimensions not in (None, vector.size):
                 complaint = fill(
                     "the vector had {size} dimensions, not {expected}",
@@ -260,9 +260,9 @@ def _translated(error: openai.OpenAIError, settings: EmbeddingSettings) -> Excep
     where = settings.base_url or "OpenAI"
     match error:
         case openai.APIStatusError(status_code=400 | 413 | 422):
-            return _RefusedError(fill("{said}", said=_first_line(error)))
+            return _RefusedError(_first_line(error))
         case openai.APIResponseValidationError():
-            return _MalformedError("the answer was malformed")
+            return _MalformedError(fill("the answer was malformed"))
         case openai.APIStatusError(status_code=status):
             return _status_error(error, status, where, settings.model)
         case openai.APITimeoutError():

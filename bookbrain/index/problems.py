@@ -4,7 +4,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from bookbrain.index.rows import parse_spans
-from bookbrain.wording import Filled, fill, message_of
+from bookbrain.wording import Filled, fill, message_of, of_row
 
 
 def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, 
             fill(
                 "{pages}: a passage is found by keyword only, its embedding was refused ({reason})",
                 pages=_pages(numbers),
-                reason=reason,
+                reason=of_row(reason),
             )
             for reason, numbers in refused.items()
         ),

@@ -4,11 +4,10 @@ import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 from bookbrain.durable import write_file
 from bookbrain.last_check import Seen
-from bookbrain.wording import fill, reworded, wordings
+from bookbrain.wording import Filled, as_rows, fill, joined, message_of, of_row
 
 FILE = "check.json"  # in the library's folder
 _MOST_NAMED = 3
@@ -28,9 +27,12 @@ class Damage:
     title: str = ""
 
     @property
-    def sentence(self) -> str:
-        of = f" ({self.title or self.book[:12]})" if self.book else ""
-        return f"{self.file}{of}: {self.what}"
+    def sentence(self) -> Filled:
+        what = message_of(self.what)
+        if not self.book:
+            return fill("{file}: {what}", file=self.file, what=what)
+        book = self.title or self.book[:12]
+        return fill("{file} ({book}): {what}", file=self.file, book=book, what=what)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,8 @@ def look_at_damage(home: Path, now: datetime) -> Seen:
     if state.known:
         shown = [damage.sentence for damage in state.known[:_MOST_NAMED]]
         more = ["…"] if state.known[_MOST_NAMED:] else []
-        seen = fill(
-            "Damaged: {count} ({names}).", count=len(state.known), names="; ".join([*shown, *more])
-        )
+        names = joined([*shown, *more])
+        seen = fill("Damaged: {count} ({names}).", count=len(state.known), names=names)
         return Seen("check", "warn", seen, _REPAIR)
     if state.last is None:
         return Seen("check", "ok", "not checked for damage yet")
@@ -92,18 +93,18 @@ def read_state(home: Path) -> CheckState:
     """What is kept; nothing where it cannot be read: then a check begins anew."""
     try:
         kept = json.loads((home / FILE).read_bytes())
-        last, said = kept["last"], kept.get("wordings", {})
+        last = kept["last"]
         return CheckState(
             Outcome(
                 datetime.fromisoformat(last["at"]).astimezone(UTC),
                 int(last["files"]),
-                _all(last["damage"], said),
+                _all(last["damage"]),
             )
             if last
             else None,
             str(kept["done"]),
             int(kept["files"]),
-            _all(kept["damage"], said),
+            _all(kept["damage"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return CheckState()
@@ -111,15 +112,10 @@ def read_state(home: Path) -> CheckState:
 
 def keep_state(home: Path, state: CheckState) -> None:
     """Keep it in place of the one before, whole; raises OSError."""
-    said = wordings(damage.what for damage in state.known)
-    text = json.dumps(
-        {**asdict(state), "wordings": said},
-        default=datetime.isoformat,
-        ensure_ascii=False,
-        indent=1,
-    )
+    value = asdict(state, dict_factory=as_rows)
+    text = json.dumps(value, default=datetime.isoformat, ensure_ascii=False, indent=1)
     write_file(home / FILE, text.encode())
 
 
-def _all(kept: list[dict[str, str]], said: dict[str, Any]) -> tuple[Damage, ...]:
-    return tuple(Damage(**{**one, "what": reworded(one["what"], said)}) for one in kept)
+def _all(kept: list[dict[str, str]]) -> tuple[Damage, ...]:
+    return tuple(Damage(**{**one, "what": of_row(one["what"])}) for one in kept)

@@ -12,7 +12,7 @@ from bookbrain.index.soundness import CATALOG
 from bookbrain.index.stamps import Stamp, read_stamp_file
 from bookbrain.index.twins import STORE_TABLES, torn_tables
 from bookbrain.library.cards import stored_files
-from bookbrain.wording import fill
+from bookbrain.wording import fill, message_of
 
 _WAYS_OUT = (
     "Nothing was changed. Bring the catalog back from a backup: `bookbrain-admin restore FILE`; or "
@@ -88,6 +88,11 @@ def _embeddings_stamp(path: Path) -> Stamp | None:
 
 def _lost(home: Path, what: str, files: int) -> LostCatalogError:
     return LostCatalogError(
-        fill("{what} PDFs in {folder}: {files}.", what=what, folder=home / "books", files=files),
+        fill(
+            "{what} PDFs in {folder}: {files}.",
+            what=message_of(what),
+            folder=home / "books",
+            files=files,
+        ),
         _WAYS_OUT,
     )

@@ -145,7 +145,9 @@ def _vector_leg(asked: Asked) -> _Leg:
     """The pages of the nearest passages; silent, and saying why, when a service is not there."""
     settings = asked.stores.settings.embedding
     if not settings.enabled:
-        return _Leg({}, "Search by meaning is off: no OPENAI_API_KEY or OPENAI_BASE_URL is set.")
+        return _Leg(
+            {}, fill("Search by meaning is off: no OPENAI_API_KEY or OPENAI_BASE_URL is set.")
+        )
     space = asked.stores.space()
     if space is None:
         return _Leg(

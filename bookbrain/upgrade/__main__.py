@@ -18,6 +18,7 @@ from bookbrain.service_user import THIS_MACHINE, become_service_user
 from bookbrain.translation import language, translated
 from bookbrain.upgrade.going_back import put_back
 from bookbrain.upgrade.keeping import forget, keep
+from bookbrain.wording import fill
 
 _TASKS: Mapping[str, Callable[[Path], list[str] | None]] = {
     "keep": keep,
@@ -30,7 +31,7 @@ _USAGE = 2
 def main(arguments: Sequence[str], layout: Layout = THIS_MACHINE) -> int:
     """Do one of the tasks; its exit code."""
     if len(arguments) != 1 or arguments[0] not in _TASKS:
-        _say(sys.stderr, f"One of: {', '.join(_TASKS)}")
+        _say(sys.stderr, fill("One of: {tasks}", tasks=", ".join(_TASKS)))
         return _USAGE
     try:
         if os.geteuid() == 0:
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str], layout: Layout = THIS_MACHINE) -> int:
         _say(sys.stderr, error.whole)
         return error.exit_code
     except (OSError, sqlite3.Error) as error:
-        _say(sys.stderr, f"The library cannot be written: {error}.")
+        _say(sys.stderr, fill("The library cannot be written: {error}.", error=error))
         return 1
     for line in said or ():
         _say(sys.stdout, line)

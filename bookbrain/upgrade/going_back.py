@@ -42,7 +42,7 @@ def put_back(home: Path) -> list[str]:
     """
     kept = home / KEPT
     if not kept.is_dir():
-        return ["The copies of the databases are gone: those of now stay."]
+        return [fill("The copies of the databases are gone: those of now stay.")]
     with library_lock(home):
         _put_embeddings_back(home, kept)
         _put_catalog_back(home, kept)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from bookbrain.admin.check import Check, State, worst_of
 from bookbrain.citation import printable
 from bookbrain.translation import Language, translated
-from bookbrain.wording import fill
+from bookbrain.wording import fill, message_of
 
 _MOST_OF_A_LINE = 300
 _MOST = 1900  # Discord takes 2,000 characters, the title among them
@@ -65,7 +65,9 @@ def _lines(check: Check, language: Language) -> list[str]:
     name = translated(check.name, language)
     lines = [printable(f"{state.strip()}  {name}: {translated(check.seen, language)}")]
     if check.remedy and check.state is not State.OK:
-        lines.append(printable(translated(fill("Next:  {hint}", hint=check.remedy), language)))
+        lines.append(
+            printable(translated(fill("Next:  {hint}", hint=message_of(check.remedy)), language))
+        )
     return lines
 
 

@@ -14,7 +14,7 @@ from bookbrain.last_check import Seen
 from bookbrain.web.condition import look
 from bookbrain.web.frame import show_line, tr
 from bookbrain.web.shelf import the_shelf
-from bookbrain.wording import fill
+from bookbrain.wording import fill, message_of
 
 _PARTS = ("chromadb", "streamlit", "pypdfium2", "kiwipiepy")
 
@@ -49,7 +49,9 @@ def _list(seen: Sequence[Seen]) -> str:
 
 
 def _item(seen: Seen) -> str:
-    remedy = f'<p class="next">{escape(tr(fill("Next: {remedy}", remedy=seen.remedy)))}</p>'
+    remedy = (
+        f'<p class="next">{escape(tr(fill("Next: {remedy}", remedy=message_of(seen.remedy))))}</p>'
+    )
     return (
         f'<li class="{seen.state.lower()}"><span class="state">{escape(tr(seen.state))}</span>'
         f"<div><strong>{escape(tr(seen.name))}</strong> <span>{escape(tr(seen.seen))}</span>"
