@@ -8,6 +8,7 @@ from unicodedata import east_asian_width
 import click
 
 from bookbrain.cli.show import fitting, shown
+from bookbrain.config import SETTINGS, Setting
 from bookbrain.wording import fill
 
 _DEFAULT = re.compile(r"(.*)  \[default: (.*)\]", re.DOTALL)
@@ -53,6 +54,21 @@ class Command(click.Command):
         if korean == summary:
             return super().get_short_help_str(limit)
         return korean.partition(". ")[0].rstrip(".") + "."
+
+
+def list_settings(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """What each setting means, and what it is where nobody sets it, in place of a command."""
+    if wanted:
+        formatter = context.make_formatter()
+        formatter.write_dl([(setting.name, _meaning(setting)) for setting in SETTINGS])
+        click.echo(formatter.getvalue(), nl=False)
+        context.exit()
+
+
+def _meaning(setting: Setting) -> str:
+    if not setting.default_text:
+        return setting.meaning
+    return fill("{help}  [default: {default}]", help=setting.meaning, default=setting.default_text)
 
 
 def _with_default(help_: str) -> str:

@@ -12,6 +12,7 @@ _ERRORS = {
     "BookBrainError", "InputError", "NotFoundError", "UnavailableError", "BusyError", "ConfigError",
     "_unavailable",
 }  # fmt: skip
+_DECLARING = {"Kind": 2, "_setting": 3}  # which argument of theirs is shown
 _TRANSLATING = {"say", "shown", "_shown", "tr", "translated", "Check", "Seen", "Flaw", "Unsound"}
 _TRANSLATING |= {"Damage", "Delivery", "Outcome", "message_of", "SearchResult", "_Leg"} | _ERRORS
 _SHOWING = {"say", "shown", "_shown", "echo", "secho", "confirm", "UsageError", "Check"}
@@ -30,6 +31,7 @@ _OTHERS = {
     "backup/trust.py": ("Flaw",),
     "backup/verifying.py": ("Steps", "Flaw"),
     "children.py": ("describe_exit",),
+    "config.py": ("_of_credentials", "_of_environment", "_lines", "_value"),
     "citation.py": ("translated",),
     "errors.py": ("OLDER_BACKUP",),
     "index/database.py": ("RESTORE_OR_RECOVER",),
@@ -56,6 +58,7 @@ _OTHERS = {
         "_changed",
         "_arrived",
     ),
+    "values.py": ("one_of",),
     "web/views/reader.py": ("tr", "_count"),
     "library/storage.py": ("storage_error", "GO_ON", "AGAIN", "DELETE_OTHERS"),
     "library/replacing.py": ("_as_before",),
@@ -109,6 +112,7 @@ def _modules(package: Path) -> list["_Module"]:
 def _texts_of(module: "_Module", package: Path) -> Iterator[str]:
     where = module.path.relative_to(package).as_posix()
     yield from module.arguments(_ERRORS)
+    yield from module.declared()
     for name in _OTHERS.get(where, ()):
         yield from module.named(name)
     if where.startswith(("cli/", "admin/")):
@@ -128,6 +132,12 @@ class _Module:
         """What the functions or classes of these names are called with."""
         for argument in self.given_to(names):
             yield from self.texts(argument)
+
+    def declared(self) -> Iterator[str]:
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Call) and (place := _DECLARING.get(_name(node.func))):
+                for argument in node.args[place : place + 1]:
+                    yield from self.texts(argument)
 
     def given_to(self, names: set[str]) -> Iterator[ast.expr]:
         for node in ast.walk(self.tree):
