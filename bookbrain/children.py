@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
-from bookbrain.declarations import environment_without_secrets
+from bookbrain.config import environment_without_secrets
 from bookbrain.wording import fill
 
 _PR_SET_PDEATHSIG = 1

@@ -1,24 +1,23 @@
-"""Settings: one frozen object, read once from the environment, a file and the defaults."""
+"""Settings, each declared once; they are read, shown, kept and handed on as they are declared."""
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeVar
 
-from bookbrain.declarations import KNOWN_KEYS, credential_of
+from bookbrain import values
 from bookbrain.errors import ConfigError
 from bookbrain.server import with_server_defaults
-from bookbrain.values import count, hosts, number, seconds, switch, whole
-from bookbrain.wording import fill
+from bookbrain.wording import Filled, fill, message_of
+
+T = TypeVar("T")
+Group = TypeVar("Group", bound=Any)
 
 SETTINGS_FILE = "bookbrain.env"
-KEY_CREDENTIAL = credential_of("OPENAI_API_KEY")
-_RERANK_CREDENTIAL = credential_of("BOOKBRAIN_RERANK_API_KEY")
-
-_WEB = re.compile(r"https?://[^\s/?#]+\S*")
-_CHANNEL = re.compile(rf"(ntfy\+)?{_WEB.pattern}|mailto:[^\s@<>]+@[^\s@<>]+")
+KEY_CREDENTIAL = "openai-api-key"
 
 # Of each OpenAI model: its dimensions, and US dollars per million tokens (list price).
 _OPENAI_MODELS = {
@@ -28,16 +27,55 @@ _OPENAI_MODELS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What is declared of a setting. `meaning` is one sentence, for people.
+
+    A `secret` one may also be in the file `credential`, which systemd gives to the `units` that
+    need it, and to no other.
+    """
+
+    name: str
+    kind: values.Kind
+    default: object
+    meaning: str
+    secret: bool = False
+    credential: str = ""
+    units: tuple[str, ...] = ()
+
+    @property
+    def default_text(self) -> str:
+        """As one would write it; "" where that is nothing."""
+        given = self.default
+        return f"{given:g}" if isinstance(given, int | float) else str(given or "")
+
+
+def _setting(name: str, kind: values.Kind, default: T, meaning: str, **secrecy: Any) -> T:
+    """A field of a dataclass, declared; what nobody else may see is not in its repr."""
+    setting = Setting(name, kind, default, meaning, **secrecy)
+    shown = not (setting.secret or kind.private)
+    made: T = field(default=default, repr=shown, metadata={"setting": setting})
+    return made
+
+
+# fmt: off
 @dataclass(frozen=True)
 class EmbeddingSettings:
     """Which model embeds, and where. `dimensions` is None when the model decides."""
 
-    api_key: str | None = field(default=None, repr=False)
-    base_url: str | None = field(default=None, repr=False)  # it may have a password
-    model: str = "text-embedding-3-small"
-    dimensions: int | None = None
-    price: float | None = None
-    timeout: float = 60.0
+    api_key: str | None = _setting("OPENAI_API_KEY", values.TEXT, None,
+        "the key of the embedding service", secret=True, credential=KEY_CREDENTIAL,
+        units=("bookbrain", "bookbrain-ingest", "bookbrain-health"))
+    base_url: str | None = _setting("OPENAI_BASE_URL", values.ADDRESS, None,
+        "the address of another service that speaks OpenAI's API")
+    model: str = _setting("BOOKBRAIN_EMBEDDING_MODEL", values.TEXT, "text-embedding-3-small",
+        "the model that embeds books and queries")
+    dimensions: int | None = _setting("BOOKBRAIN_EMBEDDING_DIMENSIONS", values.WHOLE, None,
+        "fewer dimensions, where the model allows it")
+    price: float | None = _setting("BOOKBRAIN_EMBEDDING_PRICE", values.NUMBER, None,
+        "US dollars per million tokens, for the estimate")
+    timeout: float = _setting("BOOKBRAIN_EMBEDDING_TIMEOUT", values.SECONDS, 60.0,
+        "seconds to wait for an answer of the embedding service")
 
     @property
     def enabled(self) -> bool:
@@ -65,35 +103,42 @@ class EmbeddingSettings:
 class RerankSettings:
     """Who orders the best pages anew: nobody without a `url`. `seconds` is all that it may take."""
 
-    url: str | None = field(default=None, repr=False)
-    model: str | None = None
-    api_key: str | None = field(default=None, repr=False)
-    seconds: float = 0.8
+    url: str | None = _setting("BOOKBRAIN_RERANK_URL", values.WEB, None,
+        "the address of a reranker, which orders the best pages anew")
+    model: str | None = _setting("BOOKBRAIN_RERANK_MODEL", values.TEXT, None,
+        "the reranker's model")
+    api_key: str | None = _setting("BOOKBRAIN_RERANK_API_KEY", values.TEXT, None,
+        "the reranker's key", secret=True, credential="rerank-api-key", units=("bookbrain",))
+    seconds: float = _setting("BOOKBRAIN_RERANK_SECONDS", values.SECONDS, 0.8,
+        "seconds that the reranker may take of a search, in all")
 
 
 @dataclass(frozen=True)
 class NotifySettings:
     """Whom to tell, and in which language; the URLs are secrets. `ping` hears of every check."""
 
-    channels: tuple[str, ...] = field(default=(), repr=False)
-    ping: str | None = field(default=None, repr=False)
-    language: Literal["en", "ko"] = "en"
+    channels: tuple[str, ...] = _setting("BOOKBRAIN_NOTIFY", values.CHANNELS, (),
+        "who hears of trouble on a server, and of its end; commas between them", secret=True)
+    ping: str | None = _setting("BOOKBRAIN_PING", values.WEB, None,
+        "an address that is called after every check of a server", secret=True)
+    language: Literal["en", "ko"] = _setting("BOOKBRAIN_LANGUAGE", values.one_of("en", "ko"), "en",
+        "the language of notifications: `en` or `ko`")
 
 
 @dataclass(frozen=True)
 class BackupSettings:
-    """Which backups are kept, to whom one is encrypted, and where a second copy goes.
+    """Which backups are kept, to whom one is encrypted, and where a second copy goes."""
 
-    `keep` counts the newest; of each of the last so many days, weeks and months the newest is kept
-    as well.
-    """
-
-    keep: int = 4
-    daily: int = 0
-    weekly: int = 0
-    monthly: int = 0
-    recipient: str | None = None
-    copy: str | None = field(default=None, repr=False)
+    keep: int = _setting("BOOKBRAIN_BACKUP_KEEP", values.WHOLE, 4,
+        "how many of the newest backups are kept")
+    daily: int = _setting("BOOKBRAIN_BACKUP_DAILY", values.COUNT, 0,
+        "beside these, the newest backup of each of the last so many days")
+    weekly: int = _setting("BOOKBRAIN_BACKUP_WEEKLY", values.COUNT, 0, "the same for weeks")
+    monthly: int = _setting("BOOKBRAIN_BACKUP_MONTHLY", values.COUNT, 0, "the same for months")
+    recipient: str | None = _setting("BOOKBRAIN_BACKUP_RECIPIENT", values.TEXT, None,
+        "to whom `bookbrain-admin backup --encrypt` encrypts")
+    copy: str | None = _setting("BOOKBRAIN_BACKUP_COPY", values.ADDRESS, None,
+        "a second place for each backup")
 
 
 @dataclass(frozen=True)
@@ -102,120 +147,74 @@ class Settings:
 
     home: Path
     embedding: EmbeddingSettings = EmbeddingSettings()
-    chroma_url: str | None = field(default=None, repr=False)
-    read_timeout: float = 120.0
-    read_memory: int = 2048
-    fusion: Literal["convex", "rrf"] = "convex"
-    vector_weight: float = 0.3
+    chroma_url: str | None = _setting("CHROMA_URL", values.ADDRESS, None,
+        "the address of a Chroma server elsewhere")
+    read_timeout: float = _setting("BOOKBRAIN_READ_TIMEOUT", values.SECONDS, 120.0,
+        "longest pause in reading a PDF, in seconds")
+    read_memory: int = _setting("BOOKBRAIN_READ_MEMORY", values.WHOLE, 2048,
+        "most memory for reading a PDF, in MB")
+    fusion: Literal["convex", "rrf"] = _setting("BOOKBRAIN_FUSION", values.one_of("convex", "rrf"),
+        "convex", "how the legs are mixed: `convex` or `rrf`")
+    vector_weight: float = _setting("BOOKBRAIN_VECTOR_WEIGHT", values.SHARE, 0.3,
+        "the share of the vector leg, from 0 to 1")
     rerank: RerankSettings = RerankSettings()
     notify: NotifySettings = NotifySettings()
-    allowed_hosts: tuple[str, ...] = ()  # names that lead to the app, beside those it knows
-    log_queries: bool = False
-    log_budget_mb: int = 200
+    allowed_hosts: tuple[str, ...] = _setting("BOOKBRAIN_ALLOWED_HOSTS", values.HOSTS, (),
+        "more names that lead to the app, with commas between them")
+    log_queries: bool = _setting("BOOKBRAIN_LOG_QUERIES", values.SWITCH, False,
+        "1: a server also logs what is searched for")
+    log_budget_mb: int = _setting("BOOKBRAIN_LOG_BUDGET_MB", values.WHOLE, 200,
+        "MB for the monthly archives of a server's logs; the oldest goes first")
     backup: BackupSettings = BackupSettings()
     file: Path | None = field(default=None, compare=False)
+# fmt: on
+
+
+_GROUPS = (EmbeddingSettings, RerankSettings, NotifySettings, BackupSettings)
+SETTINGS: tuple[Setting, ...] = tuple(
+    one.metadata["setting"]
+    for group in (*_GROUPS, Settings)
+    for one in fields(group)
+    if one.metadata
+)
+KNOWN_KEYS = tuple(setting.name for setting in SETTINGS)
+_SECRET = {setting.name for setting in SETTINGS if setting.secret}
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The text of a setting, and the place where it stands."""
+
+    text: str
+    place: Filled
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The environment over a settings file over the defaults.
+    """The credentials over the environment over a settings file over the defaults.
 
     The file is $BOOKBRAIN_SETTINGS, else `bookbrain.env` in the library's folder.
-    Raises ConfigError, naming the setting, for a value that cannot be used.
+    Raises ConfigError, naming the setting and its place, for a value that cannot be used.
     """
-    env = with_server_defaults(os.environ) if environ is None else dict(environ)
-    home = library_home(env)
-    file = Path(env.get("BOOKBRAIN_SETTINGS") or home / SETTINGS_FILE)
-    values = _read_settings_file(file) | {k: v for k, v in env.items() if v}
-    embedding = EmbeddingSettings(
-        api_key=read_credential(KEY_CREDENTIAL, home, env) or values.get("OPENAI_API_KEY"),
-        base_url=values.get("OPENAI_BASE_URL"),
-        model=values.get("BOOKBRAIN_EMBEDDING_MODEL", EmbeddingSettings.model),
-        dimensions=whole(values, "BOOKBRAIN_EMBEDDING_DIMENSIONS"),
-        price=number(values, "BOOKBRAIN_EMBEDDING_PRICE"),
-        timeout=seconds(values, "BOOKBRAIN_EMBEDDING_TIMEOUT") or EmbeddingSettings.timeout,
-    )
-    fusion = values.get("BOOKBRAIN_FUSION", "convex")
-    if fusion not in ("convex", "rrf"):
-        raise ConfigError(
-            fill("BOOKBRAIN_FUSION is {value!r}.", value=fusion), "Set it to convex or rrf."
-        )
-    weight = number(values, "BOOKBRAIN_VECTOR_WEIGHT")
-    if weight is not None and weight > 1:
-        raise ConfigError(
-            fill("BOOKBRAIN_VECTOR_WEIGHT is {value}.", value=weight), "Set it between 0 and 1."
-        )
-    return Settings(
-        home=home,
-        embedding=embedding,
-        chroma_url=values.get("CHROMA_URL"),
-        read_timeout=seconds(values, "BOOKBRAIN_READ_TIMEOUT") or Settings.read_timeout,
-        read_memory=whole(values, "BOOKBRAIN_READ_MEMORY") or Settings.read_memory,
-        fusion="rrf" if fusion == "rrf" else "convex",
-        vector_weight=Settings.vector_weight if weight is None else weight,
-        rerank=_rerank(values, home, env),
-        notify=_notify(values),
-        allowed_hosts=hosts(values, "BOOKBRAIN_ALLOWED_HOSTS"),
-        log_queries=switch(values, "BOOKBRAIN_LOG_QUERIES"),
-        log_budget_mb=whole(values, "BOOKBRAIN_LOG_BUDGET_MB") or Settings.log_budget_mb,
-        backup=_backup(values),
-        file=file,
-    )
-
-
-def _rerank(values: Mapping[str, str], home: Path, env: Mapping[str, str]) -> RerankSettings:
-    url = values.get("BOOKBRAIN_RERANK_URL")
-    if url and not _WEB.fullmatch(url):
-        raise ConfigError("BOOKBRAIN_RERANK_URL is no address.", "Set it to https://…/v1/rerank.")
-    return RerankSettings(
-        url=url,
-        model=values.get("BOOKBRAIN_RERANK_MODEL"),
-        api_key=read_credential(_RERANK_CREDENTIAL, home, env)
-        or values.get("BOOKBRAIN_RERANK_API_KEY"),
-        seconds=seconds(values, "BOOKBRAIN_RERANK_SECONDS") or RerankSettings.seconds,
-    )
-
-
-def _backup(values: Mapping[str, str]) -> BackupSettings:
-    return BackupSettings(
-        keep=whole(values, "BOOKBRAIN_BACKUP_KEEP") or BackupSettings.keep,
-        daily=count(values, "BOOKBRAIN_BACKUP_DAILY"),
-        weekly=count(values, "BOOKBRAIN_BACKUP_WEEKLY"),
-        monthly=count(values, "BOOKBRAIN_BACKUP_MONTHLY"),
-        recipient=values.get("BOOKBRAIN_BACKUP_RECIPIENT"),
-        copy=values.get("BOOKBRAIN_BACKUP_COPY"),
-    )
+    env, home, file = _places(environ)
+    given = _of_file(file) | _of_environment(env) | _of_credentials(home, env)
+    return _read(Settings(home=home, file=file), given)
 
 
 def load_notify_settings(environ: Mapping[str, str] | None = None) -> NotifySettings:
     """Those of notifications, where another setting may be just what is wrong."""
-    env = with_server_defaults(os.environ) if environ is None else dict(environ)
-    file = Path(env.get("BOOKBRAIN_SETTINGS") or library_home(env) / SETTINGS_FILE)
+    env, _, file = _places(environ)
     try:
-        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        text = file.read_text(encoding="utf-8", errors="replace")
     except OSError:
-        lines = []
-    entries = [line.partition("=") for line in lines]
-    values = {key.strip(): value.strip() for key, _, value in entries if value.strip()}
-    return _notify(values | {k: v for k, v in env.items() if v})
+        text = ""
+    return _read(NotifySettings(), _of_lines(text, file) | _of_environment(env))
 
 
-def _notify(values: Mapping[str, str]) -> NotifySettings:
-    channels = tuple(filter(None, map(str.strip, values.get("BOOKBRAIN_NOTIFY", "").split(","))))
-    for place, channel in enumerate(channels, start=1):
-        if not _CHANNEL.fullmatch(channel):  # it may be a secret: never shown
-            raise ConfigError(
-                fill("Channel {number} of BOOKBRAIN_NOTIFY is of no known kind.", number=place),
-                "Use https://…, ntfy+https://… or mailto:…, with commas between them.",
-            )
-    ping = values.get("BOOKBRAIN_PING")
-    if ping and not _WEB.fullmatch(ping):
-        raise ConfigError("BOOKBRAIN_PING is no address.", "It begins with https://.")
-    language = values.get("BOOKBRAIN_LANGUAGE", "en")
-    if language not in ("en", "ko"):
-        raise ConfigError(
-            fill("BOOKBRAIN_LANGUAGE is {value!r}.", value=language), "Set it to en or ko."
-        )
-    return NotifySettings(channels, ping, "ko" if language == "ko" else "en")
+def _places(environ: Mapping[str, str] | None) -> tuple[dict[str, str], Path, Path]:
+    """The environment, the library and the settings file."""
+    env = with_server_defaults(os.environ) if environ is None else dict(environ)
+    home = library_home(env)
+    return env, home, Path(env.get("BOOKBRAIN_SETTINGS") or home / SETTINGS_FILE)
 
 
 def library_home(env: Mapping[str, str]) -> Path:
@@ -228,50 +227,129 @@ def library_home(env: Mapping[str, str]) -> Path:
     return Path(data) / "bookbrain"
 
 
+def _of_credentials(home: Path, env: Mapping[str, str]) -> dict[str, _Given]:
+    return {
+        setting.name: _Given(text, fill("the credential {name}", name=setting.credential))
+        for setting in SETTINGS
+        if setting.credential and (text := read_credential(setting.credential, home, env))
+    }
+
+
 def read_credential(name: str, home: Path, env: Mapping[str, str]) -> str | None:
     """The secret `name`: from systemd's credentials, else from `credentials/` in the library."""
     for folder in (env.get("CREDENTIALS_DIRECTORY"), home / "credentials"):
         if folder and (path := Path(folder) / name).is_file():
-            try:
-                return path.read_text(encoding="utf-8").strip() or None
-            except (OSError, UnicodeDecodeError) as error:
-                raise ConfigError(
-                    fill("{path} cannot be read: {reason}.", path=path, reason=error), "Mend it."
-                ) from error
+            return _text_of(path).strip() or None
     return None
 
 
-def _read_settings_file(path: Path) -> dict[str, str]:
-    """Plain KEY=value lines, as systemd reads them; no quotes, no expansion."""
+def _of_environment(env: Mapping[str, str]) -> dict[str, _Given]:
+    place = message_of("the environment")
+    return {name: _Given(env[name], place) for name in KNOWN_KEYS if env.get(name)}
+
+
+def _text_of(path: Path) -> str:
+    """All that is in a file; nothing where there is none."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
-        return {}
+        return ""
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             fill("{path} cannot be read: {reason}.", path=path, reason=error), "Mend or remove it."
         ) from error
-    values = {}
-    for place, line in enumerate(lines, start=1):
-        entry = line.strip()
-        if not entry or entry.startswith("#"):
-            continue
-        key, equals, value = entry.partition("=")
+
+
+def _of_file(path: Path) -> dict[str, _Given]:
+    """Plain KEY=value lines, as systemd reads them; no quotes, no expansion."""
+    text = _text_of(path)
+    for line, name, equals, _ in _lines(text, path):
         if not equals:  # it may be the key itself: never shown
+            raise ConfigError(fill("{line} is not `KEY=value`.", line=line), "Mend it.")
+        if name not in KNOWN_KEYS:
             raise ConfigError(
-                fill("{path}, line {number} is not `KEY=value`.", path=path, number=place),
-                "Mend it.",
-            )
-        if key.strip() not in KNOWN_KEYS:
-            raise ConfigError(
-                fill(
-                    "{path}, line {number}: {key!r} is not a setting.",
-                    path=path,
-                    number=place,
-                    key=key.strip(),
-                ),
+                fill("{line}: {key!r} is not a setting.", line=line, key=name),
                 fill("The settings are: {names}.", names=", ".join(KNOWN_KEYS)),
             )
-        if value.strip():
-            values[key.strip()] = value.strip()
-    return values
+    return _of_lines(text, path)
+
+
+def _of_lines(text: str, path: Path) -> dict[str, _Given]:
+    return {name: _Given(value, line) for line, name, _, value in _lines(text, path) if value}
+
+
+def _lines(text: str, path: Path) -> Iterator[tuple[Filled, str, str, str]]:
+    """Of each line that is no comment: where it is, its name, the "=" and its value."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        name, equals, value = map(str.strip, line.partition("="))
+        if (name or equals) and not name.startswith("#"):
+            place = fill("{path}, line {number}", path=path, number=number)
+            yield place, name, equals, value
+
+
+def _read(group: Group, given: Mapping[str, _Given]) -> Group:
+    """A group of settings, and those in it, with what is given."""
+    found: dict[str, Any] = {}
+    for one in fields(group):
+        setting, default = one.metadata.get("setting"), getattr(group, one.name)
+        if setting and setting.name in given:
+            found[one.name] = _value(setting, given[setting.name])
+        elif isinstance(default, _GROUPS):
+            found[one.name] = _read(default, given)
+    return replace(group, **found)
+
+
+def _value(setting: Setting, given: _Given) -> Any:
+    if not setting.kind.several:
+        return _one(setting, given, setting.name)
+    entries = filter(None, map(str.strip, given.text.split(",")))
+    return tuple(
+        _one(setting, replace(given, text=text), fill("Entry {n} of {key}", n=n, key=setting.name))
+        for n, text in enumerate(entries, start=1)
+    )
+
+
+def _one(setting: Setting, given: _Given, called: str) -> Any:
+    """Raises ConfigError, which names it as it is `called`."""
+    with suppress(ValueError):
+        if setting.kind.fits(value := setting.kind.read(given.text)):
+            return value
+    seen = _seen(setting, given.text)
+    raise ConfigError(
+        fill("{key} is {value} in {place}.", key=called, value=seen, place=given.place),
+        setting.kind.allowed,
+    )
+
+
+_KEY_IN_VALUE = re.compile(r"://\S*[@?]|(pass|secret|token|key)\w*\s*[=:]", re.IGNORECASE)
+
+
+def holds_secret(name: str, value: str) -> bool:
+    """Whether nobody else may see the value of this setting: it is one, or has one in it."""
+    return name in _SECRET or bool(_KEY_IN_VALUE.search(value))
+
+
+def _seen(setting: Setting, text: str) -> str:
+    return "…" if setting.kind.private or holds_secret(setting.name, text) else repr(text)
+
+
+def without_secrets(text: str) -> str:
+    """Of a settings file what is nobody's secret: settings that are known, and their values.
+
+    A comment may be an old key, and so may a line that cannot be read: none is in it.
+    """
+    return "".join(
+        f"#{name}=\n" if holds_secret(name, value) else f"{name}={value}\n"
+        for _, name, equals, value in _lines(text, Path(SETTINGS_FILE))
+        if equals and name in KNOWN_KEYS
+    )
+
+
+def environment_without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a program that needs none of our secrets."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name != "CREDENTIALS_DIRECTORY"
+        and not (name in KNOWN_KEYS and holds_secret(name, value))
+    }

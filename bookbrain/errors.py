@@ -8,11 +8,17 @@ BookBrainError            exit 1    the work failed, or some of it
 └── ConfigError           exit 78   a setting is wrong or missing
 """
 
-from bookbrain.declarations import without_passwords
+import re
+
 from bookbrain.wording import Filled, changed, fill, message_of
 
 # The next step where a backup is not to be had back from.
 OLDER_BACKUP = "Choose an older backup: `bookbrain-admin backups` lists them."
+
+
+def without_passwords(text: str) -> str:
+    """A text that is shown or logged, without the users and passwords in its addresses."""
+    return re.sub(r"(?<=://)\S*@", "…@", text) if "://" in text else text
 
 
 class BookBrainError(Exception):

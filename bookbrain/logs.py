@@ -12,7 +12,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from types import TracebackType
 
-from bookbrain.declarations import without_passwords
+from bookbrain.errors import without_passwords
 from bookbrain.events import Event
 from bookbrain.service_user import works_for_service
 

@@ -1,75 +1,44 @@
-"""What the text of a setting says. Raises ConfigError, naming it, where it cannot say that."""
+"""What a setting can be: the kinds of values, and how their texts are read."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from math import inf
+from typing import Any
 
-from bookbrain.errors import ConfigError
 from bookbrain.wording import fill
 
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
+_WEB = re.compile(r"https?://[^\s/?#]+\S*")
+_CHANNEL = re.compile(rf"(ntfy\+)?{_WEB.pattern}|mailto:[^\s@<>]+@[^\s@<>]+")
 
 
-def number(values: Mapping[str, str], key: str) -> float | None:
-    """0 or more; None where it is not set."""
-    if key not in values:
-        return None
-    try:
-        given = float(values[key])
-    except ValueError:
-        given = -1.0
-    if not 0 <= given < float("inf"):
-        raise ConfigError(
-            fill("{key} is {value!r}.", key=key, value=values[key]),
-            "Set it to a number, 0 or more.",
-        )
-    return given
+@dataclass(frozen=True)
+class Kind:
+    """`allowed` is the next step for a text of which `read` raises ValueError, or does not fit.
+
+    A `private` one may have a password in it: it is in no message and in no repr. Of `several`,
+    with commas between them, each is read for itself.
+    """
+
+    read: Callable[[str], Any]
+    fits: Callable[[Any], object] = lambda _: True
+    allowed: str = ""
+    private: bool = False
+    several: bool = False
 
 
-def switch(values: Mapping[str, str], key: str) -> bool:
-    """1 is true; 0, or not set, is false."""
-    value = values.get(key, "0")
-    if value not in ("0", "1"):
-        raise ConfigError(fill("{key} is {value!r}.", key=key, value=value), "Set it to 0 or 1.")
-    return value == "1"
+def one_of(first: str, other: str) -> Kind:
+    """One of two words."""
+    allowed = fill("Set it to {first} or {other}.", first=first, other=other)
+    return Kind(str, (first, other).__contains__, allowed)
 
 
-def seconds(values: Mapping[str, str], key: str) -> float | None:
-    """Above 0; None where it is not set."""
-    given = number(values, key)
-    if given == 0:
-        raise ConfigError(
-            fill("{key} is {value!r}.", key=key, value=values[key]), "Set it to a number above 0."
-        )
-    return given
-
-
-def whole(values: Mapping[str, str], key: str) -> int | None:
-    """A whole number above 0; None where it is not set."""
-    given = number(values, key)
-    if given is not None and (given != int(given) or given == 0):
-        raise ConfigError(
-            fill("{key} is {value!r}.", key=key, value=values[key]),
-            "Set it to a whole number above 0.",
-        )
-    return None if given is None else int(given)
-
-
-def count(values: Mapping[str, str], key: str) -> int:
-    """A whole number; 0 where it is not set."""
-    return 0 if values.get(key, "").strip("0") == "" else whole(values, key) or 0
-
-
-def hosts(values: Mapping[str, str], key: str) -> tuple[str, ...]:
-    """Names and addresses with commas between them, each as `host_name` writes it."""
-    given = tuple(filter(None, map(str.strip, values.get(key, "").split(","))))
-    for one in given:
-        if not host_name(one):
-            raise ConfigError(
-                fill("{key} has {name!r}, which is no name.", key=key, name=one),
-                "Set it to names like books.example.org, without https:// and port.",
-            )
-    return tuple(map(host_name, given))
+def _whole(text: str) -> int:
+    if not (number := float(text)).is_integer():
+        raise ValueError
+    return int(number)
 
 
 def host_name(text: str) -> str:
@@ -94,3 +63,23 @@ def _punycode(name: str) -> str:
     except UnicodeError:
         return ""
     return ascii_only if _NAME.fullmatch(ascii_only) else ""
+
+
+TEXT = Kind(str)
+ADDRESS = Kind(str, private=True)
+NUMBER = Kind(float, lambda given: 0 <= given < inf, "Set it to a number, 0 or more.")
+SECONDS = Kind(float, lambda given: 0 < given < inf, "Set it to a number above 0.")
+SHARE = Kind(float, lambda given: 0 <= given <= 1, "Set it between 0 and 1.")
+WHOLE = Kind(_whole, lambda given: given > 0, "Set it to a whole number above 0.")
+COUNT = Kind(_whole, lambda given: given >= 0, "Set it to a whole number, 0 or more.")
+SWITCH = Kind({"0": False, "1": True}.get, lambda given: given is not None, "Set it to 0 or 1.")
+WEB = Kind(str, _WEB.fullmatch, "Set it to an address like https://…", private=True)
+HOSTS = Kind(
+    host_name, bool, "Set it to names like books.example.org, without https:// and port.",
+    several=True,
+)  # fmt: skip
+CHANNELS = Kind(
+    str, _CHANNEL.fullmatch,
+    "Use https://…, ntfy+https://… or mailto:…, with commas between them.",
+    private=True, several=True,
+)  # fmt: skip

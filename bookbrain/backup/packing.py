@@ -11,8 +11,7 @@ from bookbrain import __version__
 from bookbrain.backup.archive import Content, measure
 from bookbrain.backup.manifest import FORMAT, ListedBook, Manifest, Member
 from bookbrain.backup.workplace import OnStep, Steps
-from bookbrain.config import Settings
-from bookbrain.declarations import without_secrets
+from bookbrain.config import Settings, without_secrets
 from bookbrain.library import Library
 from bookbrain.library.snapshot import Snapshot
 from bookbrain.wording import fill

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bookbrain.backup.archive import measure
 from bookbrain.children import run_program
-from bookbrain.declarations import holds_secret
+from bookbrain.config import holds_secret
 from bookbrain.durable import PART, remove, sync_file, sync_folder
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.wording import fill

@@ -4,12 +4,14 @@ import click
 
 from bookbrain.cli import finding, inbox, keeping, recovery, serving
 from bookbrain.cli.errors import Commands
-from bookbrain.cli.help import version_option
+from bookbrain.cli.help import list_settings, version_option
 from bookbrain.logs import set_up_logging
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @version_option("bookbrain")
+@click.option("--settings", is_flag=True, is_eager=True, expose_value=False,
+              callback=list_settings, help="List the settings and exit.")  # fmt: skip
 @click.option("-v", "--verbose", is_flag=True, help="Say on stderr what happens inside.")
 def main(verbose: bool) -> None:
     """Search the technical books you own, by meaning and by keyword, down to the printed page.
@@ -20,8 +22,8 @@ def main(verbose: bool) -> None:
       bookbrain search "how do I cancel a CompletableFuture"
 
     The library lives in ~/.local/share/bookbrain, or in $BOOKBRAIN_HOME. Settings are environment
-    variables, or lines of bookbrain.env in that folder. Set OPENAI_API_KEY (or OPENAI_BASE_URL of a
-    compatible server) to search by meaning too.
+    variables, or lines of bookbrain.env in that folder; --settings lists them. Set OPENAI_API_KEY
+    (or OPENAI_BASE_URL of a compatible server) to search by meaning too.
     """
     set_up_logging(verbose)
 

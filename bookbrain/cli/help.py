@@ -11,6 +11,7 @@ import click
 
 from bookbrain import __version__
 from bookbrain.cli.show import fitting, say, shown
+from bookbrain.config import SETTINGS, Setting
 from bookbrain.wording import fill
 
 _FILLER = "\u2060"  # click wraps by characters: beside it a wide one counts for two
@@ -54,6 +55,21 @@ class Command(click.Command):
         if korean == summary:
             return super().get_short_help_str(limit)
         return korean.partition(". ")[0].rstrip(".") + "."
+
+
+def list_settings(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """What each setting means, and what it is where nobody sets it, in place of a command."""
+    if wanted:
+        formatter = context.make_formatter()
+        formatter.write_dl([(setting.name, _meaning(setting)) for setting in SETTINGS])
+        click.echo(formatter.getvalue(), nl=False)
+        context.exit()
+
+
+def _meaning(setting: Setting) -> str:
+    if not setting.default_text:
+        return setting.meaning
+    return fill("{help}  [default: {default}]", help=setting.meaning, default=setting.default_text)
 
 
 def version_option(program: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -133,7 +133,9 @@ def test_a_port_that_is_taken_is_named(plain: Shelf) -> None:
 
 def test_a_wrong_setting_ends_it_at_once(plain: Shelf) -> None:
     done = plain.run("serve", "--port", str(free_port()), code=78, BOOKBRAIN_FUSION="best")
-    assert done.err == "Error: BOOKBRAIN_FUSION is 'best'.\nNext:  Set it to convex or rrf.\n"
+    assert done.err == (
+        "Error: BOOKBRAIN_FUSION is 'best' in the environment.\nNext:  Set it to convex or rrf.\n"
+    )
 
 
 def test_streamlits_own_settings_do_not_matter(plain: Shelf) -> None:

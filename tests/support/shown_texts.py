@@ -11,13 +11,15 @@ _TELLING = {
     "fill", "message_of", "say", "shown", "tr", "translated", "echo", "secho", "confirm",
     "BookBrainError", "InputError", "NotFoundError", "UnavailableError", "BusyError", "ConfigError",
     "UsageError", "Flaw", "Unsound", "Damage", "Check", "Seen", "Delivery", "Outcome",
-    "on_step", "Steps", "pick", "storage_error",
+    "on_step", "Steps", "pick", "storage_error", "Kind", "_setting",
 }  # fmt: skip
 _MESSAGES_OF = {
     "fill": slice(1),
     "translated": slice(1),
     "Delivery": slice(2, None),
     "Outcome": slice(3, None),
+    "Kind": slice(2, 3),
+    "_setting": slice(3, 4),
 }
 _KEYWORDS = ("reason", "hint", "seen", "remedy", "help")
 

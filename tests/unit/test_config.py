@@ -3,11 +3,15 @@
 import re
 from dataclasses import fields, replace
 from pathlib import Path
+from typing import Literal
 
 import pytest
+from click.testing import CliRunner
 
+from bookbrain.cli import main
 from bookbrain.config import (
     KNOWN_KEYS,
+    SETTINGS,
     EmbeddingSettings,
     Settings,
     library_home,
@@ -15,8 +19,9 @@ from bookbrain.config import (
     read_credential,
 )
 from bookbrain.errors import BookBrainError, ConfigError
+from bookbrain.translation import translated
 
-README = Path(__file__).parents[2] / "README.md"
+ROOT = Path(__file__).parents[2]
 SECRET = "sk-proj-1234567890"
 
 # Of each setting: a value from a file, another from the environment, and what it is read as.
@@ -153,10 +158,14 @@ def test_the_file_has_comments_and_spaces_and_values_as_they_are(home: Path) -> 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key in BAD for value in BAD[key]])
 def test_a_bad_value_names_the_setting(home: Path, key: str, value: str) -> None:
-    for load in (lambda: _load(home, **{key: value}), lambda: _load(home, f"{key}={value}\n")):
+    for load, place in (
+        (lambda: _load(home, **{key: value}), "in the environment."),
+        (lambda: _load(home, f"# a\n{key}={value}\n"), f"in {home / 'bookbrain.env'}, line 2."),
+    ):
         with pytest.raises(ConfigError) as refused:
             load()
         assert key in refused.value.message
+        assert refused.value.message.endswith(place)
         assert refused.value.hint.startswith("Set it ")
         assert refused.value.exit_code == 78
 
@@ -303,16 +312,82 @@ def test_a_shorter_timeout_wins() -> None:
     assert settings.with_timeout(50) == settings
 
 
-# The README
+# Where people read of them
 
 
-def test_the_readme_describes_every_setting_and_no_other() -> None:
-    rows = re.findall(r"^\| `([A-Z_]+)` \|(.*?)\|(.*)\|$", README.read_text("utf-8"), re.M)
-    assert {name for name, _, _ in rows} == {*KNOWN_KEYS, "BOOKBRAIN_HOME"}
-    assert [name for name, *said in rows if not re.search("[a-z]{3}", "".join(said))] == []
-    defaults = {name: default.strip("` ") for name, default, _ in rows}
-    for key in (
-        "BOOKBRAIN_EMBEDDING_MODEL", "BOOKBRAIN_EMBEDDING_TIMEOUT", "BOOKBRAIN_VECTOR_WEIGHT",
-        "BOOKBRAIN_FUSION", "BOOKBRAIN_READ_TIMEOUT", "BOOKBRAIN_READ_MEMORY",
-    ):  # fmt: skip
-        assert defaults[key] == str(_read(_defaults(Path("/")), key)).removesuffix(".0")
+def _rows(file: str, columns: int) -> list[dict[str, list[str]]]:
+    """The cells behind each name in the tables of settings; a table with each name once."""
+    found: list[dict[str, list[str]]] = [{}]
+    for row in re.findall(r"^\| `([A-Z_]+)` \|(.*)\|$", (ROOT / file).read_text("utf-8"), re.M):
+        name, cells = row[0], [cell.strip("` ") for cell in row[1].split("|")]
+        assert len(cells) == columns, row
+        if name in found[-1]:
+            found.append({})
+        found[-1][name] = cells
+    return found
+
+
+@pytest.mark.parametrize(("file", "language"), [("README.md", "en"), ("README.ko.md", "ko")])
+def test_the_readme_says_of_every_setting_what_is_declared(
+    file: str, language: Literal["en", "ko"]
+) -> None:
+    (rows,) = _rows(file, columns=2)
+    assert rows.keys() == {*KNOWN_KEYS, "BOOKBRAIN_HOME"}
+    for setting in SETTINGS:
+        default, said = rows[setting.name]
+        meaning = translated(setting.meaning, language)
+        assert default == setting.default_text, setting.name
+        assert said.startswith(meaning.strip("` ")), setting.name
+        assert re.match("$|[;:.]", said.removeprefix(meaning.strip("` ")).lstrip("`")), said
+
+
+def test_the_handbook_says_of_its_settings_what_is_declared() -> None:
+    """In short: a piece of the sentence, and perhaps the default."""
+    tables = _rows("packaging/handbook/handbook.md", columns=1)
+    declared = {setting.name: setting for setting in SETTINGS}
+    assert len(tables) == 2
+    endings = {"en": r"; (.+?)(?: unless set)?", "ko": r"\. (?:적지 않으면|기본) (.+)"}
+    for rows, (language, ending) in zip(tables, endings.items(), strict=True):
+        assert rows.keys() >= {"BOOKBRAIN_HOME", "OPENAI_API_KEY"}
+        for name in rows.keys() - {"BOOKBRAIN_HOME"}:
+            read = re.fullmatch(f"(.+?)(?:{ending})?", rows[name][0])
+            assert read
+            assert read[1] in translated(declared[name].meaning, language).strip("`"), name
+            assert (read[2] or "").strip("`") in ("", declared[name].default_text), name
+
+
+def test_the_settings_file_of_a_server_says_what_is_declared() -> None:
+    """Each below its sentence; what begins with # is so by default."""
+    blocks = (ROOT / "packaging" / "bookbrain.env").read_text(encoding="utf-8").split("\n\n")
+    found = {}
+    for block in blocks:
+        said = " ".join(re.findall(r"^# ?(.*)$", block, re.M)).lower()
+        for mark, name, value in re.findall(r"^(#?)([A-Z_]+)=(.*)$", block, re.M):
+            assert name not in found
+            found[name] = value
+            (setting,) = (one for one in SETTINGS if one.name == name)
+            assert setting.meaning.lower() in said, name
+            assert value == setting.default_text or not mark, name
+    assert found.keys() == set(KNOWN_KEYS) - {"OPENAI_API_KEY"}, "the key is a credential"
+    secrets = {setting.name for setting in SETTINGS if setting.secret}
+    assert not any(value for name, value in found.items() if name in secrets)
+
+
+@pytest.mark.parametrize(("locale", "language"), [("C.UTF-8", "en"), ("ko_KR.UTF-8", "ko")])
+def test_the_command_lists_every_setting(locale: str, language: Literal["en", "ko"]) -> None:
+    runner = CliRunner(env={"LC_ALL": locale, "COLUMNS": "80", "BOOKBRAIN_FUSION": "wrong"})
+    done = runner.invoke(main, ["--settings"])
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert re.findall(r"^[A-Z_]+", done.stdout, re.M) == list(KNOWN_KEYS)
+    said = "".join(done.stdout.split())
+    for setting in SETTINGS:
+        default = f"  [default: {setting.default_text}]" if setting.default_text else ""
+        shown = translated(setting.meaning, language) + default
+        shown = shown.replace("default", "기본값") if language == "ko" else shown
+        assert setting.name + "".join(shown.split()) in said
+    assert "--settings" in runner.invoke(main, ["--help"]).stdout
+
+
+def test_every_sentence_has_a_korean_one() -> None:
+    for setting in SETTINGS:
+        assert re.search("[가-힣]", translated(setting.meaning, "ko")), setting.name

@@ -15,18 +15,18 @@ from zstandard import ZstdDecompressor
 from bookbrain.backup.packing import Request
 from bookbrain.backup.taking import take_backup
 from bookbrain.children import run_in_terminal, run_program, start_filter, start_module
-from bookbrain.config import load_settings
-from bookbrain.declarations import (
+from bookbrain.config import (
     KNOWN_KEYS,
     SETTINGS,
     Setting,
     environment_without_secrets,
     holds_secret,
-    without_passwords,
+    load_settings,
     without_secrets,
 )
-from bookbrain.errors import BookBrainError, ConfigError
+from bookbrain.errors import BookBrainError, ConfigError, without_passwords
 from bookbrain.logs import set_up_logging
+from bookbrain.values import TEXT
 
 ROOT = Path(__file__).parents[2]
 PLANTED = "https://walrus:walrus@host.example/walrus?key=walrus"
@@ -121,6 +121,20 @@ def test_a_second_declaration_is_all_that_a_new_secret_needs() -> None:
     """`holds_secret` asks the table, and everything else asks it."""
     for setting in SETTINGS:
         assert holds_secret(setting.name, "anything") == setting.secret
+
+
+@pytest.mark.parametrize("name", [s.name for s in SETTINGS if s.secret or s.kind.private])
+def test_what_may_be_secret_is_in_no_repr_and_in_no_complaint(tmp_path: Path, name: str) -> None:
+    for value in (PLANTED, "walrus", "ftp://walrus", "https://ok.org/,walrus", "mailto:walrus"):
+        file = tmp_path / "bookbrain.env"
+        file.write_text(f"{name}={value}\n")
+        for environ in ({}, {name: value}):
+            try:
+                said = repr(load_settings({"BOOKBRAIN_HOME": str(tmp_path), **environ}))
+            except ConfigError as refused:
+                said = f"{refused!r} {refused} {refused.message.values}"
+                assert name in said
+            assert "walrus" not in said
 
 
 # Logs and messages
@@ -249,4 +263,4 @@ def test_the_units_that_are_declared_exist() -> None:
 
 
 def test_a_setting_is_plain_unless_it_says_otherwise() -> None:
-    assert not Setting("NEW").secret
+    assert not Setting("NEW", TEXT, None, "what it is").secret
