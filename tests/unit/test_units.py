@@ -15,27 +15,34 @@ _DIRECTIVES = {
 }
 
 
-def _planned(script: str, **env: str) -> dict[Path, Path]:
-    """What a dry run of a part of the installer would place: the file of each target."""
+def _planned(script: str, units: Path) -> dict[Path, Path]:
+    """The file of each target that a part of the installer would place, as its dry run says.
+
+    Units go to `units`, whatever this machine has itself.
+    """
     prepared = f"source {ROOT}/install.sh; TREE={ROOT} DRY_RUN=1; source_the_rest; lay_out; "
+    prepared += f"UNITS={units} OURS={units}/ours; "
     done = subprocess.run(
         ["bash", "-c", prepared + script],
-        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"} | env,
+        env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
         capture_output=True, text=True, check=True,
     )  # fmt: skip
     lines = (shlex.split(line) for line in done.stdout.splitlines() if " install -D " in line)
     pairs = ((Path(words[-1]), Path(words[-2])) for words in lines)
-    return {target.with_suffix(""): file for target, file in pairs if target.suffix == ".part"}
+    return {
+        target.with_suffix(""): file
+        for target, file in pairs
+        if target.suffix == ".part" and target.is_relative_to(units)
+    }
 
 
 @pytest.fixture(scope="module")
 def placed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The root of a machine that has our units, and nothing else."""
     root = tmp_path_factory.mktemp("machine")
-    for target, file in _planned("place_files").items():
-        if target.is_relative_to("/etc/systemd/system"):
-            (root / target.relative_to("/")).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(file, root / target.relative_to("/"))
+    for target, file in _planned("place_files", root / "etc/systemd/system").items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(file, target)
     return root
 
 
@@ -44,17 +51,30 @@ def test_every_unit_has_a_bound(placed: Path) -> None:
     assert units == MOST.keys()
 
 
-@pytest.mark.parametrize("unit", sorted(MOST))
-def test_no_unit_is_more_exposed_than_that(placed: Path, unit: str) -> None:
-    name = unit.replace("@.", "@any.")
-    command = ["systemd-analyze", "--no-pager", "security", "--offline=yes", f"--root={placed}"]
+def _exposure(root: Path, unit: str) -> float:
+    command = ["systemd-analyze", "--no-pager", "security", "--offline=yes", f"--root={root}"]
     try:
-        done = subprocess.run([*command, name], capture_output=True, text=True, check=False)
+        done = subprocess.run([*command, unit], capture_output=True, text=True, check=False)
     except FileNotFoundError:
         pytest.skip("no systemd-analyze here: apt-get install systemd")
     if "unrecognized option" in done.stderr:
         pytest.skip("judging units that are not loaded takes systemd 250 or newer")
-    assert read_exposure(done.stdout) <= MOST[unit], done.stdout + done.stderr
+    return read_exposure(done.stdout + done.stderr)
+
+
+@pytest.mark.parametrize("unit", sorted(MOST))
+def test_no_unit_is_more_exposed_than_that(placed: Path, unit: str) -> None:
+    assert _exposure(placed, unit.replace("@.", "@any.")) <= MOST[unit]
+
+
+def test_a_drop_in_of_the_owner_wins(placed: Path, tmp_path: Path) -> None:
+    """With the name that `systemctl edit` gives it, or a number as many give."""
+    for number, name in enumerate(("override.conf", "10-mine.conf")):
+        root = tmp_path / str(number)
+        shutil.copytree(placed, root)
+        folder = root / "etc/systemd/system/bookbrain.service.d"
+        (folder / name).write_text("[Service]\nPrivateUsers=no\nProtectKernelModules=no\n")
+        assert _exposure(root, "bookbrain.service") > MOST["bookbrain.service"]
 
 
 def test_a_unit_says_what_is_its_own_and_who_it_is() -> None:
@@ -67,7 +87,7 @@ def test_a_unit_says_what_is_its_own_and_who_it_is() -> None:
 
 
 def test_hardening_is_placed_before_its_unit_and_never_on_roots(tmp_path: Path) -> None:
-    targets = [target for target in _planned("place_files") if "/systemd/system/" in str(target)]
+    targets = list(_planned("place_files", tmp_path))
     for unit in (target for target in targets if target.suffix == ".service"):
         drop_in = unit.with_name(f"{unit.name}.d") / HARDENING
         if unit.name == "bookbrain-upgrade.service":
@@ -86,7 +106,7 @@ def test_a_unit_that_the_owner_has_loosened_stays_loose(tmp_path: Path) -> None:
     before.write_text(whole)
 
     def targets() -> set[Path]:
-        return set(_planned(f"OURS={tmp_path}/ours UNITS={tmp_path}; place_unit {name}"))
+        return set(_planned(f"place_unit {name}", tmp_path))
 
     unit.write_text(whole)
     assert {unit, drop_in} <= targets(), "as it came: the new ones"
