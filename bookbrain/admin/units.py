@@ -17,6 +17,7 @@ SERVICES = (
 )
 _UNITS = Path("etc/systemd/system")
 _KINDS = (".service", ".path", ".timer")
+_ROOTS = "bookbrain-upgrade.service"  # its own hardening is its own
 _PROPERTIES = (
     "Id,LoadState,ActiveState,NRestarts,MainPID,"
     "ActiveEnterTimestampMonotonic,StateChangeTimestampMonotonic"
@@ -59,6 +60,20 @@ def look_at_files(layout: Layout, systemctl: str) -> tuple[Unit, ...]:
     return _look_at([*ours, "caddy.service"], systemctl)
 
 
+def look_at_loose(layout: Layout, systemctl: str) -> list[str]:
+    """Our services on which systemd has no hardening in force; none where it is silent."""
+    files = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain*.service"))
+    names = [name.replace("@.", "@any.") for name in files if name != _ROOTS]
+    return read_loose(
+        output_of(systemctl, "show", "--property", "Id,NoNewPrivileges", *names) or ""
+    )
+
+
+def read_loose(text: str) -> list[str]:
+    """The names in what `systemctl show` prints that may still gain privileges."""
+    return [says["Id"] for says in _read_blocks(text) if says.get("NoNewPrivileges") == "no"]
+
+
 def _look_at(names: Sequence[str], systemctl: str) -> tuple[Unit, ...]:
     text = output_of(systemctl, "show", "--property", _PROPERTIES, *names) or ""
     found = {unit.name: unit for unit in read_units(text, datetime.now().astimezone(), _uptime())}
@@ -73,10 +88,7 @@ def _uptime() -> float:
 def read_units(text: str, now: datetime, uptime: float) -> list[Unit]:
     """The units of what `systemctl show` prints; `uptime` in seconds is now."""
     units = []
-    for block in text.strip().split("\n\n"):
-        says = dict(line.split("=", 1) for line in block.splitlines() if "=" in line)
-        if "Id" not in says:
-            continue
+    for says in _read_blocks(text):
         state = says.get("ActiveState", "")
         moment = "ActiveEnter" if state == "active" else "StateChange"
         began = _whole(says.get(f"{moment}TimestampMonotonic", "")) / 1e6
@@ -90,6 +102,13 @@ def read_units(text: str, now: datetime, uptime: float) -> list[Unit]:
             )
         )
     return units
+
+
+def _read_blocks(text: str) -> list[dict[str, str]]:
+    """The properties of each unit that `systemctl show` prints."""
+    blocks = (block.splitlines() for block in text.strip().split("\n\n"))
+    found = [dict(line.split("=", 1) for line in lines if "=" in line) for lines in blocks]
+    return [says for says in found if "Id" in says]
 
 
 def _whole(text: str) -> int:

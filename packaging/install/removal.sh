@@ -16,6 +16,8 @@ uninstall_server() {
     run rm -f /etc/systemd/system/bookbrain*.{timer,path,service}{,.new} /etc/sysusers.d/bookbrain.conf{,.new} \
         /etc/tmpfiles.d/bookbrain.conf{,.new} /etc/systemd/journald.conf.d/bookbrain.conf{,.new} \
         /usr/local/bin/bookbrain /usr/local/bin/bookbrain-admin
+    run find /etc/systemd/system -path "*/bookbrain*.service.d/$HARDENING*" -delete
+    run find /etc/systemd/system -name "bookbrain*.service.d" -empty -delete # the owner's drop-ins stay
     run rm -rf "$OURS"
     run systemctl daemon-reload
     run systemctl reset-failed 'bookbrain*'

@@ -3,6 +3,7 @@
 
 readonly HOME_OF_BOOKS=/var/lib/bookbrain ETC=/etc/bookbrain
 readonly IMPORT="import $ETC/Caddyfile"
+readonly HARDENING=00-hardening.conf # in UNIT.d; read before any drop-in of the owner's
 readonly JAIL=/etc/fail2ban/jail.d/bookbrain.conf
 readonly SSHD_JAIL=/etc/fail2ban/jail.d/zz-bookbrain-sshd.conf # read after Debian's
 # What the new release brings; the rest of the machine finds it by these names.
@@ -50,6 +51,7 @@ lay_out() { # sets where everything goes
     UPGRADING=$OURS/upgrading # an upgrade is under way; upgrade.sh says what is in it
     REPLACED=$UPGRADING/replaced
     BIN=/usr/local/bin
+    UNITS=/etc/systemd/system
     CHANGED='' JAIL_CHANGED=''
 }
 
@@ -131,9 +133,22 @@ place_files() {
         place $line
         [[ $line != *tmpfiles.conf* ]] || make_folders
     done
-    for unit in "$TREE"/systemd/*; do
-        place "systemd/${unit##*/}" "/etc/systemd/system/${unit##*/}" 0644
+    for unit in "$TREE"/systemd/bookbrain*; do
+        place_unit "${unit##*/}"
     done
+}
+
+place_unit() { # NAME: its hardening comes first, so that it never runs without
+    local unit=$UNITS/$1
+    if [[ $1 == *.service && $1 != "$UPGRADE_UNIT" ]] && ! is_whole "$1"; then
+        place systemd/hardening.conf "$unit.d/$HARDENING" 0644
+    fi
+    place "systemd/$1" "$unit" 0644
+}
+
+is_whole() { # UNIT: one that the owner edited when the hardening was part of it, and may have loosened
+    local unit=$UNITS/$1
+    [[ ! -e $unit.d/$HARDENING ]] && is_edited "systemd/$1" "$unit" && grep -q '^ProtectSystem=' "$unit"
 }
 
 make_folders() { # and the user whose they are
@@ -149,7 +164,7 @@ make_folders() { # and the user whose they are
 place() { # FILE-OF-THE-TREE TARGET MODE [OWNER:GROUP]
     local file=$TREE/$1 target=$2 placed=$OURS/placed$2
     if cmp -s "$file" "$placed" && [[ -e $target ]]; then return; fi
-    if [[ -e $target ]] && ! cmp -s "$file" "$target" && ! cmp -s "$placed" "$target"; then
+    if is_edited "$1" "$target"; then
         warn "$target was edited: it stays. The new one is $target.new" "$target 은(는) 고친 파일이라 그대로 둡니다. 새 파일: $target.new"
         target=$target.new
     elif [[ -d $UPGRADING && ! $DRY_RUN ]]; then
@@ -165,6 +180,10 @@ place() { # FILE-OF-THE-TREE TARGET MODE [OWNER:GROUP]
     run install -D -m "$3" -o "$(cut -d: -f1 <<<"${4:-root:root}")" -g "$(cut -d: -f2 <<<"${4:-root:root}")" "$file" "$target.part"
     run mv -T "$target.part" "$target"
     run install -D -m 0644 "$file" "$placed"
+}
+
+is_edited() { # FILE-OF-THE-TREE TARGET
+    [[ -e $2 ]] && ! cmp -s "$TREE/$1" "$2" && ! cmp -s "$OURS/placed$2" "$2"
 }
 
 remember() { # FILE: as it was before this upgrade, or that it was not there; for a way back

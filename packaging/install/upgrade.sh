@@ -166,19 +166,19 @@ work_on_data() { # TASK: by the new release, as the service's user
     timeout --kill-after=10 "$DATA_SECONDS" "$RELEASE/venvs/bookbrain/bin/python" -IB -m bookbrain.upgrade "$1" </dev/null
 }
 
-restore_files() { # whole files take the place of the others; those that are new go
+restore_files() { # whole files take the place of the others, and then those that are new go
     local file
-    while read -r file; do
-        [[ $file != /etc/systemd/system/* ]] || systemctl --quiet disable --now "${file##*/}" || true
-        rm -f "$file" "$OURS/placed$file"
-    done < <(cat "$UPGRADING/added" 2>/dev/null)
-    [[ -d $REPLACED ]] || return 0
     while read -r file; do
         cp -a "$REPLACED/$file" "/$file.before"
         sync "/$file.before"
         mv -T "/$file.before" "/$file"
         install -D -m 0644 "$REPLACED/$file" "$OURS/placed/$file"
-    done < <(cd "$REPLACED" && find . -type f ! -name '*.part' -printf '%P\n')
+    done < <(cd "$REPLACED" 2>/dev/null && find . -type f ! -name '*.part' -printf '%P\n')
+    while read -r file; do
+        [[ $file != /etc/systemd/system/* || $file == *.d/* ]] || systemctl --quiet disable --now "${file##*/}" || true
+        rm -f "$file" "$OURS/placed$file"
+        [[ $file != */"$HARDENING" ]] || rmdir "${file%/*}" 2>/dev/null || true # the owner's drop-ins stay
+    done < <(cat "$UPGRADING/added" 2>/dev/null)
     [[ ! -e $REPLACED$ETC/Caddyfile ]] || systemctl --no-block try-reload-or-restart caddy || true
 }
 

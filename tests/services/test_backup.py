@@ -478,7 +478,7 @@ def test_the_second_place(plain: Shelf, english: list[Path], tmp_path: Path) -> 
 def gpg(tmp_path: Path) -> Iterator[dict[str, str]]:
     """The environment of somebody who has a key."""
     if not shutil.which("gpg"):
-        pytest.skip("no gpg here")
+        pytest.skip("no gpg here: apt-get install gpg")
     folder = tmp_path / "gnupg"
     folder.mkdir(mode=0o700)
     env = {"GNUPGHOME": str(folder)}

@@ -681,7 +681,7 @@ def test_an_admin_api_at_a_port(caddy: str, tmp_path: Path) -> None:
         assert "Nothing had to be changed." in site.admin("site", "--renew").output
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs another user")
+@pytest.mark.skipif(os.geteuid() != 0, reason="run it as root: only root becomes another user")
 def test_secrets_go_to_nobody_elses_port(server: Server, tmp_path: Path) -> None:
     """Where Caddy does not run, anybody can listen at its port."""
     (port,) = free_ports(1)

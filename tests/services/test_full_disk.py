@@ -96,7 +96,7 @@ def library(
             disk.run("mkfs.ext4", "-q", "-m", "0", "-N", "80", str(image))
             disk.run("mount", "-o", "loop", str(image), str(place))
         except (OSError, subprocess.CalledProcessError):
-            pytest.skip("no ext4 can be mounted here")
+            pytest.skip("no ext4 can be mounted here: it takes mkfs.ext4 and loop devices")
     disk.run("cp", "-a", str(kept), str(place / "it"))
     with Shelf(place / "it", inside=disk.inside) as shelf:
         yield shelf

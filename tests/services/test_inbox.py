@@ -1,6 +1,7 @@
 """What lands in the inbox becomes a book or a reason why not; and root's `add` on a server."""
 
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -14,6 +15,8 @@ from support.chroma_server import ChromaServer
 from support.namespace import Namespace
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
+
+import bookbrain
 
 pytestmark = [
     pytest.mark.slow,
@@ -222,18 +225,24 @@ class Server:
         self.namespace.run("mount", "--bind", str(etc), "/etc")
 
     def _make_reachable(self, folder: Path) -> None:
-        """The interpreter, where only root could run it."""
-        root = Path("/root")
-        places = [p for p in {Path(sys.base_prefix), Path(sys.prefix)} if p.is_relative_to(root)]
-        asides = {place: folder / f"aside{number}" for number, place in enumerate(places)}
+        """The interpreter and this checkout, where only root or their owner may look."""
+        places = {Path(sys.base_prefix), Path(sys.prefix), Path(bookbrain.__file__).parents[1]}
+        hidden = {place: top for place in places if (top := _closed(place))}
+        outer = [p for p in hidden if not hidden.keys() & set(p.parents)]
+        asides = {place: folder / f"aside{number}" for number, place in enumerate(outer)}
         for place, aside in asides.items():
             aside.mkdir()
-            self.namespace.run("mount", "--bind", str(place), str(aside))
-        if asides:
-            self.namespace.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(root))
+            self.namespace.run("mount", "--rbind", str(place), str(aside))
+        for top in {hidden[place] for place in outer}:
+            self.namespace.run("mount", "-t", "tmpfs", "-o", "mode=755", "tmpfs", str(top))
         for place, aside in asides.items():
             self.namespace.run("mkdir", "-p", str(place))
-            self.namespace.run("mount", "--bind", str(aside), str(place))
+            self.namespace.run("mount", "--rbind", str(aside), str(place))
+        service = ("setpriv", f"--reuid={_UID}", f"--regid={_UID}", "--clear-groups")
+        try:
+            self.namespace.run(*service, sys.executable, "-P", "-c", "import bookbrain.cli")
+        except subprocess.CalledProcessError:
+            pytest.skip("only root may read this checkout: chmod -R go+rX .")
 
     def use(self, openai: OpenAIProcess) -> None:
         """Embed there; the key is in a file that only root reads."""
@@ -248,10 +257,16 @@ class Server:
         return {path.lstat().st_uid for path in (self.home, *self.home.rglob("*"))}
 
 
+def _closed(place: Path) -> Path | None:
+    """The uppermost folder on the way to `place` that the service's user may not enter."""
+    way = [*reversed(place.parents), place]
+    return next((folder for folder in way if not folder.stat().st_mode & stat.S_IXOTH), None)
+
+
 @pytest.fixture
 def server(tmp_path: Path, chroma: ChromaServer) -> Iterator[Server]:
     if os.geteuid() != 0:
-        pytest.skip("needs root")
+        pytest.skip("run it as root: only root becomes the service's user")
     with Namespace("mount") as namespace:
         made = Server(tmp_path / "server", namespace, chroma)
         with made.shelf:

@@ -262,6 +262,15 @@ def test_services_that_run_are_one_line() -> None:
     assert checks[0].remedy.startswith("journalctl -u bookbrain-chroma.service -n 50")
 
 
+def test_a_service_without_its_hardening_is_named() -> None:
+    assert services.check_hardening([]) == []
+    (check,) = services.check_hardening(["bookbrain-logs.service"])
+    assert (check.state, check.seen) == (
+        "FAIL", "bookbrain-logs.service runs without its hardening."
+    )  # fmt: skip
+    assert check.remedy.startswith("Run install.sh again")
+
+
 def test_failed_units_that_were_not_looked_at() -> None:
     failed = ["caddy.service", "bookbrain-health.service", "apt-daily.service"]
     checks = services.check_failed(failed, ["caddy.service"])

@@ -283,7 +283,7 @@ def test_an_old_backup(machine: Machine) -> None:
     assert _wrong(machine) == {"backup": "warn"}
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="run it as another user: root may read everything")
 def test_a_folder_of_backups_that_is_not_for_us(machine: Machine) -> None:
     machine.layout.backups.chmod(0)
     assert "backup" not in _checks(machine)

@@ -174,7 +174,7 @@ def test_without_caddy(machine: Machine) -> None:
     assert not (machine.layout.etc / "site.json").exists()
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="run it as another user: root may do everything")
 def test_an_ordinary_user_is_told_to_use_sudo(machine: Machine) -> None:
     machine.layout.etc.chmod(0o555)
     assert "sudo" in _run(machine, "site", code=1).stderr

@@ -25,7 +25,14 @@ from bookbrain.admin.resources import Space, check_disk, check_memory, look_at_d
 from bookbrain.admin.site import Address, User, with_address, write_site
 from bookbrain.admin.status import Meaning, Shelf, Status
 from bookbrain.admin.summary import summarize
-from bookbrain.admin.units import SERVICES, Unit, look_at_units, read_failed, read_units
+from bookbrain.admin.units import (
+    SERVICES,
+    Unit,
+    look_at_loose,
+    look_at_units,
+    read_failed,
+    read_units,
+)
 from bookbrain.backup.listing import Backup
 from bookbrain.server import Layout
 
@@ -113,6 +120,25 @@ def test_units_of_a_server(machine: Machine) -> None:
     assert [unit.runs for unit in units] == [True, False, False, False, True]
     nowhere = look_at_units(machine.layout, "systemctl-of-none")
     assert {unit.state for unit in nowhere} == {"not-found"}
+
+
+def test_services_without_their_hardening(tmp_path: Path) -> None:
+    """Root's own upgrade is not asked for, a template by one of its instances."""
+    units = tmp_path / "etc/systemd/system"
+    units.mkdir(parents=True)
+    for name in ("bookbrain.service", "bookbrain-notify@.service", "bookbrain-upgrade.service"):
+        (units / name).touch()
+    program = tmp_path / "systemctl"
+    program.write_text(
+        f'#!/bin/sh\necho "$@" > {tmp_path}/asked\n'
+        "printf 'Id=bookbrain.service\\nNoNewPrivileges=no\\n\\n'\n"
+        "printf 'NoNewPrivileges=yes\\nId=bookbrain-notify@any.service\\n'\n"
+    )
+    program.chmod(0o755)
+    assert look_at_loose(Layout(tmp_path), str(program)) == ["bookbrain.service"]
+    asked = (tmp_path / "asked").read_text().split()
+    assert asked[-2:] == ["bookbrain-notify@any.service", "bookbrain.service"]
+    assert look_at_loose(Layout(tmp_path), "systemctl-of-none") == []
 
 
 def test_failed_units() -> None:
@@ -379,7 +405,7 @@ def test_somewhere_else_than_on_a_server(tmp_path: Path, command: str) -> None:
     assert "bookbrain-admin health" in error
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may do everything")
+@pytest.mark.skipif(os.geteuid() == 0, reason="run it as another user: root may do everything")
 @pytest.mark.parametrize("command", ["status", "doctor", "uninstall"])
 def test_an_ordinary_user_is_told_to_use_sudo(machine: Machine, command: str) -> None:
     machine.layout.etc.chmod(0o555)

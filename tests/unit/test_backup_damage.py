@@ -540,7 +540,7 @@ def encrypted(
 ) -> Iterator[Settings]:
     """The library of somebody who has a key."""
     if not shutil.which("gpg"):
-        pytest.skip("no gpg here")
+        pytest.skip("no gpg here: apt-get install gpg")
     with TemporaryDirectory() as folder:  # with a name that is short enough for its socket
         monkeypatch.setenv("GNUPGHOME", folder)
         run = partial(subprocess.run, check=True, capture_output=True)

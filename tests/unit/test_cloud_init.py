@@ -139,7 +139,7 @@ def test_the_parser_of_yaml_finds_the_same_script() -> None:
 
 def test_shellcheck_finds_nothing() -> None:
     if not (program := shutil.which("shellcheck")):
-        pytest.skip("shellcheck is not installed")
+        pytest.skip("shellcheck is not installed: apt-get install shellcheck")
     done = subprocess.run(
         [program, "-"], input=_script(), capture_output=True, text=True, check=False
     )

@@ -99,7 +99,7 @@ def test_folders_that_are_passed_by_are_named(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     if os.geteuid() == 0:
-        pytest.skip("root can read everything")
+        pytest.skip("run it as another user: root can read everything")
     book = touch(tmp_path / "a.pdf")
     touch(tmp_path / "closed" / "b.pdf").parent.chmod(0)
     found = find_books([tmp_path])

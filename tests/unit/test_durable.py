@@ -134,7 +134,7 @@ def test_a_reader_keeps_the_file_that_it_opened(tmp_path: Path) -> None:
     assert file.read_bytes() == b"new"
 
 
-@pytest.mark.skipif(not shutil.which("strace"), reason="needs strace")
+@pytest.mark.skipif(not shutil.which("strace"), reason="no strace here: apt-get install strace")
 def test_the_data_is_synced_before_the_name_and_the_name_after(tmp_path: Path) -> None:
     program = "import sys; from pathlib import Path; from bookbrain.durable import write_file; "
     done = subprocess.run(
@@ -143,7 +143,7 @@ def test_the_data_is_synced_before_the_name_and_the_name_after(tmp_path: Path) -
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     if "ptrace" in done.stderr:
-        pytest.skip("strace is not allowed here")
+        pytest.skip("strace is not allowed here: run it in a container with CAP_SYS_PTRACE")
     calls = [line for line in done.stderr.splitlines() if str(tmp_path) in line]
     assert [re.split("[(]", call)[0][:6] for call in calls] == ["fsync", "rename", "fsync"]
     assert f"<{tmp_path}/file{PART}>" in calls[0]

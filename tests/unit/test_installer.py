@@ -141,6 +141,24 @@ def test_what_an_upgrade_has_placed_goes_back(tmp_path: Path) -> None:
     assert not (ours / f"placed{etc}/new").exists()
 
 
+def test_hardening_that_an_upgrade_has_placed_goes_with_its_folder(tmp_path: Path) -> None:
+    """Unless the owner's drop-ins are in there, too; and also after a cut in the middle."""
+    etc, ours = tmp_path / "etc", tmp_path / "ours"
+    drop_ins = [etc / f"{unit}.service.d/00-hardening.conf" for unit in ("one", "two", "gone")]
+    for drop_in in drop_ins[:2]:
+        drop_in.parent.mkdir(parents=True)
+        drop_in.touch()
+    (etc / "two.service.d/override.conf").touch()
+    (ours / "upgrading").mkdir(parents=True)
+    (ours / "upgrading/added").write_text("".join(f"{drop_in}\n" for drop_in in drop_ins))
+    folders = f"OURS={ours} UPGRADING={ours}/upgrading REPLACED={ours}/upgrading/replaced"
+    done = bash(f"{folders}; restore_files")
+    assert done.returncode == 0, done.stderr
+    assert [path.relative_to(etc).as_posix() for path in etc.rglob("*")] == [
+        "two.service.d", "two.service.d/override.conf"
+    ]  # fmt: skip
+
+
 def test_root_names_no_path_of_the_library_but_to_look_or_to_purge() -> None:
     """Whoever has the service's user could lead it elsewhere."""
     touching = []

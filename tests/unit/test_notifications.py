@@ -544,7 +544,7 @@ def test_nobody_to_tell(outbox: Outbox) -> None:
     assert not has_just_run(home)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+@pytest.mark.skipif(os.geteuid() == 0, reason="run it as another user: root may write anywhere")
 def test_a_folder_that_cannot_be_written_is_told_all_the_same(
     doors: _Doors, outbox: Outbox
 ) -> None:

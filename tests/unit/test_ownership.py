@@ -11,7 +11,9 @@ from bookbrain.ownership import give_inbox
 from bookbrain.server import Layout
 from bookbrain.service_user import Account
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+pytestmark = pytest.mark.skipif(
+    os.geteuid() != 0, reason="run it as root: only root can give files away"
+)
 
 SERVICE = Account("nobody", 65534, 65534)
 

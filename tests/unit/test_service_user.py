@@ -17,7 +17,9 @@ from bookbrain.service_user import become_service_user, works_for_service
 
 _NOBODY = 65534
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="run it as root: only root becomes somebody else"
+)
 
 # In a process of its own, for there is no way back. `folder` is argv[1]; all is imported before:
 # the user may not be able to read the interpreter's files.

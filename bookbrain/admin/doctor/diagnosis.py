@@ -20,7 +20,7 @@ from bookbrain.admin.health import check_damage, check_files
 from bookbrain.admin.publishing import Machine
 from bookbrain.admin.resources import check_disk, check_memory, look_at_disks, read_memory
 from bookbrain.admin.site import Site, configured, read_site
-from bookbrain.admin.units import look_at_units, read_failed
+from bookbrain.admin.units import look_at_loose, look_at_units, read_failed
 from bookbrain.backup.listing import list_backups
 from bookbrain.cli.opening import take_settings
 from bookbrain.config import KEY_CREDENTIAL, Settings, load_settings
@@ -109,6 +109,7 @@ def _services(machine: Machine) -> list[Check]:
     )
     checks = services.check_units(units)
     checks += services.check_failed(read_failed(failed or ""), [unit.name for unit in units])
+    checks += services.check_hardening(look_at_loose(machine.layout, machine.systemctl))
     if (listeners := output_of("ss", "-Hltnp")) is not None:
         own = next((unit.pid for unit in units if unit.name == "bookbrain.service"), 0)
         checks += network.check_listeners(network.read_listeners(listeners), own)

@@ -70,6 +70,19 @@ def check_failed(names: Iterable[str], judged: Iterable[str]) -> list[Check]:
     ]
 
 
+def check_hardening(loose: Iterable[str]) -> list[Check]:
+    """`loose` are the services on which no hardening is in force."""
+    return [
+        Check(
+            "service",
+            State.FAIL,
+            fill("{unit} runs without its hardening.", unit=name),
+            "Run install.sh again, and restart that unit.",
+        )
+        for name in loose
+    ]
+
+
 def check_application(answer: Answer) -> Check:
     """`answer` is that of /healthz."""
     if answer.status == 200:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from host.server import DOMAIN, WORD, Server
 from host.site import Site, password
+from support.exposure import MOST, read_exposure
 
 pytestmark = pytest.mark.timeout(1200)
 
@@ -74,15 +75,22 @@ def test_second_run_changes_and_restarts_nothing(server: Server) -> None:
 
 def test_units_are_tight_and_well_formed(server: Server) -> None:
     listed = server.run("systemctl list-unit-files --no-legend 'bookbrain*.service'")
-    services = [line.split()[0].replace("@.", "@bookbrain.") for line in listed.splitlines()]
-    assert len(services) == 10, listed
-    services.remove("bookbrain-upgrade.service")  # it is root's: it does what the installer does
-    for unit in services:
-        said = server.run(f"systemd-analyze --no-pager security {unit}")
-        level = re.search(r"exposure level for \S+: ([\d.]+)", said)
-        assert level, said
-        assert float(level[1]) <= 1.5, said
+    assert {line.split()[0] for line in listed.splitlines()} == MOST.keys()
+    for unit, most in MOST.items():
+        name = unit.replace("@.", "@any.")
+        said = server.run(f"systemd-analyze --no-pager security {name}")
+        assert read_exposure(said) <= most, said
     files = server.run("ls -d /etc/systemd/system/bookbrain*.*").split()
     units = [name for name in files if name.endswith((".service", ".path", ".timer"))]
     assert server.run(f"systemd-analyze verify {' '.join(units)}") == ""
     assert server.run("systemctl --failed --no-legend") == ""
+
+
+def test_a_unit_without_its_hardening_is_named_and_gets_it_back(server: Server) -> None:
+    drop_in = "/etc/systemd/system/bookbrain-logs.service.d/00-hardening.conf"
+    server.run(f"rm {drop_in} && systemctl daemon-reload")
+    said = server.host.run("bookbrain-admin doctor").stdout
+    assert "bookbrain-logs.service runs without its hardening." in said, said
+    assert "bookbrain-backup.service runs without" not in said, said
+    server.install()
+    assert "without its hardening" not in server.host.run("bookbrain-admin doctor").stdout

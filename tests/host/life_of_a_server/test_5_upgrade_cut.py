@@ -214,6 +214,7 @@ def comes_back(scene: Scene, cut: Cut, url: str, folder: Path) -> str:
     scene.layer.renew()
     server.host.boot()
     server.wait("the site", server.is_up, 120)
+    hardened = drop_ins(server)
     first = pdfs.long_book(folder / "first.pdf", 4, seed=41)
     last = pdfs.long_book(folder / "last.pdf", 4, seed=42)
     cut_upgrade(server, url, cut, first, last)
@@ -232,7 +233,15 @@ def comes_back(scene: Scene, cut: Cut, url: str, folder: Path) -> str:
     except AssertionError:
         print(server.host.run("journalctl --no-pager -b -o short -u 'bookbrain-upgrade'").stdout)
         raise
-    return server.run("bookbrain --version").strip()
+    version = server.run("bookbrain --version").strip()
+    assert version != scene.version or drop_ins(server) == hardened
+    return version
+
+
+def drop_ins(server: Server) -> list[str]:
+    """The folders of drop-ins that units have, but for that of the one which is watched."""
+    folders = (server.host.root / "etc/systemd/system").glob("bookbrain*.service.d")
+    return sorted(path.name for path in folders if "upgrade" not in path.name)
 
 
 def assert_all_books(scene: Scene) -> None:

@@ -86,6 +86,7 @@ def test_uninstall_keeps_the_library(server: Server) -> None:
     assert (server.host.root / "var/lib/bookbrain/catalog.sqlite3").exists()
     assert other_site(server)
     assert server.run("systemctl list-units --all --no-legend 'bookbrain*'").strip() == ""
+    assert server.run("find /etc/systemd/system -name '*bookbrain*'") == ""
     assert server.run("curl -s 127.0.0.1:2019/config/ | head -c1") == "{"  # as Caddy comes
     server.run("systemctl reload caddy")
     assert server.host.run("systemctl is-active fail2ban").stdout.strip() == "inactive"
