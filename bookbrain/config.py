@@ -18,7 +18,12 @@ KEY_CREDENTIAL = credential_of("OPENAI_API_KEY")
 _RERANK_CREDENTIAL = credential_of("BOOKBRAIN_RERANK_API_KEY")
 
 _WEB = re.compile(r"https?://[^\s/?#]+\S*")
-_CHANNEL = re.compile(rf"(ntfy\+)?{_WEB.pattern}|mailto:[^\s@<>]+@[^\s@<>]+")
+# A webhook, a topic of ntfy, a letter; else an address of Apprise, which alone knows all its kinds.
+_CHANNEL = re.compile(
+    rf"(ntfy\+)?{_WEB.pattern}|mailto:(?!//)[^\s@<>]+@[^\s@<>]+|(?!https?:)[a-z0-9]+://\S+",
+    re.ASCII | re.IGNORECASE,
+)
+_BETWEEN = re.compile(r",(?=\s*(?:[a-z0-9+]+:|,|$))", re.ASCII | re.IGNORECASE)
 
 # Of each OpenAI model: its dimensions, and US dollars per million tokens (list price).
 _OPENAI_MODELS = {
@@ -200,12 +205,15 @@ def load_notify_settings(environ: Mapping[str, str] | None = None) -> NotifySett
 
 
 def _notify(values: Mapping[str, str]) -> NotifySettings:
-    channels = tuple(filter(None, map(str.strip, values.get("BOOKBRAIN_NOTIFY", "").split(","))))
+    channels = tuple(
+        filter(None, map(str.strip, _BETWEEN.split(values.get("BOOKBRAIN_NOTIFY", ""))))
+    )
     for place, channel in enumerate(channels, start=1):
         if not _CHANNEL.fullmatch(channel):  # it may be a secret: never shown
             raise ConfigError(
                 fill("Channel {number} of BOOKBRAIN_NOTIFY is of no known kind.", number=place),
-                "Use https://…, ntfy+https://… or mailto:…, with commas between them.",
+                "Use https://…, ntfy+https://…, mailto:… or an address of Apprise, "
+                "with commas between them.",
             )
     ping = values.get("BOOKBRAIN_PING")
     if ping and not _WEB.fullmatch(ping):

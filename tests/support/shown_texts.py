@@ -18,10 +18,9 @@ _SHOWING = {"say", "shown", "_shown", "echo", "secho", "confirm", "UsageError", 
 
 # Texts that go another way: what functions have or are called with, and what variables are.
 _OTHERS = {
-    "admin/alerts/channels.py": ("Delivery",),
+    "admin/alerts/channels.py": ("_seen",),
     "admin/alerts/mail.py": ("Delivery",),
     "admin/alerts/message.py": ("translated",),
-    "admin/alerts/web.py": ("Delivery",),
     "backup/archive.py": ("Flaw",),
     "backup/manifest.py": ("Flaw",),
     "backup/packing.py": ("on_step", "Steps", "_lost"),
