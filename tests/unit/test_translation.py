@@ -40,9 +40,10 @@ EXAMPLES = {
 
 # Names that stay as they are in Korean.
 NAMES = {
-    "Apprise", "BookBrain", "bookbrain", "OpenAI", "Chroma", "PDF", "JSON", "ID", "API", "UTF", "GB", "ms",
+    "BookBrain", "bookbrain", "OpenAI", "Chroma", "PDF", "JSON", "ID", "API", "UTF", "GB", "ms",
     "stderr", "Ctrl", "env", "sk", "FILE", "PATH", "convex", "rrf", "id", "query", "book", "pages",
     "also", "Books", "local", "share", "embed", "add", "p50", "p95", "sudo", "root", "MB",
+    "Apprise",
 }  # fmt: skip
 
 

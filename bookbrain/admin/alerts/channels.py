@@ -132,20 +132,14 @@ def _try(errand: Errand) -> Outcome:
 
 
 def _seen(outcome: Outcome) -> str:
-    status = outcome.status
-    match outcome.failure:
-        case "":
-            seen = fill("it answered {status}", status=status) if status else "it was taken"
-        case "late":
-            seen = fill("It did not answer in {seconds:g} s.", seconds=_SECONDS)
-        case "unreachable":
-            seen = fill("It cannot be reached: {reason}.", reason=outcome.reason)
-        case "broken":
-            seen = fill("It broke off: {reason}.", reason=outcome.reason)
-        case "address":
-            seen = "This is no address."
-        case "refused" if status >= 300:
-            seen = fill("It answered {status}.", status=status)
-        case "refused":
-            seen = "It did not take the message."
-    return seen
+    status, reason = outcome.status, outcome.reason
+    refused = fill("It answered {status}.", status=status)
+    taken = fill("it answered {status}", status=status)
+    return {
+        "": taken if status else "it was taken",
+        "late": fill("It did not answer in {seconds:g} s.", seconds=_SECONDS),
+        "unreachable": fill("It cannot be reached: {reason}.", reason=reason),
+        "broken": fill("It broke off: {reason}.", reason=reason),
+        "address": "This is no address.",
+        "refused": refused if status >= 300 else "It did not take the message.",
+    }[outcome.failure]
