@@ -52,10 +52,10 @@ def _show_use(days: Sequence[Day]) -> None:
 
 
 def _draw(said: str, days: Sequence[Day], bars: Mapping[str, Sequence[float]]) -> None:
-    when = tr("day")
+    when, names = tr("day"), [f"{day:%m-%d}" for day, _ in days]
     show_line("quiet", said)
     st.bar_chart(
-        {when: [f"{day:%m-%d}" for day, _ in days], **bars}, x=when, y=list(bars), x_label="", y_label="",
+        {when: names, **bars}, x=when, y=list(bars), x_label="", y_label="",
         color=list(_COLORS[: len(bars)]), height=_HEIGHT, alt=said, sort=False,
     )  # fmt: skip
 
