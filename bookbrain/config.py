@@ -302,7 +302,7 @@ def _read(group: Group, given: Mapping[str, _Given]) -> Group:
 def _value(setting: Setting, given: _Given) -> Any:
     if not setting.kind.several:
         return _one(setting, given, setting.name)
-    entries = filter(None, map(str.strip, given.text.split(",")))
+    entries = filter(None, map(str.strip, re.split(setting.kind.between, given.text)))
     return tuple(
         _one(setting, replace(given, text=text), fill("Entry {n} of {key}", n=n, key=setting.name))
         for n, text in enumerate(entries, start=1)

@@ -83,10 +83,16 @@ def site_domain(layout: Layout) -> str:
         return ""
 
 
+def layout_of(home: Path) -> Layout | None:
+    """The server whose library is at `home`."""
+    layout = Layout(home.parents[2]) if len(home.parents) > 2 else Layout()
+    return layout if home == layout.home else None
+
+
 def is_upgrading(home: Path) -> bool:
     """Whether `home` is a server's library, and the release that serves it is not judged yet."""
-    layout = Layout(home.parents[2]) if len(home.parents) > 2 else Layout()
-    return home == layout.home and layout.upgrading.exists()
+    layout = layout_of(home)
+    return layout is not None and layout.upgrading.exists()
 
 
 def refuse_in_upgrade(home: Path) -> None:

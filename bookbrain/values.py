@@ -11,7 +11,11 @@ from bookbrain.wording import fill
 
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
 _WEB = re.compile(r"https?://[^\s/?#]+\S*")
-_CHANNEL = re.compile(rf"(ntfy\+)?{_WEB.pattern}|mailto:[^\s@<>]+@[^\s@<>]+")
+# A webhook, a topic of ntfy, a letter; else an address of Apprise, which alone knows all its kinds.
+_CHANNEL = re.compile(
+    rf"(ntfy\+)?{_WEB.pattern}|mailto:(?!//)[^\s@<>]+@[^\s@<>]+|(?!https?:)[a-z0-9]+://\S+",
+    re.ASCII | re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -19,7 +23,7 @@ class Kind:
     """`allowed` is the next step for a text of which `read` raises ValueError, or does not fit.
 
     A `private` one may have a password in it: it is in no message and in no repr. Of `several`,
-    with commas between them, each is read for itself.
+    each is read for itself; `between` them is what this pattern says.
     """
 
     read: Callable[[str], Any]
@@ -27,6 +31,7 @@ class Kind:
     allowed: str = ""
     private: bool = False
     several: bool = False
+    between: str = ","
 
 
 def one_of(first: str, other: str) -> Kind:
@@ -80,6 +85,6 @@ HOSTS = Kind(
 )  # fmt: skip
 CHANNELS = Kind(
     str, _CHANNEL.fullmatch,
-    "Use https://…, ntfy+https://… or mailto:…, with commas between them.",
-    private=True, several=True,
+    "Use https://…, ntfy+https://…, mailto:… or an address of Apprise, with commas between them.",
+    private=True, several=True, between=r",(?=\s*(?:[a-zA-Z0-9+]+:|,|$))",
 )  # fmt: skip

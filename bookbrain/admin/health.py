@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
+from bookbrain.admin.alerts.channels import check_channels
 from bookbrain.admin.asking import answer_of, chroma_answers, output_of, text_of
 from bookbrain.admin.backup_age import check_backup
 from bookbrain.admin.certificate import door_of, read_certificate
@@ -43,6 +44,7 @@ def check_health(machine: Machine, settings: Settings) -> list[Check]:
     checks.append(check_memory(read_memory(text_of(_MEMORY))))
     clock = output_of("timedatectl", "show", "-p", "NTPSynchronized") or ""
     checks += services.check_clock(clock)
+    checks += check_channels(settings.notify.channels)
     return [*checks, *_check_server(machine, books)] if on_server else checks
 
 

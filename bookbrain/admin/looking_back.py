@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import click
@@ -16,20 +16,19 @@ from bookbrain.admin.archives import archive, archive_file, export, read_archive
 from bookbrain.admin.entries import show_entry
 from bookbrain.admin.journal import Entry, Reader, Wanted, open_journal
 from bookbrain.admin.moments import Month, month_of, read_moment, read_month
-from bookbrain.admin.report import Report, report_of
-from bookbrain.admin.report_picture import picture_of
+from bookbrain.admin.report import Report, count, report_of
 from bookbrain.admin.report_table import table_of
 from bookbrain.cli.help import Command
 from bookbrain.cli.show import fitting, say, shown
 from bookbrain.config import load_settings
-from bookbrain.durable import write_file
-from bookbrain.errors import InputError
 from bookbrain.events import Event
 from bookbrain.logs import log_work
 from bookbrain.server import Layout
+from bookbrain.use import keep_use
 from bookbrain.wording import fill
 
 _LINES = 50
+_DAYS = 31
 
 _log = logging.getLogger(__name__)
 
@@ -85,35 +84,34 @@ def logs(  # noqa: PLR0913, PLR0917  (its options)
 
 @click.command(cls=Command)
 @click.option("--month", metavar="YYYY-MM", help="Of which month; of this one without it.")
-@click.option("--svg", type=click.Path(path_type=Path), metavar="FILE",
-              help="Draw it as well: searches and latencies by day.")  # fmt: skip
 @_pass_records
-def report(records: Records, month: str | None, svg: Path | None) -> None:
+def report(records: Records, month: str | None) -> None:
     """Count a month of searches, latencies, books, spending and errors."""
     seen = _report(records, read_month(month) if month else month_of(datetime.now().astimezone()))
     for line in table_of(seen):
         click.echo(fitting(line))
-    if svg:
-        try:
-            write_file(svg, picture_of(seen).encode(), 0o644, shared=True)
-        except OSError as error:
-            raise InputError(
-                fill("{path} cannot be written ({reason}).", path=svg, reason=error.strerror),
-                "Choose another place.",
-            ) from error
-        say(fill("The picture is in {file}.", file=svg))
 
 
 @click.command("archive-logs", cls=Command, hidden=True)
 @_pass_records
 def archive_logs(records: Records) -> None:
-    """Keep the months that are over; for the logs timer."""
+    """Keep the months that are over, and count the last days; for the logs timer."""
     log_work()
     settings = load_settings()
     now = datetime.now().astimezone()
     for path in archive(records.open, records.layout.logs, settings.log_budget_mb, now):
         size = path.stat().st_size
         _log.info("archived file=%s bytes=%d", path, size, extra={"fields": Event(event="logs")})
+    _keep_use(records, now)
+
+
+def _keep_use(records: Records, now: datetime) -> None:
+    """Of the last days, for the system page: the app may not read the journal."""
+    days = [now.date() - timedelta(days=ago) for ago in reversed(range(_DAYS))]
+    since = datetime.combine(days[0], datetime.min.time()).astimezone()
+    with closing(records.open()) as reader:
+        found = journal.entries(reader, Wanted(since=since, activity=True))
+        keep_use(records.layout.logs, count(found, days)[0])
 
 
 def _follow(reader: Reader, wanted: Wanted, last: Entry | None) -> None:

@@ -1,7 +1,6 @@
 """A month of use, counted from the journal's entries."""
 
 import math
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -9,28 +8,7 @@ from datetime import date, datetime
 from bookbrain.admin.journal import ERROR, Entry, priority_of, seconds_of, text_of
 from bookbrain.admin.moments import Month
 from bookbrain.events import PREFIX
-
-
-@dataclass(frozen=True, slots=True)
-class Use:
-    """What was done in a day or in a month. Latencies are in ms, None without a search.
-
-    `dollars` are those of the prices of then; None where some were not known.
-    """
-
-    searches: int = 0
-    degraded: int = 0
-    p50: float | None = None
-    p95: float | None = None
-    added: int = 0
-    rejected: int = 0
-    tokens: int = 0
-    dollars: float | None = 0.0
-    errors: int = 0
-
-    @property
-    def share_degraded(self) -> float:
-        return self.degraded / self.searches if self.searches else 0.0
+from bookbrain.use import Day, Use
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +16,7 @@ class Report:
     """`days` has every day of the month, from its first."""
 
     month: Month
-    days: tuple[tuple[date, Use], ...]
+    days: tuple[Day, ...]
     total: Use
 
 
@@ -85,16 +63,19 @@ class _Tally:
 
 def report_of(found: Iterable[Entry], month: Month) -> Report:
     """Count the entries of `month`; others are passed over."""
-    begin, end = month.begin.timestamp(), month.end.timestamp()
-    days: defaultdict[date, _Tally] = defaultdict(_Tally)
-    total = _Tally()
+    days = [date(month.year, month.number, day + 1) for day in range(month.days)]
+    return Report(month, *count(found, days))
+
+
+def count(found: Iterable[Entry], days: Iterable[date]) -> tuple[tuple[Day, ...], Use]:
+    """The use of each of these days, by the clock of the machine, and of all of them."""
+    tallies, total = {day: _Tally() for day in days}, _Tally()
     for entry in found:
-        moment = seconds_of(entry)
-        if begin <= moment < end:
+        day = datetime.fromtimestamp(seconds_of(entry)).astimezone().date()
+        if tally := tallies.get(day):
+            tally.count(entry)
             total.count(entry)
-            days[datetime.fromtimestamp(moment).astimezone().date()].count(entry)
-    calendar = [date(month.year, month.number, day + 1) for day in range(month.days)]
-    return Report(month, tuple((day, days[day].use()) for day in calendar), total.use())
+    return tuple((day, tally.use()) for day, tally in tallies.items()), total.use()
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 
 from rich.cells import cell_len
 
-from bookbrain.admin.report import Report, Use
+from bookbrain.admin.report import Report
 from bookbrain.cli.show import shown
+from bookbrain.use import Use, figures_of
 from bookbrain.wording import fill
 
 _WIDTHS = (5, 9, 8, 8, 9, 6, 9, 10, 8, 7)
-_SHORT, _LONG, _SLOW = "{:.1f} ms", "{:.0f} ms", "{:.0f} s"
-_MILLIONS = "{:,.1f} M"
 
 
 def table_of(report: Report) -> Iterator[str]:
@@ -22,40 +21,9 @@ def table_of(report: Report) -> Iterator[str]:
     )  # fmt: skip
     for day, use in report.days:
         if use != Use():
-            yield _row(f"{day:%m-%d}", *_cells(use))
+            yield _row(f"{day:%m-%d}", *figures_of(use))
     yield "─" * sum(_WIDTHS)
-    yield _row(shown("all"), *_cells(report.total))
-
-
-def money(dollars: float | None) -> str:
-    """ "?" where a price is not known."""
-    if dollars is None:
-        return "?"
-    if dollars < 1:
-        return f"${dollars:.4f}"
-    return f"${dollars:.2f}" if dollars < 1000 else f"${dollars:,.0f}"
-
-
-def milliseconds(value: float | None) -> str:
-    if value is None:
-        return "-"
-    if value < 10:
-        return _SHORT.format(value)
-    return _LONG.format(value) if value < 10_000 else _SLOW.format(value / 1000)
-
-
-def _cells(use: Use) -> list[str]:
-    return [
-        f"{use.searches:,}",
-        milliseconds(use.p50),
-        milliseconds(use.p95),
-        f"{use.share_degraded:.1%}" if use.searches else "-",
-        f"{use.added:,}",
-        f"{use.rejected:,}",
-        f"{use.tokens:,}" if use.tokens < 1e7 else _MILLIONS.format(use.tokens / 1e6),
-        money(use.dollars),
-        f"{use.errors:,}",
-    ]
+    yield _row(shown("all"), *figures_of(report.total))
 
 
 def _row(*cells: str) -> str:

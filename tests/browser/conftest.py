@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,9 @@ from support import pdfs
 from support.app import App, serving
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
+
+from bookbrain.server import Layout
+from bookbrain.use import Day, Use, keep_use
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 
@@ -38,10 +42,30 @@ def browser() -> Iterator[Browser]:
 def app(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """An app on a library with a Korean and an English book, embedded by the stand-in."""
     folder = tmp_path_factory.mktemp("site")
-    with OpenAIProcess() as openai, Shelf(folder / "library", openai) as shelf:
+    layout = Layout(folder)
+    for needed in (layout.home.parent, layout.logs):
+        needed.mkdir(parents=True)
+    keep_use(layout.logs, last_days())
+    with OpenAIProcess() as openai, Shelf(layout.home, openai) as shelf:
         shelf.add(*shelf_books(folder))
         with serving(shelf) as started:
             yield started
+
+
+def last_days() -> list[Day]:
+    """A month in which the endpoint was away for a while, and nobody searched on Sundays."""
+    days = [date(2026, 3, 1) + timedelta(days=n) for n in range(31)]
+    counts = [0 if day.weekday() == 6 else 40 + 37 * day.day % 90 for day in days]
+    return [
+        (
+            day,
+            Use(
+                count, count // 3 if 10 < day.day < 14 else 0, p50=4.0 if count else None,
+                p95=20.0 + count if count else None, tokens=120 * count,
+            ),
+        )
+        for day, count in zip(days, counts, strict=True)
+    ]  # fmt: skip
 
 
 def shelf_books(folder: Path) -> list[Path]:

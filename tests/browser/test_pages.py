@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, Page
+from playwright.sync_api import Browser, Page, expect
 from support.app import App
 
 from .conftest import SCREENSHOTS, settle
@@ -38,6 +38,32 @@ def test_a_page_fits_and_is_accessible(
     settle(page)
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}-{locale[:2]}-{scheme}-{width}.png")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert _faults(page) == {}
+    context.close()
+
+
+@pytest.mark.parametrize(("locale", "scheme", "width"), LOOKS)
+def test_the_use_of_a_server_is_drawn_and_its_numbers_open_by_key(
+    browser: Browser, app: App, locale: str, scheme: Any, width: int
+) -> None:
+    context = browser.new_context(
+        base_url=f"http://127.0.0.1:{app.port}", locale=locale, color_scheme=scheme,
+        viewport={"width": width, "height": 2600},
+    )  # fmt: skip
+    page = context.new_page()
+    page.goto(PAGES["system"])
+    settle(page)
+    bars = page.locator(".stVegaLiteChart .mark-rect path")
+    expect(bars).to_have_count(3 * 31)  # complete, degraded; p95
+    table = page.locator(".use table")
+    expect(table).to_be_hidden()
+    page.locator("summary").focus()
+    page.keyboard.press("Enter")
+    expect(table.locator("tr")).to_have_count(32)
+    page.keyboard.press("Tab")
+    expect(page.locator(".use")).to_be_focused()
+    page.screenshot(path=SCREENSHOTS / f"use-{locale[:2]}-{scheme}-{width}.png")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert _faults(page) == {}
     context.close()

@@ -23,6 +23,7 @@ _OF_SERVICE = (
     "/var/backups/bookbrain/bookbrain-20260102T000000Z.tar.zst",
     "/var/log/bookbrain/bookbrain-2025-01.jsonl.gz",
     "/var/log/bookbrain/bookbrain-2025-02.jsonl.gz",
+    "/var/log/bookbrain/use.json",
 )
 # As a member of the group: only the inbox is theirs.
 _OF_MEMBER = (
@@ -30,9 +31,8 @@ _OF_MEMBER = (
     f"{HOME}/inbox/pipe.pdf",
     f"{HOME}/inbox/rejected",
     f"{HOME}/inbox/export.jsonl.part",
-    f"{HOME}/inbox/picture.svg.part",
 )
-_PIPES = ("02T000000Z.tar.zst", "2025-02.jsonl.gz", "pipe.pdf", "picture.svg.part")
+_PIPES = ("02T000000Z.tar.zst", "2025-02.jsonl.gz", "pipe.pdf")
 
 
 def plant(server: Server) -> dict[str, str]:

@@ -1,11 +1,8 @@
-"""`bookbrain-admin report`: what is counted, the table and the picture."""
+"""`bookbrain-admin report`: what is counted, the table, and what is kept for the system page."""
 
-import re
-from collections.abc import Iterator
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from unicodedata import east_asian_width
-from xml.etree import ElementTree
 
 import pytest
 from click.testing import CliRunner, Result
@@ -15,10 +12,10 @@ from bookbrain.admin import main
 from bookbrain.admin.archives import archive_file, export
 from bookbrain.admin.looking_back import Records
 from bookbrain.admin.moments import Month
-from bookbrain.admin.report import Use, percentile, report_of
-from bookbrain.admin.report_picture import nice_top, picture_of
-from bookbrain.admin.report_table import milliseconds, money, table_of
+from bookbrain.admin.report import percentile, report_of
+from bookbrain.admin.report_table import table_of
 from bookbrain.server import Layout
+from bookbrain.use import Use, kept_use, milliseconds, money
 
 MARCH = Month(2026, 3)
 
@@ -103,37 +100,6 @@ def test_numbers() -> None:
         "-", "0.3 ms", "9.9 ms", "1234 ms"
     ]  # fmt: skip
     assert [money(v) for v in (None, 0.0024, 12.345)] == ["?", "$0.0024", "$12.35"]
-    assert [nice_top(v) for v in (0, 4, 5, 9, 33, 100, 5000)] == [4, 4, 8, 20, 40, 200, 8000]
-
-
-# The picture
-
-
-def _elements(svg: str, tag: str) -> Iterator[ElementTree.Element]:
-    return ElementTree.fromstring(svg).iter(f"{{http://www.w3.org/2000/svg}}{tag}")
-
-
-def test_the_picture_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LC_ALL", "ko_KR.UTF-8")
-    svg = picture_of(report_of(ENTRIES, MARCH))
-    bars = [r for r in _elements(svg, "rect") if r.get("class") == "bar" and not r.get("rx")]
-    assert len(bars) == 3
-    heights = [float(bar.get("height", "")) for bar in bars]
-    assert heights[1] == pytest.approx(100 * heights[0], rel=0.05)
-    for bar in bars:
-        assert float(bar.get("y", "")) + float(bar.get("height", "")) == pytest.approx(380, abs=0.2)
-    line, _ = _elements(svg, "polyline")
-    assert len((line.get("points") or "").split()) == 3
-    texts = "".join(text.text or "" for text in _elements(svg, "text"))
-    assert "하루의 검색" in texts
-    assert "$0.0224" in texts
-    assert not re.search("script|href|url", svg)
-
-
-def test_a_month_without_anything_is_drawn() -> None:
-    svg = picture_of(report_of([], MARCH))
-    assert not list(_elements(svg, "g"))
-    assert "nan" not in svg
 
 
 # The command
@@ -144,14 +110,10 @@ def _run(tmp_path: Path, *arguments: str, reader: FakeReader | None = None) -> R
     return CliRunner(env={"LC_ALL": "C.UTF-8"}).invoke(main, ["report", *arguments], obj=records)
 
 
-def test_the_command_prints_and_draws(tmp_path: Path) -> None:
-    picture = tmp_path / "march.svg"
-    done = _run(tmp_path, "--month", "2026-03", "--svg", str(picture))
+def test_the_command_prints(tmp_path: Path) -> None:
+    done = _run(tmp_path, "--month", "2026-03")
     assert done.exit_code == 0, done.output
     assert done.stdout.startswith("BookBrain in 2026-03\n")
-    assert f"The picture is in {picture}." in done.stdout
-    assert picture.read_text(encoding="utf-8").startswith("<svg ")
-    assert _run(tmp_path, "--month", "2026-03", "--svg", str(tmp_path)).exit_code == 65
     assert _run(tmp_path, "--month", "03").exit_code == 65
     assert _run(tmp_path).exit_code == 0
 
@@ -163,3 +125,44 @@ def test_a_month_that_is_archived_is_read_from_there(tmp_path: Path) -> None:
     gone = FakeReader([])
     done = _run(tmp_path, "--month", "2026-03", reader=gone)
     assert done.stdout.splitlines()[-1].split()[:2] == ["all", "102"]
+
+
+# What is kept
+
+
+def test_the_timer_keeps_the_last_days_in_counts(tmp_path: Path) -> None:
+    folder = tmp_path / "var/log/bookbrain"
+    folder.mkdir(parents=True)
+    now = datetime.now().astimezone()
+    done = [
+        _search_at(now - timedelta(days=31), 999),
+        *(_search_at(now - timedelta(days=ago), 10 * ago, query="a secret") for ago in (30, 2, 1)),
+        entry(now, "fault", PRIORITY="3", BOOKBRAIN_EVENT="fault"),
+    ]
+    records = Records(lambda: FakeReader(done), Layout(tmp_path))
+    for _ in range(2):
+        ended = CliRunner().invoke(main, ["archive-logs"], obj=records)
+        assert ended.exit_code == 0, ended.output
+    days = kept_use(folder)
+    assert [day for day, _ in days] == [now.date() - timedelta(days=n) for n in range(30, -1, -1)]
+    assert days[0][1] == Use(searches=1, p50=300, p95=300)
+    assert (days[28][1].p95, days[29][1].p95, days[30][1]) == (20, 10, Use(errors=1))
+    assert sum(use.searches for _, use in days) == 3
+    kept = folder / "use.json"
+    assert "secret" not in kept.read_text()
+    assert kept.stat().st_mode & 0o077 == 0
+
+
+def _search_at(moment: datetime, ms: int, query: str = "x") -> Entry:
+    return entry(
+        moment, "search", BOOKBRAIN_EVENT="search", BOOKBRAIN_QUERY_MS=str(ms),
+        BOOKBRAIN_DEGRADED="0", BOOKBRAIN_QUERY=query,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}", "[1]", '[{"day": "x"}]', '[{"day": 1}]', '["x"]',
+                                  '[{"day": "2026-03-01", "wings": 2}]'])  # fmt: skip
+def test_what_cannot_be_read_is_nothing(tmp_path: Path, text: str) -> None:
+    assert kept_use(tmp_path) == []
+    (tmp_path / "use.json").write_text(text)
+    assert kept_use(tmp_path) == []

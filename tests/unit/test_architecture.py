@@ -27,7 +27,9 @@ MAY_IMPORT = {
 # Where a library is at home. A folder stands for its modules.
 HOMES = {
     "chromadb": {"index/vectors.py"},
-    "httpx": {"admin/alerts/web.py", "index/vectors.py"},
+    "apprise": {"courier.py"},
+    "requests": {"courier.py", "admin/caddy_client.py"},
+    "httpx": {"index/vectors.py"},
     "httpx2": {"index/bounded.py", "index/reranker.py"},
     "openai": {"index/endpoint.py"},
     "rank_bm25": {"index/postings.py"},

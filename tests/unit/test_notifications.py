@@ -1,7 +1,6 @@
 """Notifications: what is news, what is sent, and what comes of a channel that fails."""
 
 import email
-import email.header
 import email.policy
 import json
 import logging
@@ -9,7 +8,10 @@ import os
 import socket
 import threading
 import time
+from base64 import b64decode
 from collections.abc import Iterator
+from contextlib import suppress
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookbrain.admin import main
-from bookbrain.admin.alerts.channels import Outbox, deliver, ping
+from bookbrain.admin.alerts.channels import (
+    Outbox,
+    check_channels,
+    deliver,
+    ping,
+    place_of,
+)
 from bookbrain.admin.alerts.history import (
     History,
     Known,
@@ -40,7 +48,6 @@ from bookbrain.admin.alerts.message import (
     summary_of,
 )
 from bookbrain.admin.alerts.telling import has_just_run, tell_failure, tell_news
-from bookbrain.admin.alerts.web import place_of
 from bookbrain.admin.check import Check, State
 from bookbrain.config import NotifySettings, load_notify_settings, load_settings
 from bookbrain.errors import ConfigError
@@ -254,9 +261,11 @@ class _Door(BaseHTTPRequestHandler):
             return
         self.send_response(status)
         if status // 100 == 3:
-            self.send_header("Location", "http://127.0.0.1:9/other")
-        self.send_header("Content-Length", "0")
+            self.send_header("Location", self.server.url + "/other")
+        self.send_header("Content-Length", str(len(self.server.body) if status == 200 else 0))
         self.end_headers()
+        if status == 200:
+            self.wfile.write(self.server.body)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -266,6 +275,7 @@ class _Doors(ThreadingHTTPServer):
     def __init__(self) -> None:
         self.calls: list[tuple[str, dict[str, str], bytes]] = []
         self.answers: list[int] = []
+        self.body = b""
         super().__init__(("127.0.0.1", 0), _Door)
 
     @property
@@ -322,19 +332,51 @@ def test_a_webhook_gets_json(doors: _Doors, outbox: Outbox) -> None:
     assert sent["checks"] == [NEWS[1]._asdict()]
 
 
-def test_ntfy_gets_its_headers(doors: _Doors, outbox: Outbox) -> None:
-    channel = f"ntfy+{doors.url.replace('://', '://me:word@')}/topic"
+def test_a_topic_of_ntfy_gets_its_message(doors: _Doors, outbox: Outbox) -> None:
+    channel = f"ntfy+{doors.url.replace('://', '://me:w%40rd@')}/topic?auth=x"
     assert [d.ok for d in deliver(MESSAGE, [channel], outbox)] == [True]
-    path, headers, body = doors.calls[0]
-    assert (path, body) == ("/topic", b"a\nb")
-    assert (headers["Title"], headers["Priority"]) == (MESSAGE.title, "high")
-    assert headers["Tags"] == "rotating_light"
-    assert headers["Authorization"].startswith("Basic ")
+    path, headers, _ = doors.calls[0]
+    assert path == "/?auth=x"
+    assert doors.json() == {
+        "topic": "topic", "title": MESSAGE.title, "message": "a\nb", "priority": 4,
+        "tags": ["rotating_light"],
+    }  # fmt: skip
+    assert b64decode(headers["Authorization"].removeprefix("Basic ")) == b"me:w@rd"
     (delivery,) = deliver(KOREAN, [channel], outbox)
-    assert "word" not in delivery.where
-    ((title, charset),) = email.header.decode_header(doors.calls[1][1]["Title"])
-    assert isinstance(title, bytes)
-    assert title.decode(charset or "") == KOREAN.title
+    assert delivery.where == doors.url
+    sent = doors.json()
+    assert (sent["title"], sent["priority"], sent["tags"]) == (KOREAN.title, 3, ["warning"])
+
+
+def test_any_address_of_apprise(doors: _Doors, outbox: Outbox) -> None:
+    place = doors.url.removeprefix("http://")
+    channels = [f"json://me:{SECRET[:2]}@{place}/{SECRET}", f"ntfy://{place}/topic-secret"]
+    deliveries = deliver(MESSAGE, channels, outbox)
+    assert [d.ok for d in deliveries] == [True, True]
+    assert [d.where for d in deliveries] == ["json://…", "ntfy://…"]
+    sent = {path: json.loads(body) for path, _, body in doors.calls}
+    assert (sent[f"/{SECRET}"]["title"], sent[f"/{SECRET}"]["type"]) == (MESSAGE.title, "failure")
+    assert (sent["/"]["topic"], sent["/"]["message"]) == ("topic-secret", "a\nb")
+
+
+@pytest.mark.parametrize(
+    ("answer", "seen"), [(404, "It answered 404."), (500, "It answered 500."), (302, "302")]
+)
+def test_an_address_of_apprise_that_is_refused(
+    doors: _Doors, outbox: Outbox, answer: int, seen: str, caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    doors.answers = [answer] * 3
+    with caplog.at_level(logging.DEBUG):
+        channels = [f"jsons://{SECRET}", f"json://{doors.url[7:]}/{SECRET}?redirect=yes", "no://x"]
+        gone, refused, unknown = deliver(MESSAGE, channels, outbox)
+    assert (refused.ok, len(doors.calls)) == (False, 3 if answer == 500 else 1)
+    assert seen in refused.seen
+    assert not gone.ok
+    assert (unknown.ok, unknown.seen) == (False, "This is no address.")
+    everything = f"{gone}{refused}{caplog.text}{capfd.readouterr()}"
+    assert not [piece for piece in SECRET.split("/") if piece in everything.split()]
+    assert SECRET not in everything
 
 
 def test_a_ping_says_fail_in_its_path(doors: _Doors, outbox: Outbox) -> None:
@@ -353,7 +395,7 @@ def test_a_ping_says_fail_in_its_path(doors: _Doors, outbox: Outbox) -> None:
         ([500, 200], True, "it answered 200", 2),
         ([503, 429, 204], True, "it answered 204", 3),
         ([500, 500, 500, 200], False, "It answered 500.", 3),
-        ([0, 0, 0], False, "It broke off: RemoteProtocolError.", 3),
+        ([0, 0, 0], False, "It broke off: RemoteDisconnected.", 3),
         ([404], False, "It answered 404.", 1),
         ([302], False, "It answered 302.", 1),
     ],
@@ -387,12 +429,60 @@ def test_one_that_fails_does_not_hinder_the_others(
     assert "you@" not in str(deliveries)
 
 
+def _hold(server: socket.socket, answer: bytes, drip: int, seen: list[str]) -> None:
+    """Answer one who asks and never come to an end: so many bytes more at once, again and again.
+
+    What everybody can see of who asks goes into `seen`.
+    """
+    connection, _ = server.accept()
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(OSError):
+            if b"bookbrain.courier" in (command := path.read_bytes()):
+                seen += [command.decode(), path.with_name("environ").read_text()]
+    with connection, suppress(OSError):
+        connection.recv(65536)
+        connection.sendall(answer)
+        while True:
+            connection.sendall(b"x" * drip)
+            if drip < 100:
+                time.sleep(0.1)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"
+
+
 @pytest.mark.slow
-def test_a_silent_server_is_given_up(outbox: Outbox) -> None:
+@pytest.mark.parametrize(
+    ("channel", "answer", "drip", "ok", "said"),
+    [
+        ("http://{}", b"", 0, False, "It did not answer in 10 s."),
+        ("http://{}", b"HTTP/1.1 ", 1, False, "It "),
+        ("http://{}", HEAD, 1, True, "it answered 200"),
+        ("http://{}", HEAD, 2**20, True, "it answered 200"),
+        ("json://{}", b"", 0, False, "It "),
+        ("json://{}", HEAD, 1, False, "It "),
+        ("json://{}", HEAD, 2**20, False, "It "),
+        ("mailto://u:p@example.org/?smtp={}", b"220-here\r\n220-x", 1, False, "It "),
+    ],
+)
+def test_no_server_holds_us_up(
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, channel: str, answer: bytes, drip: int,
+    ok: bool, said: str,
+) -> None:  # fmt: skip
+    seen: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
-        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
-        (delivery,) = deliver(MESSAGE, [url], outbox)
-    assert delivery.seen == "It did not answer in 10 s."
+        place = f"127.0.0.1:{server.getsockname()[1]}"
+        if "smtp=" in channel:
+            channel = channel.replace("org/", f"org:{server.getsockname()[1]}/")
+            place = "127.0.0.1"
+        channel = f"{channel.format(place)}{'&' if '?' in channel else '/?'}x={SECRET}"
+        monkeypatch.setenv("BOOKBRAIN_NOTIFY", channel)
+        hold = partial(_hold, server, answer, drip, seen)
+        threading.Thread(target=hold, daemon=True).start()
+        (delivery,) = deliver(MESSAGE, [channel], outbox)
+    assert (delivery.ok, delivery.seen[: len(said)]) == (ok, said)
+    assert seen
+    assert SECRET not in str([seen, delivery])
 
 
 def test_certificates_are_checked(outbox: Outbox, tmp_path: Path) -> None:
@@ -449,6 +539,7 @@ def _serve_mail(server: socket.socket, refuses: bool, letters: list[str]) -> Non
         stream.write("220 here\r\n")
         stream.flush()
         body = False
+        hello = "250-here\r\n250 AUTH PLAIN\r\n"
         for line in stream:
             letters.append(line)
             if body and line != ".\r\n":
@@ -456,8 +547,10 @@ def _serve_mail(server: socket.socket, refuses: bool, letters: list[str]) -> Non
             word = "." if body else line.split()[0].upper()
             body = word == "DATA"
             refused = refuses and word == "RCPT"
-            stream.write({"DATA": "354 go\r\n", "QUIT": "221 bye\r\n"}.get(
-                word, "550 no\r\n" if refused else "250 ok\r\n"))  # fmt: skip
+            stream.write({
+                "DATA": "354 go\r\n", "QUIT": "221 bye\r\n", "EHLO": hello,
+                "AUTH": "235 you are\r\n",
+            }.get(word, "550 no\r\n" if refused else "250 ok\r\n"))  # fmt: skip
             stream.flush()
             if word == "QUIT":
                 return
@@ -481,10 +574,44 @@ def test_a_letter_by_the_port_of_the_mail_server(
     )
 
 
-def test_where_has_no_secret() -> None:
-    assert place_of(f"https://u:p@hooks.example.org:8443/{SECRET}?k=v") == (
-        "https://hooks.example.org:8443"
-    )
+@pytest.mark.parametrize("refuses", [False, True])
+def test_a_letter_by_a_mail_server_that_wants_a_password(outbox: Outbox, refuses: bool) -> None:
+    letters: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = threading.Thread(target=_serve_mail, args=(server, refuses, letters))
+        thread.start()
+        port = server.getsockname()[1]
+        channel = f"mailto://me:w0rd@example.org:{port}/?smtp=127.0.0.1&to=you@example.org"
+        (delivery,) = deliver(KOREAN, [channel], outbox)
+        thread.join()
+    assert (delivery.ok, delivery.where) == (not refuses, "mailto://…")
+    assert delivery.seen == ("it was taken" if not refuses else "It did not take the message.")
+    (proof,) = [line.split()[2] for line in letters if line.startswith("AUTH PLAIN ")]
+    assert b64decode(proof) == b"\0me\0w0rd"
+    assert any(line.lower().startswith("rcpt to:<you@example.org>") for line in letters)
+    if not refuses:
+        head = "".join(letters)
+        letter = email.message_from_string(
+            head[head.index("data\r\n") + 6 :], policy=email.policy.default
+        )
+        assert letter["Subject"] == KOREAN.title
+        assert "가" in letter.get_body(("plain",)).get_content()
+
+
+@pytest.mark.parametrize(
+    ("address", "place"),
+    [
+        (f"https://u:p@hooks.example.org:8443/{SECRET}?k=v", "https://hooks.example.org:8443"),
+        (f"ntfy+https://{SECRET.replace('/', ':')}@ntfy.sh/a", "https://ntfy.sh"),
+        (f"https://hooks.example.org?{SECRET}", "https://hooks.example.org"),
+        (f"https://u:p@[::1]:80#{SECRET}", "https://[::1]:80"),
+        (f"https://u/{SECRET}@x", "https://u"),
+        (f"tgram://{SECRET}", "tgram://…"),
+        (f"mailtos://u:{SECRET}@example.org", "mailtos://…"),
+    ],
+)
+def test_where_has_no_secret(address: str, place: str) -> None:
+    assert place_of(address) == place
 
 
 # A run
@@ -588,6 +715,25 @@ def test_settings_of_notifications() -> None:
     assert load_notify_settings({"BOOKBRAIN_HOME": "/nowhere"}) == NotifySettings()
 
 
+def test_addresses_of_apprise_in_the_settings() -> None:
+    channels = (
+        "tgram://123:abc/1,2", "mailtos://u:p@example.org?to=a@b.org,c@d.org", "mailto:c@d.org",
+        "ntfys://u:p@ntfy.example.org/one/two", "JSON://localhost", "https://x.org/a,b",
+    )  # fmt: skip
+    for between in (",", ", ", " ,", ",,"):
+        environ = {"BOOKBRAIN_HOME": "/nowhere", "BOOKBRAIN_NOTIFY": between.join(channels) + ","}
+        assert load_settings(environ).notify.channels == channels
+
+
+def test_an_address_that_nobody_knows_is_seen_by_the_health_check() -> None:
+    known = ["https://a.org", "ntfy+https://a.org/b", "mailto:a@b.org", "json://localhost"]
+    assert list(check_channels(known)) == []
+    (check,) = check_channels([*known, f"tgram://{SECRET}"])
+    assert (check.state, check.subject) == (WARN, "5")
+    assert check.seen == "Channel 5 of BOOKBRAIN_NOTIFY is of no known kind."
+    assert SECRET not in str(check)
+
+
 def test_another_setting_that_is_wrong_does_not_silence_them() -> None:
     home = _home()
     (home / "bookbrain.env").write_text("WRONG\nFALSE=1\nBOOKBRAIN_NOTIFY=mailto:c@d.org\n")
@@ -599,7 +745,8 @@ def test_another_setting_that_is_wrong_does_not_silence_them() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("NOTIFY", "https://ok.example.org,ftp://sec.ret"),
+        ("NOTIFY", "https://ok.example.org,ftp:/sec.ret"),
+        ("NOTIFY", "https://ok.example.org,,sec.ret://x"),
         ("NOTIFY", "sec.ret"),
         ("NOTIFY", "https:///sec.ret"),
         ("NOTIFY", "mailto:sec.ret"),
@@ -633,7 +780,7 @@ def test_a_test_notification(doors: _Doors) -> None:
     doors.answers = []
     out = _command("health", "--test-notification", **env).stdout
     assert out == f"{doors.url}  it answered 200\n" * 3
-    assert {call[0] for call in doors.calls} == {f"/{SECRET}", "/topic", "/"}
+    assert {call[0] for call in doors.calls} == {f"/{SECRET}", "/"}
     doors.answers = [400]
     out = _command("health", "--test-notification", code=1, **env).stdout
     assert sorted(out.splitlines()) == sorted(

@@ -1,6 +1,6 @@
 """The system page on a real library, with and without what a server's health check kept."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ import bookbrain.web
 from bookbrain.config import EmbeddingSettings, Settings
 from bookbrain.last_check import LastCheck, Seen, keep_check, last_check
 from bookbrain.library import Library
+from bookbrain.server import Layout
+from bookbrain.use import Use, figures_of, keep_use
 from bookbrain.web.shelf import Shelf, use_shelf
 
 PAGES = Path(bookbrain.web.__file__).parent
@@ -90,6 +92,31 @@ def test_korean(settings: Settings) -> None:
     assert "<strong>인증서</strong>" in shown
     assert "다음: 디스크 공간을 비우십시오." in shown
     assert "버전" in shown
+
+
+def test_a_server_shows_the_use_of_the_last_days(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    layout.logs.mkdir(parents=True)
+    settings = Settings(home=layout.home)
+    with Library(settings):
+        assert "Use in" not in page(settings)
+    quiet = [(date(2026, 3, day), Use()) for day in range(1, 30)]
+    busy = Use(searches=1200, degraded=12, p50=3.21, p95=45.6, tokens=5, dollars=None)
+    keep_use(layout.logs, [*quiet, (date(2026, 3, 30), busy)])
+    shown = page(settings, "ko-KR")
+    assert "최근 30일의 사용 현황" in shown
+    figures = "".join(f"<td>{figure}</td>" for figure in figures_of(busy))
+    assert f'<tr><th scope="row">03-30</th>{figures}</tr>' in shown
+    assert "<td>1,200</td><td>3.2 ms</td><td>46 ms</td><td>1.0%</td>" in shown
+    assert shown.count("<tr>") == 31
+    shelf = Shelf(settings)
+    use_shelf(shelf)
+    app = AppTest.from_file(PAGES / "views" / "system.py", default_timeout=30).run()
+    shelf.close()
+    searches, slow = app.get("vega_lite_chart")
+    assert (searches.proto.alt, slow.proto.alt) == (
+        "Searches a day", "p95 in ms: 19 of 20 searches were quicker"
+    )  # fmt: skip
 
 
 # What is kept

@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from email.headerregistry import Address
 from email.message import EmailMessage
 
-from bookbrain.admin.alerts.message import Message
-from bookbrain.admin.alerts.web import Delivery
+from bookbrain.admin.alerts.message import Delivery, Message
 from bookbrain.children import describe_exit, run_program
 from bookbrain.wording import fill
 
@@ -22,13 +21,13 @@ class MailServer:
     port: int = 25
 
 
-def send_mail(address: str, message: Message, server: MailServer) -> Delivery:
+def send_mail(where: str, address: str, message: Message, server: MailServer) -> Delivery:
     """Through the port; the program is for a machine where nobody listens.
 
-    It often has the setuid bit, which a hardened unit takes from it.
+    It often has the setuid bit, which a hardened unit takes from it. `where` is what is shown of
+    the address.
     """
     letter = _letter(address, message)
-    where = "mailto:…@" + address.rpartition("@")[2]
     host = socket.gethostname()
     try:
         with smtplib.SMTP("127.0.0.1", server.port, host, _SECONDS) as smtp:

@@ -1,4 +1,4 @@
-"""What the owner is told, in their language."""
+"""What the owner is told, in their language, and what came of it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +21,15 @@ class Message:
     level: State
     host: str
     checks: tuple[Check, ...] = ()
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What came of telling somebody: `where` has no secret, `seen` is what was answered."""
+
+    where: str
+    ok: bool
+    seen: str
 
 
 def about_changes(news: Sequence[Check], host: str, language: Language) -> Message:

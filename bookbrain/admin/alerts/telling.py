@@ -18,12 +18,12 @@ from bookbrain.admin.alerts.history import (
     with_failure,
 )
 from bookbrain.admin.alerts.message import (
+    Delivery,
     about_changes,
     about_failure,
     about_nothing,
     summary_of,
 )
-from bookbrain.admin.alerts.web import Delivery
 from bookbrain.admin.check import Check, worst_of
 from bookbrain.config import NotifySettings
 from bookbrain.durable import file_lock

@@ -1,7 +1,7 @@
 """The system page: whether all is well, and what to do about what is not."""
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from html import escape
 from importlib.metadata import version
@@ -11,11 +11,15 @@ import streamlit as st
 from bookbrain import __version__
 from bookbrain.errors import BookBrainError
 from bookbrain.last_check import Seen
+from bookbrain.server import layout_of
+from bookbrain.use import Day, figures_of, kept_use
 from bookbrain.web.condition import look
 from bookbrain.web.frame import show_line, tr
 from bookbrain.web.shelf import the_shelf
 from bookbrain.wording import fill, message_of
 
+_COLORS = ("#4672b4", "#c27c0e")  # seen on white and on black
+_HEIGHT = 220  # pixels
 _PARTS = ("chromadb", "streamlit", "pypdfium2", "kiwipiepy")
 
 
@@ -28,7 +32,49 @@ def show_page() -> None:
     except BookBrainError as error:
         show_line("error", tr(error.whole))
         return
-    st.html(_verdict(seen) + _list(seen) + _versions())
+    st.html(_verdict(seen) + _list(seen))
+    layout = layout_of(library.settings.home)
+    if layout and (days := kept_use(layout.logs)):
+        _show_use(days)
+    st.html(_versions())
+
+
+def _show_use(days: Sequence[Day]) -> None:
+    """The last days of a server, drawn and in numbers."""
+    title = tr(fill("Use in the last {days} days", days=len(days)))
+    st.html(f"<h2>{escape(title)}</h2>")
+    complete = [use.searches - use.degraded for _, use in days]
+    degraded = [use.degraded for _, use in days]
+    _draw(tr("Searches a day"), days, {tr("complete"): complete, tr("degraded"): degraded})
+    slow = tr("p95 in ms: 19 of 20 searches were quicker")
+    _draw(slow, days, {"p95": [use.p95 or 0 for _, use in days]})
+    st.html(_numbers(days))
+
+
+def _draw(said: str, days: Sequence[Day], bars: Mapping[str, Sequence[float]]) -> None:
+    when, names = tr("day"), [f"{day:%m-%d}" for day, _ in days]
+    show_line("quiet", said)
+    st.bar_chart(
+        {when: names, **bars}, x=when, y=list(bars), x_label="", y_label="",
+        color=list(_COLORS[: len(bars)]), height=_HEIGHT, alt=said, sort=False,
+    )  # fmt: skip
+
+
+def _numbers(days: Sequence[Day]) -> str:
+    names = ["day", "searches", "p50", "p95", "degraded", "added", "rejected", "tokens", "cost",
+             "errors"]  # fmt: skip
+    head = "".join(f'<th scope="col">{escape(tr(name))}</th>' for name in names)
+    rows = "".join(
+        f'<tr><th scope="row">{day:%m-%d}</th>'
+        + "".join(f"<td>{escape(figure)}</td>" for figure in figures_of(use))
+        + "</tr>"
+        for day, use in days
+    )
+    return (
+        f"<details><summary>{escape(tr('Day by day, in numbers'))}</summary>"
+        f'<div class="use" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{rows}</tbody></table></div></details>"
+    )
 
 
 def _verdict(seen: Sequence[Seen]) -> str:

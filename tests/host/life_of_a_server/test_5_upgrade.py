@@ -87,7 +87,6 @@ def test_root_follows_no_link_and_waits_for_no_pipe(server: Server, lab: Lab) ->
             "restore --yes /var/backups/bookbrain/bookbrain-20260101T000000Z.tar.zst",
             "restore --yes /var/backups/bookbrain/bookbrain-20260102T000000Z.tar.zst",
             f"logs --export {HOME}/inbox/export.jsonl",
-            f"report --svg {HOME}/inbox/picture.svg",
         ):
             done = server.host.run(f"timeout -k 1 120 bookbrain-admin {command}")
             assert done.returncode not in (124, 137), (command, done.stdout)

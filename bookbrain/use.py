@@ -1,0 +1,85 @@
+"""What was done day by day, in counts: the logs timer of a server keeps it for the system page."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import date
+from pathlib import Path
+
+from bookbrain.durable import write_file
+
+_FILE = "use.json"
+_SHORT, _LONG, _SLOW = "{:.1f} ms", "{:.0f} ms", "{:.0f} s"
+_MILLIONS = "{:,.1f} M"
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What was done in a day or in a month. Latencies are in ms, None without a search.
+
+    `dollars` are those of the prices of then; None where some were not known.
+    """
+
+    searches: int = 0
+    degraded: int = 0
+    p50: float | None = None
+    p95: float | None = None
+    added: int = 0
+    rejected: int = 0
+    tokens: int = 0
+    dollars: float | None = 0.0
+    errors: int = 0
+
+    @property
+    def share_degraded(self) -> float:
+        return self.degraded / self.searches if self.searches else 0.0
+
+
+Day = tuple[date, Use]
+
+
+def keep_use(folder: Path, days: Iterable[Day]) -> None:
+    """Keep it in place of what was kept before; raises OSError."""
+    kept = [{"day": day.isoformat(), **asdict(use)} for day, use in days]
+    write_file(folder / _FILE, json.dumps(kept, indent=1).encode())
+
+
+def kept_use(folder: Path) -> list[Day]:
+    """What was kept; nothing where nothing was, or nothing that can be read."""
+    try:
+        kept = json.loads((folder / _FILE).read_bytes())
+        return [(date.fromisoformat(fields.pop("day")), Use(**fields)) for fields in kept]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return []
+
+
+def figures_of(use: Use) -> list[str]:
+    """Searches, p50, p95, share degraded, books added and rejected, tokens, cost, errors."""
+    return [
+        f"{use.searches:,}",
+        milliseconds(use.p50),
+        milliseconds(use.p95),
+        f"{use.share_degraded:.1%}" if use.searches else "-",
+        f"{use.added:,}",
+        f"{use.rejected:,}",
+        f"{use.tokens:,}" if use.tokens < 1e7 else _MILLIONS.format(use.tokens / 1e6),
+        money(use.dollars),
+        f"{use.errors:,}",
+    ]
+
+
+def money(dollars: float | None) -> str:
+    """ "?" where a price is not known."""
+    if dollars is None:
+        return "?"
+    if dollars < 1:
+        return f"${dollars:.4f}"
+    return f"${dollars:.2f}" if dollars < 1000 else f"${dollars:,.0f}"
+
+
+def milliseconds(value: float | None) -> str:
+    if value is None:
+        return "-"
+    if value < 10:
+        return _SHORT.format(value)
+    return _LONG.format(value) if value < 10_000 else _SLOW.format(value / 1000)
