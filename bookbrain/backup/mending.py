@@ -120,9 +120,8 @@ def _from_backups(folder: Path, work: Path, files: set[str], on_step: OnStep) ->
                 raise
             remove(target)  # an older one may do
             why = message_of(error.message if isinstance(error, BookBrainError) else str(error))
-            skipped.append(
-                fill("This backup could not be used: {file} ({why})", file=backup.file, why=why)
-            )
+            seen = fill("This backup could not be used: {file} ({why})", file=backup.file, why=why)
+            skipped.append(seen)
             continue
         databases = databases or (target if sound else None)
         brought |= {name: target / name for name in wanted if (target / name).is_file()}

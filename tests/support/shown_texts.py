@@ -24,7 +24,7 @@ _OTHERS = {
     "admin/alerts/web.py": ("Delivery",),
     "backup/archive.py": ("Flaw",),
     "backup/manifest.py": ("Flaw",),
-    "backup/mending.py": ("Flaw",),
+    "backup/mending.py": ("Flaw", "seen"),
     "backup/packing.py": ("on_step", "Steps", "_lost"),
     "backup/restoring.py": ("Steps", "pick"),
     "backup/taking.py": ("Flaw", "on_step", "Steps"),
