@@ -8,6 +8,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 from typing import BinaryIO
 
@@ -88,6 +89,18 @@ def remove(path: Path) -> None:
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)
+
+
+def make_way(path: Path) -> None:
+    """Give a folder that lies where a file belongs another name, with all that is in it."""
+    if path.is_dir() and not path.is_symlink():
+        path.rename(free_name(path, ".aside"))
+
+
+def free_name(path: Path, end: str) -> Path:
+    """Beside `path`, what nothing has for its name: `end` is put to it, and a number if need be."""
+    names = (path.with_name(f"{path.name}{end}{n if n > 1 else ''}") for n in count(1))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def open_file(path: Path) -> BinaryIO:

@@ -8,10 +8,12 @@ import click
 
 from bookbrain.admin.publishing import Machine
 from bookbrain.backup.mending import repair_library
+from bookbrain.backup.workplace import clear_words
 from bookbrain.cli.byte_progress import shown_bytes
 from bookbrain.cli.help import Command
 from bookbrain.cli.opening import take_settings
 from bookbrain.cli.show import say, shown
+from bookbrain.errors import BookBrainError
 from bookbrain.library.checking import check_library
 from bookbrain.library.damage import Outcome
 from bookbrain.library.reports import dollars
@@ -40,7 +42,7 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
         set_up_logging()
         log_work()
     settings = take_settings(machine.layout)
-    with shown_bytes() as bar:
+    with shown_bytes() as bar, clear_words():
         state = check_library(settings.home, lambda *at: bar.bytes("checking", *at))
     outcome = state.last
     assert outcome  # noqa: S101  (it came to its end)
@@ -61,6 +63,8 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
         with shown_bytes() as bar:
             repaired = repair_library(settings, outcome, machine.layout, agree, bar.bytes, bar)
         outcome, mended = repaired.outcome, repaired.mended
+        for backup in repaired.skipped:
+            say(backup, err=True)
         for path in repaired.aside:
             say(
                 fill("The damaged database is kept, and can be deleted: {path}", path=path),
@@ -72,19 +76,34 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
         click.echo(json.dumps({**asdict(outcome), "mended": mended}, default=str))
     else:
         _show(outcome, as_json)
+    if repair and outcome.damage:
+        raise _lost(outcome)
     if outcome.damage:
         raise click.exceptions.Exit(1)
+
+
+def _lost(outcome: Outcome) -> BookBrainError:
+    """What no backup had and no file says, by its books, or by its files where it is of none."""
+    names = {d.book or d.file: f"{d.title} ({d.book[:12]})" if d.book else d.file
+             for d in outcome.damage}  # fmt: skip
+    return BookBrainError(
+        fill("This could not be mended: {names}.", names=", ".join(names.values())),
+        "Add the PDFs of these books again, bring them back from another backup "
+        "(`bookbrain-admin restore FILE --book ID`), or give them up: `bookbrain remove ID`",
+    )
 
 
 def _show(outcome: Outcome, as_json: bool) -> None:
     for damage in outcome.damage:
         say(
             fill(
-                "damaged  {file} {title}: {what}",
+                "damaged  {file} ({title}): {what}",
                 file=damage.file,
                 title=damage.title,
                 what=message_of(damage.what),
-            ),
+            )
+            if damage.title
+            else fill("damaged  {file}: {what}", file=damage.file, what=message_of(damage.what)),
             fg="red",
             err=True,
         )

@@ -18,6 +18,10 @@ _MARGIN = 8 << 20  # bytes beside what is counted
 OnStep = Callable[[str, int, int], None]  # what is done, and how many bytes of how many
 
 
+class NoRoomError(BookBrainError):
+    """The disk has no room for what is to be done."""
+
+
 @contextmanager
 def alone(home: Path) -> Iterator[None]:
     """No other backup and no restore of the library in `home`; BusyError when there is one."""
@@ -33,7 +37,7 @@ def alone(home: Path) -> Iterator[None]:
 
 
 def check_room(wanted: Sequence[tuple[Path, int]]) -> None:
-    """Raise BookBrainError when so many bytes more would fill the disk of one of the folders."""
+    """Raise NoRoomError when so many bytes more would fill the disk of one of the folders."""
     needs: dict[int, tuple[int, Path]] = {}
     for folder, need in wanted:
         device = folder.stat().st_dev
@@ -41,7 +45,7 @@ def check_room(wanted: Sequence[tuple[Path, int]]) -> None:
     for need, folder in needs.values():
         free = shutil.disk_usage(folder).free
         if free < need:
-            raise BookBrainError(
+            raise NoRoomError(
                 fill(
                     "There is not enough room at {folder}: {need:.0f} MB are needed, "
                     "{free:.0f} MB are free.",

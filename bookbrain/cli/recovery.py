@@ -38,7 +38,7 @@ def recover(as_json: bool) -> None:
             show_report(recovered.report, settings, as_json=False)
     if recovered.report.stopped:
         fail(recovered.report.stopped)
-    if recovered.report.count("failed"):
+    if recovered.lost:
         sys.exit(1)
 
 
@@ -59,5 +59,13 @@ def _show(recovered: Recovered) -> None:
         )
     if recovered.renamed:
         say(fill("Books that got their newer title back: {count}.", count=recovered.renamed))
+    for path in recovered.strange:
+        say(
+            fill(
+                "As far as is known this was never a book of this library; move it away: {path}",
+                path=path,
+            ),
+            err=True,
+        )
     if recovered == Recovered():
         say("Nothing is to be recovered: every PDF in the library belongs to a book.")

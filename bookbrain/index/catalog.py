@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bookbrain.errors import BookBrainError
-from bookbrain.index.database import RESTORE_OR_RECOVER, open_database, transaction
+from bookbrain.index.database import MEND, open_database, transaction
 from bookbrain.index.migrations import MIGRATIONS
 from bookbrain.index.problems import problems_of
 from bookbrain.index.rows import (
@@ -80,9 +80,7 @@ class Catalog:
         except sqlite3.DatabaseError as error:
             found = str(error)
         if found != "ok":
-            raise BookBrainError(
-                fill("The catalog is damaged: {error}.", error=found), RESTORE_OR_RECOVER
-            )
+            raise BookBrainError(fill("The catalog is damaged: {error}.", error=found), MEND)
 
     def set_stamp(self, library: str, changes: int) -> None:
         """Be the catalog of this library, with so many changes behind it."""
@@ -137,8 +135,15 @@ class Catalog:
             count_change(db)
 
     def removed(self) -> list[str]:
-        """The books that somebody had removed and of which something is still to be deleted."""
-        return [row[0] for row in self._db.execute("SELECT book_id FROM removed ORDER BY book_id")]
+        """The books that somebody had removed and of which something is still to be deleted.
+
+        A row without its copy is damage: nothing is deleted for it.
+        """
+        rows = self._db.execute(
+            """SELECT book_id FROM removed JOIN twin ON name = 'removed' AND key = book_id
+               ORDER BY book_id"""
+        )
+        return [row[0] for row in rows]
 
     def forget_removed(self, book_ids: Iterable[str]) -> None:
         """Note that nothing is left of these removed books."""

@@ -5,10 +5,18 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
+from bookbrain.durable import free_name
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.index import embeddings, migrations
 from bookbrain.index.catalog import count_change
-from bookbrain.index.database import Migration, open_database, open_untrusted, transaction
+from bookbrain.index.database import (
+    Migration,
+    open_database,
+    open_untrusted,
+    remove_database,
+    transaction,
+)
+from bookbrain.index.seals import seal_book
 from bookbrain.index.soundness import STEPS, bad_vectors, flaws, is_digest
 from bookbrain.model import Book
 
@@ -67,11 +75,19 @@ def take_books(live: Path, other: Path, generation: str | None, only: str | None
             db.execute("INSERT OR IGNORE INTO main.removed SELECT id FROM main.book")
         for table, key in reversed(_TABLES):
             db.execute(f"DELETE FROM main.{table}{of_book.format(key)}", values)  # noqa: S608
+        there = {row[0] for row in db.execute("SELECT name FROM other.sqlite_master")}
         for table, key in _TABLES:
-            db.execute(
-                f"INSERT INTO main.{table} SELECT * FROM other.{table}{of_book.format(key)}",  # noqa: S608
+            if table in there:
+                db.execute(
+                    f"INSERT INTO main.{table} SELECT * FROM other.{table}{of_book.format(key)}",  # noqa: S608
+                    values,
+                )
+        if "seal" not in there:  # of before there were any, and judged without
+            for (book_id,) in db.execute(
+                f"SELECT id FROM other.book{of_book.format('id')}",  # noqa: S608
                 values,
-            )
+            ):
+                seal_book(db, book_id)
         db.execute("DELETE FROM main.removed WHERE book_id IN (SELECT id FROM main.book)")
         count_change(db)
         db.execute("DELETE FROM main.setting WHERE name = 'generation'")
@@ -117,7 +133,7 @@ def move_damaged(home: Path) -> list[Path]:
     """Rename the databases whose files are damaged to `….damaged`; their new paths."""
     aside = []
     for name in damaged_databases(home):
-        aside.append(home / f"{name}.damaged")
+        aside.append(free_name(home / name, ".damaged"))
         _rename(home / name, aside[-1])
     return aside
 
@@ -127,12 +143,6 @@ def move_back(aside: Path) -> None:
     path = aside.with_name("".join(aside.name.partition(".sqlite3")[:2]))
     remove_database(path)
     _rename(aside, path)
-
-
-def remove_database(path: Path) -> None:
-    """Remove a database, with what is beside it."""
-    for end in ("-wal", "-shm", ""):
-        path.with_name(path.name + end).unlink(missing_ok=True)
 
 
 def damaged_databases(home: Path) -> list[str]:

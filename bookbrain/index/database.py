@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from bookbrain.durable import has_room, is_disk_full
+from bookbrain.durable import has_room, is_disk_full, remove
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.wording import fill
 
@@ -26,9 +26,9 @@ _DAMAGED = (
 DAMAGE = (sqlite3.Error, UnicodeDecodeError)  # the latter where SQLite quotes what is damaged
 _UNTRUSTED = ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", "mmap_size=0")
 _MOST_BYTES_OF_A_ROW = 1 << 26  # no page that was read has so much text
-RESTORE_OR_RECOVER = (
-    "Restore it from a backup: `bookbrain-admin restore FILE`; or make the catalog again from the "
-    "files of the books: `bookbrain recover`. On a server both with sudo."
+MEND = (
+    "Mend it: `bookbrain-admin check --repair`; or bring all back from a backup: `bookbrain-admin "
+    "restore FILE`. On a server both with sudo."
 )
 
 
@@ -89,7 +89,7 @@ def _open_to_write(
             if not is_damage(error):
                 raise
             raise BookBrainError(
-                fill("{path} is damaged: {error}.", path=path, error=error), RESTORE_OR_RECOVER
+                fill("{path} is damaged: {error}.", path=path, error=error), MEND
             ) from error
         failed.pop_all()
     return connection
@@ -129,10 +129,22 @@ def _open_to_read(
 
 def is_damage(error: Exception) -> bool:
     """Whether the file is to blame for one of `DAMAGE`, and not the disk's room or a lock."""
+    if isinstance(error, sqlite3.OperationalError) and not hasattr(error, "sqlite_errorcode"):
+        return True  # Python's own: a text that is not UTF-8
     return (
         isinstance(error, UnicodeDecodeError)
         or getattr(error, "sqlite_errorcode", 0) & 0xFF in _DAMAGED
     )  # the primary code
+
+
+@contextmanager
+def suppress_damage() -> Iterator[None]:
+    """Go on where the file is to blame, and not the disk's room or a lock."""
+    try:
+        yield
+    except DAMAGE as error:
+        if not is_damage(error):
+            raise
 
 
 @contextmanager
@@ -150,6 +162,12 @@ def locked_database(path: Path, seconds: float) -> Iterator[bool]:
             if not is_damage(error):
                 settled = False
         yield settled
+
+
+def remove_database(path: Path) -> None:
+    """Remove a database, with what is beside it; none there is fine."""
+    for end in ("-wal", "-shm", "-journal", ""):
+        remove(Path(f"{path}{end}"))
 
 
 @contextmanager
@@ -236,6 +254,24 @@ def schema_version(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
+def refuse_newer(
+    path: Path, connection: sqlite3.Connection, migrations: Sequence[Migration]
+) -> None:
+    """Raise ConfigError where a newer BookBrain made the database.
+
+    Every migration changes the schema: with the schema of today and a higher number the number is
+    damaged, and with few of our tables it is another kind of database.
+    """
+    if schema_version(connection) <= len(migrations):
+        return
+    ours, found = fresh_schema(migrations), schema_of(connection)
+    tables = {name for kind, name, *_ in ours if kind == "table"}
+    if found != ours and 2 * len(tables & {name for _, name, *_ in found}) > len(tables):
+        raise ConfigError(
+            fill("{path} was made by a newer BookBrain.", path=path), "Upgrade BookBrain."
+        )
+
+
 Schema = list[tuple[str, str, str, str | None]]
 
 
@@ -304,10 +340,9 @@ def _use_wal(connection: sqlite3.Connection) -> None:
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:
     version = schema_version(connection)
+    refuse_newer(path, connection, migrations)
     if version > len(migrations):
-        raise ConfigError(
-            fill("{path} was made by a newer BookBrain.", path=path), "Upgrade BookBrain."
-        )
+        raise sqlite3.DatabaseError(f"there is no version {version} of it")
     if version == len(migrations):
         return
     with transaction(connection):

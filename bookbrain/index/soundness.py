@@ -18,14 +18,15 @@ from typing import Any
 
 import numpy as np
 
-from bookbrain.errors import ConfigError
 from bookbrain.index import embeddings, migrations
 from bookbrain.index.database import (
     DAMAGE,
     fresh_schema,
     is_damage,
     open_untrusted,
+    refuse_newer,
     schema_of,
+    schema_version,
 )
 from bookbrain.index.header import is_header_right
 from bookbrain.index.seals import SIZE, checksum, rest_checksum
@@ -93,11 +94,11 @@ def store_flaws(home: Path) -> Iterator[Unsound]:
 
 def _of_file(db: sqlite3.Connection, path: Path) -> Iterator[Unsound]:
     steps = STEPS[path.name]
-    (version,) = db.execute("PRAGMA user_version").fetchone()
-    if version > len(steps):
-        raise ConfigError(
-            fill("{path} was made by a newer BookBrain.", path=path), "Upgrade BookBrain."
-        )
+    version = schema_version(db)
+    refuse_newer(path, db, steps)
+    if version > len(steps) and schema_of(db) == fresh_schema(steps):
+        yield Unsound(fill("{file} is damaged: its header cannot be right", file=path.name))
+        return
     if schema_of(db) != fresh_schema(steps[:version]):
         yield Unsound(fill("{file} has tables that are not BookBrain's", file=path.name))
         return  # no statement of another's is to be run
@@ -125,7 +126,7 @@ def catalog_flaws(db: sqlite3.Connection, only: str | None = None) -> Iterator[U
     if only:
         yield from _of_row(db, *db.execute(f"{_BOOK} WHERE id = ?", (only,)).fetchone())
         return
-    if _has(db, "twin"):
+    if has_table(db, "twin"):
         for table in torn_tables(db, CATALOG_TABLES):
             yield _row(table)
     for name, value in db.execute("SELECT name, value FROM setting"):
@@ -202,7 +203,7 @@ def _of_spaces(db: sqlite3.Connection, book_id: str, passages: int) -> Iterator[
 
 def _sealed_pages(db: sqlite3.Connection, book_id: str) -> Iterator[bytes] | None:
     """What the checksums of a book's pages were; None in a catalog of before there were any."""
-    if not _has(db, "seal"):
+    if not has_table(db, "seal"):
         return None
     row = db.execute("SELECT pages FROM seal WHERE book_id = ?", (book_id,)).fetchone()
     sums = row[0] if row and type(row[0]) is bytes else b""
@@ -211,13 +212,13 @@ def _sealed_pages(db: sqlite3.Connection, book_id: str) -> Iterator[bytes] | Non
 
 def _of_rest(db: sqlite3.Connection, book_id: str) -> Iterator[Unsound]:
     """Whether all rows of a book but its pages are what they were."""
-    if _has(db, "seal"):
+    if has_table(db, "seal"):
         row = db.execute("SELECT rest FROM seal WHERE book_id = ?", (book_id,)).fetchone()
         if not row or row[0] != rest_checksum(db, book_id):
             yield Unsound("its title, its passages or what is embedded cannot be right", book_id)
 
 
-def _has(db: sqlite3.Connection, table: str) -> bool:
+def has_table(db: sqlite3.Connection, table: str) -> bool:
     return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone())
 
 
@@ -277,7 +278,7 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
     for name, dimensions in db.execute("SELECT name, dimensions FROM model"):
         if not _is_name(name) or type(dimensions) is not int or dimensions < 1:
             yield _row("model")
-    if _has(db, "twin"):
+    if has_table(db, "twin"):
         for table in torn_tables(db, STORE_TABLES):
             yield _row(table)
     if bad := sum(1 for _ in bad_vectors(db)):
@@ -287,7 +288,7 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
 def bad_vectors(db: sqlite3.Connection) -> Iterator[int]:
     """The rowids of the vectors of a store that are not what they were, or can be none; and a 0
     for each checksum without a vector."""
-    sealed = _has(db, "checksum")
+    sealed = has_table(db, "checksum")
     known: dict[Any, int] = {}  # bytes of a vector, by space
     of_row = "value FROM embedding LEFT JOIN checksum USING (space, digest)"
     for row, space, digest, vector, found in db.execute(
@@ -296,11 +297,7 @@ def bad_vectors(db: sqlite3.Connection) -> Iterator[int]:
         if space not in known:
             known[space] = 4 * dimensions_of(space)
         if not (
-            known[space]
-            and is_digest(digest)
-            and type(vector) is bytes
-            and len(vector) == known[space]
-            and np.isfinite(np.frombuffer(vector, "<f4")).all()
+            can_be_vector(known[space], digest, vector)
             and (not sealed or found == checksum(space, digest, vector))
         ):
             yield row
@@ -310,6 +307,16 @@ def bad_vectors(db: sqlite3.Connection) -> Iterator[int]:
                WHERE embedding.space = sum.space AND embedding.digest = sum.digest)"""
         ):
             yield 0
+
+
+def can_be_vector(size: int, digest: Any, vector: Any) -> bool:
+    """Whether a row has a vector of so many bytes, and the digest of a text."""
+    return (
+        is_digest(digest)
+        and type(vector) is bytes
+        and 0 < len(vector) == size
+        and bool(np.isfinite(np.frombuffer(vector, "<f4")).all())
+    )
 
 
 def _without_vector(home: Path) -> Iterator[Unsound]:

@@ -4,7 +4,12 @@ Where row and copy differ one of them is damaged, and both are at hand to choose
 """
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from bookbrain.index.database import suppress_damage
+
+Row = tuple[str | int, ...]
 
 CATALOG_TABLES: Mapping[str, Sequence[str]] = {
     "setting": ("name", "value"),
@@ -53,21 +58,27 @@ def torn_tables(db: sqlite3.Connection, tables: Mapping[str, Sequence[str]]) -> 
 
 def told_rows(
     db: sqlite3.Connection, table: str, columns: Sequence[str]
-) -> list[tuple[str | int, ...]]:
-    """The rows of a table, and their copies where these differ, without what cannot be right.
+) -> tuple[list[Row], list[Row]]:
+    """What a damaged database says of a table: the rows, and their copies, without what cannot be
+    right. A catalog of before there were copies may lack some of the last columns."""
+    rows: list[Row] = []
+    copies: list[Row] = []
+    with suppress_damage():
+        there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        known = [column for column in columns if column in there]
+        _tell(rows, db.execute(f"SELECT {_row(known)} FROM {table}"), len(known))  # noqa: S608
+    with suppress_damage():
+        said = db.execute("SELECT row FROM twin WHERE name = ?", (table,))
+        _tell(copies, said, len(columns))
+    return rows, copies
 
-    Raises sqlite3.DatabaseError.
-    """
-    found = []
-    for (said,) in db.execute(
-        f"""SELECT {_row(columns)} FROM {table}
-            UNION SELECT row FROM twin WHERE name = '{table}'"""  # noqa: S608
-    ):
-        values = [_value(part) for part in said.split(_BETWEEN)] if type(said) is str else []
+
+def _tell(found: list[Row], said: Iterable[tuple[Any]], size: int) -> None:
+    for (text,) in said:
+        values = [_value(part) for part in text.split(_BETWEEN)] if type(text) is str else []
         row = tuple(value for value in values if value is not None)
-        if len(row) == len(columns):
+        if len(row) == size > 0:
             found.append(row)
-    return found
 
 
 def _value(literal: str) -> str | int | None:

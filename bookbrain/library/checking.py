@@ -16,16 +16,16 @@ from time import monotonic
 from bookbrain.durable import file_lock
 from bookbrain.errors import BusyError, ConfigError
 from bookbrain.index import database
-from bookbrain.index.database import is_damage, open_untrusted
+from bookbrain.index.catalog import read_stamp
+from bookbrain.index.database import is_damage, open_untrusted, suppress_damage
 from bookbrain.index.embeddings import STORE
 from bookbrain.index.generations import shards_of
 from bookbrain.index.shards import DAMAGE, open_shard
 from bookbrain.index.soundness import CATALOG, Unsound, flaws, is_digest, store_flaws
 from bookbrain.index.stamps import FILE as STAMP
 from bookbrain.index.stamps import read_stamp_file
-from bookbrain.library.cards import read_card, stored_cards, stored_files
+from bookbrain.library.cards import card_file, read_card, stored_cards, stored_files
 from bookbrain.library.damage import CheckState, Damage, Outcome, keep_state, read_state
-from bookbrain.library.exchange import suppress_damage
 from bookbrain.library.identity import LostCatalogError, check_catalog
 from bookbrain.wording import fill
 
@@ -179,7 +179,11 @@ def _of_catalog(home: Path) -> list[Damage]:
         if not is_damage(error):
             raise
         lost = []
-    return lost or [*_told(home, CATALOG, lambda _: flaws(home / CATALOG)), *_without_file(home)]
+    return lost or [
+        *_told(home, CATALOG, lambda _: flaws(home / CATALOG)),
+        *_without_file(home),
+        *_without_card(home),
+    ]
 
 
 def _lost(home: Path) -> list[Damage]:
@@ -190,7 +194,7 @@ def _lost(home: Path) -> list[Damage]:
             with closing(open_untrusted(home / CATALOG)) as db:
                 check(db)
     except LostCatalogError as error:
-        return [Damage(CATALOG, error.message)]
+        return [Damage(CATALOG, error.message, lost=True)]
     return []
 
 
@@ -204,6 +208,20 @@ def _without_file(home: Path) -> Iterator[Damage]:
         if not any(path.is_file() for path in paths) and book_id in titles(home):
             file = str(paths[0].relative_to(home))
             yield Damage(file, "it is gone", book_id, title)
+
+
+def _without_card(home: Path) -> Iterator[Damage]:
+    """Once the stamp of now is beside the books, their cards are, too."""
+    stamp = None
+    if (home / CATALOG).exists():
+        with suppress_damage(), closing(open_untrusted(home / CATALOG)) as db:
+            stamp = read_stamp(db)
+    if not stamp or read_stamp_file(home / "books") != stamp:
+        return
+    for book_id, title in titles(home).items():
+        card = card_file(home / "books", book_id)
+        if not card.is_file() and book_id in titles(home):
+            yield Damage(str(card.relative_to(home)), "it is gone", book_id, title)
 
 
 def _told(home: Path, name: str, ask: Callable[[Path], Iterator[Unsound]]) -> list[Damage]:
@@ -230,7 +248,9 @@ def titles(home: Path) -> dict[str, str]:
         with suppress(*database.DAMAGE), closing(open_untrusted(home / CATALOG)) as db:
             for book_id, title in db.execute("SELECT id, title FROM book"):
                 if is_digest(book_id):
-                    found[book_id] = str(title)
+                    found[book_id] = (
+                        title.decode(errors="replace") if type(title) is bytes else str(title)
+                    )
     return found
 
 

@@ -33,7 +33,10 @@ def check_files(stores: Stores) -> list[Finding]:
             count=len(strays),
             names=_some(strays),
         )
-        remedy = "Take them in: `bookbrain recover`; on a server with sudo."
+        remedy = (
+            "Take them in: `bookbrain recover`; on a server with sudo. "
+            "What it cannot take in, move out of that folder."
+        )
         findings.append(Finding(seen, remedy))
     titles = {book_id: title for book_id, title, *_ in stores.catalog.card_rows()}
     if gone := [titles[i] for i in stores.missing_files() if i in titles]:

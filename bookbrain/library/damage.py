@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from bookbrain.durable import write_file
 from bookbrain.last_check import Seen
@@ -13,18 +14,24 @@ FILE = "check.json"  # in the library's folder
 _MOST_NAMED = 3
 _LONG = timedelta(weeks=3)
 _CHECK = "Run `bookbrain-admin check`; on a server with sudo."
+_BRING_BACK = (
+    "Bring the catalog back from a backup: `bookbrain-admin restore FILE`; or make it again from "
+    "the files and what is known of them: `bookbrain recover`. On a server both with sudo."
+)
 _REPAIR = "Mend it: `bookbrain-admin check --repair`; on a server with sudo."
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
     """`file` is in the library's folder, `what` the end of a sentence; `book` is the id of the book
-    that it is of, "" where it is of none or of many, and `title` what that is called."""
+    that it is of, "" where it is of none or of many, and `title` what that is called. `lost` is a
+    catalog that is not the library's, which no repair mends."""
 
     file: str
     what: str
     book: str = ""
     title: str = ""
+    lost: bool = False
 
     @property
     def sentence(self) -> Filled:
@@ -78,7 +85,8 @@ def look_at_damage(home: Path, now: datetime) -> Seen:
         more = ["…"] if state.known[_MOST_NAMED:] else []
         names = joined([*shown, *more])
         seen = fill("Damaged: {count} ({names}).", count=len(state.known), names=names)
-        return Seen("check", "warn", seen, _REPAIR)
+        lost = any(damage.lost for damage in state.known)
+        return Seen("check", "warn", seen, _BRING_BACK if lost else _REPAIR)
     if state.last is None:
         return Seen("check", "ok", "not checked for damage yet")
     if now - state.last.at > _LONG:
@@ -117,5 +125,5 @@ def keep_state(home: Path, state: CheckState) -> None:
     write_file(home / FILE, text.encode())
 
 
-def _all(kept: list[dict[str, str]]) -> tuple[Damage, ...]:
+def _all(kept: list[dict[str, Any]]) -> tuple[Damage, ...]:
     return tuple(Damage(**{**one, "what": of_row(one["what"])}) for one in kept)

@@ -3,12 +3,11 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
 
-from bookbrain.durable import PART, remove, sync_file, sync_folder
+from bookbrain.durable import PART, free_name, remove, sync_file, sync_folder
 from bookbrain.errors import BusyError
-from bookbrain.index.database import DAMAGE, is_damage, locked_database
+from bookbrain.index.database import locked_database, remove_database
 from bookbrain.wording import fill
 
 _PATIENCE = 10.0  # seconds for whoever reads or writes
@@ -21,9 +20,8 @@ def exchanged(path: Path) -> Iterator[tuple[Path, Path]]:
 
     Nobody else writes to the old one meanwhile. Raises BusyError where somebody does all the time.
     """
-    part, aside = path.with_name(path.name + PART), _free_name(path)
-    for end in ("", "-wal", "-shm"):
-        remove(Path(f"{part}{end}"))
+    part, aside = path.with_name(path.name + PART), free_name(path, ".damaged")
+    remove_database(part)
     with _nobody_writing(path):
         yield part, aside
         sync_file(part)
@@ -48,21 +46,3 @@ def _nobody_writing(path: Path) -> Iterator[None]:
         if not settled:
             raise BusyError(fill("{file} is being used.", file=path.name), "Run this again later.")
         yield
-
-
-@contextmanager
-def suppress_damage() -> Iterator[None]:
-    """Go on where the file is to blame, and not the disk's room or a lock."""
-    try:
-        yield
-    except DAMAGE as error:
-        if not is_damage(error):
-            raise
-
-
-def _free_name(path: Path) -> Path:
-    return next(
-        name
-        for n in count(1)
-        if not (name := path.with_name(f"{path.name}.damaged{n if n > 1 else ''}")).exists()
-    )

@@ -8,23 +8,24 @@ import sqlite3
 from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from bookbrain.config import EmbeddingSettings, Settings
 from bookbrain.durable import link
 from bookbrain.index.catalog import Catalog
 from bookbrain.index.copying import take_books
-from bookbrain.index.database import open_database, open_untrusted, transaction
+from bookbrain.index.database import open_database, open_untrusted, suppress_damage, transaction
 from bookbrain.index.embeddings import STORE
 from bookbrain.index.generations import shards_of
 from bookbrain.index.migrations import MIGRATIONS
 from bookbrain.index.seals import seal_rest
 from bookbrain.index.shards import DAMAGE, open_shard
 from bookbrain.index.soundness import CATALOG, catalog_flaws, flaws, is_digest
-from bookbrain.index.twins import CATALOG_TABLES, told_rows
+from bookbrain.index.twins import CATALOG_TABLES, Row, told_rows
 from bookbrain.library.adding import finish_jobs
-from bookbrain.library.cards import card_file, read_card, stored_cards, stored_files
-from bookbrain.library.exchange import exchanged, suppress_damage
+from bookbrain.library.cards import card_file, read_card, stored_files
+from bookbrain.library.exchange import exchanged
 from bookbrain.library.identity import stamp_copies
 from bookbrain.library.reports import Progress
 from bookbrain.library.stores import Stores
@@ -44,13 +45,9 @@ def mend_catalog(
         return []
     anew = any(not flaw.book for flaw in found)
     told = _sound_books(path)
-    wanted = {flaw.book for flaw in found if flaw.book} | (
-        stored_cards(settings.home / "books") & stored_files(settings.home / "books") - told
-        if anew
-        else set()
-    )
-    if anew:
-        wanted |= _told_books(path)
+    wanted = {flaw.book for flaw in found if flaw.book}
+    if anew:  # whatever file lies there is of a book, unless it was to be deleted
+        wanted |= _told_books(path) | stored_files(settings.home / "books") - _removed(path)
     wanted -= told - {flaw.book for flaw in found}
     sources = _sources(settings, wanted, backup, work, progress)
     catalogs = [path, *([backup / CATALOG] if backup else [])]
@@ -71,9 +68,9 @@ def _told_books(path: Path) -> set[str]:
     """The ids of the books that a catalog of whatever kind names."""
     found: set[str] = set()
     with suppress_damage(), closing(open_untrusted(path)) as db:
-        for table, column in (("book", "id"), ("seal", "book_id")):
+        for table, column in (("book", "id"), ("seal", "book_id"), ("page", "book_id")):
             with suppress_damage():
-                rows = db.execute(f"SELECT {column} FROM {table}")  # noqa: S608
+                rows = db.execute(f"SELECT DISTINCT {column} FROM {table}")  # noqa: S608
                 found.update(row[0] for row in rows if is_digest(row[0]))
     return found
 
@@ -172,20 +169,20 @@ def _set_embedded(db: sqlite3.Connection, book_id: str, space: str) -> None:
 def _make_anew(home: Path, part: Path, sources: Mapping[str, Path]) -> None:
     """Make the catalog `part` of these books, each from its source, and of what else is told."""
     old = home / CATALOG
-    said = [(str(name), str(value)) for name, value in _told(old, "setting")]
+    said = [(str(name), str(value)) for name, value in {*chain(*_told(old, "setting"))}]
     _set_stamp(home, part, said)
     generation = _generation(home / "keywords", said, set(sources))
     for book_id, source in sorted(sources.items()):
         take_books(part, source, generation, only=book_id)
     left = stored_files(home / "books")
     with closing(open_database(part, MIGRATIONS)) as db, transaction(db):
-        for row in sorted(_told(old, "job"), key=lambda row: not Path(str(row[1])).exists()):
+        jobs = [row for row in {*chain(*_told(old, "job"))} if _is_job(row)]
+        for row in sorted(jobs, key=lambda row: (not Path(str(row[1])).exists(), row)):
             marks = ", ".join("?" * len(row))
-            columns = ", ".join(CATALOG_TABLES["job"])
+            columns = ", ".join(CATALOG_TABLES["job"][: len(row)])
             db.execute(f"INSERT OR IGNORE INTO job ({columns}) VALUES ({marks})", row)  # noqa: S608
-        for (removed,) in _told(old, "removed"):
-            if removed in left and removed not in sources:
-                db.execute("INSERT OR IGNORE INTO removed VALUES (?)", (removed,))
+        for removed in (_removed(old) & left) - sources.keys():
+            db.execute("INSERT OR IGNORE INTO removed VALUES (?)", (removed,))
 
 
 def _generation(folder: Path, said: Iterable[tuple[str, str]], books: set[str]) -> str | None:
@@ -210,8 +207,21 @@ def _set_stamp(home: Path, part: Path, said: Iterable[tuple[str, str]]) -> None:
         catalog.set_stamp(library or catalog.stamp().library, changes)
 
 
-def _told(path: Path, table: str) -> list[tuple[str | int, ...]]:
-    found: list[tuple[str | int, ...]] = []
+def _is_job(row: Row) -> bool:
+    """Whether it may be one: pages that were exchanged show rows of another table."""
+    kinds = (int, str, str, str, int, int, int)
+    return [*map(type, row)] == [*kinds[: len(row)]]
+
+
+def _removed(path: Path) -> set[str]:
+    """The books whose files are to be deleted, by both witnesses."""
+    rows, copies = _told(path, "removed")
+    return {str(row[0]) for row in {*rows} & {*copies}}
+
+
+def _told(path: Path, table: str) -> tuple[list[Row], list[Row]]:
+    """Its rows, and the copies of them."""
+    found: list[tuple[list[Row], list[Row]]] = []
     with suppress_damage(), closing(open_untrusted(path)) as db:
-        found += told_rows(db, table, CATALOG_TABLES[table])
-    return found
+        found.append(told_rows(db, table, CATALOG_TABLES[table]))
+    return found[0] if found else ([], [])

@@ -4,15 +4,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 from secrets import token_hex
 
 from bookbrain.config import Settings
-from bookbrain.durable import PART, file_lock, remove, sync_folder
+from bookbrain.durable import PART, file_lock, free_name, sync_folder
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.index.catalog import Catalog, read_stamp
-from bookbrain.index.database import reading_database, schema_version
+from bookbrain.index.database import reading_database, remove_database, schema_version
 from bookbrain.index.soundness import CATALOG
 from bookbrain.library.adding import finish_jobs
 from bookbrain.library.cards import read_card, stored_cards, stored_files
@@ -27,12 +26,19 @@ from bookbrain.server import refuse_in_upgrade
 @dataclass(frozen=True, slots=True)
 class Recovered:
     """What became of the files; the databases that were set `aside`; how many books the catalog
-    had that were removed since (`gone`), and how many got the title back that they had."""
+    had that were removed since (`gone`), and how many got the title back that they had. `strange`
+    are files that could not be taken in and, as far as is known, never were books."""
 
     report: AddReport = field(default_factory=lambda: AddReport(()))
     aside: tuple[Path, ...] = ()
     gone: int = 0
     renamed: int = 0
+    strange: tuple[Path, ...] = ()
+
+    @property
+    def lost(self) -> int:
+        """How many books could not be brought back."""
+        return self.report.count("failed") - len(self.strange)
 
 
 def recover(settings: Settings, progress: Progress) -> Recovered:
@@ -47,8 +53,13 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
         with file_lock(settings.home / "library.lock", on_wait=progress.wait):
             again = begin_again(settings)
         with closing(Stores(settings)) as stores, stores.writing(progress.wait):
-            stores.catalog.queue(stores.stored_file(card.id) for card in stores.orphans())
-            recovered = replace(again, report=finish_jobs(stores, progress))
+            orphans = [stores.stored_file(card.id) for card in stores.orphans()]
+            cards = stored_cards(stores.books)
+            stores.catalog.queue(orphans)
+            report = finish_jobs(stores, progress)
+            failed = {outcome.path for outcome in report.outcomes if outcome.status == "failed"}
+            strange = [f for f in orphans if str(f) in failed and cards and f.stem not in cards]
+            recovered = replace(again, report=report, strange=tuple(strange))
     except (OSError, sqlite3.Error) as error:
         raise storage_error(error) from error
     look_again(settings.home)
@@ -107,11 +118,7 @@ def _next_stamp(home: Path) -> tuple[str, int]:
 def _set_aside(home: Path) -> Iterator[Path]:
     """The catalog under another name, with what SQLite keeps beside it."""
     path = home / CATALOG
-    free = next(
-        name
-        for n in count(1)
-        if not (name := home / f"{CATALOG}.aside{n if n > 1 else ''}").exists()
-    )
+    free = free_name(path, ".aside")
     for end in ("-wal", "-shm"):
         beside = home / f"{CATALOG}{end}"
         if beside.exists():
@@ -124,8 +131,7 @@ def _set_aside(home: Path) -> Iterator[Path]:
 def _make_catalog(home: Path) -> None:
     """An empty catalog of this library, at once."""
     part = home / f"{CATALOG}{PART}"
-    for end in ("", "-wal", "-shm"):
-        remove(Path(f"{part}{end}"))
+    remove_database(part)
     with closing(Catalog(part)) as catalog:
         catalog.set_stamp(*_next_stamp(home))
     part.replace(home / CATALOG)

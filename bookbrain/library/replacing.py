@@ -17,11 +17,10 @@ from bookbrain.index.copying import (
     damaged_databases,
     move_back,
     move_damaged,
-    remove_database,
     take_books,
     take_embeddings,
 )
-from bookbrain.index.database import copy_database
+from bookbrain.index.database import copy_database, remove_database
 from bookbrain.index.embeddings import STORE, EmbeddingStore
 from bookbrain.index.generations import drop_unsound
 from bookbrain.index.soundness import CATALOG, flaws, store_flaws

@@ -112,7 +112,10 @@ def _link_books(stores: Stores, folder: Path, books: list[Book]) -> list[Book]:
     for book in books:
         source = stores.book_file(book.id)
         try:
-            link(source, folder / "books" / source.name)
+            if source.is_file():  # and no folder or pipe
+                link(source, folder / "books" / source.name)
+            else:
+                lost.append(book)
         except FileNotFoundError:
             lost.append(book)
     return lost

@@ -4,7 +4,7 @@ import errno
 import sqlite3
 
 from bookbrain.errors import BookBrainError
-from bookbrain.index.database import lacks_room
+from bookbrain.index.database import MEND, is_damage, lacks_room
 from bookbrain.wording import fill
 
 GO_ON = "Make room and run `bookbrain add` again: nothing is lost."
@@ -35,6 +35,8 @@ def storage_error(error: OSError | sqlite3.Error, hint: str = AGAIN) -> BookBrai
             fill("The disk fails, or a quota is used up: {error}.", error=error),
             "See which: `sudo dmesg`, `quota`. Take no risk: copy what you can first.",
         )
+    if is_damage(error):
+        return BookBrainError(fill("The library is damaged: {error}.", error=error), MEND)
     return BookBrainError(
         fill("The library cannot be written: {error}.", error=error), "Check its folder and mode."
     )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bookbrain.config import Settings
-from bookbrain.durable import PART, file_lock, has_room, link, remove, sync_folder
+from bookbrain.durable import PART, file_lock, has_room, link, make_way, remove, sync_folder
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.index.catalog import Catalog, read_stamp
 from bookbrain.index.chroma import chroma_url
@@ -187,16 +187,15 @@ class Stores:
         return self.incoming / f"{book_id}.pdf"
 
     def take_file(self, book_id: str) -> bool:
-        """Put the copy of a file where the files of books are; False where there is no copy.
-
-        It takes the place of one that is damaged. The copy stays until the next sweep.
-        """
+        """Put the copy of a file where those of books are, in place of a damaged one; False where
+        there is no copy. It stays until the next sweep."""
         copy, target = self.incoming_file(book_id), self.stored_file(book_id)
         if not copy.exists():
             return False
         part = target.with_name(target.name + PART)
         remove(part)
         link(copy, part)
+        make_way(target)
         part.replace(target)
         sync_folder(self.books)
         return True

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bookbrain.durable import remove, sync_file, sync_folder, write_file
 from bookbrain.errors import BusyError
-from bookbrain.index.database import open_existing
+from bookbrain.index.database import open_existing, remove_database
 from bookbrain.index.embeddings import STORE
 from bookbrain.upgrade.arriving import put_into_inbox
 from bookbrain.upgrade.comparing import (
@@ -100,8 +100,7 @@ def _put_catalog_back(home: Path, kept: Path) -> None:
 def _copied(copy: Path, kept: Path) -> Path:
     """A copy that may be changed; the one of before stays for another try."""
     ready = kept / _READY
-    for end in ("", "-wal", "-shm", "-journal"):
-        remove(Path(f"{ready}{end}"))
+    remove_database(ready)
     shutil.copyfile(copy, ready, follow_symlinks=False)
     ready.chmod(0o600)
     return ready
