@@ -156,7 +156,7 @@ class Settings:
     fusion: Literal["convex", "rrf"] = _setting("BOOKBRAIN_FUSION", values.one_of("convex", "rrf"),
         "convex", "how the legs are mixed: `convex` or `rrf`")
     vector_weight: float = _setting("BOOKBRAIN_VECTOR_WEIGHT", values.SHARE, 0.3,
-        "the share of the vector leg, from 0 to 1")
+        "the share of the vector leg, from 0 to 1: 0 is only keywords, 1 only meaning")
     rerank: RerankSettings = RerankSettings()
     notify: NotifySettings = NotifySettings()
     allowed_hosts: tuple[str, ...] = _setting("BOOKBRAIN_ALLOWED_HOSTS", values.HOSTS, (),
