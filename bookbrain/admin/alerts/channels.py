@@ -19,7 +19,7 @@ from bookbrain.children import describe_exit, run_program
 from bookbrain.elsewhere import run
 from bookbrain.errand import Errand, Outcome
 from bookbrain.threads import in_thread
-from bookbrain.wording import fill
+from bookbrain.wording import fill, message_of
 
 _SECONDS = 10.0
 _GRACE = 10.0  # seconds that a courier has to start, and to end by itself
@@ -136,10 +136,10 @@ def _seen(outcome: Outcome) -> str:
     refused = fill("It answered {status}.", status=status)
     taken = fill("it answered {status}", status=status)
     return {
-        "": taken if status else "it was taken",
+        "": taken if status else message_of("it was taken"),
         "late": fill("It did not answer in {seconds:g} s.", seconds=_SECONDS),
         "unreachable": fill("It cannot be reached: {reason}.", reason=reason),
         "broken": fill("It broke off: {reason}.", reason=reason),
-        "address": "This is no address.",
-        "refused": refused if status >= 300 else "It did not take the message.",
+        "address": message_of("This is no address."),
+        "refused": refused if status >= 300 else message_of("It did not take the message."),
     }[outcome.failure]
