@@ -10,7 +10,7 @@ BookBrainError            exit 1    the work failed, or some of it
 
 import re
 
-from bookbrain.wording import Filled, changed, fill, message_of
+from bookbrain.messages import Filled, changed, fill, message_of
 
 # The next step where a backup is not to be had back from.
 OLDER_BACKUP = "Choose an older backup: `bookbrain-admin backups` lists them."

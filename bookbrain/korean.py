@@ -13,7 +13,6 @@ from itertools import pairwise
 from kiwipiepy import Kiwi, Match
 
 HANGUL = re.compile("[가-힣]+")
-
 # Tags of words that carry meaning: nouns, numerals, verbs, adjectives, adverbs, roots.
 _CONTENT_TAGS = frozenset({"NNG", "NNP", "NR", "VV", "VA", "MAG", "XR", "XPN"})
 # Without the joins 비동기 (asynchronous) becomes 동기 (synchronous), its opposite.

@@ -6,14 +6,14 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from bookbrain.durable import write_file
-from bookbrain.wording import as_rows, of_row
+from bookbrain.files import write_file
+from bookbrain.messages import as_rows, of_row
 
 _FILE = "last-check.json"  # in the library's folder
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenCheck:
     """How one thing is: `state` is "ok", "warn" or "FAIL"; `remedy` is what to do about it."""
 
     name: str
@@ -27,10 +27,10 @@ class LastCheck:
     """When all was looked at, in UTC, and what was seen."""
 
     at: datetime
-    seen: tuple[Seen, ...]
+    seen: tuple[SeenCheck, ...]
 
 
-def keep_check(home: Path, seen: Iterable[Seen], at: datetime) -> None:
+def keep_check(home: Path, seen: Iterable[SeenCheck], at: datetime) -> None:
     """Keep it in place of the one before; raises OSError."""
     value = {
         "at": at.isoformat(),
@@ -43,7 +43,7 @@ def last_check(home: Path) -> LastCheck | None:
     """What was kept; None where nothing was, or nothing that can be read."""
     try:
         value = json.loads((home / _FILE).read_bytes())
-        found = [Seen(**one) for one in value["seen"]]
+        found = [SeenCheck(**one) for one in value["seen"]]
         seen = tuple(
             replace(one, seen=of_row(one.seen), remedy=of_row(one.remedy)) for one in found
         )

@@ -2,10 +2,25 @@
 
 import click
 
-from bookbrain.admin import backups, checking, commands, looking, looking_back, watching
-from bookbrain.cli.errors import Commands
-from bookbrain.cli.help import version_option
-from bookbrain.logs import set_up_logging
+from bookbrain.admin import (
+    backup,
+    backups,
+    check,
+    doctor,
+    health,
+    key,
+    logs,
+    notify_failure,
+    report,
+    restore,
+    site,
+    status,
+    uninstall,
+    users,
+    verify,
+)
+from bookbrain.cli.command import Commands, version_option
+from bookbrain.log import set_up_logging
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -15,16 +30,16 @@ def main() -> None:
     set_up_logging()
 
 
-for command in (commands.site, commands.users, commands.key):
+for command in (site.site, users.users, key.key):
     main.add_command(command)
-for command in (watching.health, watching.notify_failure):
+for command in (health.health, notify_failure.notify_failure):
     main.add_command(command)
-for command in (looking.status, looking.doctor, looking.uninstall):
+for command in (status.status, doctor.doctor, uninstall.uninstall):
     main.add_command(command)
-for command in (looking_back.logs, looking_back.report, looking_back.archive_logs):
+for command in (logs.logs, report.report, logs.archive_logs):
     main.add_command(command)
 for command in (
-    backups.backup, backups.backups, backups.verify_command, backups.restore_command,
-    checking.check_command,
+    backup.backup, backups.backups, verify.verify_command, restore.restore_command,
+    check.check_command,
 ):  # fmt: skip
     main.add_command(command)

@@ -1,35 +1,108 @@
-"""One thing that was looked at, and how it is."""
+"""`bookbrain-admin check`."""
 
-from collections.abc import Iterable
-from enum import StrEnum
-from typing import NamedTuple
+import json
+import os
+from dataclasses import asdict
+
+import click
+
+from bookbrain.admin.options import pass_machine
+from bookbrain.backup.archives import clear_words
+from bookbrain.backup.repair import repair_library
+from bookbrain.cli.command import Command
+from bookbrain.cli.terminal import say, shown, shown_bytes
+from bookbrain.errors import BookBrainError
+from bookbrain.log import is_journal, log_work, set_up_logging
+from bookbrain.messages import fill, message_of
+from bookbrain.model import dollars
+from bookbrain.privileges import become_service
+from bookbrain.server.caddy import Machine
+from bookbrain.store.audit import AuditOutcome, check_library
+
+_NICE = 10
 
 
-class State(StrEnum):
-    """`WARN` may be meant so; `FAIL` is wrong."""
+@click.command("check", cls=Command)
+@click.option("--repair", is_flag=True, help="Mend what can be mended; a cost is shown first.")
+@click.option("--yes", is_flag=True, help="Do not ask before spending.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@pass_machine
+def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> None:
+    """Read every byte of the library, and compare it with what was kept of it.
 
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "FAIL"
-
-
-class Check(NamedTuple):
-    """`seen` says how it is, `remedy` what to do where that is not as it should be.
-
-    Of several with one name, `subject` tells which: a unit, a path.
+    Interrupted, by anything, it goes on where it stopped. Searches go on meanwhile. With --repair
+    damage is mended from the newest good backup, from the books' own files, or by buying embeddings
+    again, and what is lost is named. Ends with 1 where something is damaged.
     """
+    os.nice(_NICE)
+    if is_journal(os.environ):
+        set_up_logging()
+        log_work()
+    settings = become_service(machine.layout)
+    with shown_bytes() as bar, clear_words():
+        state = check_library(settings.home, lambda *at: bar.bytes("checking", *at))
+    outcome = state.last
+    assert outcome  # noqa: S101  (it came to its end)
+    mended: tuple[str, ...] = ()
+    if repair and outcome.damage:
+        _show(outcome, as_json)
 
-    name: str
-    state: State
-    seen: str
-    remedy: str = ""
-    subject: str = ""
+        def agree(books: int, tokens: int) -> bool:
+            cost = dollars(tokens, settings.embedding.dollars_per_million_tokens)
+            said = (
+                fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
+                if cost
+                else fill("about {tokens:,} tokens", tokens=tokens)
+            )
+            say(fill("Embeddings to buy again: books {books}, {said}.", books=books, said=said))
+            return yes or click.confirm(shown("Buy them?"))
 
-    @property
-    def key(self) -> str:
-        """The same in the next run."""
-        return f"{self.name} {self.subject}".rstrip()
+        with shown_bytes() as bar:
+            repaired = repair_library(settings, outcome, machine.layout, agree, bar.bytes, bar)
+        outcome, mended = repaired.outcome, repaired.mended
+        for backup in repaired.skipped:
+            say(backup, err=True)
+        for path in repaired.aside:
+            say(
+                fill("The damaged database is kept, and can be deleted: {path}", path=path),
+                err=True,
+            )
+        for name in mended:
+            say(fill("Mended: {name}", name=name))
+    if as_json:
+        click.echo(json.dumps({**asdict(outcome), "mended": mended}, default=str))
+    else:
+        _show(outcome, as_json)
+    if repair and outcome.damage:
+        raise _lost(outcome)
+    if outcome.damage:
+        raise click.exceptions.Exit(1)
 
 
-def worst_of(states: Iterable[State]) -> State:
-    return max(states, key=list(State).index, default=State.OK)
+def _lost(outcome: AuditOutcome) -> BookBrainError:
+    """What no backup had and no file says, by its books, or by its files where it is of none."""
+    names = {d.book or d.file: f"{d.title} ({d.book[:12]})" if d.book else d.file
+             for d in outcome.damage}  # fmt: skip
+    return BookBrainError(
+        fill("This could not be mended: {names}.", names=", ".join(names.values())),
+        "Add the PDFs of these books again, bring them back from another backup "
+        "(`bookbrain-admin restore FILE --book ID`), or give them up: `bookbrain remove ID`",
+    )
+
+
+def _show(outcome: AuditOutcome, as_json: bool) -> None:
+    for damage in outcome.damage:
+        say(
+            fill(
+                "damaged  {file} ({title}): {what}",
+                file=damage.file,
+                title=damage.title,
+                what=message_of(damage.what),
+            )
+            if damage.title
+            else fill("damaged  {file}: {what}", file=damage.file, what=message_of(damage.what)),
+            fg="red",
+            err=True,
+        )
+    if not outcome.damage and not as_json:
+        say(fill("Files checked: {files}. All are as they were written.", files=outcome.files))

@@ -1,14 +1,35 @@
-"""A month of use, counted from the journal's entries."""
+"""`bookbrain-admin report`: a month of use, counted from the journal."""
 
 import math
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date, datetime
 
-from bookbrain.admin.journal import ERROR, Entry, priority_of, seconds_of, text_of
-from bookbrain.admin.moments import Month
-from bookbrain.events import PREFIX
-from bookbrain.use import Day, Use
+import click
+from rich.cells import cell_len
+
+from bookbrain.admin.options import Records, pass_records
+from bookbrain.cli.command import Command
+from bookbrain.cli.terminal import fitting, shown
+from bookbrain.log import PREFIX
+from bookbrain.messages import fill
+from bookbrain.server import journal
+from bookbrain.server.journal import (
+    ERROR,
+    Entry,
+    Month,
+    Wanted,
+    archive_file,
+    month_of,
+    priority_of,
+    read_archive,
+    read_month,
+    seconds_of,
+    text_of,
+)
+from bookbrain.use import Day, Use, figures_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,3 +113,48 @@ def _number(entry: Entry, name: str) -> float | None:
     except ValueError:
         return None
     return number if 0 <= number < 1e15 else None
+
+
+_WIDTHS = (5, 9, 8, 8, 9, 6, 9, 10, 8, 7)
+
+
+def table_of(report: Report) -> Iterator[str]:
+    """A heading, a line for each day on which something happened, and the sums."""
+    yield shown(fill("BookBrain in {month}", month=report.month))
+    yield _row(
+        shown("day"), shown("searches"), "p50", "p95", shown("degraded"), shown("added"),
+        shown("rejected"), shown("tokens"), shown("cost"), shown("errors"),
+    )  # fmt: skip
+    for day, use in report.days:
+        if use != Use():
+            yield _row(f"{day:%m-%d}", *figures_of(use))
+    yield "─" * sum(_WIDTHS)
+    yield _row(shown("all"), *figures_of(report.total))
+
+
+def _row(*cells: str) -> str:
+    """Right-aligned, by the width on the screen."""
+    row = ""
+    for cell, width in zip(cells, _WIDTHS, strict=True):
+        row += " " * max(bool(row), width - cell_len(cell)) + cell
+    return row
+
+
+@click.command(cls=Command)
+@click.option("--month", metavar="YYYY-MM", help="Of which month; of this one without it.")
+@pass_records
+def report(records: Records, month: str | None) -> None:
+    """Count a month of searches, latencies, books, spending and errors."""
+    seen = _report(records, read_month(month) if month else month_of(datetime.now().astimezone()))
+    for line in table_of(seen):
+        click.echo(fitting(line))
+
+
+def _report(records: Records, month: Month) -> Report:
+    """From the archive of the month, where it is kept, else from the journal."""
+    kept = archive_file(records.layout.logs, month)
+    if os.path.lexists(kept):
+        return report_of(read_archive(kept), month)
+    wanted = Wanted(since=month.begin, until=month.end, activity=True)
+    with closing(records.open()) as reader:
+        return report_of(journal.entries(reader, wanted), month)

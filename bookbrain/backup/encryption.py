@@ -9,10 +9,10 @@ from subprocess import Popen
 from tempfile import TemporaryFile
 from typing import BinaryIO, Protocol, cast
 
-from bookbrain.children import PIPE, end, start_filter
-from bookbrain.durable import open_file
 from bookbrain.errors import BookBrainError, ConfigError, InputError
-from bookbrain.wording import fill
+from bookbrain.files import open_file
+from bookbrain.messages import fill
+from bookbrain.processes import PIPE, end, start_filter
 
 
 class Writable(Protocol):

@@ -2,10 +2,21 @@
 
 import click
 
-from bookbrain.cli import finding, inbox, keeping, recovery, serving
-from bookbrain.cli.errors import Commands
-from bookbrain.cli.help import list_settings, version_option
-from bookbrain.logs import set_up_logging
+from bookbrain.cli import (
+    add,
+    books,
+    embed,
+    eval,
+    ingest_inbox,
+    rebuild,
+    recover,
+    remove,
+    rename,
+    search,
+    serve,
+)
+from bookbrain.cli.command import Commands, list_settings, version_option
+from bookbrain.log import set_up_logging
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,8 +40,8 @@ def main(verbose: bool) -> None:
 
 
 for command in (
-    keeping.add, keeping.books, keeping.remove, keeping.rename, keeping.embed, keeping.rebuild,
-    recovery.recover,
-    finding.search, finding.evaluate, serving.serve, inbox.ingest_inbox,
+    add.add, books.books, remove.remove, rename.rename, embed.embed, rebuild.rebuild,
+    recover.recover,
+    search.search, eval.evaluate, serve.serve, ingest_inbox.ingest_inbox,
 ):  # fmt: skip
     main.add_command(command)

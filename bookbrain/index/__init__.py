@@ -1,1 +1,1 @@
-"""Where books are found: catalog, keywords, embeddings, vectors. Opens no book."""
+"""The keyword index: terms, postings, segments, commits, BM25. Knows no catalog."""

@@ -1,8 +1,12 @@
 """The library: the one facade that the command line and the web use."""
 
-from bookbrain.library.facade import Library
-from bookbrain.library.reports import AddReport, Arrival, Outcome, Plan, Progress, Silent
-from bookbrain.library.sample import sample_book
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.resources import as_file, files
+from pathlib import Path
+
+from bookbrain.library.library import Library
+from bookbrain.model import AddReport, Arrival, Outcome, Plan, Progress, Silent
 
 __all__ = [
     "AddReport",
@@ -14,3 +18,10 @@ __all__ = [
     "Silent",
     "sample_book",
 ]
+
+
+@contextmanager
+def sample_book() -> Iterator[Path]:
+    """The handbook, a file until the block ends."""
+    with as_file(files("bookbrain") / "sample" / "handbook.pdf") as path:
+        yield path

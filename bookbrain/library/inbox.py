@@ -1,221 +1,195 @@
-"""The inbox of a server: what lands there becomes a book, or lies in `rejected` with the reason."""
+"""What lies in the inbox, and whether it is whole or still on its way."""
 
-import errno
-import logging
 import os
+import re
 import stat
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
 
-from bookbrain.citation import printable
-from bookbrain.durable import PART, file_lock
-from bookbrain.errors import BookBrainError, InputError
-from bookbrain.folders import folder_of, link_refusal
-from bookbrain.library.arrivals import (
-    INBOX,
-    Look,
-    Patience,
-    arrivals,
-    empty_folders,
-    is_whole,
-    look_at,
-    reject,
-    take_out,
-)
-from bookbrain.library.facade import Library
-from bookbrain.library.recording import record_outcome
-from bookbrain.library.reports import AddReport, Outcome, Silent
-from bookbrain.translation import Language, translated
+from bookbrain.errors import InputError
+from bookbrain.files import PART, Entry, folder_of, open_below, open_in, walk
+from bookbrain.messages import bilingual
 
-log = logging.getLogger(__name__)
-
-PATIENCE = Patience()
-STAGING = ".bookbrain-"  # how the hidden name of a file begins that a command copies into the inbox
+INBOX = "inbox"  # in the library's folder
+REJECTED = "rejected"  # in the inbox
+_REASON = ".reason.txt"
+_MOST_OF_REASON = 16_000  # bytes
+_UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
+_START, _TAIL = 1024, 64 * 1024  # bytes; where a PDF says that it is one, and that it has ended
 
 
-@contextmanager
-def open_inbox(home: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Path]:
-    """The inbox of the library in `home`, for one at a time; made where there is none."""
-    inbox = home / INBOX
-    inbox.mkdir(exist_ok=True)
-    with file_lock(home / "inbox.lock", on_wait=on_wait):
-        for left in inbox.glob(f"{STAGING}*{PART}"):  # by a command that was killed
-            with suppress(OSError):  # or of somebody else's making
-                left.unlink()
-        yield inbox
-
-
-def ingest(library: Library, patience: Patience = PATIENCE) -> BookBrainError | None:
-    """Add what is in the inbox, and finish what was left unfinished, until nothing is left to do.
-
-    A file goes when its book is in the catalog; one that cannot be added goes to `rejected`. One
-    that cannot be read or moved is named in the log and stays. Those whose process was ended again
-    and again go last. Returns the fault that ended the work early and is no book's own: everything
-    stays then for the next run.
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds: a file must rest for `settle`; one without a PDF's end is waited for until nothing
+    was written to it for `upload`, or for `stray` when it does not begin like a PDF, and so is
+    looked at again after `look`. An empty folder goes after `folder`.
     """
-    inbox = library.settings.home / INBOX
-    if stopped := _finish(library, doubtful=False):
-        return stopped
-    looks: dict[Path, Look] = {}
-    stuck: set[Path] = set()
-    while True:
-        looks = _look_around(inbox, looks, stuck)
-        whole = [p for p, look in looks.items() if _is_ready(inbox, p, look, patience, stuck)]
-        last = set(library.doubtful())
-        turns = [path for path in whole if path not in last]
-        if not turns and looks.keys() <= stuck | last:
-            turns = whole
-        for path in turns:
-            if stopped := _take(library, path, looks[path], stuck, doubtful=path in last):
-                return stopped
-        folders = _remove_empty_folders(inbox, patience, stuck)
-        if not turns:
-            if not folders and looks.keys() <= stuck:
-                return _finish(library, doubtful=True)
-            time.sleep(_pause(looks, patience))
+
+    settle: float = 2.0
+    stray: float = 8.0
+    upload: float = 60.0
+    look: float = 3.0
+    folder: float = 5.0
 
 
-def _finish(library: Library, *, doubtful: bool) -> BookBrainError | None:
-    if not library.unfinished() and not library.waiting()[0]:
-        return None
-    report = library.finish(_Logged(), doubtful=doubtful)
-    with open_inbox(library.settings.home, _Logged().wait) as inbox:
-        for outcome in report.outcomes:
-            _settle(inbox, outcome)
-    return report.stopped
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a file was like, and since when (time.monotonic) it has been like that."""
+
+    size: int
+    changed_ns: int
+    inode: int
+    mode: int
+    since: float
+
+    def is_like(self, other: "Look") -> bool:
+        """Whether nothing was written between the two looks."""
+        return (self.size, self.changed_ns, self.inode) == (
+            other.size, other.changed_ns, other.inode
+        )  # fmt: skip
 
 
-def _look_around(inbox: Path, before: dict[Path, Look], stuck: set[Path]) -> dict[Path, Look]:
-    looks = {}
-    for path in arrivals(inbox):
-        try:
-            look = look_at(inbox, path, before.get(path))
-        except OSError as error:
-            _leave(path, error, stuck)
-            continue
-        if look:
-            looks[path] = look
-    return looks
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A file that could not be added."""
+
+    file: str
+    reason: str
+    hint: str
 
 
-def _is_ready(inbox: Path, path: Path, look: Look, patience: Patience, stuck: set[Path]) -> bool:
-    if path in stuck:
-        return False
+def arrivals(inbox: Path) -> list[Path]:
+    """The files that are to be added, by name: all at the top, PDFs in the folders below.
+
+    Hidden ones and those that an upload calls unfinished are left out; `rejected` is too. Links are
+    among them, and whatever else is no folder.
+    """
+    return [
+        entry.path
+        for entry in _entries(inbox)
+        if not entry.is_folder
+        and not entry.name.startswith(".") and not entry.name.lower().endswith(_UNFINISHED)
+        and (entry.path.parent == inbox or entry.name.lower().endswith(".pdf"))
+    ]  # fmt: skip
+
+
+def empty_folders(inbox: Path) -> list[Path]:
+    """The folders below the inbox with nothing in them."""
+    found = _entries(inbox)
+    return [entry.path for entry in found if entry.is_folder and not (entry.entries or entry.error)]
+
+
+def _entries(inbox: Path) -> Iterator[Entry]:
+    def enter(folder: Path) -> bool:
+        return not folder.name.startswith(".") and folder != inbox / REJECTED
+
+    with suppress(OSError):
+        yield from walk(inbox, enter=enter)
+
+
+def look_at(inbox: Path, path: Path, before: Look | None = None) -> Look | None:
+    """A look at the file, which no link is followed to; None when it is gone."""
     try:
-        return is_whole(inbox, path, look, patience)
-    except InputError as error:
-        if look_at(inbox, path):
-            _leave(path, error, stuck)
-        return False
-    except OSError as error:
-        _leave(path, error, stuck)
-        return False
-
-
-def _take(
-    library: Library, path: Path, look: Look, stuck: set[Path], *, doubtful: bool
-) -> BookBrainError | None:
-    """Make a book of the file; a fault that is not the book's, if there was one."""
-    with open_inbox(library.settings.home, _Logged().wait) as inbox:
-        if not look_at(inbox, path):
-            return None
-        name = str(path.relative_to(inbox))
-        log.info("begin file=%r bytes=%d", name, look.size)
-        report = _added(library, path, look, doubtful=doubtful)
-        outcome = _outcome_of(path, report)
-        for other in report.outcomes:
-            if other is not outcome:
-                _settle(inbox, other)
-        if outcome is None:
-            stuck.update([] if report.stopped else [path])
-            return report.stopped
-        now = look_at(inbox, path)
-        if now and not now.is_like(look):
-            log.info("changing file=%r: it is looked at again", name)
-            return report.stopped
-        record_outcome(outcome, name)
-        try:
-            _put_away(inbox, path, outcome)
-        except OSError as error:
-            _leave(path, error, stuck)
-        return report.stopped
-
-
-def _added(library: Library, path: Path, look: Look, *, doubtful: bool) -> AddReport:
-    """What becomes of the file; of what is none without another look."""
-    if stat.S_ISREG(look.mode):
-        return library.add([path], _Logged(), doubtful=doubtful)
-    is_link = stat.S_ISLNK(look.mode)
-    why = link_refusal() if is_link else InputError("it is not a file", "Put a PDF there.")
-    name = str(path).encode(errors="replace").decode()
-    return AddReport((Outcome(name, "failed", None, why.message, why.hint),))
-
-
-def _outcome_of(path: Path, report: AddReport) -> Outcome | None:
-    name = str(path).encode(errors="replace").decode()  # as a report names it
-    return next((outcome for outcome in report.outcomes if outcome.path == name), None)
-
-
-def _settle(inbox: Path, outcome: Outcome) -> None:
-    """Record what became of a file that was on its way already, and put it away if it failed.
-
-    Another one of the inbox has its turn: it may have changed, and is known then.
-    """
-    record_outcome(outcome)
-    path = Path(outcome.path)
-    if outcome.status == "failed" and path.is_relative_to(inbox):
-        with suppress(OSError):
-            _put_away(inbox, path, outcome)
-
-
-def _put_away(inbox: Path, path: Path, outcome: Outcome) -> None:
-    """Remove a file whose book is in the catalog; move another one to where its reason is."""
-    if outcome.status != "failed":
-        take_out(inbox, path)
-        return
-    texts = (outcome.reason, outcome.hint)
-    english, korean = (
-        "\n".join(printable(translated(text, language)) for text in texts)
-        for language in get_args(Language)
-    )
-    reject(inbox, path, f"{english}\n\n{korean}\n")
-
-
-def _remove_empty_folders(inbox: Path, patience: Patience, stuck: set[Path]) -> list[Path]:
-    """Remove the folders that are empty for a while; the empty ones that are left for later."""
-    for path in empty_folders(inbox):
-        try:
-            with folder_of(inbox, path) as folder:
-                found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
-                if path not in stuck and not 0 <= time.time() - found.st_mtime < patience.folder:
-                    os.rmdir(path.name, dir_fd=folder)
-        except FileNotFoundError:
-            continue
-        except OSError as error:
-            if error.errno != errno.ENOTEMPTY:  # a file has just come
-                _leave(path, error, stuck)
-    return [folder for folder in empty_folders(inbox) if folder not in stuck]
-
-
-def _pause(looks: dict[Path, Look], patience: Patience) -> float:
-    """Seconds until it is worth looking again."""
+        with folder_of(inbox, path) as folder:
+            found = os.stat(path.name, dir_fd=folder, follow_symlinks=False)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     now = time.monotonic()
-    settling = any(now - look.since < patience.settle for look in looks.values())
-    return max(0.05, min(patience.settle / 4, patience.look) if settling else patience.look)
+    look = Look(found.st_size, found.st_mtime_ns, found.st_ino, found.st_mode, now)
+    return before if before and before.is_like(look) else look
 
 
-def _leave(path: Path, error: OSError | InputError, stuck: set[Path]) -> None:
-    """Say it once, and do not come back to it in this run."""
-    if path not in stuck:
-        cause = error.__cause__ if isinstance(error, InputError) else error
-        reason = getattr(cause, "strerror", None) or str(error)
-        log.warning("left file=%r: it cannot be read or moved (%s)", str(path), reason)
-    stuck.add(path)
+def is_whole(inbox: Path, path: Path, look: Look, patience: Patience) -> bool:
+    """Whether nobody writes to the file any more; InputError when it cannot be read."""
+    resting = time.monotonic() - look.since
+    if resting < patience.settle:
+        return False
+    if not stat.S_ISREG(look.mode):
+        return True
+    with open_below(inbox, path) as file:
+        start = file.read(_START)
+        file.seek(max(0, look.size - _TAIL))
+        tail = file.read(_TAIL)
+    unchanged = max(resting, time.time() - look.changed_ns / 1e9)
+    enough = patience.upload if b"%PDF-" in start else patience.stray
+    return unchanged >= enough or _has_ended(start, tail, look.size)
 
 
-class _Logged(Silent):
-    def wait(self) -> None:
-        log.info("waiting: another bookbrain is writing to the library")
+def _has_ended(start: bytes, tail: bytes, size: int) -> bool:
+    """Whether there is nothing to wait for: the end of a PDF, or what can become none."""
+    if b"%PDF-" not in start:
+        return len(start) == _START and start.strip(b"\0") != b""
+    if b"/Linearized" in start and (length := re.search(rb"/L\s+(\d{1,15})\b", start)):
+        return size >= int(length[1])  # such a PDF has an end near its start, too
+    return b"%%EOF" in tail
+
+
+def reason_file(rejected: Path) -> Path:
+    """Where the reason stands why this file was rejected: beside it."""
+    name = os.fsencode(rejected.name)[: 255 - len(_REASON) - len(".part")]
+    return rejected.with_name(name.decode(errors="ignore") + _REASON)
+
+
+def reject(inbox: Path, path: Path, reason: str) -> None:
+    """Move a file of the inbox to `rejected`, with its reason beside it; OSError when it stays."""
+    target = inbox / REJECTED / path.relative_to(inbox).as_posix().encode(errors="replace").decode()
+    beside = reason_file(target).name
+    with folder_of(inbox, path) as source, folder_of(inbox, target, make=True) as folder:
+        part = beside + PART
+        with suppress(FileNotFoundError):
+            os.unlink(part, dir_fd=folder)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(part, flags, 0o640, dir_fd=folder), "wb") as file:
+            file.write(reason.encode(errors="replace"))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, beside, src_dir_fd=folder, dst_dir_fd=folder)
+        os.replace(path.name, target.name, src_dir_fd=source, dst_dir_fd=folder)
+        os.fsync(folder)
+
+
+def rejections(inbox: Path) -> list[Rejection]:
+    """The files that could not be added, by name, with what is known of the reason."""
+    top = inbox / REJECTED
+    reasons: dict[Path, tuple[str, str]] = {}
+    files: list[Path] = []
+    with suppress(OSError):  # none there, or a link, which is no folder of ours
+        for entry in walk(top, follow=False):
+            if not entry.is_folder:
+                files.append(entry.path)
+                if entry.name.endswith(_REASON):
+                    reasons[entry.path] = _reason(entry)
+    beside = {reason_file(path) for path in files}
+    return [
+        Rejection(str(path.relative_to(top)), *reasons.get(reason_file(path), ("", "")))
+        for path in sorted(files)
+        if path not in beside
+    ]
+
+
+def dismiss(inbox: Path, rejection: Rejection) -> None:
+    """Delete a rejected file and its reason; one that is gone is fine, OSError when it stays."""
+    if rejection.file in {other.file for other in rejections(inbox)}:
+        path = inbox / REJECTED / rejection.file
+        for name in (path.name, reason_file(path).name):
+            with suppress(FileNotFoundError), folder_of(inbox, path) as folder:
+                os.unlink(name, dir_fd=folder)
+
+
+def take_out(inbox: Path, path: Path) -> None:
+    """Remove a file from the inbox; one that is gone is fine."""
+    with suppress(FileNotFoundError), folder_of(inbox, path) as folder:
+        os.unlink(path.name, dir_fd=folder)
+
+
+def _reason(entry: Entry) -> tuple[str, str]:
+    try:
+        with open_in(entry.folder, entry.name) as file:
+            lines = file.read(_MOST_OF_REASON).decode(errors="replace").split("\n")
+    except (InputError, OSError):
+        return "", ""
+    reason, hint, _, korean, next_ = [*(line.strip() for line in lines), "", "", "", "", ""][:5]
+    return bilingual(reason, korean), bilingual(hint, next_)

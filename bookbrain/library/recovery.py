@@ -1,26 +1,70 @@
-"""A library whose catalog is lost is made again from its files, their cards and the embeddings."""
+"""A library whose catalog or embeddings are lost or damaged is made whole again.
+
+What a book's rows were comes from the catalog itself where they are sound, from a sound backup, or
+from the book's own file, read again, with its card.
+"""
 
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
-from bookbrain.config import Settings
-from bookbrain.durable import PART, file_lock, free_name, sync_folder
 from bookbrain.errors import BookBrainError, ConfigError
-from bookbrain.index.catalog import Catalog, read_stamp
-from bookbrain.index.database import reading_database, remove_database, schema_version
-from bookbrain.index.soundness import CATALOG
-from bookbrain.library.adding import finish_jobs
-from bookbrain.library.cards import read_card, stored_cards, stored_files
-from bookbrain.library.checking import look_again
-from bookbrain.library.identity import LostCatalogError, check_catalog, stamp_copies
-from bookbrain.library.reports import AddReport, Progress
-from bookbrain.library.storage import storage_error
-from bookbrain.library.stores import Stores
-from bookbrain.server import refuse_in_upgrade
+from bookbrain.files import PART, file_lock, free_name, link, sync_folder
+from bookbrain.index.commit import segments_of
+from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment
+from bookbrain.library.maintenance import forget_lost_vectors
+from bookbrain.library.pipeline import finish_jobs
+from bookbrain.model import AddReport, Progress
+from bookbrain.paths import refuse_in_upgrade
+from bookbrain.settings import EmbeddingSettings, Settings
+from bookbrain.store.audit import AuditOutcome, look_again
+from bookbrain.store.catalog import MIGRATIONS, Catalog, read_stamp
+from bookbrain.store.copy import exchanged, take_books, take_embeddings
+from bookbrain.store.database import (
+    open_database,
+    open_untrusted,
+    reading_database,
+    remove_database,
+    schema_version,
+    suppress_damage,
+    transaction,
+)
+from bookbrain.store.embeddings import EMBEDDINGS_MIGRATIONS, STORE
+from bookbrain.store.folder import Stores, storage_error
+from bookbrain.store.identity import (
+    LostCatalogError,
+    card_file,
+    check_catalog,
+    read_card,
+    stamp_copies,
+    stored_cards,
+    stored_files,
+    write_cards,
+)
+from bookbrain.store.integrity import (
+    CATALOG_TABLES,
+    STORE_TABLES,
+    Row,
+    checksum,
+    seal_rest,
+    told_rows,
+    torn_tables,
+)
+from bookbrain.store.soundness import (
+    CATALOG,
+    bad_vectors,
+    can_be_vector,
+    catalog_flaws,
+    dimensions_of,
+    flaws,
+    has_table,
+    is_digest,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +206,293 @@ def _catch_up(settings: Settings) -> Recovered:
         library, changes = _next_stamp(settings.home)
         catalog.set_stamp(library, max(changes, catalog.stamp().changes))
     return Recovered(gone=len(gone), renamed=renamed)
+
+
+_BATCH = 500
+_ROWS = """SELECT embedding.rowid, space, digest, vector, value
+           FROM embedding JOIN checksum USING (space, digest) WHERE embedding.rowid"""
+_UNSEALED = "SELECT rowid, space, digest, vector, NULL FROM embedding WHERE embedding.rowid"
+
+
+def mend_store(home: Path, backup: Path | None) -> list[Path]:
+    """Have every vector right or gone, with those of the library in `backup` where they are bad.
+
+    Returns where the old file is kept, if it had to be made anew.
+    """
+    path = home / STORE
+    if not path.exists() or not path.stat().st_size:
+        with closing(open_database(path, EMBEDDINGS_MIGRATIONS)):
+            pass  # what the backup has goes into a new one
+    if not any(flaws(path, rows=False)) and not _is_torn(path):
+        _mend_in_place(path, backup)
+        return []
+    with exchanged(path) as (part, aside):
+        _salvage(path, part)
+        if backup:
+            take_embeddings(part, backup / STORE)
+    return [aside] if aside.exists() else []
+
+
+def _is_torn(path: Path) -> bool:
+    with closing(open_untrusted(path)) as db:
+        return has_table(db, "twin") and any(torn_tables(db, STORE_TABLES))
+
+
+def _mend_in_place(path: Path, backup: Path | None) -> None:
+    if backup:
+        take_embeddings(path, backup / STORE)
+    with closing(open_untrusted(path)) as db:
+        bad = [row for row in bad_vectors(db) if row]
+    with closing(open_database(path, EMBEDDINGS_MIGRATIONS)) as db:
+        for first in range(0, len(bad), _BATCH):
+            with transaction(db):
+                rows = [(row,) for row in bad[first : first + _BATCH]]
+                db.executemany("DELETE FROM embedding WHERE rowid = ?", rows)
+        db.execute(
+            """DELETE FROM checksum WHERE NOT EXISTS (
+                   SELECT 1 FROM embedding WHERE embedding.space = checksum.space
+                   AND embedding.digest = checksum.digest)"""
+        )
+
+
+def _salvage(path: Path, part: Path) -> None:
+    """Put all that can be read of the store at `path`, and is right, into a new one, `part`."""
+    with closing(open_database(part, EMBEDDINGS_MIGRATIONS)) as new, transaction(new):
+        for space, digest, vector, kept in _readable(path):
+            found = checksum(space, digest, vector)
+            if can_be_vector(4 * dimensions_of(space), digest, vector) and kept in (None, found):
+                row = (space, digest)
+                new.execute("INSERT OR IGNORE INTO embedding VALUES (?, ?, ?)", (*row, vector))
+                new.execute("INSERT OR IGNORE INTO checksum VALUES (?, ?, ?)", (*row, found))
+        spaces = {space for (space,) in new.execute("SELECT DISTINCT space FROM embedding")}
+        with suppress_damage(), closing(open_untrusted(path)) as old:
+            for name, dimensions in chain(*told_rows(old, "model", STORE_TABLES["model"])):
+                if f"{name}/{dimensions}" in spaces:
+                    new.execute("INSERT OR IGNORE INTO model VALUES (?, ?)", (name, dimensions))
+
+
+def _readable(path: Path) -> Iterator[tuple[Any, ...]]:
+    """Space, digest, vector and its checksum, None in a store of before there were any; from the
+    first row up to where the file is damaged, then from the last one down."""
+    last, whole = 0, False
+    with suppress_damage(), closing(open_untrusted(path)) as db:
+        rows = _ROWS if has_table(db, "checksum") else _UNSEALED
+        with suppress_damage():
+            for row in db.execute(f"{rows} > 0 ORDER BY embedding.rowid"):
+                last = row[0]
+                yield row[1:]
+            whole = True
+        if not whole:
+            with suppress_damage():
+                for row in db.execute(f"{rows} > ? ORDER BY embedding.rowid DESC", (last,)):
+                    yield row[1:]
+
+
+def mend_catalog(
+    settings: Settings, backup: Path | None, work: Path, progress: Progress
+) -> list[Path]:
+    """Have every row of the catalog right. `backup` is a sound library, `work` a new folder.
+
+    Returns where the old file is kept, if it had to be made anew. For the one writer, after the
+    embedding store is mended. What no source has stays as it is, or is not in the new catalog.
+    """
+    path = settings.home / CATALOG
+    found = list(flaws(path)) if path.exists() else []
+    if not found:
+        return []
+    anew = any(not flaw.book for flaw in found)
+    told = _sound_books(path)
+    wanted = {flaw.book for flaw in found if flaw.book}
+    if anew:  # whatever file lies there is of a book, unless it was to be deleted
+        wanted |= _told_books(path) | stored_files(settings.home / "books") - _removed(path)
+    wanted -= told - {flaw.book for flaw in found}
+    sources = _sources(settings, wanted, backup, work, progress)
+    catalogs = [path, *([backup / CATALOG] if backup else [])]
+    spaces = _spaces(catalogs, "embedded") or _spaces([settings.home / STORE], "embedding")
+    _fit(settings.home, sources, spaces)
+    if anew:
+        with exchanged(path) as (part, aside):
+            _make_anew(settings.home, part, {i: path for i in told - wanted} | sources)
+        return [aside] if aside.exists() else []
+    for book_id, source in sources.items():
+        with closing(Catalog(path)) as catalog:
+            generation = catalog.generation()
+        take_books(path, source, generation, only=book_id)
+    return []
+
+
+def _told_books(path: Path) -> set[str]:
+    """The ids of the books that a catalog of whatever kind names."""
+    found: set[str] = set()
+    with suppress_damage(), closing(open_untrusted(path)) as db:
+        for table, column in (("book", "id"), ("seal", "book_id"), ("page", "book_id")):
+            with suppress_damage():
+                rows = db.execute(f"SELECT DISTINCT {column} FROM {table}")  # noqa: S608
+                found.update(row[0] for row in rows if is_digest(row[0]))
+    return found
+
+
+def _sound_books(path: Path) -> set[str]:
+    """Those of them all of whose rows can be read and are what they were."""
+    sound = set()
+    with suppress_damage(), closing(open_untrusted(path)) as db:
+        for book_id in _told_books(path):
+            with suppress_damage():
+                named = db.execute("SELECT 1 FROM book WHERE id = ?", (book_id,)).fetchone()
+                if named and not any(catalog_flaws(db, book_id)):
+                    sound.add(book_id)
+    return sound
+
+
+def _sources(
+    settings: Settings, wanted: set[str], backup: Path | None, work: Path, progress: Progress
+) -> dict[str, Path]:
+    """The catalog that each of these books is taken from, where there is one."""
+    held = _told_books(backup / CATALOG) if backup else set()
+    sources = {book_id: backup / CATALOG for book_id in wanted & held if backup}
+    books = settings.home / "books"
+    left = sorted((wanted - held) & stored_files(books))
+    if not left:
+        return sources
+    alone = replace(settings, home=work, embedding=EmbeddingSettings(), chroma_url=None)
+    with closing(Stores(alone, lost=True)) as stores:
+        for book_id in left:
+            link(books / f"{book_id}.pdf", stores.stored_file(book_id))
+            if read_card(books, book_id):
+                link(card_file(books, book_id), card_file(stores.books, book_id))
+        stores.catalog.queue(stores.stored_file(book_id) for book_id in left)
+        finish_jobs(stores, progress)
+        read = stores.catalog.book_ids()
+    return sources | {book_id: work / CATALOG for book_id in read}
+
+
+def _spaces(databases: Iterable[Path], table: str) -> set[str]:
+    """Every space that this table of one of the databases has."""
+    found: set[str] = set()
+    for path in databases:
+        with suppress_damage(), closing(open_untrusted(path)) as db:
+            rows = db.execute(f"SELECT DISTINCT space FROM {table}")  # noqa: S608
+            found.update(row[0] for row in rows if type(row[0]) is str)
+    return found
+
+
+def _fit(home: Path, sources: Mapping[str, Path], spaces: Iterable[str]) -> None:
+    """Have the books in their sources be called as their cards say, and embedded where the store
+    has all their vectors."""
+    for path in set(sources.values()):
+        with closing(open_database(path, MIGRATIONS)) as db:
+            db.execute("ATTACH ? AS store", (str(home / STORE),))
+            for book_id in (b for b, source in sources.items() if source == path):
+                card = read_card(home / "books", book_id)
+                with transaction(db):
+                    if card:
+                        db.execute(
+                            "UPDATE book SET title = ?, file = ?, added_at = ? WHERE id = ?",
+                            (card.title, card.file, card.added_at, book_id),
+                        )
+                    for space in spaces:
+                        if card:
+                            _set_refused(db, book_id, space, card.refused.get(space, {}))
+                        _set_embedded(db, book_id, space)
+                    seal_rest(db, [book_id])
+
+
+def _set_refused(
+    db: sqlite3.Connection, book_id: str, space: str, refused: Mapping[str, str]
+) -> None:
+    db.execute("DELETE FROM refused WHERE book_id = ? AND space = ?", (book_id, space))
+    db.executemany(
+        "INSERT INTO refused VALUES (?, ?, ?, ?)",
+        ((book_id, space, int(ordinal), reason) for ordinal, reason in refused.items()),
+    )
+
+
+def _set_embedded(db: sqlite3.Connection, book_id: str, space: str) -> None:
+    db.execute("DELETE FROM embedded WHERE book_id = ? AND space = ?", (book_id, space))
+    db.execute(
+        """INSERT INTO embedded SELECT :book, :space WHERE EXISTS (
+               SELECT 1 FROM passage WHERE book_id = :book)
+           AND NOT EXISTS (
+               SELECT 1 FROM passage WHERE book_id = :book
+               AND NOT EXISTS (SELECT 1 FROM store.embedding AS bought WHERE bought.space = :space
+                               AND bought.digest = passage.digest)
+               AND NOT EXISTS (SELECT 1 FROM refused WHERE refused.book_id = :book
+                               AND refused.space = :space
+                               AND refused.ordinal = passage.ordinal))""",
+        {"book": book_id, "space": space},
+    )
+
+
+def _make_anew(home: Path, part: Path, sources: Mapping[str, Path]) -> None:
+    """Make the catalog `part` of these books, each from its source, and of what else is told."""
+    old = home / CATALOG
+    said = [(str(name), str(value)) for name, value in {*chain(*_told(old, "setting"))}]
+    _set_stamp(home, part, said)
+    generation = _generation(home / "keywords", said, set(sources))
+    for book_id, source in sorted(sources.items()):
+        take_books(part, source, generation, only=book_id)
+    left = stored_files(home / "books")
+    with closing(open_database(part, MIGRATIONS)) as db, transaction(db):
+        jobs = [row for row in {*chain(*_told(old, "job"))} if _is_job(row)]
+        for row in sorted(jobs, key=lambda row: (not Path(str(row[1])).exists(), row)):
+            marks = ", ".join("?" * len(row))
+            columns = ", ".join(CATALOG_TABLES["job"][: len(row)])
+            db.execute(f"INSERT OR IGNORE INTO job ({columns}) VALUES ({marks})", row)  # noqa: S608
+        for removed in (_removed(old) & left) - sources.keys():
+            db.execute("INSERT OR IGNORE INTO removed VALUES (?)", (removed,))
+
+
+def _generation(folder: Path, said: Iterable[tuple[str, str]], books: set[str]) -> str | None:
+    """The keyword index of exactly these books: the one that is told, or another that is there."""
+    told = [value for name, value in said if name == "generation"]
+    there = [path.stem for path in sorted(folder.glob("*.json"))]
+    for generation in (name for name in [*told, *there] if name in there):
+        with suppress(*SEGMENT_DAMAGE):
+            shards = [open_segment(folder / name) for name in segments_of(folder, generation)]
+            if {book.id for shard in shards for book in shard.books} == books:
+                return generation
+    return None
+
+
+def _set_stamp(home: Path, part: Path, said: Iterable[tuple[str, str]]) -> None:
+    """The stamp of the library, with more changes than any that is told."""
+    copies = stamp_copies(home)
+    known = [int(value) for name, value in said if name == "changes" and value.isdecimal()]
+    changes = max([min(known, default=0), *(copy.changes for copy in copies)]) + 1
+    library = copies[0].library if copies else dict(said).get("library")
+    with closing(Catalog(part)) as catalog:
+        catalog.set_stamp(library or catalog.stamp().library, changes)
+
+
+def _is_job(row: Row) -> bool:
+    """Whether it may be one: pages that were exchanged show rows of another table."""
+    kinds = (int, str, str, str, int, int, int)
+    return [*map(type, row)] == [*kinds[: len(row)]]
+
+
+def _removed(path: Path) -> set[str]:
+    """The books whose files are to be deleted, by both witnesses."""
+    rows, copies = _told(path, "removed")
+    return {str(row[0]) for row in {*rows} & {*copies}}
+
+
+def _told(path: Path, table: str) -> tuple[list[Row], list[Row]]:
+    """Its rows, and the copies of them."""
+    found: list[tuple[list[Row], list[Row]]] = []
+    with suppress_damage(), closing(open_untrusted(path)) as db:
+        found.append(told_rows(db, table, CATALOG_TABLES[table]))
+    return found[0] if found else ([], [])
+
+
+def settle(settings: Settings, found: AuditOutcome) -> bool:
+    """Have cards, stamps and keyword index as the catalog says, and no book called embedded that
+    lacks vectors; whether there was one."""
+    with closing(Stores(settings, lost=True)) as stores:
+        lacking = forget_lost_vectors(stores)
+        write_cards(stores.books, stores.catalog)
+        stores.keep_identity()
+        books = stores.catalog.book_ids()
+        derived = any(damage.file.startswith("keywords/") for damage in found.damage)
+        if books and (derived or stores.catalog.generation() is None):
+            stores.catalog.set_generation(stores.index_books(books))
+    return bool(lacking)

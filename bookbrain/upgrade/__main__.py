@@ -11,14 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from bookbrain.citation import printable
 from bookbrain.errors import BookBrainError
-from bookbrain.server import Layout
-from bookbrain.service_user import THIS_MACHINE, become_service_user
-from bookbrain.translation import language, translated
-from bookbrain.upgrade.going_back import put_back
-from bookbrain.upgrade.keeping import forget, keep
-from bookbrain.wording import fill
+from bookbrain.messages import fill, language, translated
+from bookbrain.model import printable
+from bookbrain.paths import Layout
+from bookbrain.privileges import THIS_MACHINE, become_service_user
+from bookbrain.upgrade.kept import forget, keep
+from bookbrain.upgrade.rollback import put_back
 
 _TASKS: Mapping[str, Callable[[Path], list[str] | None]] = {
     "keep": keep,

@@ -14,16 +14,13 @@ from starlette.types import ASGIApp
 from streamlit import config, runtime
 from streamlit import logger as streamlit_logger
 
-from bookbrain.config import Settings
-from bookbrain.library.uploading import sweep_uploads
-from bookbrain.server import Layout
-from bookbrain.web.health import Health
-from bookbrain.web.ingestion import Ingestion, use_ingestion
+from bookbrain.library.sources import sweep_uploads
+from bookbrain.paths import Layout
+from bookbrain.settings import Settings
+from bookbrain.web.api import Health, make_routes
 from bookbrain.web.origin import Names, OwnOrigin
-from bookbrain.web.receiving import ToDisk
-from bookbrain.web.routes import make_routes
-from bookbrain.web.shelf import Shelf, make_desk, use_shelf
-from bookbrain.web.uploads import LARGEST, Uploads, use_uploads
+from bookbrain.web.shelf import Ingestion, Shelf, make_desk, use_ingestion, use_shelf
+from bookbrain.web.uploads import LARGEST, ToDisk, Uploads, use_uploads
 
 _OFTEN = 5.0  # seconds between two looks for tabs that are closed
 _SCRIPT = Path(__file__).with_name("script.py")

@@ -15,12 +15,11 @@ from urllib.parse import quote, urlencode
 
 import streamlit as st
 
-from bookbrain.translation import Language, language, translated
+from bookbrain.messages import Language, language, translated
 
 WIDTH = 1200  # pixels of the picture that the reader shows first
 _LONGEST = 2_000  # characters of a query: search looks at no more, and an address has its limits
 VIEWS = Path(__file__).with_name("views")
-
 _LANGUAGES: dict[Language, str] = {"en": "English", "ko": "한국어"}
 _COOKIE = "language"
 _ICON = Path(__file__).with_name("icon.svg")
@@ -86,3 +85,21 @@ def show_links(*links: tuple[str, str]) -> None:
     """Links one below the other: what each says, and its address as `link` makes it."""
     shown = "".join(f'<li><a href="{address}">{escape(said)}</a></li>' for said, address in links)
     st.html(f'<ul class="links">{shown}</ul>')
+
+
+def show() -> None:
+    """The navigation, and the page that was asked for."""
+    # No icons: a browser would ask Google for that of the page.
+    pages = [
+        st.Page(VIEWS / "search.py", title=tr("Search"), default=True),
+        st.Page(VIEWS / "books.py", title=tr("Books"), url_path="books"),
+        st.Page(VIEWS / "system.py", title=tr("System"), url_path="system"),
+        st.Page(VIEWS / "reader.py", title=tr("Reader"), url_path="read", visibility="hidden"),
+    ]
+    page = st.navigation(pages, position="top")
+    begin("wide" if page.url_path == "read" else "centered")
+    page.run()
+
+
+if __name__ == "__main__":
+    show()

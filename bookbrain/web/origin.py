@@ -15,11 +15,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError
-from bookbrain.server import Layout, site_domain
-from bookbrain.translation import language, translated
-from bookbrain.values import host_name
+from bookbrain.messages import language, translated
+from bookbrain.paths import Layout, site_domain
+from bookbrain.settings import Settings, host_name
 
 _POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  (what listens on every address)
@@ -27,7 +26,6 @@ _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]@]*)(:[0-9]{1,5})?", re.ASCII)
 _PORTS = {"http": ":80", "https": ":443"}
 _OWN = ("same-origin", "none")  # of Sec-Fetch-Site; "none" is a person who typed the address
 _NO_PAGES = ("api", "_stcore")  # first parts of paths that a link of another site has no use for
-
 # Caddy sets the same: they are here for those who have no Caddy.
 _HEADERS = {
     "content-security-policy": "frame-ancestors 'self'",

@@ -1,17 +1,18 @@
-"""Open libraries for many threads, each of which has one to itself while it works."""
+"""Open libraries for many threads; the inbox is worked off where no unit does it."""
 
 import logging
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from threading import BoundedSemaphore, Lock, Semaphore
+from threading import BoundedSemaphore, Event, Lock, Semaphore, Thread
 from time import monotonic
 
-from bookbrain.config import Settings
-from bookbrain.elsewhere import Turn
-from bookbrain.errors import BookBrainError, BusyError
+from bookbrain.errors import BookBrainError, BusyError, ConfigError
 from bookbrain.library import Library
+from bookbrain.processes import end, start_module
+from bookbrain.remote import Turn
+from bookbrain.settings import Settings
 
 _MOST = 8
 _MOST_WAITING = 24  # beside them: of searches that may wait for a server
@@ -19,7 +20,6 @@ _AT_WORK = 1  # of these at a time: for all others it is as if there were one mo
 _PATIENCE = 30.0  # seconds
 _OTHERS_SECONDS = 1.75  # for what a search asks others, but for the reranker
 _BUSY = BusyError("Too many searches are under way.", "Try again in a moment.")
-
 _log = logging.getLogger(__name__)
 
 
@@ -169,3 +169,72 @@ def the_shelf() -> Shelf:
 def the_desk() -> Shelf:
     """Where what takes long is done."""
     return _shelves[1]
+
+
+_RETRY = 60.0  # seconds after which it is tried again, as in bookbrain-ingest.service
+_GRACE = 5.0  # seconds that a child has at the end; what it leaves, the next one finishes
+
+
+class Ingestion:
+    """Runs `bookbrain ingest-inbox`, what the unit of a server runs, one at a time.
+
+    It begins with what was left on its way, and goes on whenever it is woken.
+    """
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+        self._wanted = Event()
+        self._ended = False
+        self._child_lock = Lock()
+        self._stop_child: Callable[[], object] = int  # nothing to stop yet
+        Thread(target=self._run, name="ingestion", daemon=True).start()
+
+    def wake(self) -> None:
+        """Have what is in the inbox now worked on, soon."""
+        self._wanted.set()
+
+    def close(self) -> None:
+        """End the work; what is not finished is so at the next start."""
+        with self._child_lock:
+            self._ended = True
+            self._stop_child()
+        self._wanted.set()
+
+    def _run(self) -> None:
+        if self._has_work():
+            self.wake()
+        while self._wanted.wait() and not self._ended:
+            self._wanted.clear()
+            if self._work() not in (0, ConfigError.exit_code) and not self._ended:
+                self._wanted.wait(_RETRY)
+                self.wake()
+
+    def _has_work(self) -> bool:
+        try:
+            with self._shelf.library() as library:
+                return bool(library.under_way())
+        except BookBrainError as error:
+            _log.warning("the inbox cannot be looked at: %s", error.for_log)
+            return False
+
+    def _work(self) -> int:
+        with self._child_lock:
+            if self._ended:
+                return 0
+            child = start_module("bookbrain.cli", "ingest-inbox", stderr=None, with_secrets=True)
+            self._stop_child = lambda: end(child, _GRACE)
+        return child.wait()
+
+
+_running: list[Ingestion] = []
+
+
+def use_ingestion(ingestion: Ingestion | None) -> None:
+    """Make it the one of the pages; None where a unit of systemd watches the inbox."""
+    _running[:] = [ingestion] if ingestion else []
+
+
+def wake_ingestion() -> None:
+    """See to it that the inbox is worked on."""
+    for ingestion in _running:
+        ingestion.wake()

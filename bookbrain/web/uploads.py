@@ -1,8 +1,13 @@
-"""Files that browsers have sent, on the disk until they are added or their tab is gone."""
+"""Uploads: taken to the disk in front of Streamlit, kept until they are added.
 
+What Streamlit gets in the place of a file is a token of `uploads.Uploads`, and it gets that first:
+so it is Streamlit that says who may send what, before a byte of the file is taken.
+"""
+
+import asyncio
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,9 +16,16 @@ from time import monotonic
 from typing import BinaryIO
 from uuid import uuid4
 
-from bookbrain.durable import is_disk_full, remove
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+from starlette.datastructures import Headers
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
 from bookbrain.errors import InputError
-from bookbrain.wording import fill
+from bookbrain.files import is_disk_full, remove
+from bookbrain.messages import fill
+from bookbrain.remote import in_thread
 
 LARGEST = 300 << 20  # bytes of one file
 MOST = 2 << 30  # bytes of all files that are here
@@ -153,3 +165,209 @@ def use_uploads(uploads: Uploads) -> None:
 def the_uploads() -> Uploads:
     """The uploads of the pages."""
     return _used[0]
+
+
+_PATH = "/_stcore/upload_file/"  # and the session, and the id of the file
+_AROUND = 1 << 20  # bytes that a request may have beside the file
+_PIECE = 1 << 20  # bytes that are written at once
+_BOUNDARY = "bookbrain-upload"
+
+
+@dataclass(frozen=True, slots=True)
+class UploadLimits:
+    """A file may have `largest` bytes. `least` bytes must come within `within` seconds, and all of
+    it within `longest`."""
+
+    largest: int = LARGEST
+    least: int = 1 << 16
+    within: float = 60.0
+    longest: float = 3 * 3600.0
+
+
+_LIMITS = UploadLimits()
+
+
+class ToDisk:
+    """The middleware. One that drips is ended; one that finds no room is taken to its end, for
+    nothing, so that the page can say why."""
+
+    def __init__(self, app: ASGIApp, uploads: Uploads, limits: UploadLimits = _LIMITS) -> None:
+        self._app = app
+        self._uploads = uploads
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session, slash, file_id = str(scope.get("path", "")).removeprefix(_PATH).partition("/")
+        is_upload = slash and scope["type"] == "http" and scope["path"].startswith(_PATH)
+        if is_upload and scope["method"] == "PUT":
+            await self._put(self._uploads.begin(session, file_id), scope, receive, send)
+        elif is_upload and scope["method"] == "DELETE":
+            answer = await self._answer(scope, receive)
+            if _is_good(answer):
+                self._uploads.take_away(session, file_id)
+            await _say(answer, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _put(self, upload: Upload, scope: Scope, receive: Receive, send: Send) -> None:
+        fault: PlainTextResponse | None = None
+        answer: list[Message] = []
+        try:
+            declared = Headers(scope=scope).get("content-length", "0")
+            if not declared.isdecimal() or int(declared) > self._limits.largest + _AROUND:
+                fault = PlainTextResponse("File too large", 413)
+                return
+            answer = await self._answer(*_with_token(scope, upload.token))
+            if _is_good(answer):
+                self._uploads.take_away(upload.session, upload.file_id, but=upload.token)
+                await self._take(upload, scope, receive)
+        except TimeoutError:
+            fault = PlainTextResponse("Too slow", 408, {"Connection": "close"})
+        except OverflowError:
+            fault = PlainTextResponse("File too large", 413, {"Connection": "close"})
+        except (FormParserError, _NoFileError):
+            fault = PlainTextResponse("Expected 1 file", 400, {"Connection": "close"})
+        finally:
+            if fault or not upload.name:  # also when the browser has gone, or the server ends
+                await in_thread(lambda: self._uploads.drop(upload.token))
+            if fault:
+                await fault(scope, receive, send)
+        if not fault:
+            await _say(answer, send)
+
+    async def _answer(self, scope: Scope, receive: Receive) -> list[Message]:
+        """What Streamlit says."""
+        said: list[Message] = []
+
+        async def note(message: Message) -> None:
+            said.append(message)
+
+        await self._app(scope, receive, note)
+        return said
+
+    async def _take(self, upload: Upload, scope: Scope, receive: Receive) -> None:
+        """Write the file that comes; its upload has a name once it is whole."""
+        parts = _Parts(Headers(scope=scope).get("content-type", ""))
+        with await in_thread(lambda: self._uploads.open(upload)) as file:
+            async for chunk in _chunks(receive, self._limits):
+                parts.feed(chunk)
+                if len(parts.data) >= _PIECE:
+                    await self._write(upload, file, parts)
+            parts.end()
+            await self._write(upload, file, parts)
+        upload.name = parts.name
+
+    async def _write(self, upload: Upload, file: BinaryIO, parts: "_Parts") -> None:
+        data = bytes(parts.data)
+        parts.data.clear()
+        if upload.size + len(data) > self._limits.largest:
+            raise OverflowError
+        await in_thread(lambda: self._uploads.write(upload, file, data))
+
+
+async def _chunks(receive: Receive, limits: UploadLimits) -> AsyncIterator[bytes]:
+    """What comes; TimeoutError when it comes too slowly, _NoFileError when the browser goes."""
+    begun = monotonic()
+    received, mark, by = 0, limits.least, begun + limits.within
+    while True:
+        left = min(by, begun + limits.longest) - monotonic()
+        message = await asyncio.wait_for(receive(), max(left, 0))
+        if message["type"] == "http.disconnect":
+            raise _NoFileError
+        chunk = message.get("body", b"")
+        received += len(chunk)
+        if received >= mark:
+            mark, by = received + limits.least, monotonic() + limits.within
+        yield chunk
+        if not message.get("more_body"):
+            return
+
+
+class _NoFileError(Exception):
+    """The request has not exactly one file."""
+
+
+class _Parts:
+    """The one file in a form (RFC 7578), as it comes."""
+
+    def __init__(self, content_type: str) -> None:
+        kind, options = parse_options_header(content_type)
+        if kind != b"multipart/form-data" or not options.get(b"boundary"):
+            raise _NoFileError
+        self.data = bytearray()  # of the file, not taken yet
+        self.name = ""
+        self._files = 0
+        self._in_file = False
+        self._whole = False
+        self._field, self._value = bytearray(), bytearray()
+        self._parser = MultipartParser(
+            options[b"boundary"],
+            {
+                "on_part_begin": self._begin,
+                "on_part_data": self._take,
+                "on_header_field": lambda data, start, end: self._field.extend(data[start:end]),
+                "on_header_value": lambda data, start, end: self._value.extend(data[start:end]),
+                "on_header_end": self._end_header,
+                "on_end": self._end_form,
+            },
+        )
+
+    def feed(self, chunk: bytes) -> None:
+        self._parser.write(chunk)
+
+    def end(self) -> None:
+        """Raise _NoFileError where there was no file, several, or one that is cut off."""
+        if self._files != 1 or not self._whole:
+            raise _NoFileError
+
+    def _begin(self) -> None:
+        self._in_file = False
+
+    def _take(self, data: bytes, start: int, end: int) -> None:
+        if self._in_file:
+            self.data += data[start:end]
+
+    def _end_header(self) -> None:
+        field, value = bytes(self._field).lower(), bytes(self._value)
+        self._field.clear()
+        self._value.clear()
+        if field != b"content-disposition":
+            return
+        _, options = parse_options_header(value)
+        if b"filename" in options:
+            self.name = options[b"filename"].decode(errors="replace") or "upload.pdf"
+            self._in_file = True
+            self._files += 1
+
+    def _end_form(self) -> None:
+        self._whole = True
+
+
+def _with_token(scope: Scope, token: str) -> tuple[Scope, Receive]:
+    """The request with a token in the place of the file."""
+    body = (
+        f"--{_BOUNDARY}\r\n"
+        'Content-Disposition: form-data; name="file"; filename="upload.pdf"\r\n'
+        f"Content-Type: application/pdf\r\n\r\n{token}\r\n--{_BOUNDARY}--\r\n"
+    ).encode()
+    own = (b"content-length", b"content-type", b"transfer-encoding")
+    headers = [(name, value) for name, value in scope["headers"] if name.lower() not in own]
+    headers += [
+        (b"content-length", str(len(body)).encode()),
+        (b"content-type", f"multipart/form-data; boundary={_BOUNDARY}".encode()),
+    ]
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> Message:
+        return messages.pop() if messages else {"type": "http.disconnect"}
+
+    return {**scope, "headers": headers}, receive
+
+
+def _is_good(answer: list[Message]) -> bool:
+    return bool(answer) and 200 <= answer[0].get("status", 500) < 300
+
+
+async def _say(answer: list[Message], send: Send) -> None:
+    for message in answer:
+        await send(message)

@@ -29,11 +29,11 @@ from support.openai_process import OpenAIProcess
 from support.prose import technical_pages
 from support.shelf import Shelf
 
-from bookbrain.config import EmbeddingSettings, Settings
-from bookbrain.index.catalog import NewBook
-from bookbrain.index.vectors import Vectors
-from bookbrain.library.stores import Stores
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span
+from bookbrain.settings import EmbeddingSettings, Settings
+from bookbrain.store.catalog import NewBook
+from bookbrain.store.folder import Stores
+from bookbrain.store.vectors import Vectors
 
 SPACE = EmbeddingSpace("text-embedding-3-small", 1536)
 PAGES_OF_A_BOOK = 150

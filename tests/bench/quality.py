@@ -21,10 +21,10 @@ from support import golden_set
 from support.debian_books import NoBooks
 from support.search_engines import ENGINES, K
 
-from bookbrain.config import load_settings
 from bookbrain.index.analyzer import terms, terms_of
 from bookbrain.library import Library
-from bookbrain.library.evaluation import Place
+from bookbrain.search.evaluation import Place
+from bookbrain.settings import load_settings
 
 Find = Callable[[str], Sequence[Place]]  # a query's best ten pages
 COLUMNS = [(name, language) for name in golden_set.SETS for language in ("ko", "en")]

@@ -27,8 +27,8 @@ from support.prose import technical_pages
 from support.search_engines import ENGINES, Ask, Documents, Terms, add_book
 
 from bookbrain.index.analyzer import terms, terms_of
-from bookbrain.index.generations import open_generation
-from bookbrain.index.keywords import K1, B
+from bookbrain.index.bm25 import K1, B
+from bookbrain.index.commit import open_commit
 
 TOLERANCE = 1e-4
 TURN = 20
@@ -210,7 +210,7 @@ def print_growth(folder: Path, pages: Sequence[Terms]) -> None:
     """What opening ours takes, and one more book in it."""
     (generation,) = folder.glob("*.json")
     started = time.perf_counter()
-    index = open_generation(folder, generation.stem)
+    index = open_commit(folder, generation.stem)
     opened = time.perf_counter()
     books = list(dict.fromkeys(index.place(n)[0] for n in range(index.documents)))
     begun = time.perf_counter()
@@ -222,7 +222,7 @@ def print_growth(folder: Path, pages: Sequence[Terms]) -> None:
 def largest_difference(documents: Sequence[Terms], queries: Sequence[Terms], folder: Path) -> float:
     """Between our scores and rank_bm25's, over all documents and queries."""
     folder.mkdir()
-    index = open_generation(folder, add_book(folder, None, ["all"], documents))
+    index = open_commit(folder, add_book(folder, None, ["all"], documents))
     peer = BM25Plus([list(document) for document in documents], k1=K1, b=B, delta=0)
     every = range(len(documents))
     return max(

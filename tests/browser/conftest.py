@@ -12,7 +12,7 @@ from support.app import App, serving
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
 
-from bookbrain.server import Layout
+from bookbrain.paths import Layout
 from bookbrain.use import Day, Use, keep_use
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")

@@ -16,10 +16,10 @@ from typing import get_args
 
 from support import debian_books, golden_set
 
-from bookbrain.config import load_settings
 from bookbrain.library import Library
-from bookbrain.library.evaluation import Evaluation, Measure
 from bookbrain.model import Mode
+from bookbrain.search.evaluation import Evaluation, Measure
+from bookbrain.settings import load_settings
 
 HOME = Path(__file__).parents[2] / ".cache" / "golden"
 K = 5

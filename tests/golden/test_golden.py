@@ -8,9 +8,9 @@ import pytest
 from support import golden_set
 from support.debian_books import NoBooks
 
-from bookbrain.config import Settings
 from bookbrain.library import Library, sample_book
-from bookbrain.library.evaluation import GoldenQuery
+from bookbrain.search.evaluation import GoldenQuery
+from bookbrain.settings import Settings
 
 SMALL = ("developers-reference.pdf", "install.en.pdf", "install.ko.pdf", "lshort-ko.pdf")
 

@@ -58,7 +58,7 @@ def broken(tree: Path) -> None:
     _set_version(tree, "9.1.0")
     _migrate(tree)
     (tree / "systemd/bookbrain-new.timer").write_text("[Timer]\nOnCalendar=yearly\n")
-    health = tree / "bookbrain/admin/health.py"
+    health = tree / "bookbrain/checks/condition.py"
     health.write_text(health.read_text() + "\n\nraise SystemExit('this version is ill')\n")
 
 
@@ -85,5 +85,5 @@ def _set_version(tree: Path, version: str) -> None:
 
 
 def _migrate(tree: Path) -> None:
-    file = tree / "bookbrain/index/migrations.py"
+    file = tree / "bookbrain/store/catalog.py"
     file.write_text(file.read_text() + _MIGRATION)

@@ -21,12 +21,11 @@ from support.namespace import Namespace
 from support.openai_process import OpenAIProcess
 from support.shelf import Done, Shelf, wait_for
 
-from bookbrain.backup.archive import Archive, Content, measure, write_archive
-from bookbrain.backup.listing import list_backups
-from bookbrain.backup.manifest import Manifest
-from bookbrain.config import load_settings
-from bookbrain.index.seals import seal_book
+from bookbrain.backup.archive import Archive, Content, Manifest, measure, write_archive
+from bookbrain.backup.archives import list_backups
 from bookbrain.library import Library
+from bookbrain.settings import load_settings
+from bookbrain.store.integrity import seal_book
 
 pytestmark = [
     pytest.mark.slow,

@@ -19,17 +19,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bookbrain.paths.access import (
+    NOBODY,
+    Address,
+    Site,
+    check_new_name,
+    read_site,
+    site_file,
+    with_address,
+    write_site,
+)
+from bookbrain.paths.caddy import send
+from bookbrain.paths.caddyfile import is_chosen, piece_file, site_piece, with_socket
 from support.caddy import CADDIES, PASSWORD, ROOT, CaddySite, caddy_site, free_ports, running
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from bookbrain.admin.admin_option import is_chosen, with_socket
-from bookbrain.admin.caddy_client import send
-from bookbrain.admin.caddyfile import piece_file, site_piece
-from bookbrain.admin.site import Address, Site, read_site, site_file, with_address, write_site
-from bookbrain.admin.users import NOBODY, check_new_name
 from bookbrain.errors import InputError
-from bookbrain.server import Layout
+from bookbrain.paths import Layout
 from bookbrain.web.uploads import LARGEST
 
 QUERY = "what-was-searched-for"

@@ -10,8 +10,8 @@ from support.chroma_server import ChromaServer
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
 
-from bookbrain.durable import file_lock
-from bookbrain.index.chroma import USERS_LOCK
+from bookbrain.files import file_lock
+from bookbrain.store.chroma import USERS_LOCK
 
 SERVER, KEEPER = "chroma run", "chroma_keeper"
 _QUERIES = ("lock queue", "the kernel waits", "probe_2_5", '"waits for the socket"')

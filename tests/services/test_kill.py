@@ -16,8 +16,8 @@ from support import pdfs
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
 
-from bookbrain.config import load_settings
 from bookbrain.library import Library
+from bookbrain.settings import load_settings
 
 pytestmark = [
     pytest.mark.slow,

@@ -29,7 +29,7 @@ from support.flips import DATABASES, dump, flip, says_the_same
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
 
-from bookbrain.library.cards import stored_files
+from bookbrain.store.identity import stored_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
 
@@ -41,9 +41,9 @@ _KEY_LINE = "OPENAI_API_KEY=sk-test\nBOOKBRAIN_BACKUP_KEEP=3\n"
 _LAND = """
 import sys
 from pathlib import Path
-from bookbrain.config import load_settings
+from bookbrain.settings import load_settings
 from bookbrain.library import Library
-from bookbrain.library.uploading import land
+from bookbrain.library.sources import land
 with Library(load_settings()) as library, open(sys.argv[1], "rb") as file:
     land(library, Path(sys.argv[1]).name, file)
 """

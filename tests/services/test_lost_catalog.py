@@ -22,8 +22,7 @@ from support.shelf import Shelf
 
 import bookbrain.admin
 import bookbrain.cli
-from bookbrain.library.checking import check_library
-from bookbrain.library.damage import read_state
+from bookbrain.store.audit import check_library, read_state
 
 _QUERIES = ("lock waits for the queue", "thread buffer", "part2x3")
 _CUTS = 20

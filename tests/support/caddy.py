@@ -11,14 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from bookbrain.paths.access import Address, with_address, write_site
+from bookbrain.paths.caddy import Caddy, Machine
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
-from bookbrain.admin.caddy import Caddy
-from bookbrain.admin.publishing import Machine
-from bookbrain.admin.site import Address, with_address, write_site
-from bookbrain.children import die_with_parent
-from bookbrain.server import Layout
+from bookbrain.paths import Layout
+from bookbrain.processes import die_with_parent
 
 ROOT = Path(__file__).parents[2]
 CADDIES = {

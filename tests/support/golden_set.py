@@ -8,7 +8,7 @@ from pathlib import Path
 
 from support.debian_books import NoBooks, fetch
 
-from bookbrain.library.evaluation import GoldenQuery, Place, load_golden
+from bookbrain.search.evaluation import GoldenQuery, Place, load_golden
 
 FOLDER = Path(__file__).parents[1] / "golden"
 SETS = ("tuning", "held_out")

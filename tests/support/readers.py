@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-_READER, _PREPARER = b"bookbrain.ingest.reader", b"bookbrain.library.preparer"
+_READER, _PREPARER = b"bookbrain.formats.pdf_child", b"bookbrain.library.prepare_child"
 
 
 def readers() -> set[str]:

@@ -12,10 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bookbrain.index.generations import drop_unnamed, open_generation, write_generation
-from bookbrain.index.keywords import K1, B
-from bookbrain.index.postings import count_terms, term_key
-from bookbrain.index.shards import write_shard
+from bookbrain.index.bm25 import K1, B
+from bookbrain.index.commit import drop_unnamed, open_commit, write_commit
+from bookbrain.index.segment import count_terms, term_key, write_segment
 
 K = 10
 PAGES_OF_A_BOOK = 300
@@ -32,7 +31,7 @@ def bookbrain(documents: Documents, folder: Path) -> Ask:
     for pages in _books(documents):
         books.append(f"{len(books):05}")
         generation = add_book(folder, generation, books, pages)
-    index = open_generation(folder, generation or "")
+    index = open_commit(folder, generation or "")
     return lambda query: [*index.best(index.look_up(Counter(query)), K)]
 
 
@@ -40,8 +39,8 @@ def add_book(
     folder: Path, generation: str | None, books: Sequence[str], pages: Sequence[Terms]
 ) -> str:
     """Add the last of the books, whose pages these are, to the index of the others."""
-    write_shard(folder, books[-1], count_terms(pages))
-    written = write_generation(folder, generation, books, _is_there)
+    write_segment(folder, books[-1], count_terms(pages))
+    written = write_commit(folder, generation, books, _is_there)
     drop_unnamed(folder, written)
     return written
 

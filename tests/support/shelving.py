@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bookbrain.index.generations import open_generation, write_generation
-from bookbrain.index.keywords import KeywordIndex
-from bookbrain.index.postings import count_terms
-from bookbrain.index.shards import write_shard
+from bookbrain.index.bm25 import KeywordIndex
+from bookbrain.index.commit import open_commit, write_commit
+from bookbrain.index.segment import count_terms, write_segment
 
 Documents = Sequence[Sequence[str]]
 
@@ -15,7 +14,7 @@ def index_of(folder: Path, books: Sequence[Documents]) -> KeywordIndex:
     """The index of "book0", "book1" …, a shard each where they are few."""
     folder.mkdir(exist_ok=True)
     named = {f"book{n}": book for n, book in enumerate(books)}
-    return open_generation(folder, shelve(folder, None, [*named], named))
+    return open_commit(folder, shelve(folder, None, [*named], named))
 
 
 def shelve(
@@ -24,6 +23,6 @@ def shelve(
     """The generation of exactly these books, made out of `current`."""
 
     def index(book_id: str) -> None:
-        write_shard(folder, book_id, count_terms(texts[book_id]))
+        write_segment(folder, book_id, count_terms(texts[book_id]))
 
-    return write_generation(folder, current, books, index)
+    return write_commit(folder, current, books, index)

@@ -26,13 +26,13 @@ _KEYWORDS = ("reason", "hint", "seen", "remedy", "help")
 # Messages that go another way: what functions have in them, and what variables are.
 _OTHERS = {
     "errors.py": ("OLDER_BACKUP",),
-    "ingest/quality.py": ("SCANNED", "GARBLED", "UNREADABLE"),
-    "ingest/reading.py": ("_REASONS",),
-    "library/checkup.py": ("remedy",),
-    "library/identity.py": ("check_catalog", "_WAYS_OUT"),
-    "library/reports.py": ("Step",),
-    "library/storage.py": ("GO_ON", "DELETE_OTHERS"),
-    "web/options.py": ("_called",),
+    "formats/pdf.py": ("_REASONS",),
+    "formats/text.py": ("SCANNED", "GARBLED", "UNREADABLE"),
+    "library/findings.py": ("remedy",),
+    "model.py": ("Step",),
+    "store/folder.py": ("GO_ON", "DELETE_OTHERS"),
+    "store/identity.py": ("check_catalog", "_WAYS_OUT"),
+    "web/search_page.py": ("_called",),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")
 

@@ -10,18 +10,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from bookbrain.paths.access import Address, with_address, write_site
+from bookbrain.paths.caddy import Machine
+from bookbrain.paths.probes import Certificate, HttpAnswer, answer_of, chroma_answers, output_of
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
-from bookbrain.admin.asking import Answer, answer_of, chroma_answers, output_of
-from bookbrain.admin.certificate import Certificate
-from bookbrain.admin.check import Check, State
-from bookbrain.admin.doctor import files, network, services
-from bookbrain.admin.doctor.firewall import check_firewall, fate_of
-from bookbrain.admin.publishing import Machine
-from bookbrain.admin.site import Address, with_address, write_site
-from bookbrain.admin.units import Unit
-from bookbrain.server import Layout
+from bookbrain.checks import Check, State, network, services
+from bookbrain.checks.network import check_firewall, fate_of
+from bookbrain.checks.services import Unit
+from bookbrain.paths import Layout
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SITE = with_address(None, Address("books.example.org", "owner@example.org"))
@@ -235,13 +233,13 @@ def test_certificates(
 @pytest.mark.parametrize(
     ("answer", "state"),
     [
-        (Answer(401, ""), "ok"),
-        (Answer(200, "<html>"), "FAIL"),
-        (Answer(503, ""), "FAIL"),
-        (Answer(0, "refused"), "FAIL"),
+        (HttpAnswer(401, ""), "ok"),
+        (HttpAnswer(200, "<html>"), "FAIL"),
+        (HttpAnswer(503, ""), "FAIL"),
+        (HttpAnswer(0, "refused"), "FAIL"),
     ],
 )
-def test_what_the_site_answers(answer: Answer, state: str) -> None:
+def test_what_the_site_answers(answer: HttpAnswer, state: str) -> None:
     assert network.check_site(SITE.url, answer).state == state
 
 
@@ -283,7 +281,11 @@ def test_failed_units_that_were_not_looked_at() -> None:
 def test_the_application_chroma_and_the_key() -> None:
     states = [
         services.check_application(answer).state
-        for answer in (Answer(200, "degraded"), Answer(503, "down"), Answer(0, "refused"))
+        for answer in (
+            HttpAnswer(200, "degraded"),
+            HttpAnswer(503, "down"),
+            HttpAnswer(0, "refused"),
+        )
     ]
     assert states == ["ok", "FAIL", "FAIL"]
     assert services.check_chroma("http://127.0.0.1:8502", answers=True).state is State.OK
@@ -307,8 +309,8 @@ def test_clocks(text: str, states: list[str]) -> None:
 
 def _seen(
     path: Path, owner: str = "bookbrain", group: str = "bookbrain", mode: int = 0o750
-) -> files.Seen:
-    return files.Seen(path, owner, group, mode)
+) -> services.SeenFile:
+    return services.SeenFile(path, owner, group, mode)
 
 
 @pytest.mark.parametrize(
@@ -323,53 +325,53 @@ def _seen(
 )
 def test_settings_that_the_services_can_read(owner: str, group: str, mode: int, state: str) -> None:
     path = Path("/etc/bookbrain/bookbrain.env")
-    check = files.check_settings(path, _seen(path, owner, group, mode), "", "")
+    check = services.check_settings(path, _seen(path, owner, group, mode), "", "")
     assert check.state == state
 
 
 def test_settings_that_are_wrong() -> None:
     path = Path("/etc/bookbrain/bookbrain.env")
-    assert files.check_settings(path, None, "", "").seen.endswith("is not there.")
-    check = files.check_settings(path, _seen(path), "It is wrong.", "Mend it.")
+    assert services.check_settings(path, None, "", "").seen.endswith("is not there.")
+    check = services.check_settings(path, _seen(path), "It is wrong.", "Mend it.")
     assert check == Check("settings", State.FAIL, "It is wrong.", "Mend it.")
 
 
 def test_credentials_are_for_root_alone() -> None:
     key = Path("/etc/bookbrain/credentials/openai-api-key")
-    assert [c.state for c in files.check_credentials(key, [_seen(key, mode=0o600)])] == ["ok"]
-    (open_,) = files.check_credentials(key, [_seen(key, mode=0o640)])
+    assert [c.state for c in services.check_credentials(key, [_seen(key, mode=0o600)])] == ["ok"]
+    (open_,) = services.check_credentials(key, [_seen(key, mode=0o640)])
     assert (open_.state, open_.remedy.split()[-1]) == ("FAIL", str(key))
-    (none,) = files.check_credentials(key, [])
+    (none,) = services.check_credentials(key, [])
     assert none.remedy == f"sudo install -m 600 /dev/null {key}"
 
 
 def test_a_library_is_the_services_own() -> None:
     home = Path("/var/lib/bookbrain")
     inside = [_seen(home / "books"), _seen(home / "catalog.sqlite3", "root")]
-    assert files.check_library(home, _seen(home), inside[:1]).state is State.OK
-    strange = files.check_library(home, _seen(home), inside)
+    assert services.check_library(home, _seen(home), inside[:1]).state is State.OK
+    strange = services.check_library(home, _seen(home), inside)
     assert strange.seen == "Not the service's own in /var/lib/bookbrain: catalog.sqlite3."
     assert strange.remedy == "sudo chown -R bookbrain:bookbrain /var/lib/bookbrain"
-    assert files.check_library(home, _seen(home, mode=0o755), []).state is State.WARN
-    assert files.check_library(home, None, []).state is State.FAIL
+    assert services.check_library(home, _seen(home, mode=0o755), []).state is State.WARN
+    assert services.check_library(home, None, []).state is State.FAIL
 
 
 def test_the_caddyfile_imports_ours(tmp_path: Path) -> None:
     path, ours = Path("/etc/caddy/Caddyfile"), tmp_path / "Caddyfile"
     text = f":80 {{\n}}\nimport  {ours}\n"
-    assert files.check_caddyfile(path, text, ours).seen == f"{ours} is not there."
+    assert services.check_caddyfile(path, text, ours).seen == f"{ours} is not there."
     ours.touch()
-    assert files.check_caddyfile(path, text, ours).state is State.OK
+    assert services.check_caddyfile(path, text, ours).state is State.OK
     for other in ("", f"# import {ours}\n", f"import {ours}.new\n"):
-        assert "Add this line" in files.check_caddyfile(path, other, ours).remedy
+        assert "Add this line" in services.check_caddyfile(path, other, ours).remedy
 
 
 def test_what_a_file_is_like(tmp_path: Path) -> None:
     file = tmp_path / "file"
-    assert files.look_at(file) is None
+    assert services.look_at(file) is None
     file.touch(0o640)
     file.chmod(0o640)
-    seen = files.look_at(file)
+    seen = services.look_at(file)
     assert seen
     assert (seen.owner, seen.mode) == (file.owner(), 0o640)
 

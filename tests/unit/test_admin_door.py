@@ -3,10 +3,10 @@
 import json
 
 import pytest
+from bookbrain.paths.caddyfile import is_chosen, listen_address
 
-from bookbrain.admin.admin_option import is_chosen, listen_address
-from bookbrain.admin.check import State
-from bookbrain.admin.doctor.door import check_admin, check_guessing, read_banned
+from bookbrain.checks import State
+from bookbrain.checks.network import check_admin, check_guessing, read_banned
 
 STATUS = """\
 Status for the jail: bookbrain

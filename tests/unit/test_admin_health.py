@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bookbrain.paths.access import Address, User, read_address, with_address, write_site
+from bookbrain.paths.caddy import Machine
 from click.testing import CliRunner, Result
 from support import pdfs
 from support.chroma_server import ChromaServer
@@ -21,17 +23,14 @@ from support.openai_server import OpenAIServer
 
 import bookbrain.cli
 from bookbrain.admin import main
-from bookbrain.admin.alerts.history import read_history
-from bookbrain.admin.backup_age import check_backup
-from bookbrain.admin.check import Check, State, worst_of
-from bookbrain.admin.health import failed_state
-from bookbrain.admin.publishing import Machine
-from bookbrain.admin.site import Address, User, read_address, with_address, write_site
-from bookbrain.admin.units import look_at_files
-from bookbrain.backup.listing import DAMAGED, Backup, archive_name
-from bookbrain.config import load_settings
+from bookbrain.backup.archives import DAMAGED, Backup, archive_name
+from bookbrain.checks import Check, State, worst_of
+from bookbrain.checks.condition import check_backup, failed_state
+from bookbrain.checks.news import read_history
+from bookbrain.checks.services import look_at_files
 from bookbrain.library import Library
-from bookbrain.server import Layout
+from bookbrain.paths import Layout
+from bookbrain.settings import load_settings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 

@@ -9,26 +9,32 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from bookbrain.paths.journal import (
+    Month,
+    Wanted,
+    archive,
+    archive_file,
+    entries,
+    export,
+    following,
+    month_of,
+    newest,
+    open_journal,
+    priority_of,
+    read_archive,
+    read_moment,
+    read_month,
+    text_of,
+)
 from click.testing import CliRunner, Result
 from support.journal import Entry, FakeReader, entry
 
 from bookbrain.admin import main
-from bookbrain.admin.archives import archive, archive_file, export, read_archive
-from bookbrain.admin.entries import lines_of
-from bookbrain.admin.journal import (
-    Wanted,
-    entries,
-    following,
-    newest,
-    open_journal,
-    priority_of,
-    text_of,
-)
-from bookbrain.admin.looking_back import Records
-from bookbrain.admin.moments import Month, month_of, read_moment, read_month
-from bookbrain.durable import PART
+from bookbrain.admin.logs import lines_of
+from bookbrain.admin.options import Records
 from bookbrain.errors import BookBrainError, InputError, UnavailableError
-from bookbrain.server import Layout
+from bookbrain.files import PART
+from bookbrain.paths import Layout
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 BOOK = "3f" * 32

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from bookbrain.paths.caddy import Machine
 from click.testing import CliRunner
 
 import bookbrain
 from bookbrain.admin import main
-from bookbrain.admin.publishing import Machine
-from bookbrain.admin.removal import find_installation, remove_program
-from bookbrain.children import run_in_terminal
+from bookbrain.admin.uninstall import find_installation, remove_program
 from bookbrain.errors import ConfigError
-from bookbrain.server import Layout
+from bookbrain.paths import Layout
+from bookbrain.processes import run_in_terminal
 
 # An installer that says how it was called, and takes away the program that calls it.
 _INSTALLER = """#!/bin/false
@@ -30,8 +30,8 @@ _COMMAND = """
 import sys
 from pathlib import Path
 from bookbrain.admin import main
-from bookbrain.admin.publishing import Machine
-from bookbrain.server import Layout
+from bookbrain.server.caddy import Machine
+from bookbrain.paths import Layout
 main(["uninstall", *sys.argv[2:]], obj=Machine(Layout(Path(sys.argv[1]))))
 """
 

@@ -5,16 +5,14 @@ from pathlib import Path
 from unicodedata import east_asian_width
 
 import pytest
+from bookbrain.paths.journal import Month, archive_file, export
 from click.testing import CliRunner, Result
 from support.journal import Entry, FakeReader, entry
 
 from bookbrain.admin import main
-from bookbrain.admin.archives import archive_file, export
-from bookbrain.admin.looking_back import Records
-from bookbrain.admin.moments import Month
-from bookbrain.admin.report import percentile, report_of
-from bookbrain.admin.report_table import table_of
-from bookbrain.server import Layout
+from bookbrain.admin.options import Records
+from bookbrain.admin.report import percentile, report_of, table_of
+from bookbrain.paths import Layout
 from bookbrain.use import Use, kept_use, milliseconds, money
 
 MARCH = Month(2026, 3)

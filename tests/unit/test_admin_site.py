@@ -8,15 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bookbrain.paths.access import Address, User, read_site, with_address, write_site
+from bookbrain.paths.caddy import Caddy, Machine
+from bookbrain.paths.caddyfile import site_piece
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
-from bookbrain.admin.caddy import Caddy
-from bookbrain.admin.caddyfile import site_piece
-from bookbrain.admin.publishing import Machine
-from bookbrain.admin.site import Address, User, read_site, with_address, write_site
 from bookbrain.errors import ConfigError, InputError
-from bookbrain.server import Layout
+from bookbrain.paths import Layout
 
 NEW = Address("books.example.org", "owner@example.org")
 SOCKET = Layout().sign_in_socket
@@ -222,8 +221,8 @@ _AT_A_TERMINAL = """
 import sys
 from pathlib import Path
 from bookbrain.admin import main
-from bookbrain.admin.publishing import Machine
-from bookbrain.server import Layout
+from bookbrain.server.caddy import Machine
+from bookbrain.paths import Layout
 main(sys.argv[2:], obj=Machine(Layout(Path(sys.argv[1])), systemctl="true"))
 """
 

@@ -14,18 +14,18 @@ from socket import SHUT_RDWR, create_server, socket
 from unicodedata import east_asian_width
 
 import pytest
+from bookbrain.paths.access import Address, User, with_address, write_site
+from bookbrain.paths.caddy import Machine
+from bookbrain.paths.probes import Certificate, answer_of_site, door_of, read_certificate
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
-from bookbrain.admin.certificate import Certificate, answer_of_site, door_of, read_certificate
-from bookbrain.admin.check import Check, State
-from bookbrain.admin.looking import show_checks
-from bookbrain.admin.publishing import Machine
-from bookbrain.admin.resources import Space, check_disk, check_memory, look_at_disks, read_memory
-from bookbrain.admin.site import Address, User, with_address, write_site
-from bookbrain.admin.status import Meaning, Shelf, Status
-from bookbrain.admin.summary import summarize
-from bookbrain.admin.units import (
+from bookbrain.admin.options import show_checks
+from bookbrain.admin.status import LibraryCounts, Meaning, Status, summarize
+from bookbrain.backup.archives import Backup
+from bookbrain.checks import Check, State
+from bookbrain.checks.condition import Space, check_disk, check_memory, look_at_disks, read_memory
+from bookbrain.checks.services import (
     SERVICES,
     Unit,
     look_at_loose,
@@ -33,8 +33,7 @@ from bookbrain.admin.units import (
     read_failed,
     read_units,
 )
-from bookbrain.backup.listing import Backup
-from bookbrain.server import Layout
+from bookbrain.paths import Layout
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SITE = with_address(None, Address("books.example.org", "owner@example.org"))
@@ -270,7 +269,7 @@ def _status(**changes: object) -> Status:
             Backup("bookbrain-20260226T120000Z.tar.zst", "/", NOW - timedelta(days=3), 1, False),
         ),
         banned=["192.0.2.9"],
-        shelf=Shelf(1234, 123456, 1234567, 0, 0, 0, 0),
+        shelf=LibraryCounts(1234, 123456, 1234567, 0, 0, 0, 0),
         meaning=Meaning("text-embedding-3-small", enabled=True, chroma=True),
     )
     return replace(well, **changes)  # type: ignore[arg-type]
@@ -301,7 +300,7 @@ def test_a_server_that_begins_is_well_too() -> None:
         certificate=_certificate(0.3, of=0.5, distrust="self-signed certificate"),
         backups=(),
         meaning=Meaning("text-embedding-3-small", enabled=False, chroma=None),
-        shelf=Shelf(0, 0, 0, 0, 0, 2, 1),
+        shelf=LibraryCounts(0, 0, 0, 0, 0, 2, 1),
     )
     assert _wrong(begun) == []
     assert [check.name for check in summarize(begun) if check.state is State.WARN] == ["inbox"]
@@ -315,9 +314,9 @@ def test_a_server_that_begins_is_well_too() -> None:
         ({"units": (Unit("caddy.service", "not-found"),)}, "caddy: not-found"),
         ({"units": (Unit("bookbrain-backup.timer", "inactive"),)}, "not active: backup"),
         ({"shelf": None, "library_trouble": "It is broken."}, "It is broken."),
-        ({"shelf": Shelf(1, 1, 1, 1, 0, 0, 0)},
+        ({"shelf": LibraryCounts(1, 1, 1, 1, 0, 0, 0)},
          "unfinished: 1, waiting: 0, arriving: 0, rejected: 0"),
-        ({"shelf": Shelf(1, 1, 1, 0, 3, 0, 0)},
+        ({"shelf": LibraryCounts(1, 1, 1, 0, 3, 0, 0)},
          "unfinished: 0, waiting: 3, arriving: 0, rejected: 0"),
         ({"meaning": Meaning("m", enabled=True, chroma=False)},
          "Chroma does not answer: search is by keyword only"),

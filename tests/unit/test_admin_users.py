@@ -6,17 +6,18 @@ from dataclasses import replace
 
 import bcrypt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-
-from bookbrain.admin.site import Site, User
-from bookbrain.admin.users import (
+from bookbrain.paths.access import (
+    Site,
+    User,
     check_new_name,
     credentials_pattern,
     with_password,
     with_user,
     without_user,
 )
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bookbrain.errors import BookBrainError, InputError
 
 SITE = Site("books.example.org", "owner@example.org")

@@ -26,16 +26,16 @@ MAY_IMPORT = {
 
 # Where a library is at home. A folder stands for its modules.
 HOMES = {
-    "chromadb": {"index/vectors.py"},
-    "apprise": {"courier.py"},
-    "requests": {"courier.py", "admin/caddy_client.py"},
-    "httpx": {"index/vectors.py"},
-    "httpx2": {"index/bounded.py", "index/reranker.py"},
-    "openai": {"index/endpoint.py"},
-    "rank_bm25": {"index/postings.py"},
-    "pypdfium2": {"ingest/reader.py", "ingest/painter.py"},
-    "python_multipart": {"web/receiving.py"},
-    "PIL": {"ingest/painter.py"},
+    "chromadb": {"store/vectors.py"},
+    "apprise": {"checks/channels_child.py"},
+    "requests": {"checks/channels_child.py", "server/caddy.py"},
+    "httpx": {"store/vectors.py"},
+    "httpx2": {"remote.py", "models/rerank_api.py"},
+    "openai": {"models/openai_api.py"},
+    "rank_bm25": {"index/segment.py"},
+    "pypdfium2": {"formats/pdf_child.py", "formats/page_image_child.py"},
+    "python_multipart": {"web/uploads.py"},
+    "PIL": {"formats/page_image_child.py"},
     "kiwipiepy": {"korean.py"},
     "Stemmer": {"index/analyzer.py"},
     "bcrypt": {"admin"},
@@ -43,14 +43,14 @@ HOMES = {
     "click": {"cli", "admin"},
     "rich": {"cli", "admin"},
     "streamlit": {"web"},
-    "systemd": {"admin/journal.py", "logs.py", "web/watchdog.py"},
+    "systemd": {"server/journal.py", "log.py", "web/server.py"},
     "starlette": {"web"},
     "uvicorn": {"web"},
     "zstandard": {"backup/archive.py"},
 }
 CALL_HOMES = {
-    "subprocess": {"children.py"},
-    "sqlite3.connect": {"index/database.py"},
+    "subprocess": {"processes.py"},
+    "sqlite3.connect": {"store/database.py"},
 }
 _PROCESS_STARTERS = {
     "os.system", "os.popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.posix_spawnp",

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bookbrain.index.arrays import ArrayFile, map_arrays
+from bookbrain.index.segment import ArrayFile, map_arrays
 
 
 @pytest.fixture

@@ -12,12 +12,11 @@ from support import pdfs
 from support.readers import preparers, readers
 from support.shelf import wait_for
 
-from bookbrain.config import Settings
-from bookbrain.index.catalog import Catalog
 from bookbrain.library import Arrival, Library, Outcome, Silent
-from bookbrain.library.arrivals import Patience, rejections
-from bookbrain.library.inbox import ingest
-from bookbrain.library.reports import Step
+from bookbrain.library.inbox_worker import Patience, ingest, rejections
+from bookbrain.model import Step
+from bookbrain.settings import Settings
+from bookbrain.store.catalog import Catalog
 
 QUICK = Patience(settle=0.02, stray=0.2, upload=0.5, look=0.05, folder=0.1)
 

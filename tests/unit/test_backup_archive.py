@@ -23,8 +23,18 @@ from tarfile import (
 import pytest
 from zstandard import ZstdCompressor, ZstdDecompressor
 
-from bookbrain.backup.archive import Archive, Content, measure, write_archive
-from bookbrain.backup.listing import (
+from bookbrain.backup.archive import (
+    Archive,
+    Content,
+    Flaw,
+    ListedBook,
+    Manifest,
+    Member,
+    measure,
+    parse_manifest,
+    write_archive,
+)
+from bookbrain.backup.archives import (
     DAMAGED,
     NO_BOOKS,
     archive_name,
@@ -32,8 +42,7 @@ from bookbrain.backup.listing import (
     list_backups,
     time_of,
 )
-from bookbrain.backup.manifest import Flaw, ListedBook, Manifest, Member, parse_manifest
-from bookbrain.backup.trust import check_versions
+from bookbrain.backup.restoration import check_versions
 from bookbrain.errors import InputError
 
 _BOOK = random.Random(1).randbytes(5000)

@@ -18,23 +18,20 @@ import numpy as np
 import pytest
 from support import pdfs
 
-from bookbrain.backup.archive import Archive, Content, measure, write_archive
-from bookbrain.backup.listing import list_backups
-from bookbrain.backup.manifest import Manifest
-from bookbrain.backup.packing import Request
-from bookbrain.backup.restoring import restore
-from bookbrain.backup.taking import Taken, take_backup
-from bookbrain.backup.verifying import verify
-from bookbrain.config import BackupSettings, Settings
+from bookbrain.backup.archive import Archive, Content, Manifest, measure, write_archive
+from bookbrain.backup.archives import list_backups
+from bookbrain.backup.contents import Request
+from bookbrain.backup.creation import NewBackup, take_backup
+from bookbrain.backup.restoration import restore, verify
 from bookbrain.errors import OLDER_BACKUP, BookBrainError, InputError
-from bookbrain.index import arrays
-from bookbrain.index.copying import take_books, take_embeddings
-from bookbrain.index.shards import open_shard, shard_name
+from bookbrain.files import link
+from bookbrain.index import segment
+from bookbrain.index.segment import open_segment, segment_name
 from bookbrain.library import Library
-from bookbrain.library.proof import prove
-from bookbrain.library.reports import Silent
-from bookbrain.library.snapshot import link
-from bookbrain.model import Book
+from bookbrain.library.findings import prove
+from bookbrain.model import Book, Silent
+from bookbrain.settings import BackupSettings, Settings
+from bookbrain.store.copy import take_books, take_embeddings
 
 _NAMES = ("one.pdf", "two.pdf")
 
@@ -69,7 +66,7 @@ def settings(_made: Path, tmp_path: Path) -> Settings:
     return Settings(tmp_path / "library", backup=BackupSettings(keep=2))
 
 
-def _backup(settings: Settings, **wanted: Any) -> Taken:
+def _backup(settings: Settings, **wanted: Any) -> NewBackup:
     return take_backup(settings, Request(settings.home / "backups", **wanted), _silent)
 
 
@@ -394,7 +391,7 @@ def _with_array(name: str, value: int) -> Callable[[Path], None]:
     def change(out: Path) -> None:
         path = _shard(out)
         data = bytearray(path.read_bytes())
-        start, kind, length = arrays.map_arrays(path).said["arrays"][name]
+        start, kind, length = segment.map_arrays(path).said["arrays"][name]
         array = np.frombuffer(data, np.dtype(kind), length, start)
         array[length // 2] = value
         path.write_bytes(data)
@@ -427,9 +424,9 @@ def test_a_hostile_keyword_index_is_made_anew(
     shutil.rmtree(settings.home / "keywords")
     _restore(settings, evil)
     assert _finds(settings) == list(_NAMES)
-    for name in [shard_name(_ids(settings)), *(shard_name([i]) for i in _ids(settings))]:
+    for name in [segment_name(_ids(settings)), *(segment_name([i]) for i in _ids(settings))]:
         if (path := settings.home / "keywords" / name).exists():
-            assert int(open_shard(path).documents.max()) < 80
+            assert int(open_segment(path).documents.max()) < 80
     assert (tmp_path / "victim" / "mine").exists()
 
 

@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bookbrain.backup.rotation import kept
-from bookbrain.config import BackupSettings
+from bookbrain.backup.archives import kept
+from bookbrain.settings import BackupSettings
 
 _NOON = datetime(2026, 3, 31, 12, tzinfo=UTC)
 

@@ -10,15 +10,15 @@ from support import pdfs
 from support.drawn import own_html
 
 import bookbrain.web
-from bookbrain.config import EmbeddingSettings, Settings
-from bookbrain.durable import file_lock
 from bookbrain.errors import BusyError
-from bookbrain.index.catalog import Catalog
+from bookbrain.files import file_lock
 from bookbrain.library import Library, Plan
+from bookbrain.messages import fill
+from bookbrain.settings import EmbeddingSettings, Settings
+from bookbrain.store.catalog import Catalog
+from bookbrain.web.books_page import plan
 from bookbrain.web.shelf import Shelf, use_shelf
-from bookbrain.web.uploading import plan
 from bookbrain.web.uploads import Uploads, the_uploads, use_uploads
-from bookbrain.wording import fill
 
 SCRIPT = Path(bookbrain.web.__file__).with_name("script.py")
 EVIL = "<script>alert(1)</script> **bold** $x$ :red[no] [a](b)"

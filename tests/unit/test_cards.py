@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from support.damaged import make_library
 
-from bookbrain.config import Settings
-from bookbrain.index.stamps import read_stamp_file
-from bookbrain.library.cards import card_file, read_card, stored_cards, stored_files
-from bookbrain.library.stores import Stores
+from bookbrain.settings import Settings
+from bookbrain.store.folder import Stores
+from bookbrain.store.identity import card_file, read_card, stored_cards, stored_files
+from bookbrain.store.integrity import read_stamp_file
 
 
 @pytest.fixture(scope="module")

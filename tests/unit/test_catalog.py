@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from bookbrain.errors import BookBrainError, ConfigError
-from bookbrain.index.catalog import Catalog, Job, NewBook
-from bookbrain.index.database import open_database, transaction
-from bookbrain.index.migrations import MIGRATIONS
-from bookbrain.index.rows import FoundPage, StoredPassage
 from bookbrain.model import Book, Heading, Page, Passage, Span
+from bookbrain.store.catalog import MIGRATIONS, Catalog, NewBook
+from bookbrain.store.database import open_database, transaction
+from bookbrain.store.rows import FoundPage, Job, StoredPassage
 
 SPACE = "text-embedding-3-small/1536"
 OTHER_SPACE = "bge-m3/1024"
@@ -175,8 +174,8 @@ def test_a_process_that_dies_in_the_transaction_leaves_nothing(file: Path) -> No
     program = """if True:
         import os, sys
         from pathlib import Path
-        from bookbrain.index.database import open_database, transaction
-        from bookbrain.index.migrations import MIGRATIONS
+        from bookbrain.store.database import open_database, transaction
+        from bookbrain.store.catalog import MIGRATIONS
         with transaction(open_database(Path(sys.argv[1]), MIGRATIONS)) as writing:
             writing.execute("INSERT INTO book VALUES ('b1', 't', 'f', 'now')")
             print(writing.execute("SELECT count(*) FROM book").fetchone()[0], flush=True)
@@ -383,7 +382,7 @@ def test_several_processes_may_make_the_same_database_at_once(tmp_path: Path) ->
     program = """if True:
         import sys
         from pathlib import Path
-        from bookbrain.index.catalog import Catalog
+        from bookbrain.store.catalog import Catalog
         print("ready", flush=True)
         for name in sys.stdin:
             Catalog(Path(sys.argv[1], name.strip())).close()

@@ -11,12 +11,11 @@ import pytest
 from support.damaged import make_library, try_flips
 from support.flips import DATABASES, dump, flip, says_the_same
 
-from bookbrain.durable import file_lock
 from bookbrain.errors import BusyError
-from bookbrain.index.catalog import Catalog
-from bookbrain.index.soundness import CATALOG
-from bookbrain.library.checking import LOCK, check_library
-from bookbrain.library.damage import look_at_damage, read_state
+from bookbrain.files import file_lock
+from bookbrain.store.audit import LOCK, check_library, look_at_damage, read_state
+from bookbrain.store.catalog import Catalog
+from bookbrain.store.soundness import CATALOG
 
 
 @pytest.fixture(scope="module")

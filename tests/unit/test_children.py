@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from bookbrain.children import describe_exit, end, is_alive, start_module, start_program
+from bookbrain.processes import describe_exit, end, is_alive, start_module, start_program
 
 _SECONDS = 60  # a safety net: nothing here takes one
 
 _HUNGRY = """if True:
     import json, resource, sys
-    from bookbrain.children import limit_this_process
+    from bookbrain.processes import limit_this_process
 
     def take(megabytes):
         try:
@@ -42,7 +42,7 @@ _HUNGRY = """if True:
 
 _FORKS = """if True:
     import json, os, signal, sys
-    from bookbrain.children import run_forked
+    from bookbrain.processes import run_forked
 
     def fail():
         raise ValueError
@@ -55,7 +55,7 @@ _FORKS = """if True:
 _PARENT = """if True:
     import os, sys, time
     from pathlib import Path
-    from bookbrain.children import start_program
+    from bookbrain.processes import start_program
     pipe = int(sys.argv[1])
     os.set_inheritable(pipe, True)
     with open(sys.argv[2], "wb") as log:

@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from bookbrain.cli import main
-from bookbrain.config import (
+from bookbrain.errors import BookBrainError, ConfigError
+from bookbrain.messages import translated
+from bookbrain.settings import (
     KNOWN_KEYS,
     SETTINGS,
     EmbeddingSettings,
@@ -18,8 +20,6 @@ from bookbrain.config import (
     load_settings,
     read_credential,
 )
-from bookbrain.errors import BookBrainError, ConfigError
-from bookbrain.translation import translated
 
 ROOT = Path(__file__).parents[2]
 SECRET = "sk-proj-1234567890"

@@ -13,21 +13,19 @@ from support.drawn import own_html
 
 import bookbrain.cli
 import bookbrain.web
-from bookbrain.admin.alerts.message import about_changes, summary_of
-from bookbrain.admin.check import Check, State
-from bookbrain.citation import printable
-from bookbrain.config import Settings
+from bookbrain.checks import Check, State
+from bookbrain.checks.channels import about_changes, summary_of
 from bookbrain.errors import NotFoundError
-from bookbrain.index.catalog import Catalog
-from bookbrain.last_check import Seen, keep_check, last_check
+from bookbrain.last_check import SeenCheck, keep_check, last_check
 from bookbrain.library import Library
-from bookbrain.library.arrivals import Patience, rejections
-from bookbrain.library.damage import CheckState, Damage, keep_state, read_state
-from bookbrain.library.inbox import ingest
-from bookbrain.translation import translated
+from bookbrain.library.inbox_worker import Patience, ingest, rejections
+from bookbrain.messages import fill, translated
+from bookbrain.model import printable
+from bookbrain.settings import Settings
+from bookbrain.store.audit import CheckState, Damage, keep_state, read_state
+from bookbrain.store.catalog import Catalog
 from bookbrain.web.shelf import Shelf, use_shelf
 from bookbrain.web.uploads import Uploads, use_uploads
-from bookbrain.wording import fill
 
 SCRIPT = Path(bookbrain.web.__file__).with_name("script.py")
 TITLES = [
@@ -107,7 +105,7 @@ def test_what_is_kept_of_a_check_keeps_its_data_apart(tmp_path: Path) -> None:
     for name in TITLES:
         said = fill("The library was damaged at the last backup: {file}", file=name)
         korean = f"마지막으로 백업할 때 서재가 손상되어 있었습니다: {name}"
-        seen = Seen("backup", "FAIL", said, NotFoundError(said).message)
+        seen = SeenCheck("backup", "FAIL", said, NotFoundError(said).message)
         now = datetime.now(UTC)
         keep_check(tmp_path, [seen], now)
         kept = last_check(tmp_path)

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bookbrain.errors import InputError
-from bookbrain.ingest.discovery import check_is_pdf, find_books
+from bookbrain.formats.pdf import check_is_pdf, find_books
 
 
 def touch(path: Path, data: bytes = b"%PDF-1.7") -> Path:

@@ -14,14 +14,14 @@ from pathlib import Path
 
 import pytest
 
-from bookbrain.durable import PART, file_lock, is_locked, open_file, remove, write_file
+from bookbrain.files import PART, file_lock, is_locked, open_file, remove, write_file
 
 _SIZE = 300_000
 
 _WRITER = f"""if True:
     import sys
     from pathlib import Path
-    from bookbrain.durable import write_file
+    from bookbrain.files import write_file
     number = 0
     while True:
         number += 1
@@ -32,7 +32,7 @@ _WRITER = f"""if True:
 _HOLDER = """if True:
     import sys, time
     from pathlib import Path
-    from bookbrain.durable import file_lock
+    from bookbrain.files import file_lock
     with file_lock(Path(sys.argv[1]), shared=sys.argv[2] == "shared"):
         print("has it", flush=True)
         sys.stdin.read()
@@ -106,7 +106,7 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path) -> None:
     program = """if True:
         import resource, sys
         from pathlib import Path
-        from bookbrain.durable import write_file
+        from bookbrain.files import write_file
         resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
         try:
             write_file(Path(sys.argv[1]), b"x" * 100_000)
@@ -136,7 +136,7 @@ def test_a_reader_keeps_the_file_that_it_opened(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("strace"), reason="no strace here: apt-get install strace")
 def test_the_data_is_synced_before_the_name_and_the_name_after(tmp_path: Path) -> None:
-    program = "import sys; from pathlib import Path; from bookbrain.durable import write_file; "
+    program = "import sys; from pathlib import Path; from bookbrain.files import write_file; "
     done = subprocess.run(
         ["strace", "-y", "-e", "trace=fsync,rename,renameat,renameat2", sys.executable, "-c",
          program + "write_file(Path(sys.argv[1]), b'x')", tmp_path / "file"],

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from bookbrain import elsewhere
-from bookbrain.elsewhere import Service, Turn, quotable, read_bounded, run
+from bookbrain import remote
 from bookbrain.errors import BusyError, InputError, UnavailableError
+from bookbrain.remote import Service, Turn, quotable, read_bounded, run
 
 SOON, NEVER = 0.2, 3600.0  # seconds
 
@@ -61,7 +61,7 @@ def test_what_hangs_is_ended_and_its_place_is_free_again() -> None:
 def test_a_name_that_is_not_resolved_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver is the system's: here it is one that takes until the test's end."""
     done = Barrier(2)
-    monkeypatch.setattr(elsewhere.socket, "getaddrinfo", lambda *_, **__: done.wait(60))
+    monkeypatch.setattr(remote.socket, "getaddrinfo", lambda *_, **__: done.wait(60))
 
     async def connect() -> str:
         await asyncio.open_connection("slow.example", 80)

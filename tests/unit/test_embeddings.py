@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bookbrain.index.embeddings import EmbeddingStore
 from bookbrain.model import EmbeddingSpace
+from bookbrain.store.embeddings import EmbeddingStore
 
 SPACE = EmbeddingSpace("text-embedding-3-small", 8)
 

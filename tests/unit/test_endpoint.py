@@ -8,12 +8,11 @@ import pytest
 from support.openai_api import WRONG
 from support.openai_server import OpenAIServer
 
-from bookbrain.config import EmbeddingSettings
 from bookbrain.errors import BookBrainError, ConfigError, InputError, UnavailableError
-from bookbrain.index.embeddings import Vector, is_sound
-from bookbrain.index.endpoint import Endpoint, Outcome
-from bookbrain.index.questions import Questions
 from bookbrain.model import EmbeddingSpace
+from bookbrain.models.openai_api import BatchOutcome, Endpoint, Questions
+from bookbrain.settings import EmbeddingSettings
+from bookbrain.store.embeddings import Vector, is_sound
 
 SPACE = EmbeddingSpace("text-embedding-3-small", 64)
 
@@ -64,7 +63,7 @@ def test_passages_are_asked_for_again(server: OpenAIServer, kind: Any) -> None:
     endpoint = Endpoint(settings(server, 1.0), SPACE.dimensions, retries=1)
     server.fail(kind, **FAULTS[kind])
     kept: dict[str, Vector] = {}
-    endpoint.embed(["one", "two"], Outcome(), kept.update)
+    endpoint.embed(["one", "two"], BatchOutcome(), kept.update)
     assert kept.keys() == {"one", "two"}
     assert all(is_sound(vector) for vector in kept.values())
     endpoint.close()
@@ -74,7 +73,7 @@ def test_passages_are_asked_for_again(server: OpenAIServer, kind: Any) -> None:
 def test_what_lasts_ends_with_an_error(server: OpenAIServer, kind: Any) -> None:
     endpoint = Endpoint(settings(server, 0.2), SPACE.dimensions, retries=1)
     server.fail(kind, times=None, **FAULTS[kind])
-    outcome = Outcome()
+    outcome = BatchOutcome()
     try:
         endpoint.embed(["one"], outcome, lambda vectors: pytest.fail("nothing is sound"))
     except UnavailableError:
@@ -89,7 +88,7 @@ def test_no_other_host_is_asked(server: OpenAIServer) -> None:
         server.fail("redirect", to=f"{other.url}/embeddings", times=None)
         endpoint = Endpoint(settings(server), SPACE.dimensions)
         with pytest.raises(ConfigError, match="another address"):
-            endpoint.embed(["a secret page"], Outcome(), lambda vectors: None)
+            endpoint.embed(["a secret page"], BatchOutcome(), lambda vectors: None)
         questions = Questions(settings(server), SPACE)
         with pytest.raises(ConfigError, match="another address"):
             questions.vector("a secret question")
@@ -116,7 +115,7 @@ def test_the_largest_honest_answer_is_taken(server: OpenAIServer) -> None:
     endpoint = Endpoint(EmbeddingSettings(api_key=server.key, base_url=server.url), None)
     texts = [f"text {n}" for n in range(128)]
     kept: dict[str, Vector] = {}
-    outcome = Outcome()
+    outcome = BatchOutcome()
     endpoint.embed(texts, outcome, kept.update)
     assert len(kept) == outcome.embedded == 128
     assert {vector.dtype for vector in kept.values()} == {np.dtype(np.float32)}

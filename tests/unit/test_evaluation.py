@@ -8,8 +8,8 @@ from unicodedata import normalize
 import pytest
 
 from bookbrain.errors import InputError
-from bookbrain.library.evaluation import GoldenQuery, Measure, evaluate, load_golden
 from bookbrain.model import Hit, SearchResult, Why
+from bookbrain.search.evaluation import GoldenQuery, Measure, evaluate, load_golden
 
 Search = Callable[[str, int], SearchResult]
 

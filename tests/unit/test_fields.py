@@ -2,7 +2,7 @@
 
 import pytest
 
-from bookbrain.index.fields import BESIDE, HEADING, is_word, page_terms, query_weights
+from bookbrain.index.analyzer import BESIDE, HEADING, is_word, page_terms, query_weights
 from bookbrain.model import Heading, Page
 
 

@@ -11,12 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.shelving import Documents, shelve
 
-from bookbrain.durable import PART
-from bookbrain.index.generations import drop_unnamed, open_generation, shards_of
-from bookbrain.index.keywords import KeywordIndex
-from bookbrain.index.merging import CHUNK, Part, merge
-from bookbrain.index.postings import MOST, count_terms
-from bookbrain.index.shards import DAMAGE, open_shard, shard_name, write_shard
+from bookbrain.files import PART
+from bookbrain.index.bm25 import KeywordIndex
+from bookbrain.index.commit import CHUNK, Part, drop_unnamed, merge, open_commit, segments_of
+from bookbrain.index.segment import (
+    MOST,
+    SEGMENT_DAMAGE,
+    count_terms,
+    open_segment,
+    segment_name,
+    write_segment,
+)
 
 _WORDS = [f"w{n}" for n in range(12)]
 _RANDOM = np.random.default_rng(6)
@@ -42,9 +47,9 @@ def one_shard(folder: Path, books: Sequence[str], chunk: int = CHUNK) -> Keyword
     """The index of the books in one single shard."""
     folder.mkdir(exist_ok=True)
     for book in books:
-        write_shard(folder, book, count_terms(_TEXTS[book]))
-    parts = [Part(open_shard(folder / shard_name([book])), {book}) for book in books]
-    return KeywordIndex([open_shard(folder / merge(folder, parts, chunk))])
+        write_segment(folder, book, count_terms(_TEXTS[book]))
+    parts = [Part(open_segment(folder / segment_name([book])), {book}) for book in books]
+    return KeywordIndex([open_segment(folder / merge(folder, parts, chunk))])
 
 
 CHANGES = st.lists(
@@ -74,7 +79,7 @@ def test_any_adds_and_removals_give_the_scores_of_one_shard(
             generation = shelve(shards, generation, [*books], _TEXTS)
             drop_unnamed(shards, generation, set(books))
         assert generation
-        index = open_generation(shards, generation)
+        index = open_commit(shards, generation)
         if not books:
             assert index.documents == 0
             return
@@ -89,7 +94,7 @@ def test_books_added_one_by_one_become_the_shards_of_those_added_at_once(tmp_pat
     for n in range(1, len(_TEXTS) + 1):
         generation = shelve(slow, generation, [*_TEXTS][:n], _TEXTS)
     assert generation == shelve(fast, None, [*_TEXTS], _TEXTS)
-    assert len(shards_of(fast, generation)) <= 4
+    assert len(segments_of(fast, generation)) <= 4
 
 
 def test_merging_in_many_chunks_is_merging_in_one(tmp_path: Path) -> None:
@@ -101,7 +106,7 @@ def test_merging_in_many_chunks_is_merging_in_one(tmp_path: Path) -> None:
 def test_a_removed_book_leaves_nothing(tmp_path: Path) -> None:
     texts: dict[str, Documents] = {"a": [["only", "both"]], "b": [["both"], []]}
     both = shelve(tmp_path, None, ["a", "b"], texts)
-    index = open_generation(tmp_path, shelve(tmp_path, both, ["b"], texts))
+    index = open_commit(tmp_path, shelve(tmp_path, both, ["b"], texts))
     assert index.documents == 2
     assert index.best(index.look_up({"only": 1}), 5) == {}
     assert index.shares(["both"])["both"] == 0.5
@@ -111,20 +116,20 @@ def test_a_removed_book_leaves_nothing(tmp_path: Path) -> None:
 def test_the_generation_of_before_works_until_it_is_dropped(tmp_path: Path) -> None:
     books = [*_TEXTS]
     before = shelve(tmp_path, None, books[:5], _TEXTS)
-    expected = answers(open_generation(tmp_path, before))
+    expected = answers(open_commit(tmp_path, before))
     after = shelve(tmp_path, before, books[2:9], _TEXTS)
-    assert answers(open_generation(tmp_path, before)) == expected
+    assert answers(open_commit(tmp_path, before)) == expected
     drop_unnamed(tmp_path, after)
-    with pytest.raises(DAMAGE):
-        open_generation(tmp_path, before)
-    names = [*shards_of(tmp_path, after), f"{after}.json"]
+    with pytest.raises(SEGMENT_DAMAGE):
+        open_commit(tmp_path, before)
+    names = [*segments_of(tmp_path, after), f"{after}.json"]
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
 def test_the_shard_of_a_book_on_its_way_is_not_dropped(tmp_path: Path) -> None:
     generation = shelve(tmp_path, None, ["book00"], _TEXTS)
-    coming = tmp_path / write_shard(tmp_path, "book01", count_terms(_TEXTS["book01"]))
-    unfinished = tmp_path / f"{shard_name(['book02'])}{PART}"
+    coming = tmp_path / write_segment(tmp_path, "book01", count_terms(_TEXTS["book01"]))
+    unfinished = tmp_path / f"{segment_name(['book02'])}{PART}"
     unfinished.touch()
     drop_unnamed(tmp_path, generation, {"book00"})
     assert coming.exists()
@@ -156,31 +161,31 @@ def test_a_shard_that_is_not_whole_is_made_again(
 ) -> None:
     books = [*_TEXTS][:9]
     generation = shelve(tmp_path, None, books, _TEXTS)
-    expected = answers(open_generation(tmp_path, generation))
-    for shard in shards_of(tmp_path, generation):
+    expected = answers(open_commit(tmp_path, generation))
+    for shard in segments_of(tmp_path, generation):
         (tmp_path / shard).write_bytes(damage((tmp_path / shard).read_bytes()))
-    with pytest.raises(DAMAGE):
-        open_generation(tmp_path, generation)
+    with pytest.raises(SEGMENT_DAMAGE):
+        open_commit(tmp_path, generation)
     again = shelve(tmp_path, generation, books, _TEXTS)
-    assert answers(open_generation(tmp_path, again)) == expected
+    assert answers(open_commit(tmp_path, again)) == expected
 
 
 def test_a_lost_manifest_costs_no_answer(tmp_path: Path) -> None:
     books = [*_TEXTS][:9]
     generation = shelve(tmp_path, None, books, _TEXTS)
-    expected = answers(open_generation(tmp_path, generation))
+    expected = answers(open_commit(tmp_path, generation))
     (tmp_path / f"{generation}.json").unlink()
     again = shelve(tmp_path, generation, books, _TEXTS)
-    assert answers(open_generation(tmp_path, again)) == expected
+    assert answers(open_commit(tmp_path, again)) == expected
 
 
 def test_a_shard_of_another_layout_is_not_read(tmp_path: Path) -> None:
-    name = write_shard(tmp_path, "book00", count_terms(_TEXTS["book00"]))
+    name = write_segment(tmp_path, "book00", count_terms(_TEXTS["book00"]))
     other = (tmp_path / name).replace(tmp_path / ("0" * 24))
     shutil.copy(other, tmp_path / name)
-    assert open_shard(tmp_path / name).books[0].id == "book00"
+    assert open_segment(tmp_path / name).books[0].id == "book00"
     with pytest.raises(ValueError, match="does not fit"):
-        open_shard(other)
+        open_segment(other)
 
 
 def test_what_is_on_a_page_too_often_to_count_is_counted_as_far_as_one_can() -> None:

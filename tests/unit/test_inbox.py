@@ -12,24 +12,31 @@ import pytest
 from support import pdfs
 from support.exchange import exchanging
 
-from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError, InputError, UnavailableError
 from bookbrain.library import AddReport, Library, Outcome
-from bookbrain.library.arrivals import (
+from bookbrain.library.inbox_worker import (
     Look,
     Patience,
     Rejection,
     arrivals,
     dismiss,
     empty_folders,
+    ingest,
     is_whole,
     look_at,
+    open_inbox,
     reason_file,
     rejections,
 )
-from bookbrain.library.inbox import ingest, open_inbox
-from bookbrain.library.staging import Source, add_sources, copy_into, open_sources, plan_sources
-from bookbrain.library.uploading import sweep_uploads
+from bookbrain.library.sources import (
+    Source,
+    add_sources,
+    copy_into,
+    open_sources,
+    plan_sources,
+    sweep_uploads,
+)
+from bookbrain.settings import Settings
 
 QUICK = Patience(settle=0.02, stray=0.2, upload=0.5, look=0.05, folder=0.1)
 WHOLE = b"%PDF-1.7\n" + b"x" * 3000 + b"\n%%EOF\n"

@@ -7,13 +7,12 @@ import pytest
 from support import pdfs
 from support.shelf import wait_for
 
-from bookbrain.config import Settings, load_settings
-from bookbrain.index.catalog import Catalog
 from bookbrain.library import Library
-from bookbrain.library.arrivals import rejections
-from bookbrain.library.uploading import land
-from bookbrain.web.ingestion import Ingestion, use_ingestion, wake_ingestion
-from bookbrain.web.shelf import Shelf
+from bookbrain.library.inbox_worker import rejections
+from bookbrain.library.sources import land
+from bookbrain.settings import Settings, load_settings
+from bookbrain.store.catalog import Catalog
+from bookbrain.web.shelf import Ingestion, Shelf, use_ingestion, wake_ingestion
 
 
 @pytest.fixture

@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bookbrain.ingest.cleaning import HYPHEN, clean, join_hyphens, words_of
-from bookbrain.ingest.joining import is_code, join_lines
+from bookbrain.formats.text import HYPHEN, clean, is_code, join_hyphens, join_lines, words_of
 
 ODD = st.text(
     st.one_of(

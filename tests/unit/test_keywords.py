@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from rank_bm25 import BM25Plus
 from support.shelving import Documents, index_of
 
-from bookbrain.index.keywords import K1, B, KeywordIndex
+from bookbrain.index.bm25 import K1, B, KeywordIndex
 
 TERMS = st.sampled_from(["a", "b", "c", "d", "e", "f", "비동기", "~비동", "=a.b"])
 BOOKS = st.lists(st.lists(st.lists(TERMS, max_size=12), min_size=1, max_size=6), max_size=5)

@@ -2,9 +2,8 @@
 
 import pytest
 
-from bookbrain.ingest.cleaning import clean, join_hyphens
-from bookbrain.ingest.joining import join_lines
-from bookbrain.ingest.locating import locate
+from bookbrain.formats.page_image_child import locate
+from bookbrain.formats.text import clean, join_hyphens, join_lines
 
 
 def read_back(text: str, word: str, drawn: str) -> str:

@@ -13,18 +13,22 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from support import pdfs
 
-from bookbrain.config import EmbeddingSettings, Settings
 from bookbrain.errors import BookBrainError, UnavailableError
-from bookbrain.events import Event
-from bookbrain.index.endpoint import refuses_everything
-from bookbrain.index.purchase import _log_bill
 from bookbrain.library import Library, Outcome
-from bookbrain.library.recording import record_outcome
-from bookbrain.logs import JournalHandler, is_journal, log_work, message_of, set_up_logging
+from bookbrain.log import (
+    Event,
+    JournalHandler,
+    is_journal,
+    log_work,
+    message_of,
+    record_outcome,
+    set_up_logging,
+)
 from bookbrain.model import Book
-from bookbrain.web.finding import Question, find
-from bookbrain.web.health import Health
-from bookbrain.web.routes import make_routes
+from bookbrain.models.openai_api import refuses_everything
+from bookbrain.models.purchase import _log_bill
+from bookbrain.settings import EmbeddingSettings, Settings
+from bookbrain.web.api import Health, Question, find, make_routes
 from bookbrain.web.shelf import Shelf
 
 SECRET = "walrus"  # stands for a query, a page, a key
@@ -181,7 +185,7 @@ import logging, os, sys, threading
 seen = os.fstat(2)
 os.environ["JOURNAL_STREAM"] = f"{seen.st_dev}:{seen.st_ino}"
 sys.modules["systemd.journal"] = None
-from bookbrain.logs import set_up_logging
+from bookbrain.log import set_up_logging
 set_up_logging()
 logging.getLogger("bookbrain").error("one\\ntwo")
 def fail(): raise ValueError("walrus")
@@ -209,7 +213,7 @@ import os
 seen = os.fstat(2)
 os.environ["JOURNAL_STREAM"] = f"{seen.st_dev}:{seen.st_ino}"
 from bookbrain.cli import main
-from bookbrain.index.endpoint import refuses_everything
+from bookbrain.models.openai_api import refuses_everything
 @main.command()
 def ending(): raise refuses_everything("walrus")
 main(["ending"])
@@ -222,7 +226,7 @@ def test_a_service_that_fails_logs_an_error_and_not_what_another_program_said() 
     )
     assert done.returncode == 69
     (line,) = done.stderr.splitlines()
-    assert line.startswith("<3>bookbrain.cli.errors: The embedding endpoint gave no usable answer")
+    assert line.startswith("<3>bookbrain.cli.command: The embedding endpoint gave no usable answer")
     assert SECRET not in line
 
 

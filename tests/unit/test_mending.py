@@ -13,25 +13,23 @@ import pytest
 from support.damaged import make_library
 from support.flips import DATABASES, dump
 
-from bookbrain.backup.listing import NO_BOOKS, list_backups
-from bookbrain.backup.mending import Repaired, repair_library
-from bookbrain.backup.packing import Request
-from bookbrain.backup.taking import take_backup
-from bookbrain.backup.workplace import NoRoomError
-from bookbrain.config import Settings
+from bookbrain.backup.archives import NO_BOOKS, NoRoomError, list_backups
+from bookbrain.backup.contents import Request
+from bookbrain.backup.creation import take_backup
+from bookbrain.backup.repair import Repaired, repair_library
 from bookbrain.errors import ConfigError
-from bookbrain.index import embeddings, migrations
-from bookbrain.index.catalog import Catalog
-from bookbrain.index.copying import move_damaged
-from bookbrain.index.database import fresh_schema, open_database
-from bookbrain.index.embeddings import STORE
-from bookbrain.index.soundness import CATALOG
-from bookbrain.library.checking import check_library
-from bookbrain.library.damage import Outcome, look_at_damage
 from bookbrain.library.recovery import recover
-from bookbrain.library.reports import Silent
-from bookbrain.library.stores import Stores
-from bookbrain.server import Layout
+from bookbrain.model import Silent
+from bookbrain.paths import Layout
+from bookbrain.settings import Settings
+from bookbrain.store import embeddings
+from bookbrain.store.audit import AuditOutcome, check_library, look_at_damage
+from bookbrain.store.catalog import MIGRATIONS, Catalog
+from bookbrain.store.copy import move_damaged
+from bookbrain.store.database import fresh_schema, open_database
+from bookbrain.store.embeddings import STORE
+from bookbrain.store.folder import Stores
+from bookbrain.store.soundness import CATALOG
 
 _PAGE = 4096
 
@@ -57,7 +55,7 @@ def _backup(home: Path, *, books: bool = True) -> Path:
     return take_backup(Settings(home), request, lambda *_: None).backup.path
 
 
-def _found(home: Path) -> Outcome:
+def _found(home: Path) -> AuditOutcome:
     last = check_library(home).last
     assert last
     return last
@@ -109,7 +107,7 @@ def _swap(path: Path, one: int, other: int) -> None:
 # Numbers and kinds of databases
 
 
-@pytest.mark.parametrize("steps", [migrations.MIGRATIONS, embeddings.MIGRATIONS])
+@pytest.mark.parametrize("steps", [MIGRATIONS, embeddings.EMBEDDINGS_MIGRATIONS])
 def test_every_migration_changes_the_schema(steps: tuple[Callable[..., None], ...]) -> None:
     schemas = [fresh_schema(steps[:n]) for n in range(len(steps) + 1)]
     assert all(a != b for a, b in pairwise(schemas))
@@ -141,7 +139,7 @@ def test_one_kind_of_database_is_no_newer_one_of_the_other(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "steps"), [(CATALOG, migrations.MIGRATIONS), (STORE, embeddings.MIGRATIONS)]
+    ("name", "steps"), [(CATALOG, MIGRATIONS), (STORE, embeddings.EMBEDDINGS_MIGRATIONS)]
 )
 def test_what_a_newer_release_made_is_left_alone(
     tmp_path: Path, name: str, steps: tuple[Callable[..., None], ...]

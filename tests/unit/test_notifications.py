@@ -22,36 +22,36 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookbrain.admin import main
-from bookbrain.admin.alerts.channels import (
+from bookbrain.checks import Check, State
+from bookbrain.checks.channels import (
+    MailServer,
+    Message,
     Outbox,
+    about_changes,
+    about_failure,
+    about_nothing,
     check_channels,
     deliver,
     ping,
     place_of,
+    summary_of,
 )
-from bookbrain.admin.alerts.history import (
+from bookbrain.checks.news import (
     History,
     Known,
+    has_just_run,
     is_news_of,
     judge,
     keep_history,
     read_history,
+    tell_failure,
+    tell_news,
     untold,
     with_failure,
 )
-from bookbrain.admin.alerts.mail import MailServer
-from bookbrain.admin.alerts.message import (
-    Message,
-    about_changes,
-    about_failure,
-    about_nothing,
-    summary_of,
-)
-from bookbrain.admin.alerts.telling import has_just_run, tell_failure, tell_news
-from bookbrain.admin.check import Check, State
-from bookbrain.config import NotifySettings, load_notify_settings, load_settings
 from bookbrain.errors import ConfigError
-from bookbrain.wording import fill
+from bookbrain.messages import fill
+from bookbrain.settings import NotifySettings, load_notify_settings, load_settings
 
 HOST = socket.gethostname()
 OK, WARN, FAIL = State.OK, State.WARN, State.FAIL
@@ -437,7 +437,7 @@ def _hold(server: socket.socket, answer: bytes, drip: int, seen: list[str]) -> N
     connection, _ = server.accept()
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(OSError):
-            if b"bookbrain.courier" in (command := path.read_bytes()):
+            if b"bookbrain.checks.channels_child" in (command := path.read_bytes()):
                 seen += [command.decode(), path.with_name("environ").read_text()]
     with connection, suppress(OSError):
         connection.recv(65536)

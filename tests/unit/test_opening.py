@@ -7,9 +7,9 @@ from click.testing import CliRunner
 from support import pdfs
 
 from bookbrain.cli import main
-from bookbrain.config import load_settings
-from bookbrain.index.catalog import Catalog
 from bookbrain.library import Library
+from bookbrain.settings import load_settings
+from bookbrain.store.catalog import Catalog
 
 
 @pytest.fixture

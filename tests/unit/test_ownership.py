@@ -7,9 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bookbrain.ownership import give_inbox
-from bookbrain.server import Layout
-from bookbrain.service_user import Account
+from bookbrain.paths import Layout
+from bookbrain.privileges import Account, give_inbox
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="run it as root: only root can give files away"

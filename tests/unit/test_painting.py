@@ -17,12 +17,12 @@ from support.debian_books import books
 from support.raw_pdf import CATALOG, ONE_PAGE, document, stream
 
 from bookbrain.errors import BookBrainError
+from bookbrain.formats.page_image import Picture
+from bookbrain.formats.page_image_child import Box, find_boxes
+from bookbrain.formats.pdf import read_pdf
 from bookbrain.index import analyzer
-from bookbrain.index.snippet import Marker
-from bookbrain.ingest.painter import Box, find_boxes
-from bookbrain.ingest.painting import Picture
-from bookbrain.ingest.reading import read_pdf
 from bookbrain.model import Page
+from bookbrain.search.snippet import Marker
 
 QUERIES = {
     ("installation-guide-amd64", "install.ko.pdf"): (

@@ -8,8 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.prose import technical_pages
 
-from bookbrain.ingest.passages import OVERLAP_TOKENS, PASSAGE_TOKENS, make_passages
-from bookbrain.ingest.tokens import count_tokens
+from bookbrain.formats.text import OVERLAP_TOKENS, PASSAGE_TOKENS, count_tokens, make_passages
 from bookbrain.model import Page, Passage, Span
 
 Place = tuple[int, int]  # page, character

@@ -5,14 +5,14 @@ from unicodedata import normalize
 
 import pytest
 
-from bookbrain.backup.manifest import ListedBook, Manifest
-from bookbrain.backup.restoring import find_listed
-from bookbrain.config import Settings
+from bookbrain.backup.archive import ListedBook, Manifest
+from bookbrain.backup.restoration import find_listed
 from bookbrain.errors import InputError
-from bookbrain.index.catalog import Catalog, NewBook
 from bookbrain.library import Library
-from bookbrain.library.picking import pick
+from bookbrain.library.open_book import pick
 from bookbrain.model import Book
+from bookbrain.settings import Settings
+from bookbrain.store.catalog import Catalog, NewBook
 
 _MAC = normalize("NFD", "설치안내서.pdf")
 _FILES = {"a1b2" + "0" * 60: _MAC, "a1b3" + "0" * 60: normalize("NFC", "사용법.pdf"),

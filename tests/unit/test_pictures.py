@@ -11,10 +11,10 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from support import pdfs
 
-from bookbrain.config import Settings
+from bookbrain.formats.page_image import Picture
 from bookbrain.library import Library
-from bookbrain.library.opened import Picture
-from bookbrain.web.pictures import Album, make_picture_routes
+from bookbrain.settings import Settings
+from bookbrain.web.api import Album, make_picture_routes
 from bookbrain.web.shelf import Shelf
 
 PAGES = ("The walrus holds the lock.", "비동기 처리\n트랜잭션 로그는 비동기 처리로 기록한다.")

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from support import pdfs
 
-from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError
-from bookbrain.index.stamps import read_stamp_file
 from bookbrain.library import Library
-from bookbrain.library.cards import read_card
-from bookbrain.upgrade.keeping import keep
+from bookbrain.settings import Settings
+from bookbrain.store.identity import read_card
+from bookbrain.store.integrity import read_stamp_file
+from bookbrain.upgrade.kept import keep
 
 
 @pytest.mark.timeout(120)

@@ -11,14 +11,13 @@ import pytest
 from support import pdfs
 from support.readers import preparers, readers
 
-from bookbrain.config import Settings
 from bookbrain.errors import InputError
-from bookbrain.index.postings import count_pages
-from bookbrain.index.shards import open_shard, shard_name, write_shard
-from bookbrain.ingest.passages import make_passages
-from bookbrain.ingest.reading import read_pdf
-from bookbrain.library.preparing import Prepared, Preparer, PreparerFault
-from bookbrain.library.reports import Step
+from bookbrain.formats.pdf import read_pdf
+from bookbrain.formats.text import make_passages
+from bookbrain.index.segment import count_pages, open_segment, segment_name, write_segment
+from bookbrain.library.prepare import Prepared, Preparer, PreparerFault
+from bookbrain.model import Step
+from bookbrain.settings import Settings
 
 _ID = "a" * 64
 
@@ -53,7 +52,7 @@ def test_it_is_what_this_process_would_make(preparer: Preparer, tmp_path: Path) 
     assert (book.title, book.pages) == ("Locks", text.pages)
     assert book.passages == make_passages(text.pages)
     (tmp_path / "here").mkdir()
-    name = write_shard(tmp_path / "here", _ID, count_pages(text.pages))
+    name = write_segment(tmp_path / "here", _ID, count_pages(text.pages))
     assert (tmp_path / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
 
 
@@ -64,7 +63,7 @@ def test_one_child_for_all_books(preparer: Preparer, tmp_path: Path) -> None:
     for number in range(2):
         path = pdfs.book(tmp_path / f"{number}.pdf", [f"Book {number}"])
         assert prepare(preparer, path, f"{number}" * 64).pages[0].text == f"Book {number}"
-        assert open_shard(tmp_path / shard_name([f"{number}" * 64])).full == 1
+        assert open_segment(tmp_path / segment_name([f"{number}" * 64])).full == 1
     assert preparers() == children
     assert len(children) == 1
 

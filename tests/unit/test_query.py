@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookbrain.errors import InputError
-from bookbrain.index.query import MAX_QUERY, Query, parse_query, phrase_finder
+from bookbrain.search.query import MAX_QUERY, Query, parse_query, phrase_finder
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,10 @@ from pathlib import Path
 import pytest
 from support.shelving import index_of
 
-from bookbrain.index.analyzer import terms
-from bookbrain.index.fields import page_terms
-from bookbrain.index.keywords import KeywordIndex
-from bookbrain.index.ranking import asked_for, best_pages, fold_duplicates
+from bookbrain.index.analyzer import page_terms, terms
+from bookbrain.index.bm25 import KeywordIndex
 from bookbrain.model import Heading, Page
+from bookbrain.search.query import asked_for, best_pages, fold_duplicates
 
 Place = tuple[str, int]
 

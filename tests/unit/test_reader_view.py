@@ -11,8 +11,8 @@ from support import pdfs
 from support.drawn import own_html
 
 import bookbrain.web
-from bookbrain.config import Settings
 from bookbrain.library import Library
+from bookbrain.settings import Settings
 from bookbrain.web.shelf import Shelf, use_shelf
 
 SCRIPT = Path(bookbrain.web.__file__).with_name("script.py")

@@ -14,8 +14,8 @@ from support import pdfs
 from support.readers import readers
 
 from bookbrain.errors import InputError
-from bookbrain.ingest.quality import GARBLED, SCANNED, UNREADABLE
-from bookbrain.ingest.reading import Reader, read_pdf
+from bookbrain.formats.pdf import PdfReader, read_pdf
+from bookbrain.formats.text import GARBLED, SCANNED, UNREADABLE
 from bookbrain.model import BookText
 
 
@@ -102,7 +102,7 @@ class TestLongTitles:
         self, tmp_path: Path, letters: int, entries: int
     ) -> None:
         path = pdfs.long_titles(tmp_path / "t.pdf", letters, entries)
-        with Reader(timeout=30, memory_mb=1024) as reader:
+        with PdfReader(timeout=30, memory_mb=1024) as reader:
             raw = reader.read(path)
         assert 1 <= len(raw.outline) <= entries
         assert {len(title) for _, title, _ in raw.outline} == {300}
@@ -120,11 +120,11 @@ class TestLongTitles:
 
 class TestOneAfterAnother:
     @pytest.fixture
-    def reader(self) -> Iterator[Reader]:
-        with Reader(timeout=30, memory_mb=1024) as reader:
+    def reader(self) -> Iterator[PdfReader]:
+        with PdfReader(timeout=30, memory_mb=1024) as reader:
             yield reader
 
-    def test_by_one_child(self, reader: Reader, tmp_path: Path) -> None:
+    def test_by_one_child(self, reader: PdfReader, tmp_path: Path) -> None:
         texts = [f"This is book {number}" for number in range(3)]
         read = [reader.read(pdfs.book(tmp_path / f"{text}.pdf", [text])) for text in texts]
         assert [[page.lines for page in book.pages] for book in read] == [[text] for text in texts]
@@ -132,7 +132,7 @@ class TestOneAfterAnother:
 
     @pytest.mark.parametrize("bad", [pdfs.truncated, pdfs.crash, pdfs.balloon])
     def test_a_bad_book_is_forgotten(
-        self, reader: Reader, tmp_path: Path, bad: Callable[[Path], Path]
+        self, reader: PdfReader, tmp_path: Path, bad: Callable[[Path], Path]
     ) -> None:
         with suppress(InputError):
             reader.read(bad(tmp_path / "bad.pdf"))
@@ -141,13 +141,13 @@ class TestOneAfterAnother:
 
     @pytest.mark.slow
     def test_after_a_hang(self, tmp_path: Path) -> None:
-        with Reader(timeout=5, memory_mb=1024) as reader:
+        with PdfReader(timeout=5, memory_mb=1024) as reader:
             with pytest.raises(InputError, match="no progress for 5 seconds"):
                 reader.read(pdfs.hang(tmp_path / "hang.pdf"))
             (page,) = reader.read(pdfs.book(tmp_path / "good.pdf", ["good"])).pages
         assert page.lines == "good"
 
-    def test_a_child_that_was_killed(self, reader: Reader, tmp_path: Path) -> None:
+    def test_a_child_that_was_killed(self, reader: PdfReader, tmp_path: Path) -> None:
         path = pdfs.lying_count(tmp_path / "l.pdf", 30_000)  # more than fits into the pipe
 
         def kill(done: int, total: int) -> None:
@@ -157,7 +157,7 @@ class TestOneAfterAnother:
         with pytest.raises(InputError, match=r"crashed on it \(signal SIGKILL\)"):
             reader.read(path, kill)
 
-    def test_a_child_that_was_killed_between_books(self, reader: Reader, tmp_path: Path) -> None:
+    def test_a_child_that_was_killed_between_books(self, reader: PdfReader, tmp_path: Path) -> None:
         path = pdfs.book(tmp_path / "b.pdf", ["good"])
         first = reader.read(path)
         (child,) = readers()

@@ -13,8 +13,7 @@ from starlette.testclient import TestClient
 from starlette.types import Message, Scope
 from support.coroutines import run_coroutine
 
-from bookbrain.web.receiving import Limits, ToDisk
-from bookbrain.web.uploads import Uploads
+from bookbrain.web.uploads import ToDisk, UploadLimits, Uploads
 
 PUT = "/_stcore/upload_file/session/file"
 
@@ -122,7 +121,7 @@ def test_one_that_is_too_large(
     streamlit: Streamlit, client: TestClient, uploads: Uploads, tmp_path: Path
 ) -> None:
     assert client.put(PUT, headers={"content-length": str(400 << 20)}).status_code == 413
-    small = TestClient(ToDisk(streamlit.app, uploads, Limits(largest=3_000_000)))
+    small = TestClient(ToDisk(streamlit.app, uploads, UploadLimits(largest=3_000_000)))
     for size, code in ((3_000_001, 413), (3_000_000, 204)):
         sent = small.put(PUT, files={"a": ("a.pdf", bytes(size))}, headers={"x-xsrftoken": "good"})
         assert sent.status_code == code
@@ -203,7 +202,7 @@ def test_one_that_drips_is_ended_and_holds_nobody_up(
         yield HEAD + b"whole\r\n--x--\r\n"
 
     async def both() -> tuple[list[Message], list[Message]]:
-        app = ToDisk(streamlit.app, uploads, Limits(within=0.5))
+        app = ToDisk(streamlit.app, uploads, UploadLimits(within=0.5))
         slow = asyncio.create_task(_put(app, drip()))
         await asyncio.sleep(0.05)
         quick = await _put(app, at_once())

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 import pytest
 from support.rerank_server import RerankServer
 
-from bookbrain.config import RerankSettings
-from bookbrain.index.reranker import Reranker
+from bookbrain.models.rerank_api import Reranker
+from bookbrain.settings import RerankSettings
 
 QUESTION = "secret otter"
 TEXTS = ("a river", "an otter and an otter", "one otter")

@@ -8,10 +8,10 @@ import pytest
 from support import pdfs
 from support.rerank_server import RerankServer
 
-from bookbrain.config import RerankSettings, Settings
 from bookbrain.library import Library
-from bookbrain.library.evaluation import GoldenQuery
 from bookbrain.model import Hit, SearchResult
+from bookbrain.search.evaluation import GoldenQuery
+from bookbrain.settings import RerankSettings, Settings
 
 
 def filler(page: int) -> str:

@@ -12,21 +12,21 @@ from tempfile import TemporaryFile
 import pytest
 from zstandard import ZstdDecompressor
 
-from bookbrain.backup.packing import Request
-from bookbrain.backup.taking import take_backup
-from bookbrain.children import run_in_terminal, run_program, start_filter, start_module
-from bookbrain.config import (
+from bookbrain.backup.contents import Request
+from bookbrain.backup.creation import take_backup
+from bookbrain.errors import BookBrainError, ConfigError, without_passwords
+from bookbrain.log import set_up_logging
+from bookbrain.processes import run_in_terminal, run_program, start_filter, start_module
+from bookbrain.settings import (
     KNOWN_KEYS,
     SETTINGS,
+    TEXT,
     Setting,
     environment_without_secrets,
     holds_secret,
     load_settings,
     without_secrets,
 )
-from bookbrain.errors import BookBrainError, ConfigError, without_passwords
-from bookbrain.logs import set_up_logging
-from bookbrain.values import TEXT
 
 ROOT = Path(__file__).parents[2]
 PLANTED = "https://walrus:walrus@host.example/walrus?key=walrus"

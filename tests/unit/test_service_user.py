@@ -10,10 +10,10 @@ from tempfile import mkdtemp
 
 import pytest
 
-from bookbrain.cli.opening import sources_of_root, take_settings
+from bookbrain.cli.command import sources_of_root
 from bookbrain.errors import ConfigError
-from bookbrain.server import Layout
-from bookbrain.service_user import become_service_user, works_for_service
+from bookbrain.paths import Layout
+from bookbrain.privileges import become_service, become_service_user, works_for_service
 
 _NOBODY = 65534
 
@@ -27,13 +27,13 @@ _HEAD = """
 import logging, os, sys, tempfile
 from pathlib import Path
 import bookbrain.cli
-from bookbrain.config import Settings, load_settings
+from bookbrain.settings import Settings, load_settings
 from bookbrain.errors import ConfigError
 from bookbrain.library import AddReport, Outcome
-from bookbrain.library.arrivals import Patience
-from bookbrain.library.inbox import ingest
-from bookbrain.server import Layout, with_server_defaults
-from bookbrain.service_user import Account, become_service_user, works_for_service
+from bookbrain.library.inbox import Patience
+from bookbrain.library.inbox_worker import ingest
+from bookbrain.paths import Layout, with_server_defaults
+from bookbrain.privileges import Account, become_service_user, works_for_service
 
 folder = Path(sys.argv[1])
 layout = Layout(folder)
@@ -163,7 +163,7 @@ def test_a_server_without_the_user_says_so(layout: Layout, monkeypatch: pytest.M
         pass
     else:
         pytest.skip("this machine has the user")
-    for attempt in (lambda: become_service_user(layout), lambda: take_settings(layout)):
+    for attempt in (lambda: become_service_user(layout), lambda: become_service(layout)):
         with pytest.raises(ConfigError) as failed:
             attempt()
         assert failed.value.message == "This server has no user bookbrain."
@@ -180,7 +180,7 @@ def test_only_root_without_a_library_of_its_own_works_for_the_service(
     assert not works_for_service({}, Layout(tmp_path))
     with sources_of_root([tmp_path / "none.pdf"], layout) as sources:
         assert sources is None, "BOOKBRAIN_HOME is set"
-    assert take_settings(layout).home == tmp_path / "home" / "library"
+    assert become_service(layout).home == tmp_path / "home" / "library"
     monkeypatch.delenv("BOOKBRAIN_HOME")
     with sources_of_root([tmp_path / "none.pdf"], layout) as sources:
         assert sources

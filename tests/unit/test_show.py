@@ -12,18 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from bookbrain.citation import printable, result_markdown
-from bookbrain.cli.errors import fail
-from bookbrain.cli.progress import shown_progress
-from bookbrain.cli.show import (
-    print_books,
-    print_result,
-    say,
-    shown,
-)
+from bookbrain.cli.command import fail
+from bookbrain.cli.terminal import print_books, print_result, say, shown, shown_progress
 from bookbrain.errors import BookBrainError
-from bookbrain.library.reports import dollars
-from bookbrain.model import Book, Hit, SearchResult, Why
+from bookbrain.model import Book, Hit, SearchResult, Why, dollars, printable, result_markdown
 
 # Clears the screen, sets the title of the window, a C1 control, a bell, turns text around.
 HOSTILE = "a\x1b[2Jb\x1b]0;owned\x07c\x9b31md\x7fe\u202ef\ng\rh\x00i"

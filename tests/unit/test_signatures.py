@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bookbrain.index.signatures import HASHES, are_alike, signatures
+from bookbrain.index.segment import HASHES, are_alike, signatures
 
 
 def signatures_of(*documents: set[int]) -> np.ndarray:

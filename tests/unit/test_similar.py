@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import pytest
 from support import pdfs
 
-from bookbrain.config import Settings
 from bookbrain.errors import InputError
 from bookbrain.library import Library
+from bookbrain.settings import Settings
 
 SEAS = (
     "The seal swims in the cold northern sea.",

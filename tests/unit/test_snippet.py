@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookbrain.index.analyzer import terms
-from bookbrain.index.snippet import Marker, make_snippet
+from bookbrain.search.snippet import Marker, make_snippet
 
 WORDS = st.sampled_from(
     ["lock", "<b>", "&", "the", "thenCompose", "a.b()", "비동기", "처리를", "\n", "데이터", '"x"']

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from bookbrain.index.analyzer import terms
-from bookbrain.index.spelling import other_spellings
+from bookbrain.index.analyzer import other_spellings, terms
 
 KNOWN = {"kubernet": 0.01, "configur": 0.1, "conform": 0.001, "daemon": 0.05}
 

@@ -8,10 +8,10 @@ from streamlit.testing.v1 import AppTest
 from support import pdfs
 
 import bookbrain.web
-from bookbrain.config import EmbeddingSettings, Settings
-from bookbrain.last_check import LastCheck, Seen, keep_check, last_check
+from bookbrain.last_check import LastCheck, SeenCheck, keep_check, last_check
 from bookbrain.library import Library
-from bookbrain.server import Layout
+from bookbrain.paths import Layout
+from bookbrain.settings import EmbeddingSettings, Settings
 from bookbrain.use import Use, figures_of, keep_use
 from bookbrain.web.shelf import Shelf, use_shelf
 
@@ -55,10 +55,10 @@ def test_a_fault_is_first_and_has_its_next_step(settings: Settings) -> None:
     keep_check(
         settings.home,
         [
-            Seen("clock", "ok", "it is right"),
-            Seen("backup", "warn", "a.tar.zst, 9 days old", "sudo bookbrain-admin backup"),
-            Seen("service", "FAIL", "<b>bookbrain-chroma</b> has failed", "Restart it."),
-            Seen("library", "FAIL", "of an hour ago: the page sees this itself"),
+            SeenCheck("clock", "ok", "it is right"),
+            SeenCheck("backup", "warn", "a.tar.zst, 9 days old", "sudo bookbrain-admin backup"),
+            SeenCheck("service", "FAIL", "<b>bookbrain-chroma</b> has failed", "Restart it."),
+            SeenCheck("library", "FAIL", "of an hour ago: the page sees this itself"),
         ],
         NOW,
     )
@@ -72,7 +72,7 @@ def test_a_fault_is_first_and_has_its_next_step(settings: Settings) -> None:
 
 
 def test_an_old_check_says_so(settings: Settings) -> None:
-    keep_check(settings.home, [Seen("clock", "ok", "right")], NOW - timedelta(hours=2))
+    keep_check(settings.home, [SeenCheck("clock", "ok", "right")], NOW - timedelta(hours=2))
     shown = page(settings)
     assert '<p class="verdict warn" role="status">It works. To look at: 1.</p>' in shown
     assert "The last health check was at 20" in shown
@@ -86,7 +86,7 @@ def test_a_book_that_meaning_does_not_see_is_one_to_look_at(settings: Settings) 
 
 
 def test_korean(settings: Settings) -> None:
-    keep_check(settings.home, [Seen("certificate", "warn", "x", "Make room on it.")], NOW)
+    keep_check(settings.home, [SeenCheck("certificate", "warn", "x", "Make room on it.")], NOW)
     shown = page(settings, "ko-KR")
     assert "잘 돌아가고 있습니다. 살펴볼 것: 1가지." in shown
     assert "<strong>인증서</strong>" in shown
@@ -124,7 +124,7 @@ def test_a_server_shows_the_use_of_the_last_days(tmp_path: Path) -> None:
 
 def test_what_was_seen_is_kept(tmp_path: Path) -> None:
     assert last_check(tmp_path) is None
-    seen = (Seen("디스크", "warn", "가득", "비우십시오"), Seen("clock", "ok", ""))
+    seen = (SeenCheck("디스크", "warn", "가득", "비우십시오"), SeenCheck("clock", "ok", ""))
     keep_check(tmp_path, seen, NOW)
     assert last_check(tmp_path) == LastCheck(NOW, seen)
 

@@ -9,9 +9,9 @@ from support import pdfs
 from support.readers import is_reader, preparers, readers
 from support.shelf import wait_for
 
-from bookbrain.config import Settings
 from bookbrain.library import Library, Outcome, Silent
-from bookbrain.library.reports import Step
+from bookbrain.model import Step
+from bookbrain.settings import Settings
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bookbrain.index.tiers import FANOUT, LARGEST, SMALLEST, merge_plan
+from bookbrain.index.commit import FANOUT, LARGEST, SMALLEST, merge_plan
 
 SIZES = st.lists(st.integers(0, LARGEST * 2), max_size=60)
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bookbrain.ingest.tokens import count_tokens
+from bookbrain.formats.text import count_tokens
 
 ENGLISH = (
     "The garbage collector reclaims memory that the program no longer uses. Developers rarely "

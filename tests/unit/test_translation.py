@@ -22,10 +22,18 @@ from support.shown_texts import given_as_data, run_together, shown_texts
 
 import bookbrain.admin
 import bookbrain.cli
-from bookbrain.cli.errors import Commands
+from bookbrain.cli.command import Commands
 from bookbrain.errors import NotFoundError, UnavailableError
-from bookbrain.translation import language, translated
-from bookbrain.wording import as_row, fill, message_of, of_row, packed, unpacked
+from bookbrain.messages import (
+    as_row,
+    fill,
+    language,
+    message_of,
+    of_row,
+    packed,
+    translated,
+    unpacked,
+)
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bookbrain"

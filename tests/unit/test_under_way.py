@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from support import pdfs
 
-from bookbrain.config import Settings
 from bookbrain.errors import InputError
-from bookbrain.index.catalog import Catalog
-from bookbrain.index.rows import Job
 from bookbrain.library import Arrival, Library, Silent
-from bookbrain.library.reports import Step
-from bookbrain.library.under_way import Noted
+from bookbrain.library.jobs import Noted
+from bookbrain.model import Step
+from bookbrain.settings import Settings
+from bookbrain.store.catalog import Catalog
+from bookbrain.store.rows import Job
 
 
 @pytest.fixture

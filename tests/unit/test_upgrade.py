@@ -16,20 +16,18 @@ import numpy as np
 import pytest
 from support import pdfs
 
-from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError, BusyError
-from bookbrain.index import embeddings
-from bookbrain.index.catalog import Catalog, NewBook
-from bookbrain.index.database import open_database
-from bookbrain.index.embeddings import EmbeddingStore
-from bookbrain.index.migrations import MIGRATIONS
 from bookbrain.library import Library, Silent
-from bookbrain.library.uploading import add_again, land
+from bookbrain.library.sources import add_again, land
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span
-from bookbrain.server import Layout, is_upgrading
-from bookbrain.upgrade.comparing import version_of
-from bookbrain.upgrade.going_back import put_back
-from bookbrain.upgrade.keeping import KEPT, forget, keep
+from bookbrain.paths import Layout, is_upgrading
+from bookbrain.settings import Settings
+from bookbrain.store import embeddings
+from bookbrain.store.catalog import MIGRATIONS, Catalog, NewBook
+from bookbrain.store.database import open_database
+from bookbrain.store.embeddings import EmbeddingStore
+from bookbrain.upgrade.kept import KEPT, forget, keep, version_of
+from bookbrain.upgrade.rollback import put_back
 
 SPACE = EmbeddingSpace("m", 2)
 
@@ -66,7 +64,9 @@ def upgrade(home: Path) -> None:
         db.execute("ALTER TABLE embedding ADD COLUMN checksum INTEGER NOT NULL DEFAULT 0")
 
     open_database(home / "catalog.sqlite3", (*MIGRATIONS, colors)).close()
-    open_database(home / "embeddings.sqlite3", (*embeddings.MIGRATIONS, checksums)).close()
+    open_database(
+        home / "embeddings.sqlite3", (*embeddings.EMBEDDINGS_MIGRATIONS, checksums)
+    ).close()
     (home / "books/library.json").write_text('{"changes": 9}')
     (home / "keywords/library.json").write_text('{"changes": 9}')
 

@@ -10,12 +10,11 @@ from threading import Thread
 import pytest
 from support import pdfs
 
-from bookbrain.config import Settings
 from bookbrain.errors import BookBrainError
 from bookbrain.library import Library, Silent
-from bookbrain.library.arrivals import arrivals
-from bookbrain.library.inbox import open_inbox
-from bookbrain.library.uploading import add_again, land, land_upload, plan_upload, sweep_uploads
+from bookbrain.library.inbox_worker import arrivals, open_inbox
+from bookbrain.library.sources import add_again, land, land_upload, plan_upload, sweep_uploads
+from bookbrain.settings import Settings
 
 
 @pytest.fixture
@@ -168,7 +167,7 @@ def test_a_book_that_is_added_again_is_in_the_inbox_before_it_is_gone(
         raise RuntimeError
 
     with monkeypatch.context() as patched, pytest.raises(RuntimeError):
-        patched.setattr("bookbrain.library.maintaining.remove_book", crash)
+        patched.setattr("bookbrain.library.maintenance.remove_book", crash)
         add_again(library, added.id, Silent())
     assert library.books() == [added]
     assert (inbox / "x.pdf").read_bytes() == book

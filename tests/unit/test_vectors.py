@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bookbrain.config import Settings
-from bookbrain.index.catalog import NewBook
-from bookbrain.index.embeddings import STORE, is_sound, vector_of
-from bookbrain.index.vectors import cosine
-from bookbrain.library.stores import Stores
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span
+from bookbrain.settings import Settings
+from bookbrain.store.catalog import NewBook
+from bookbrain.store.embeddings import STORE, is_sound, vector_of
+from bookbrain.store.folder import Stores
+from bookbrain.store.vectors import cosine
 
 
 def _vectors(count: int) -> list[np.ndarray]:

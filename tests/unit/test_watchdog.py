@@ -12,19 +12,19 @@ from types import ModuleType
 
 import pytest
 
-from bookbrain.web.watchdog import Answer, Watch, ask, notifier, watchdog_interval
+from bookbrain.web.server import Liveness, Watch, ask, notifier, watchdog_interval
 
-OK, DEGRADED, DOWN = Answer(200, "ok"), Answer(200, "degraded"), Answer(503, "down")
+OK, DEGRADED, DOWN = Liveness(200, "ok"), Liveness(200, "degraded"), Liveness(503, "down")
 
 
-def tell(answers: list[Answer | None], interval: float | None = 0.001) -> list[str]:
+def tell(answers: list[Liveness | None], interval: float | None = 0.001) -> list[str]:
     """What is told while the app answers so; with the last answer the watch is stopped."""
     told: list[str] = []
     stop = Event()
     remaining = iter(answers)
     left = len(answers)
 
-    def answer() -> Answer | None:
+    def answer() -> Liveness | None:
         nonlocal left
         left -= 1
         if left == 0:

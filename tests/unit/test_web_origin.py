@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from bookbrain.paths.access import Address, with_address, write_site
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -14,9 +15,8 @@ from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from support.coroutines import run_coroutine
 
-from bookbrain.admin.site import Address, with_address, write_site
-from bookbrain.config import Settings
-from bookbrain.server import Layout
+from bookbrain.paths import Layout
+from bookbrain.settings import Settings
 from bookbrain.web.origin import Names, OwnOrigin
 
 NOWHERE = Settings(home=Path("/nowhere"))

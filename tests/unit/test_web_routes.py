@@ -16,20 +16,11 @@ from starlette.testclient import TestClient
 from support import pdfs
 from support.openai_server import OpenAIServer
 
-from bookbrain.citation import result_markdown
-from bookbrain.config import EmbeddingSettings, Settings
-from bookbrain.errors import (
-    BookBrainError,
-    BusyError,
-    ConfigError,
-    InputError,
-    UnavailableError,
-)
+from bookbrain.errors import BookBrainError, BusyError, ConfigError, InputError, UnavailableError
 from bookbrain.library import Library
-from bookbrain.model import to_json
-from bookbrain.web.asking import LONGEST_QUERY
-from bookbrain.web.health import Health
-from bookbrain.web.routes import make_routes
+from bookbrain.model import result_markdown, to_json
+from bookbrain.settings import EmbeddingSettings, Settings
+from bookbrain.web.api import LONGEST_QUERY, Health, make_routes
 from bookbrain.web.shelf import Shelf
 
 PAGES = (

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from bookbrain.config import Settings
 from bookbrain.library import Library, sample_book
-from bookbrain.web.serving import STILL_COUNTING, warm_up
+from bookbrain.settings import Settings
+from bookbrain.web.server import STILL_COUNTING, warm_up
 
 
 def test_systemd_hears_of_each_book_that_is_counted_anew(tmp_path: Path) -> None:

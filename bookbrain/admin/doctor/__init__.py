@@ -1,1 +1,0 @@
-"""`bookbrain-admin doctor`: `diagnosis` looks, the others judge what was seen."""

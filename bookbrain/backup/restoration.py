@@ -1,0 +1,221 @@
+"""An archive comes back into the library, or is tried in one that is thrown away."""
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bookbrain.backup.archive import Archive, Flaw, ListedBook, Manifest
+from bookbrain.backup.archives import OnStep, Steps, alone, check_room, clear_words
+from bookbrain.errors import OLDER_BACKUP, BookBrainError, BusyError, InputError
+from bookbrain.files import file_lock, remove
+from bookbrain.library import Library
+from bookbrain.library.open_book import pick
+from bookbrain.library.replacement import (
+    damaged_aside,
+    look_into,
+    newest_schemas,
+    wait_until_closed,
+)
+from bookbrain.log import Event
+from bookbrain.messages import fill, message_of
+from bookbrain.model import Book, Progress
+from bookbrain.settings import Settings
+from bookbrain.store.audit import look_again
+from bookbrain.store.folder import RESTORING, VERIFY_LOCK, VERIFYING
+
+_RESCUE = (
+    "Choose an older backup. Of this one `--book ID` may still bring a book, and tar unpacks its "
+    "PDFs."
+)
+
+
+@contextmanager
+def trusting() -> Iterator[None]:
+    """A flaw that shows in the block refuses the archive."""
+    try:
+        yield
+    except Flaw as flaw:
+        raise InputError(
+            fill("This backup cannot be used: {flaw}.", flaw=flaw.what), OLDER_BACKUP
+        ) from flaw
+
+
+def check_versions(manifest: Manifest) -> None:
+    """Raise InputError when a newer BookBrain made the databases."""
+    known = newest_schemas()
+    if any(number > known.get(name, 0) for name, number in manifest.schemas.items()):
+        raise InputError(
+            "This backup cannot be used: a newer BookBrain made it.", "Upgrade BookBrain."
+        )
+
+
+def compare(home: Path, manifest: Manifest, only: str | None = None) -> None:
+    """Raise Flaw or InputError unless the databases in `home` are sound, and as the manifest says.
+
+    With `only` that one book is looked for, and what is wrong with others does not matter.
+    """
+    held = look_into(home, only)
+    if held.unsound and manifest.unsound:
+        raise InputError(
+            fill("This backup is of a damaged library: {what}.", what=message_of(held.unsound)),
+            _RESCUE,
+        )
+    if held.unsound:
+        raise Flaw(held.unsound)
+    found = {ListedBook(b.id, b.title, b.file, b.pages, b.passages) for b in held.books}
+    if found != {book for book in manifest.books if only in (None, book.id)}:
+        raise Flaw("its books are not those of its manifest")
+    if not only and (
+        held.embeddings != manifest.embeddings or {*held.spaces} != {*manifest.spaces}
+    ):
+        raise Flaw("its counts are not those of its manifest")
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Differences:
+    """Which books a restore brings, takes away and leaves."""
+
+    come: tuple[ListedBook, ...]
+    go: tuple[Book, ...]
+    stay: int
+
+
+@dataclass(frozen=True)
+class Restored:
+    """A library that has passed its check. `without_file` names books that the archive brought
+    without their PDF, `aside` the damaged databases that were there before."""
+
+    books: int
+    without_file: tuple[str, ...]
+    aside: tuple[Path, ...]
+
+
+def differences(settings: Settings, manifest: Manifest, only: str | None) -> Differences:
+    """A library that cannot be opened has no books."""
+    now: list[Book] = []
+    if (settings.home / "catalog.sqlite3").exists():
+        try:
+            with Library(settings) as library:
+                now = library.books()
+        except BookBrainError as error:
+            log.debug("the library cannot be opened: %s", error.for_log)
+        except sqlite3.Error as error:
+            log.debug("the library cannot be read: %s", type(error).__name__)
+    here = {book.id for book in now}
+    new = [book for book in manifest.books if only in (None, book.id)]
+    come = tuple(book for book in new if book.id not in here)
+    go = () if only else tuple(book for book in now if book.id not in {b.id for b in new})
+    return Differences(come, go, len(now) - len(go))
+
+
+def find_listed(manifest: Manifest, reference: str) -> str:
+    """The id of the book in the archive that an id, the start of one, or a file name means."""
+    return pick(manifest.books, reference, "Without --book the command lists them.").id
+
+
+def restore(
+    settings: Settings, archive: Archive, only: str | None, on_step: OnStep, progress: Progress
+) -> Restored:
+    """Make the library what the archive holds, or take over the one book with the id `only`.
+
+    The archive is read to its end and proven before anything of the library changes; searches go on
+    meanwhile, and see the restored books from one moment to the next. Whatever ends this before
+    that moment changes nothing. When the restored library then does not find what it has, or
+    anything else fails, all is put back and the error raised. Asks no embedding endpoint.
+    """
+    manifest = archive.manifest
+    check_versions(manifest)
+    home = settings.home
+    with clear_words(), alone(home), trusting():
+        staging = home / RESTORING
+        staging.mkdir(mode=0o700)
+        try:
+            wanted = _wanted(only)
+            size = sum(m.size for m in manifest.members if wanted(m.name))
+            bases = sum(m.size for m in manifest.members if m.name.endswith(".sqlite3"))
+            check_room([(home, size + 2 * bases)])  # the copies, and what the library takes over
+            archive.extract(staging, wanted, Steps(on_step, "checking", manifest.size))
+            compare(staging, manifest, only)
+            with damaged_aside(home, only) as aside, Library(settings) as library:
+                library.take_over(staging, progress, only)
+                books = library.books()
+        finally:
+            remove(staging)
+    look_again(home)
+    log.info("Restored: %d books", len(books), extra={"fields": Event(event="restore")})
+    lost = [book.file for book in books if not (home / "books" / f"{book.id}.pdf").exists()]
+    return Restored(len(books), tuple(lost), tuple(aside))
+
+
+def _wanted(only: str | None) -> Callable[[str], bool]:
+    def is_wanted(name: str) -> bool:
+        if name.startswith(("settings/", "secrets/")):
+            return False
+        return not only or name.endswith(".sqlite3") or only in name
+
+    return is_wanted
+
+
+@dataclass(frozen=True)
+class Verified:
+    """An archive that came back: what it is, and how many queries were asked of it."""
+
+    manifest: Manifest
+    asked: int
+
+
+def verify(settings: Settings, archive: Archive, on_step: OnStep, progress: Progress) -> Verified:
+    """Read all of the archive, and restore what is needed to search; the scratch library goes.
+
+    Raises InputError at the first byte, count or query that is not right. Asks no embedding
+    endpoint, and touches neither the library nor its Chroma.
+    """
+    manifest = archive.manifest
+    check_versions(manifest)
+    with trusting():
+        if manifest.unsound:
+            raise Flaw(
+                fill("it is of a damaged library: {what}", what=message_of(manifest.unsound[0]))
+            )
+        if not manifest.is_sound:
+            raise Flaw("not all files of its books are in it")
+    files = sum(m.size for m in manifest.members if _is_needed(m.name))
+    with clear_words(), _scratch(settings.home) as home, trusting():
+        check_room([(settings.home, 4 * files)])  # with the vectors, and what is made of them
+        archive.extract(home, _is_needed, Steps(on_step, "checking", manifest.size))
+        compare(home, manifest)
+        offline = replace(settings.embedding, api_key=None, base_url=None)
+        scratch = replace(settings, home=home, embedding=offline, chroma_url=None)
+        with Library(scratch) as library:
+            return Verified(manifest, library.try_out(manifest.expected, progress))
+
+
+def _is_needed(name: str) -> bool:
+    """The files of the books are only read and compared with their checksums."""
+    return not name.startswith(("books/", "settings/", "secrets/"))
+
+
+@contextmanager
+def _scratch(home: Path) -> Iterator[Path]:
+    """An empty folder for one at a time, gone afterwards; what was killed is swept here too."""
+
+    def refuse() -> None:
+        raise BusyError("Another verification is under way.", "Wait for it to end.")
+
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    folder = home / VERIFYING
+    with file_lock(home / VERIFY_LOCK, on_wait=refuse):
+        wait_until_closed(folder)
+        remove(folder)
+        folder.mkdir(mode=0o700)
+        try:
+            yield folder
+        finally:
+            wait_until_closed(folder)
+            remove(folder)

@@ -1,0 +1,408 @@
+"""The units, their files, and whether the application and Chroma answer."""
+
+import grp
+import pwd
+import stat
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from bookbrain.checks import Check, State
+from bookbrain.messages import fill
+from bookbrain.paths import SERVICE_USER, Layout
+from bookbrain.server.probes import HttpAnswer, output_of
+
+SERVICES = (
+    "bookbrain.service",
+    "bookbrain-chroma.service",
+    "bookbrain-ingest.path",
+    "caddy.service",
+)
+_UNITS = Path("etc/systemd/system")
+_KINDS = (".service", ".path", ".timer")
+_ROOTS = "bookbrain-upgrade.service"  # its own hardening is its own
+_PROPERTIES = (
+    "Id,LoadState,ActiveState,NRestarts,MainPID,"
+    "ActiveEnterTimestampMonotonic,StateChangeTimestampMonotonic"
+)
+
+
+@dataclass(frozen=True)
+class Unit:
+    """`state` is systemd's word, active, failed or another, or not-found; `since` then it is so."""
+
+    name: str
+    state: str
+    since: datetime | None = None
+    restarts: int = 0
+    pid: int = 0
+
+    @property
+    def runs(self) -> bool:
+        return self.state == "active"
+
+    @property
+    def is_timer(self) -> bool:
+        return self.name.endswith(".timer")
+
+    @property
+    def title(self) -> str:
+        return self.name.removesuffix(".service")
+
+
+def look_at_units(layout: Layout, systemctl: str) -> tuple[Unit, ...]:
+    """The services, Caddy's and the timers of this server; not-found where systemd is silent."""
+    timers = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain-*.timer"))
+    return _look_at([*SERVICES, *timers], systemctl)
+
+
+def look_at_files(layout: Layout, systemctl: str) -> tuple[Unit, ...]:
+    """Caddy's unit and every one of ours that has a file; a template has no state."""
+    files = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain*.*"))
+    ours = [name for name in files if name.endswith(_KINDS) and "@" not in name]
+    return _look_at([*ours, "caddy.service"], systemctl)
+
+
+def look_at_loose(layout: Layout, systemctl: str) -> list[str]:
+    """Our services on which systemd has no hardening in force; none where it is silent."""
+    files = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain*.service"))
+    names = [name.replace("@.", "@any.") for name in files if name != _ROOTS]
+    return read_loose(
+        output_of(systemctl, "show", "--property", "Id,NoNewPrivileges", *names) or ""
+    )
+
+
+def read_loose(text: str) -> list[str]:
+    """The names in what `systemctl show` prints that may still gain privileges."""
+    return [says["Id"] for says in _read_blocks(text) if says.get("NoNewPrivileges") == "no"]
+
+
+def _look_at(names: Sequence[str], systemctl: str) -> tuple[Unit, ...]:
+    text = output_of(systemctl, "show", "--property", _PROPERTIES, *names) or ""
+    found = {unit.name: unit for unit in read_units(text, datetime.now().astimezone(), _uptime())}
+    return tuple(found.get(name, Unit(name, "not-found")) for name in names)
+
+
+def _uptime() -> float:
+    """Seconds, by the clock that systemd's monotonic timestamps are of."""
+    return time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+def read_units(text: str, now: datetime, uptime: float) -> list[Unit]:
+    """The units of what `systemctl show` prints; `uptime` in seconds is now."""
+    units = []
+    for says in _read_blocks(text):
+        state = says.get("ActiveState", "")
+        moment = "ActiveEnter" if state == "active" else "StateChange"
+        began = _whole(says.get(f"{moment}TimestampMonotonic", "")) / 1e6
+        units.append(
+            Unit(
+                says["Id"],
+                "not-found" if says.get("LoadState") == "not-found" else state,
+                now - timedelta(seconds=uptime - began) if began else None,
+                _whole(says.get("NRestarts", "")),
+                _whole(says.get("MainPID", "")),
+            )
+        )
+    return units
+
+
+def _read_blocks(text: str) -> list[dict[str, str]]:
+    """The properties of each unit that `systemctl show` prints."""
+    blocks = (block.splitlines() for block in text.strip().split("\n\n"))
+    found = [dict(line.split("=", 1) for line in lines if "=" in line) for lines in blocks]
+    return [says for says in found if "Id" in says]
+
+
+def _whole(text: str) -> int:
+    return int(text) if text.isdigit() else 0
+
+
+def read_failed(text: str) -> list[str]:
+    """The names in what `systemctl list-units --state=failed --plain --no-legend` prints."""
+    return [line.replace("●", " ").split()[0] for line in text.splitlines() if line.strip(" ●")]
+
+
+_MOST_NAMED = 3
+
+
+@dataclass(frozen=True)
+class SeenFile:
+    """A file or a folder; `mode` holds the permissions only."""
+
+    path: Path
+    owner: str
+    group: str
+    mode: int
+
+
+def look_at(path: Path) -> SeenFile | None:
+    """None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return SeenFile(path, _user(found.st_uid), _group(found.st_gid), stat.S_IMODE(found.st_mode))
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _group(gid: int) -> str:
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
+
+
+def check_settings(path: Path, seen: SeenFile | None, complaint: str, hint: str) -> Check:
+    """`complaint` and `hint` are those of the error that reading it raised, "" without one."""
+    if complaint:
+        return Check("settings", State.FAIL, complaint, hint)
+    if seen is None:
+        return Check(
+            "settings", State.FAIL, fill("{path} is not there.", path=path), "Run install.sh again."
+        )
+    if not _may_read(seen):
+        return Check(
+            "settings",
+            State.FAIL,
+            fill("The services cannot read {path}.", path=path),
+            fill(
+                "sudo chown root:{group} {path} && sudo chmod 640 {file}",
+                group=SERVICE_USER,
+                path=path,
+                file=path,
+            ),
+        )
+    return Check("settings", State.OK, fill("{path} is valid", path=path))
+
+
+def _may_read(seen: SeenFile) -> bool:
+    if seen.owner == SERVICE_USER:
+        return bool(seen.mode & stat.S_IRUSR)
+    return bool(seen.mode & (stat.S_IRGRP if seen.group == SERVICE_USER else stat.S_IROTH))
+
+
+def check_credentials(key: Path, files: Iterable[SeenFile]) -> list[Check]:
+    """`files` are all in the folder; the services do not start without that of the key."""
+    files = list(files)
+    checks = [
+        Check(
+            "credentials",
+            State.FAIL,
+            fill("{path} can be read by others than root.", path=file.path),
+            fill(
+                "sudo chown root:root {path} && sudo chmod 600 {file}",
+                path=file.path,
+                file=file.path,
+            ),
+        )
+        for file in files
+        if file.mode & 0o077
+    ]
+    if key not in {file.path for file in files}:
+        checks.append(
+            Check(
+                "credentials",
+                State.FAIL,
+                fill("{path} is not there: the services do not start.", path=key),
+                fill("sudo install -m 600 /dev/null {path}", path=key),
+            )
+        )
+    return checks or [Check("credentials", State.OK, "for root alone")]
+
+
+def check_library(home: Path, seen: SeenFile | None, inside: Iterable[SeenFile]) -> Check:
+    """`inside` is what lies in it."""
+    if seen is None:
+        return Check(
+            "library", State.FAIL, fill("{path} is not there.", path=home), "Run install.sh again."
+        )
+    strange = [one.path.name for one in (seen, *inside) if one.owner != SERVICE_USER]
+    if strange:
+        names = ", ".join(strange[:_MOST_NAMED])
+        return Check(
+            "library",
+            State.FAIL,
+            fill("Not the service's own in {home}: {names}.", home=home, names=names),
+            fill(
+                "sudo chown -R {user}:{group} {path}",
+                user=SERVICE_USER,
+                group=SERVICE_USER,
+                path=home,
+            ),
+        )
+    if seen.mode & 0o007:
+        return Check(
+            "library",
+            State.WARN,
+            fill("Every user of this machine can look into {path}.", path=home),
+            fill("sudo chmod o-rwx {path}", path=home),
+        )
+    return Check(
+        "library", State.OK, fill("{path} belongs to {user}", path=home, user=SERVICE_USER)
+    )
+
+
+def check_caddyfile(path: Path, text: str, ours: Path) -> Check:
+    """`text` is the Caddyfile of the machine, which is to import `ours`."""
+    if ["import", str(ours)] not in (line.split() for line in text.splitlines()):
+        return Check(
+            "Caddyfile",
+            State.FAIL,
+            fill("{path} does not import BookBrain's Caddyfile.", path=path),
+            fill("Add this line at its end: import {path}", path=ours),
+        )
+    if not ours.exists():
+        return Check(
+            "Caddyfile",
+            State.FAIL,
+            fill("{path} is not there.", path=ours),
+            "Run install.sh again.",
+        )
+    return Check("Caddyfile", State.OK, fill("{path} imports BookBrain's", path=path))
+
+
+_MANY_RESTARTS = 3
+_OURS = ("bookbrain", "caddy")
+
+
+def check_units(units: Sequence[Unit]) -> list[Check]:
+    """One check for each that does not run as it should, or one for all."""
+    checks = [check for unit in units for check in _check_unit(unit)]
+    names = ", ".join(unit.title for unit in units)
+    return checks or [Check("service", State.OK, fill("all run: {names}", names=names))]
+
+
+def _check_unit(unit: Unit) -> list[Check]:
+    if unit.state == "not-found":
+        return [
+            Check(
+                "service",
+                State.FAIL,
+                fill("systemd knows no {unit}.", unit=unit.title),
+                "Run install.sh again.",
+            )
+        ]
+    if not unit.runs:
+        return [
+            Check(
+                "service",
+                State.FAIL,
+                fill("{unit} does not run: {state}.", unit=unit.title, state=unit.state),
+                fill(
+                    "journalctl -u {unit} -n 50, then: sudo systemctl restart {name}",
+                    unit=unit.name,
+                    name=unit.name,
+                ),
+            )
+        ]
+    if unit.restarts >= _MANY_RESTARTS:
+        return [
+            Check(
+                "service",
+                State.WARN,
+                fill("{unit} came up again {count} times.", unit=unit.title, count=unit.restarts),
+                fill("See why: journalctl -u {unit} -n 200", unit=unit.name),
+            )
+        ]
+    return []
+
+
+def check_failed(names: Iterable[str], judged: Iterable[str]) -> list[Check]:
+    """Units that have failed, but for those that were `judged` already."""
+    return [
+        Check(
+            "service",
+            State.FAIL if name.startswith(_OURS) else State.WARN,
+            fill("{unit} has failed.", unit=name),
+            fill(
+                "journalctl -u {unit} -n 50, then: sudo systemctl restart {name}",
+                unit=name,
+                name=name,
+            ),
+        )
+        for name in sorted(set(names) - set(judged))
+    ]
+
+
+def check_hardening(loose: Iterable[str]) -> list[Check]:
+    """`loose` are the services on which no hardening is in force."""
+    return [
+        Check(
+            "service",
+            State.FAIL,
+            fill("{unit} runs without its hardening.", unit=name),
+            "Run install.sh again, and restart that unit.",
+        )
+        for name in loose
+    ]
+
+
+def check_application(answer: HttpAnswer) -> Check:
+    """`answer` is that of /healthz."""
+    if answer.status == 200:
+        return Check("app", State.OK, fill("it answers: {word}", word=answer.text))
+    if answer.status:
+        return Check(
+            "app",
+            State.FAIL,
+            fill("It answers {status}: {word}.", status=answer.status, word=answer.text),
+            "See why: sudo bookbrain-admin health; journalctl -u bookbrain -n 50",
+        )
+    return Check(
+        "app",
+        State.FAIL,
+        fill("It does not answer: {reason}.", reason=answer.text),
+        "journalctl -u bookbrain -n 50, then: sudo systemctl restart bookbrain",
+    )
+
+
+def check_chroma(url: str, answers: bool) -> Check:
+    if answers:
+        return Check("Chroma", State.OK, fill("it answers at {url}", url=url))
+    return Check(
+        "Chroma",
+        State.FAIL,
+        fill("It does not answer at {url}: search is by keyword only.", url=url),
+        "journalctl -u bookbrain-chroma -n 50, then: sudo systemctl restart bookbrain-chroma",
+    )
+
+
+def check_key(enabled: bool, model: str) -> Check:
+    """The endpoint is not asked: that costs."""
+    if enabled:
+        return Check(
+            "key",
+            State.OK,
+            fill(
+                "set, for {model}; not tried, it costs: sudo bookbrain search --mode vector QUERY",
+                model=model,
+            ),
+        )
+    return Check(
+        "key", State.OK, "none: search is by keyword. To set one: sudo bookbrain-admin key"
+    )
+
+
+def check_clock(text: str) -> list[Check]:
+    """`text` is what `timedatectl show -p NTPSynchronized` prints."""
+    if "NTPSynchronized=yes" in text:
+        return [Check("clock", State.OK, "set by the network")]
+    if "NTPSynchronized=no" in text:
+        return [
+            Check(
+                "clock",
+                State.WARN,
+                "Nobody sets the clock; certificates and logins depend on it.",
+                "sudo timedatectl set-ntp true",
+            )
+        ]
+    return []

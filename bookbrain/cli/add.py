@@ -1,0 +1,184 @@
+"""`bookbrain add`."""
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import click
+
+from bookbrain.cli.command import (
+    Command,
+    ending_in_order,
+    fail,
+    json_option,
+    open_library,
+    sources_of_root,
+)
+from bookbrain.cli.terminal import bill_for, estimate, print_json, say, shown, shown_progress
+from bookbrain.errors import InputError
+from bookbrain.library import AddReport, Outcome, Plan, sample_book
+from bookbrain.library.sources import add_sources, plan_sources
+from bookbrain.log import record_outcome
+from bookbrain.messages import fill, message_of
+from bookbrain.model import to_json
+from bookbrain.settings import Settings
+
+_OUTCOMES = {
+    "added": "added      {file}: {title} ({pages} pages, {passages} passages)",
+    "known": "known      {file}: {title} ({pages} pages, {passages} passages)",
+    "mended": "mended     {file}: {title} ({pages} pages, {passages} passages)",
+}
+
+
+@click.command(cls=Command)
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@click.option("--dry-run", is_flag=True, help="Only say what it would take, and cost.")
+@click.option("--sample", is_flag=True, help="Add BookBrain's own handbook.")
+@json_option
+def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> None:
+    """Add PDFs, and all PDFs in folders; books that are there already are skipped.
+
+    A book can be found as soon as it is whole. Interrupted, by anything, the same command goes on
+    where it stopped; without a PATH it finishes what waits. Nothing is embedded twice.
+    """
+    with ending_in_order(), ExitStack() as block:
+        book = [block.enter_context(sample_book())] if sample else []
+        wanted: list[str | Path] = [*paths, *book]
+        sources = block.enter_context(sources_of_root(wanted))
+        library = block.enter_context(open_library(tell=False))
+        progress = block.enter_context(shown_progress(record_outcome))
+        if dry_run:
+            plans = (
+                plan_sources(library, sources, progress)
+                if sources
+                else library.plan(wanted, progress)
+            )
+        else:
+            report = (
+                add_sources(library, sources, progress)
+                if sources
+                else library.add(wanted, progress)
+            )
+        settings = library.settings
+    if dry_run:
+        _show_plans(plans, settings, as_json)
+        _exit_as(sum(bool(plan.reason) for plan in plans), len(plans))
+        return
+    if not (wanted or report.outcomes or report.stopped):
+        raise click.UsageError(shown("Name the files or folders to add."))
+    show_report(report, settings, as_json)
+    if report.stopped:
+        fail(report.stopped)
+    _exit_as(report.count("failed"), len(report.outcomes))
+
+
+def _exit_as(failed: int, of: int) -> None:
+    if failed:
+        sys.exit(InputError.exit_code if failed == of else 1)
+
+
+def show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
+    if as_json:
+        print_json(to_json(report.outcomes))
+        return
+    for outcome in report.outcomes:
+        _show_outcome(outcome)
+    added, known = report.count("added"), report.count("known") + report.count("mended")
+    failed = report.count("failed")
+    counts = (
+        fill(
+            "{added} added, {known} already there, {failed} not added.",
+            added=added,
+            known=known,
+            failed=failed,
+        )
+        if failed
+        else fill("{added} added, {known} already there.", added=added, known=known)
+    )
+    if settings.embedding.enabled:
+        bill = bill_for(report.tokens, settings.embedding.dollars_per_million_tokens)
+        say(fill("{counts} Embedding: {bill}.", counts=counts, bill=bill))
+        return
+    say(counts)
+    if added:
+        say(
+            "They are found by keyword. To search by meaning too, set OPENAI_API_KEY (or "
+            "OPENAI_BASE_URL) and run: bookbrain embed"
+        )
+
+
+def _show_outcome(outcome: Outcome) -> None:
+    if outcome.status == "failed":
+        say(
+            fill(
+                "not added  {path}: {reason}. {hint}",
+                path=outcome.path,
+                reason=message_of(outcome.reason),
+                hint=message_of(outcome.hint),
+            ),
+            fg="red",
+            err=True,
+        )
+        return
+    if book := outcome.book:
+        say(
+            fill(
+                _OUTCOMES[outcome.status],
+                file=book.file,
+                title=book.title,
+                pages=book.pages,
+                passages=book.passages,
+            )
+        )
+        if outcome.status == "mended":
+            say("           Its file in the library was damaged or gone: this one took its place.")
+        for problem in book.problems:
+            say(fill("           ! {problem}", problem=problem), fg="yellow")
+
+
+def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> None:
+    price = settings.embedding.dollars_per_million_tokens
+    if as_json:
+        print_json(to_json(plans))
+        return
+    for plan in plans:
+        if plan.reason:
+            say(
+                fill(
+                    "cannot be added  {file}: {reason}. {hint}",
+                    file=plan.file,
+                    reason=message_of(plan.reason),
+                    hint=message_of(plan.hint),
+                ),
+                fg="red",
+                err=True,
+            )
+        elif plan.known:
+            say(fill("already there    {file}: {title}", file=plan.file, title=plan.title))
+        else:
+            say(
+                fill(
+                    "would be added   {file}: {title} ({sizes})",
+                    file=plan.file,
+                    title=plan.title,
+                    sizes=_sizes(plan, price),
+                )
+            )
+    new = [plan for plan in plans if not plan.known and not plan.reason]
+    total = Plan(
+        "", pages=sum(p.pages for p in new), passages=sum(p.passages for p in new),
+        tokens=sum(p.tokens for p in new),
+    )  # fmt: skip
+    say(fill("In all {sizes}. Nothing was changed.", sizes=_sizes(total, price)))
+    if new and not settings.embedding.enabled:
+        say("No embedding endpoint is set: they would be found by keyword, at no cost.")
+
+
+def _sizes(plan: Plan, price: float | None) -> str:
+    return fill(
+        "{pages} pages, {passages} passages, {tokens}",
+        pages=plan.pages,
+        passages=plan.passages,
+        tokens=estimate(plan.tokens, price),
+    )

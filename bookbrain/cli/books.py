@@ -1,0 +1,73 @@
+"""`bookbrain books`."""
+
+from pathlib import Path
+
+import click
+
+from bookbrain.cli.command import Command, json_option, open_library
+from bookbrain.cli.terminal import print_books, print_json, say
+from bookbrain.library.inbox import INBOX, REJECTED, arrivals, rejections
+from bookbrain.messages import fill, message_of
+from bookbrain.model import to_json
+
+_MOST_NAMED = 5  # files of the inbox
+
+
+@click.command(cls=Command)
+@json_option
+def books(as_json: bool) -> None:
+    """List the books, with what could not be read of them."""
+    with open_library() as library:
+        shelf = library.books()
+        findings = library.check_files()
+        inbox = library.settings.home / INBOX
+        last = len(library.doubtful())
+        doubtful = library.under_way()[-last:] if last else []
+    if as_json:
+        print_json(to_json(shelf))
+    else:
+        print_books(shelf)
+    _say_what_waits(inbox)
+    for finding in findings:
+        say(
+            fill(
+                "{seen} {remedy}", seen=message_of(finding.seen), remedy=message_of(finding.remedy)
+            ),
+            fg="yellow",
+            err=True,
+        )
+    for arrival in doubtful:
+        say(
+            fill("Not added yet: {file}. {reason}", file=arrival.file, reason=arrival.waiting),
+            dim=True,
+            err=True,
+        )
+
+
+def _say_what_waits(inbox: Path) -> None:
+    if waiting := [str(path.relative_to(inbox)) for path in arrivals(inbox)]:
+        names = ", ".join([*waiting[:_MOST_NAMED], *(["…"] if waiting[_MOST_NAMED:] else [])])
+        say(
+            fill("In the inbox, on their way: {count} ({names}).", count=len(waiting), names=names),
+            dim=True,
+            err=True,
+        )
+    rejected = rejections(inbox)
+    for file in rejected[:_MOST_NAMED]:
+        say(
+            fill(
+                "not added  {file}: {reason}. {hint}",
+                file=file.file,
+                reason=message_of(file.reason),
+                hint=message_of(file.hint),
+            ),
+            fg="red",
+            err=True,
+        )
+    if rejected:
+        where = inbox / REJECTED
+        say(
+            fill("Not added: {count}. They are in {folder}.", count=len(rejected), folder=where),
+            dim=True,
+            err=True,
+        )

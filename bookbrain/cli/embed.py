@@ -1,0 +1,43 @@
+"""`bookbrain embed`."""
+
+import click
+
+from bookbrain.cli.command import Command, open_library
+from bookbrain.cli.terminal import bill_for, estimate, say, shown, shown_progress
+from bookbrain.messages import fill
+
+
+@click.command(cls=Command)
+@click.option("--yes", is_flag=True, help="Do not ask before spending.")
+@click.option("--dry-run", is_flag=True, help="Only say what it would take, and cost.")
+def embed(yes: bool, dry_run: bool) -> None:
+    """Embed the books that the configured model has not embedded yet; the cost is shown first.
+
+    For books that were added without a key, and after a change of BOOKBRAIN_EMBEDDING_MODEL or
+    BOOKBRAIN_EMBEDDING_DIMENSIONS. Vectors of different models are never mixed.
+    """
+    with open_library() as library:
+        plans = library.plan_embedding()
+        settings = library.settings.embedding
+        if not plans:
+            say(fill("All books are embedded with {model}.", model=settings.model))
+            return
+        tokens = sum(plan.tokens for plan in plans)
+        say(
+            fill(
+                "To embed with {model}: books {books}, passages {passages}, {tokens}.",
+                model=settings.model,
+                books=len(plans),
+                passages=sum(plan.passages for plan in plans),
+                tokens=estimate(tokens, settings.dollars_per_million_tokens),
+            )
+        )
+        if dry_run:
+            return
+        if not yes:
+            click.confirm(shown("Embed them?"), abort=True)
+        with shown_progress() as progress:
+            outcomes = library.embed(progress)
+    billed = sum(outcome.tokens for outcome in outcomes)
+    bill = bill_for(billed, settings.dollars_per_million_tokens)
+    say(fill("Books embedded: {books} ({bill}).", books=len(outcomes), bill=bill))

@@ -1,0 +1,20 @@
+"""`bookbrain ingest-inbox`: what the service of the inbox runs."""
+
+import click
+
+from bookbrain.cli.command import Command, ending_in_order, fail, open_library
+from bookbrain.library.inbox_worker import ingest
+from bookbrain.log import log_work
+
+
+@click.command("ingest-inbox", cls=Command, hidden=True)
+def ingest_inbox() -> None:
+    """Add the books of the inbox, until none is left; for the service of the inbox.
+
+    What cannot be added is moved to the folder `rejected` in it, with the reason.
+    """
+    log_work()
+    with ending_in_order(), open_library(tell=False) as library:
+        stopped = ingest(library)
+    if stopped:
+        fail(stopped)

@@ -1,0 +1,27 @@
+"""`bookbrain remove`."""
+
+import click
+
+from bookbrain.cli.command import Command, open_library
+from bookbrain.cli.terminal import say, shown, shown_progress, typed
+from bookbrain.messages import fill
+
+
+@click.command(cls=Command)
+@click.argument("book", metavar="ID", type=typed)
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def remove(book: str, yes: bool) -> None:
+    """Remove a book: an id, the start of one, or a file name, as `bookbrain books` shows them.
+
+    What was paid for its embeddings is kept: adding it again costs nothing.
+    """
+    with open_library() as library:
+        found = library.find_book(book)
+        if not yes:
+            click.confirm(
+                shown(fill("Remove {title} ({file})?", title=found.title, file=found.file)),
+                abort=True,
+            )
+        with shown_progress() as progress:
+            library.remove(found.id, progress)
+    say(fill("Removed {title}.", title=found.title))

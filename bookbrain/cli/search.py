@@ -1,0 +1,47 @@
+"""`bookbrain search`."""
+
+import os
+
+import click
+
+from bookbrain.cli.command import Command, mode_option, open_library
+from bookbrain.cli.terminal import fitting, print_json, print_result, say, shown, typed
+from bookbrain.messages import language
+from bookbrain.model import Mode, result_markdown, to_json
+
+
+@click.command(cls=Command)
+@click.argument("query", nargs=-1, required=True, type=typed)
+@click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True,
+              help="How many pages at most.")  # fmt: skip
+@mode_option
+@click.option("--book", "books", multiple=True, metavar="ID", type=typed,
+              help="Only in this book (an id, its start, or a file name); repeatable.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--markdown", is_flag=True, help="Citations to paste: quote, title, chapter, page.")
+def search(
+    query: tuple[str, ...], count: int, mode: Mode, books: tuple[str, ...], as_json: bool,
+    markdown: bool,
+) -> None:  # fmt: skip
+    """Find pages by meaning and by keyword.
+
+    \b
+    bookbrain search how do I cancel a future
+    bookbrain search '"exact phrase" -without'
+    bookbrain search 비동기 처리 --book install.ko.pdf
+
+    A word after a minus is left out; put -- before a query that begins with a minus.
+    """
+    if as_json and markdown:
+        raise click.UsageError(shown("Choose one of --json and --markdown."))
+    with open_library() as library:
+        result = library.search(" ".join(query), k=count, mode=mode, books=books or None)
+    if as_json:
+        print_json(to_json(result))
+        return
+    if markdown:
+        click.echo(fitting(result_markdown(result, language(os.environ))), nl=False)
+    else:
+        print_result(result)
+    if result.remark:
+        say(result.remark, dim=True, err=True)

@@ -1,0 +1,1 @@
+"""A file becomes pages, chapters, passages and pictures. Knows no store."""

@@ -1,0 +1,199 @@
+"""The child process that paints a page: `python -m bookbrain.formats.page_image_child`.
+
+Reads one JSON object (a `painting.Picture`) from its input and
+writes a PNG. A hostile PDF may crash, hang or fill this process; `painting.py` survives it.
+"""
+
+import ctypes
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from functools import lru_cache
+from itertools import groupby, pairwise
+from typing import NamedTuple
+from unicodedata import category, normalize
+
+import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
+from PIL import Image, ImageChops, ImageStat
+
+from bookbrain.formats.pdf_child import MAX_PAGE_CHARACTERS
+from bookbrain.processes import die_with_parent, limit_this_process
+
+_HYPHENS = "-\u2010"  # some end a line, and are none of the text's
+_REPLACEMENT = "\ufffd"  # stands for what could not be decoded
+
+
+def locate(
+    text: str, marks: Iterable[tuple[int, int]], drawn: Sequence[str]
+) -> list[tuple[int, ...]]:
+    """For each mark (start, end in `text`) the indexes of its characters in `drawn`, in order.
+
+    `text` is what `joining` made of these characters: white space, hyphens, ligatures and accents
+    may differ. Where anything else does, no mark has an index: it would stand in a wrong place.
+    """
+    wanted, there = _letters(text), _letters(drawn)
+    if [letter for letter, _ in wanted] != [letter for letter, _ in there]:
+        return [() for _ in marks]
+    indexes = {
+        place: [there[n][1] for n, _ in group]
+        for place, group in groupby(enumerate(wanted), lambda item: item[1][1])
+    }
+    return [
+        tuple(dict.fromkeys(i for place in range(*mark) for i in indexes.get(place, ())))
+        for mark in marks
+    ]
+
+
+def _letters(characters: Iterable[str]) -> list[tuple[str, int]]:
+    """What is left of them in every way to write a text, and of which character each was."""
+    return [
+        (letter, place)
+        for place, character in enumerate(characters)
+        for letter in _lasting(character)
+    ]
+
+
+@lru_cache(10_000)
+def _lasting(character: str) -> str:
+    """Its letters, digits and signs: no accents, white space, hyphens, nor what is none (NFKD)."""
+    if character >= _REPLACEMENT:  # pdfium draws halves of what is beyond the first plane
+        return ""
+    parts = normalize("NFKD", character)
+    return "".join(part for part in parts if category(part)[0] in "LNPS" and part not in _HYPHENS)
+
+
+Box = tuple[float, float, float, float]  # left, top, right, bottom; shares of the picture's sides
+_MOST_PIXELS = 24_000_000
+_ROUNDING = 0.01  # pdfium makes whole pixels of parts
+_GRID = 1_000_000  # pdfium gives places on the picture as whole numbers
+_PAD = 0.15  # of a line's height, above and below
+_ON_PAPER, _ON_DARK = "#ffe066", "#6b5200"  # what a mark multiplies, and what it screens
+_DARK = 110  # a background below this, of 255
+
+
+class _Letter(NamedTuple):
+    """What a letter covers, and what its font sets aside for any letter in its place."""
+
+    ink: Box
+    font: Box
+
+
+def main() -> None:
+    die_with_parent()
+    request = json.load(sys.stdin)
+    limit_this_process(request["memory_mb"])
+    page = pdfium.PdfDocument(request["path"])[request["number"] - 1]
+    boxes: list[Box] = []
+    if request["marks"]:
+        with suppress(pdfium.PdfiumError):  # the page can be seen without them
+            boxes = find_boxes(page, request["text"], request["marks"])
+    picture = _picture(page, request["width"])
+    for box in boxes:
+        _highlight(picture, box)
+    picture.save(sys.stdout.buffer, "PNG", compress_level=3)
+
+
+def find_boxes(page: pdfium.PdfPage, text: str, marks: Iterable[tuple[int, int]]) -> list[Box]:
+    """Where on the page's picture the marks of its text stand: a box for each line of each."""
+    textpage = page.get_textpage()
+    visible = _visible(page, textpage)
+    drawn = [chr(pdfium_c.FPDFText_GetUnicode(textpage, index)) for index in visible]
+    boxes: list[Box] = []
+    for place in locate(text, marks, drawn):
+        letters = [_letter(page, textpage, visible[index]) for index in place]
+        boxes += map(_padded, _lines([letter for letter in letters if _has_area(letter.ink)]))
+    return [box for box in boxes if box[2] > 0 and box[3] > 0 and box[0] < 1 and box[1] < 1]
+
+
+def _visible(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> list[int]:
+    """The characters that `reader` takes as the page's text."""
+    everything = range(min(textpage.count_chars(), MAX_PAGE_CHARACTERS))
+    if textpage.count_chars() > MAX_PAGE_CHARACTERS or page.get_rotation() in (90, 270):
+        return list(everything)
+    left, bottom, right, top = page.get_bbox()
+    inside = []
+    for index in everything:
+        a, b, c, d = textpage.get_charbox(index)
+        if a < right and c > left and b < top and d > bottom:
+            inside.append(index)
+    return inside
+
+
+def _on_picture(page: pdfium.PdfPage, corners: Sequence[float]) -> Box:
+    """A box of the page's own coordinates, after its rotation and crop."""
+    left, bottom, right, top = corners
+    across, down = ctypes.c_int(), ctypes.c_int()
+    places = []
+    for x, y in ((left, bottom), (right, top)):
+        pdfium_c.FPDF_PageToDevice(page, 0, 0, _GRID, _GRID, 0, x, y, across, down)
+        places.append((across.value / _GRID, down.value / _GRID))
+    (x, y), (z, w) = places
+    return min(x, z), min(y, w), max(x, z), max(y, w)
+
+
+def _letter(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, index: int) -> _Letter:
+    ink, font = (textpage.get_charbox(index, loose=loose) for loose in (False, True))
+    return _Letter(_on_picture(page, ink), _on_picture(page, font))
+
+
+def _has_area(box: Box) -> bool:
+    return box[2] > box[0] and box[3] > box[1]
+
+
+def _lines(letters: Sequence[_Letter]) -> list[Box]:
+    """One box for the letters that stand beside each other."""
+    if not letters:
+        return []
+    lines = [[letters[0].ink]]
+    for before, letter in pairwise(letters):
+        if _beside(before.font, letter.font):
+            lines[-1].append(letter.ink)
+        else:
+            lines.append([letter.ink])
+    return [_around(line) for line in lines]
+
+
+def _beside(one: Box, other: Box) -> bool:
+    shared = min(one[3], other[3]) - max(one[1], other[1])
+    return shared > min(one[3] - one[1], other[3] - other[1]) / 2
+
+
+def _around(boxes: Sequence[Box]) -> Box:
+    lefts, tops, rights, bottoms = zip(*boxes, strict=True)
+    return min(lefts), min(tops), max(rights), max(bottoms)
+
+
+def _padded(box: Box) -> Box:
+    left, top, right, bottom = box
+    pad = _PAD * (bottom - top)
+    return left, top - pad, right, bottom + pad
+
+
+def _picture(page: pdfium.PdfPage, width: int) -> Image.Image:
+    """The page, `width` pixels wide, or less where it is too tall for that."""
+    across, down = page.get_size()
+    most = (_MOST_PIXELS * across / down) ** 0.5
+    picture: Image.Image = page.render(scale=(min(width, most) - _ROUNDING) / across).to_pil()
+    return picture.convert("RGB")
+
+
+def _highlight(picture: Image.Image, box: Box) -> None:
+    """Colour what is behind the letters of a box and keep them readable, on paper and on dark."""
+    across, down = picture.size
+    area = (
+        max(int(box[0] * across), 0),
+        max(int(box[1] * down), 0),
+        min(int(box[2] * across) + 1, across),
+        min(int(box[3] * down) + 1, down),
+    )
+    under = picture.crop(area)
+    dark = ImageStat.Stat(under.convert("L")).median[0] < _DARK
+    colour = Image.new("RGB", under.size, _ON_DARK if dark else _ON_PAPER)
+    mix = ImageChops.screen if dark else ImageChops.multiply
+    picture.paste(mix(under, colour), area)
+
+
+if __name__ == "__main__":
+    main()

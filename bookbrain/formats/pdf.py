@@ -1,0 +1,368 @@
+"""PDFs are found, and read in a child process: the text of each, or one reason why not."""
+
+import json
+import logging
+import os
+import select
+import socket
+import subprocess
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
+from time import monotonic
+from typing import IO, Any, BinaryIO, NamedTuple, Self
+
+from bookbrain.errors import InputError
+from bookbrain.files import Entry, link_refusal, open_below, open_input, walk
+from bookbrain.formats.text import RawBook, RawPage, assemble
+from bookbrain.messages import fill
+from bookbrain.model import BookText
+from bookbrain.processes import describe_exit, end, start_module
+
+_IN_FOLDER = "Name the folder that it leads to."
+
+
+@dataclass(frozen=True, slots=True)
+class FoundFiles:
+    """The books at the paths, in order, and what cannot be used, with the reason.
+
+    `folders` has the folder that was named of each file that was not.
+    """
+
+    files: tuple[Path, ...]
+    unusable: tuple[tuple[str, InputError], ...]
+    folders: Mapping[Path, Path]
+
+
+def find_books(paths: Iterable[str | Path], *, links: bool = True) -> FoundFiles:
+    """Files as they are given; of folders all PDFs below, hidden ones left out, by name.
+
+    A link that is given counts as what it leads to. Links to PDFs that are in a folder are left to
+    whoever opens them, or cannot be used where `links` is false.
+    """
+    files: dict[Path, Path | None] = {}
+    unusable: list[tuple[str, InputError]] = []
+    for given in paths:
+        path = Path(os.path.expanduser(given))
+        if not os.path.exists(path):  # unlike Path.exists, False also for a name that cannot be
+            error = InputError("there is no such file or folder", "Check the path.")
+            unusable.append((_in_unicode(given), error))
+            continue
+        absolute = Path(os.path.abspath(path))  # a link keeps the name that it has
+        if not absolute.is_dir():
+            _add(absolute, None, files, unusable)
+            continue
+        books, passed = _books_in(absolute, links=links)
+        for book in books:
+            _add(book, absolute, files, unusable)
+        if not books and not passed:
+            error = InputError(
+                "there is no PDF in this folder", "Name a folder that has PDFs below it."
+            )
+            passed = [(_in_unicode(given), error)]
+        unusable += passed
+    folders = {path: folder for path, folder in files.items() if folder}
+    return FoundFiles(tuple(files), tuple(unusable), folders)
+
+
+def _add(
+    path: Path, folder: Path | None, files: dict[Path, Path | None],
+    unusable: list[tuple[str, InputError]],
+) -> None:  # fmt: skip
+    if (name := _in_unicode(path)) != str(path):
+        unusable.append((name, InputError("its name is not in UTF-8", "Rename it.")))
+    elif path not in files or folder is None:
+        files[path] = folder
+
+
+def _in_unicode(path: str | Path) -> str:
+    """A path as it can be shown and stored: its bytes may be of any encoding."""
+    return str(path).encode(errors="replace").decode()
+
+
+def _books_in(top: Path, *, links: bool) -> tuple[list[Path], list[tuple[str, InputError]]]:
+    """The PDFs below a folder, and what was passed by there."""
+    books: list[Path] = []
+    passed: list[tuple[str, InputError]] = []
+    try:
+        for entry in walk(top, enter=lambda path: not path.name.startswith(".")):
+            if entry.name.startswith("."):
+                continue
+            if error := _passed_by(entry, links=links):
+                passed.append((_in_unicode(entry.path), error))
+            elif not entry.is_folder and entry.name.lower().endswith(".pdf"):
+                books.append(entry.path)
+    except OSError as error:
+        reason = fill("it cannot be opened ({reason})", reason=error.strerror)
+        return [], [(_in_unicode(top), InputError(reason, "Check its owner and mode."))]
+    return sorted(books), passed
+
+
+def _passed_by(entry: Entry, *, links: bool) -> InputError | None:
+    """Why something in a folder is left out, where a person may have meant it."""
+    if entry.error:
+        return InputError(
+            fill("it cannot be opened ({reason})", reason=entry.error.strerror),
+            "Check its owner and mode.",
+        )
+    if not entry.is_link:
+        return None
+    if entry.path.is_dir():
+        return InputError("it is a link to a folder", _IN_FOLDER)
+    return link_refusal() if not links and entry.name.lower().endswith(".pdf") else None
+
+
+def open_pdf(path: Path, folder: Path | None = None, *, lent: bool = True) -> BinaryIO:
+    """The PDF at `path`, open; no link is followed in `folder`, where it is found below that.
+
+    `lent` is that of `open_below`. Raises InputError for what cannot be a PDF: gone, unreadable,
+    empty, of another kind.
+    """
+    file = open_below(folder, path, lent=lent) if folder else open_input(path)
+    try:
+        _check_start(file)
+    except InputError:
+        file.close()
+        raise
+    return file
+
+
+def _check_start(file: BinaryIO) -> None:
+    try:
+        start = file.read(1024)
+        file.seek(0)
+    except OSError as error:
+        raise InputError(
+            fill("it cannot be read ({reason})", reason=error.strerror), "Get the file again."
+        ) from error
+    if not start:
+        raise InputError("it is empty", "Get the file again.")
+    if b"%PDF-" not in start:
+        raise InputError("it is not a PDF", "BookBrain reads PDF files; convert it first.")
+
+
+def check_is_pdf(path: Path) -> None:
+    """Raise InputError for what cannot be a PDF."""
+    open_pdf(path).close()
+
+
+_CHUNK = 1 << 20
+_PAGES = 500  # for which a book gets the time of one sign of life more
+_MOST = 15  # times the time of one sign of life, whatever a file says of its pages
+
+
+def whole_book(timeout: float, pages: int) -> float:
+    """Seconds that reading a book of so many pages may take where a page may take `timeout`."""
+    return timeout * min(2 + pages / _PAGES, _MOST)
+
+
+class Deadlines:
+    """Those of the book that is worked on now, by time.monotonic.
+
+    Where what follows its reading is included, it may take twice as long, and be quiet meanwhile.
+    """
+
+    def __init__(self, timeout: float, *, all_of_it: bool = False) -> None:
+        self._timeout = 2 * timeout if all_of_it else timeout
+        self._quiet = inf if all_of_it else timeout
+        self._begun = monotonic()
+        self._seconds = whole_book(self._timeout, 0)
+        self._heard = self._begun
+
+    def hear(self, pages: int | None = None) -> None:
+        """Note a sign of life, and how many pages the book has, where it says so."""
+        self._heard = monotonic()
+        if pages:
+            self._seconds = whole_book(self._timeout, pages)
+
+    @property
+    def next(self) -> float:
+        """When it is given up."""
+        return min(self._heard + self._quiet, self._begun + self._seconds)
+
+    @property
+    def error(self) -> InputError:
+        """Why it is given up, once it is."""
+        hint = "If the file is good, raise BOOKBRAIN_READ_TIMEOUT."
+        if self._heard + self._quiet <= self._begun + self._seconds:
+            return InputError(
+                fill("reading it made no progress for {seconds:g} seconds", seconds=self._quiet),
+                hint,
+            )
+        return InputError(
+            fill("reading it takes longer than {seconds:g} seconds in all", seconds=self._seconds),
+            hint,
+        )
+
+
+def lines_until(pipe: IO[bytes], deadline: Callable[[], float], most: int) -> Iterator[bytes]:
+    """The whole lines that come out of a pipe, in which nothing may be buffered.
+
+    Raises TimeoutError after the `deadline`, OverflowError after `most` bytes.
+    """
+    begun: list[bytes] = []
+    received = 0
+    while True:
+        left = deadline() - monotonic()
+        if left <= 0 or not select.select([pipe], [], [], left)[0]:
+            raise TimeoutError
+        chunk = os.read(pipe.fileno(), _CHUNK)
+        received += len(chunk)
+        if received > most:
+            raise OverflowError
+        if not chunk:
+            return
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        for line in others:
+            yield b"".join(begun)
+            begun = [line]
+
+
+log = logging.getLogger(__name__)
+Progress = Callable[[int, int], None]
+_MAX_BYTES = 300_000_000  # of what a reader prints; a long book is a hundredth of that
+FROM_OUTSIDE = {-SIGHUP, -SIGINT, -SIGKILL, -SIGTERM}  # no book ends its reader like this
+_REASONS = {
+    "password": ("it is protected by a password", "Save a copy without the password and add that."),
+    "damaged": ("it is not a readable PDF (cut off or damaged)", "Get the file again."),
+    "memory": ("reading it needs too much memory", "Raise BOOKBRAIN_READ_MEMORY, or split it."),
+    "too many pages": ("it has too many pages", "Split it and add the parts."),
+    "too much text": ("it has too much text", "Split it and add the parts."),
+    "no pages": ("it has no pages", "Get the file again."),
+}
+
+
+class KilledError(InputError):
+    """Somebody ended the process that worked on a book: it may be no fault of the book's.
+
+    Too little memory may be why: then the kernel ends processes.
+    """
+
+
+def killed(error: InputError) -> KilledError:
+    """The same error, where somebody ended the process."""
+    return KilledError(error.message, error.hint)
+
+
+def read_pdf(
+    path: Path, *, timeout: float, memory_mb: int, progress: Progress = lambda done, total: None
+) -> BookText:
+    """The text of one PDF, read as `Reader` does."""
+    with PdfReader(timeout=timeout, memory_mb=memory_mb) as reader:
+        return assemble(reader.read(path, progress))
+
+
+class _Child(NamedTuple):
+    """A process that reads what it is asked for through the socket."""
+
+    process: subprocess.Popen[bytes]
+    asking: socket.socket
+
+
+class PdfReader:
+    """Reads PDFs in a child process, one at a time, each in a fork of its own.
+
+    A fork is killed after `timeout` seconds without a page, when the whole book takes longer than
+    `deadlines.whole_book` says, or at `memory_mb` MiB. The child starts with the first book.
+    """
+
+    def __init__(self, *, timeout: float, memory_mb: int) -> None:
+        self._timeout = timeout
+        self._memory_mb = memory_mb
+        self._child: _Child | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the child, whatever it does."""
+        if child := self._child:
+            end(child.process)
+            child.asking.close()
+        self._child = None
+
+    def read(self, path: Path, progress: Progress = lambda done, total: None) -> RawBook:
+        """What is in the PDF at `path`.
+
+        Raises InputError with the reason, which completes the sentence "… cannot be added: …".
+        """
+        book: dict[str, Any] = {"outline": [], "labels": []}
+        pages: list[RawPage] = []
+        try:
+            with closing(self._answer(path)) as lines:
+                for line in lines:
+                    if "text" in line:
+                        pages.append(RawPage(line["text"], line["problem"]))
+                    elif "read" in line:
+                        progress(line["read"], book["pages"])
+                    else:
+                        book |= line
+        except InputError:
+            if len(pages) < book.get("pages", 1):
+                raise
+            log.info("%s: its outline or page labels cannot be read", path)  # its text was
+        if "error" in book:
+            raise InputError(*_REASONS[book["error"]])
+        if not pages:
+            raise InputError(*_REASONS["no pages"])
+        return RawBook(path, book["title"], pages, book["outline"], book["labels"])
+
+    def _answer(self, path: Path) -> Generator[dict[str, Any]]:
+        """What the fork prints, line by line; InputError when it crashes or stalls."""
+        child = self._started()
+        code = None
+        deadlines = Deadlines(self._timeout)
+        try:
+            with _ask(child.asking, [str(path), self._memory_mb]) as pipe:
+                for line in lines_until(pipe, lambda: deadlines.next, _MAX_BYTES):
+                    answer = json.loads(line)
+                    deadlines.hear(answer.get("pages"))
+                    yield answer
+            code = int(child.asking.recv(16) or child.process.wait())
+        except ConnectionError:
+            code = child.process.wait()  # killed before it heard us
+        except OverflowError as error:
+            raise InputError(*_REASONS["memory"]) from error
+        except TimeoutError as error:
+            raise deadlines.error from error
+        finally:
+            if code is None:  # it may still be at work, and nobody listens
+                self.close()
+        if code:
+            crash = InputError(
+                fill("the PDF reader crashed on it ({reason})", reason=describe_exit(code)),
+                "It may be damaged, or need more memory than BOOKBRAIN_READ_MEMORY allows.",
+            )
+            raise killed(crash) if code in FROM_OUTSIDE else crash
+
+    def _started(self) -> _Child:
+        if self._child and self._child.process.poll() is None:
+            return self._child
+        self.close()
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours.settimeout(self._timeout)
+        with theirs:
+            process = start_module("bookbrain.formats.pdf_child", stdin=theirs.fileno())
+        self._child = _Child(process, ours)
+        return self._child
+
+
+def _ask(asking: socket.socket, request: list[str | int]) -> IO[bytes]:
+    """The pipe that the answer to `request` comes out of."""
+    ours, theirs = os.pipe()
+    pipe = open(ours, "rb", buffering=0)  # noqa: SIM115  (the caller closes it)
+    try:
+        socket.send_fds(asking, [json.dumps(request).encode()], [theirs])
+    except OSError:
+        pipe.close()
+        raise
+    finally:
+        os.close(theirs)
+    return pipe

@@ -1,0 +1,314 @@
+"""A commit: one small file that names the segments of an index, and how segments merge.
+
+O'Neil et al., "The log-structured merge-tree", 1996; Lucene's merge policies do likewise. A posting
+is moved once a tier, so a library's life costs n log n, and its shards are about 3 a tier.
+"""
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bookbrain import paths
+from bookbrain.files import PART, remove, write_file
+from bookbrain.index.bm25 import KeywordIndex
+from bookbrain.index.segment import (
+    SEGMENT_DAMAGE,
+    ArrayFile,
+    Documents,
+    Frequencies,
+    Segment,
+    SegmentBook,
+    Terms,
+    content_name,
+    is_sound,
+    new_segment,
+    open_segment,
+    segment_name,
+)
+
+FANOUT = 4
+SMALLEST = 1 << 16  # postings: up to here all are of one size. About 320 pages.
+LARGEST = 1 << 24  # from here a shard is left as it is: no add waits longer than for four such
+
+
+def merge_plan(sizes: Sequence[int]) -> list[list[int]]:
+    """Groups of shards to become one each, by their places in `sizes`; groups of one stay.
+
+    The shards are taken as if they came one after another, so that to add them together or each
+    for itself comes to the same.
+    """
+    groups: list[tuple[int, list[int]]] = []
+    for place, size in enumerate(sizes):
+        groups.append((size, [place]))
+        while alike := _full_tier(groups):
+            merged = [groups[n] for n in alike]
+            groups = [group for n, group in enumerate(groups) if n not in alike]
+            groups.append((sum(s for s, _ in merged), [p for _, g in merged for p in g]))
+    return [group for _, group in groups]
+
+
+def _full_tier(groups: Sequence[tuple[int, list[int]]]) -> list[int]:
+    """The first shards of the lowest tier that has enough."""
+    tiers: dict[int, list[int]] = {}
+    for n, (size, _) in enumerate(groups):
+        if size < LARGEST:
+            tiers.setdefault(_tier(size), []).append(n)
+    full = [tier for tier, members in tiers.items() if len(members) >= FANOUT]
+    return tiers[min(full)] if full else []
+
+
+def _tier(size: int) -> int:
+    tier = 0
+    while size >= SMALLEST * FANOUT**tier:
+        tier += 1
+    return tier
+
+
+CHUNK = 1 << 21  # postings that are in memory at a time, about: some 60 MB
+_Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Those books of a shard that shall be in the new one."""
+
+    shard: Segment
+    kept: Collection[str]
+
+    @property
+    def books(self) -> list[SegmentBook]:
+        return [book for book in self.shard.books if book.id in self.kept]
+
+    @property
+    def is_whole(self) -> bool:
+        return len(self.books) == len(self.shard.books)
+
+    @property
+    def postings(self) -> int:
+        """How many there are in it, about, where books were left out."""
+        kept = sum(book.documents for book in self.books)
+        return len(self.shard.documents) * kept // max(len(self.shard.lengths), 1)
+
+
+def merge(folder: Path, parts: Sequence[Part], chunk: int = CHUNK) -> str:
+    """Write the shard of all the parts' books into `folder`, at once; its name.
+
+    The books keep their order. Takes time in proportion to the postings and the vocabulary, and
+    memory in proportion to the vocabulary and to `chunk`.
+    """
+    inputs, books = [], []
+    first = 0
+    for part in parts:
+        renumbered, placed = _renumbering(part, first)
+        inputs.append(_Input(part.shard, renumbered))
+        books += placed
+        first += sum(book.documents for book in placed)
+    name = segment_name(book.id for book in books)
+    lengths = np.concatenate([i.shard.lengths[i.renumbered >= 0] for i in inputs])
+    same = np.concatenate([i.shard.signatures[i.renumbered >= 0] for i in inputs])
+
+    if not (folder / name).exists():
+        with new_segment(folder / name, books, lengths, same) as file:
+            terms, counts = _write_postings(file, inputs, chunk)
+            found = counts > 0  # the others stood in books that went out
+            file.write("terms", terms[found])
+            file.write("starts", np.append(0, np.cumsum(counts[found])))
+    return name
+
+
+@dataclass(frozen=True, slots=True)
+class _Input:
+    """A shard, and the new number of each of its documents: -1 for one that goes out."""
+
+    shard: Segment
+    renumbered: Documents
+
+
+def _renumbering(part: Part, first: int) -> tuple[Documents, list[SegmentBook]]:
+    """The new numbers from `first`, and the books where they then stand."""
+    numbers = np.full(len(part.shard.lengths), -1, np.int32)
+    placed = []
+    for book in part.books:
+        numbers[book.first : book.first + book.documents] = np.arange(first, first + book.documents)
+        placed.append(SegmentBook(book.id, first, book.documents))
+        first += book.documents
+    return numbers, placed
+
+
+def _write_postings(
+    file: ArrayFile, inputs: Sequence[_Input], chunk: int
+) -> tuple[Terms, _Numbers]:
+    """Write documents and frequencies; all terms, ascending, and how many postings each has."""
+    terms = _union([i.shard.terms for i in inputs])
+    places = [np.searchsorted(terms, i.shard.terms).astype(np.int32) for i in inputs]
+    counts = np.zeros(len(terms), np.int64)
+    for i, place in zip(inputs, places, strict=True):
+        counts[place] += np.diff(i.shard.starts)
+    most = int(counts.sum())
+    file.make_room("documents", np.int32, most)
+    file.make_room("frequencies", np.uint16, most)
+    for start, end in _chunks(counts, chunk):
+        merged, values = _merged(inputs, places, counts, start, end)
+        kept = merged >= 0
+        if not kept.all():
+            bounds = np.append(0, np.cumsum(counts[start:end]))
+            counts[start:end] = np.diff(np.append(0, np.cumsum(kept))[bounds])
+            merged, values = merged[kept], values[kept]
+        file.append("documents", merged)
+        file.append("frequencies", values)
+    return terms, counts
+
+
+def _union(lists: Sequence[Terms]) -> Terms:
+    """All terms of ascending lists, ascending, each once."""
+    together = np.sort(np.concatenate(lists), kind="stable")  # which knows runs when it meets them
+    first = np.append(True, together[1:] != together[:-1])[: len(together)]
+    return np.asarray(together[first])
+
+
+def _chunks(counts: _Numbers, chunk: int) -> Iterator[tuple[int, int]]:
+    """Ranges of terms with about `chunk` postings each."""
+    ends = np.cumsum(counts)
+    start = 0
+    while start < len(counts):
+        done = int(ends[start - 1]) if start else 0
+        end = max(int(np.searchsorted(ends, done + chunk, side="right")), start + 1)
+        yield start, end
+        start = end
+
+
+def _merged(
+    inputs: Sequence[_Input], places: Sequence[NDArray[np.int32]], counts: _Numbers,
+    start: int, end: int,
+) -> tuple[Documents, Frequencies]:  # fmt: skip
+    """The postings of terms `start` to `end`, by term, and by input in a term."""
+    bounds = np.append(0, np.cumsum(counts[start:end]))
+    documents = np.empty(bounds[-1], np.int32)
+    frequencies = np.empty(bounds[-1], np.uint16)
+    free = bounds[:-1].copy()  # where the next posting of each term goes
+    for i, place in zip(inputs, places, strict=True):
+        low, high = np.searchsorted(place, [start, end])
+        mine: NDArray[Any] = place[low:high] - start
+        starts = i.shard.starts[low : high + 1]
+        sizes = np.diff(starts)
+        here = slice(int(starts[0]), int(starts[-1]))
+        target = np.repeat(free[mine] - starts[:-1], sizes) + np.arange(here.start, here.stop)
+        documents[target] = i.renumbered[i.shard.documents[here]]
+        frequencies[target] = i.shard.frequencies[here]
+        free[mine] += sizes
+    return documents, frequencies
+
+
+_NAME = re.compile(r"[0-9a-f]{24}", re.ASCII)
+
+
+def open_commit(folder: Path, name: str) -> KeywordIndex:
+    """The index of a generation; raises one of `DAMAGE` when it is gone or not whole."""
+    return KeywordIndex([open_segment(folder / shard) for shard in segments_of(folder, name)])
+
+
+def segments_of(folder: Path, name: str) -> list[str]:
+    """The shards that a generation names; raises one of `DAMAGE` when it is gone or not whole."""
+    shards: list[str] = json.loads((folder / manifest_name(name)).read_text())["shards"]
+    if not all(_NAME.fullmatch(shard) for shard in shards):  # else it leads out of the folder
+        raise ValueError(f"{name} names what is no shard")
+    return shards
+
+
+def books_of(folder: Path, name: str) -> set[str]:
+    """The books in a generation, by id; raises one of `DAMAGE` when it is gone or not whole."""
+    shards = [open_segment(folder / shard) for shard in segments_of(folder, name)]
+    return {book.id for shard in shards for book in shard.books}
+
+
+def manifest_name(generation: str) -> str:
+    """The file that is the generation."""
+    return f"{generation}.json"
+
+
+def write_commit(
+    folder: Path, current: str | None, book_ids: Sequence[str], index: Callable[[str], None]
+) -> str:
+    """Write the generation of exactly these books, from the shards of `current`; its name.
+
+    `index` writes the shard of one book that has none: it is new, or its shard was damaged.
+    """
+    wanted = set(book_ids)
+    parts = [
+        part
+        for shard in (_sound_shards(folder, current) if current else [])
+        if (part := Part(shard, wanted)).books
+    ]
+    held = {book.id for part in parts for book in part.books}
+    parts += [Part(_own_shard(folder, b, index), {b}) for b in book_ids if b not in held]
+    names = []
+    for group in merge_plan([part.postings for part in parts]):
+        chosen = [parts[place] for place in group]
+        if len(chosen) == 1 and chosen[0].is_whole:
+            names.append(segment_name(book.id for book in chosen[0].books))
+        else:
+            names.append(merge(folder, chosen))
+    name = content_name(["generation", *names])
+    write_file(folder / manifest_name(name), json.dumps({"shards": names}).encode())
+    return name
+
+
+def drop_unnamed(folder: Path, current: str | None, known: set[str] | None = None) -> None:
+    """Remove every generation but `current`, and the shards that it does not name.
+
+    With `known`, shards with a book that is not in it stay, and unfinished ones: it is on its way.
+    """
+    named = {paths.STAMP_FILE, *([manifest_name(current)] if current else [])}
+    if current:
+        with suppress(*SEGMENT_DAMAGE):
+            named.update(segments_of(folder, current))
+    for path in folder.iterdir():
+        if path.name not in named and (known is None or not _is_coming(path, known)):
+            remove(path)
+
+
+def drop_unsound(folder: Path, pages: Mapping[str, int]) -> None:
+    """Remove the shards that anybody may have made, unless each is one of books that have so many
+    `pages`, and every number in it is in its bounds."""
+    for path in folder.iterdir():
+        if not path.name.endswith(".json"):
+            sound = False
+            with suppress(*SEGMENT_DAMAGE):
+                sound = is_sound(open_segment(path), pages)
+            if not sound:
+                remove(path)
+
+
+def _is_coming(path: Path, known: set[str]) -> bool:
+    """Whether it is, or is becoming, the shard of a book that is none of `known`."""
+    if path.name.endswith(PART):
+        return True
+    with suppress(*SEGMENT_DAMAGE):
+        return any(book.id not in known for book in open_segment(path).books)
+    return False
+
+
+def _sound_shards(folder: Path, name: str) -> Iterator[Segment]:
+    """The shards of a generation that can be used; the others go: their names are needed again."""
+    with suppress(*SEGMENT_DAMAGE):
+        for shard in segments_of(folder, name):
+            try:
+                yield open_segment(folder / shard)
+            except SEGMENT_DAMAGE:
+                remove(folder / shard)
+
+
+def _own_shard(folder: Path, book_id: str, index: Callable[[str], None]) -> Segment:
+    path = folder / segment_name([book_id])
+    with suppress(*SEGMENT_DAMAGE):
+        return open_segment(path)
+    remove(path)
+    index(book_id)
+    return open_segment(path)

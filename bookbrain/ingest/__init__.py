@@ -1,1 +1,0 @@
-"""A file becomes pages and passages; nothing here knows a store."""

@@ -1,0 +1,319 @@
+"""Library: every use of the shelf goes through here."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from bookbrain.errors import BusyError
+from bookbrain.files import is_locked
+from bookbrain.formats.pdf import find_books
+from bookbrain.library import findings, maintenance, pipeline, replacement
+from bookbrain.library.findings import Expected, Finding, prove
+from bookbrain.library.jobs import parted, under_way
+from bookbrain.library.maintenance import rename
+from bookbrain.library.open_book import OpenBook, open_book, pick
+from bookbrain.library.prepare import plan_file
+from bookbrain.model import (
+    AddReport,
+    Arrival,
+    Book,
+    Mode,
+    Outcome,
+    Plan,
+    Progress,
+    SearchResult,
+    Silent,
+)
+from bookbrain.search import retrieval
+from bookbrain.search.evaluation import Evaluation, GoldenQuery, evaluate
+from bookbrain.search.retrieval import similar
+from bookbrain.settings import Settings
+from bookbrain.store.audit import look_again
+from bookbrain.store.copy import OnCopied, Snapshot, take_snapshot
+from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, Stores, storage_error
+
+
+class Library:
+    """An open library; a context manager. One process writes at a time, readers never wait."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open or make the library in `settings.home`; raises BookBrainError when it cannot be."""
+        try:
+            self._stores = Stores(settings)
+        except (OSError, sqlite3.Error) as error:
+            raise storage_error(error) from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:  # fmt: skip
+        self.close()
+
+    def close(self) -> None:
+        self._stores.close()
+
+    @property
+    def writable(self) -> bool:
+        """Whether it was opened to be written too: there is room, on a disk that can be."""
+        return self._stores.writable
+
+    def is_replaced(self) -> bool:
+        """Whether its catalog is no longer the file that was opened: it is to be opened anew."""
+        return self._stores.is_replaced()
+
+    @property
+    def settings(self) -> Settings:
+        return self._stores.settings
+
+    # Adding
+
+    def add(
+        self, paths: Sequence[str | Path], progress: Progress | None = None, *,
+        doubtful: bool = True,
+    ) -> AddReport:  # fmt: skip
+        """Add files and folders of PDFs; also finishes what was left unfinished.
+
+        Where `doubtful` is false, what ended its process again and again is left.
+        Each book is visible as soon as it is whole. A service that is not there ends the work
+        (`stopped` in the report) and the next call goes on. Raises KeyboardInterrupt after taking
+        back what was not begun.
+        """
+        progress = progress or Silent()
+        found = find_books(paths)
+        refused = [
+            Outcome(path, "failed", None, error.message, error.hint)
+            for path, error in found.unusable
+        ]
+        for outcome in refused:
+            progress.end(outcome)
+        with self._writing(progress, GO_ON):
+            self._stores.catalog.queue(found.files)
+            try:
+                report = pipeline.finish_jobs(self._stores, progress, doubtful=doubtful)
+            except KeyboardInterrupt:
+                self._stores.catalog.end_all_jobs()
+                self._stores.sweep()
+                raise
+        self._look_again(report)
+        return AddReport((*refused, *report.outcomes), report.stopped)
+
+    def _look_again(self, report: AddReport) -> None:
+        """What was damaged, and is mended by a file that was added, is damage no more."""
+        if report.count("mended"):
+            look_again(self._stores.home)
+
+    def unfinished(self) -> int:
+        """How many books a crash left unfinished: nobody works on them, nothing hinders them."""
+        if is_locked(self._stores.home / "library.lock"):
+            return 0
+        return sum(not job.waiting for job in self._stores.catalog.jobs())
+
+    def waiting(self) -> tuple[int, str]:
+        """How many books wait for a service, and what was wrong with it."""
+        jobs = [job for job in self._stores.catalog.jobs() if job.waiting]
+        return len(jobs), jobs[0].waiting if jobs else ""
+
+    def under_way(self) -> list[Arrival]:
+        """The files on their way in, each with how far it is."""
+        return under_way(self._stores)
+
+    def doubtful(self) -> list[Path]:
+        """The files on their way in that ended their process again and again."""
+        _, last = parted(self._stores.catalog.jobs())
+        return [Path(job.path) for job in last]
+
+    def finish(self, progress: Progress | None = None, *, doubtful: bool = True) -> AddReport:
+        """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
+        progress = progress or Silent()
+        with self._writing(progress, GO_ON):
+            report = pipeline.finish_jobs(self._stores, progress, doubtful=doubtful)
+        self._look_again(report)
+        return report
+
+    def plan(self, paths: Sequence[str | Path], progress: Progress | None = None) -> list[Plan]:
+        """What adding the paths would take; reads the files and changes nothing."""
+        progress = progress or Silent()
+        found = find_books(paths)
+        plans = [Plan(path, reason=e.message, hint=e.hint) for path, e in found.unusable]
+        for number, path in enumerate(found.files, start=1):
+            progress.begin(path.name, number, len(found.files))
+            plan = plan_file(self._stores, path, path.name, progress)
+            plans.append(replace(plan, file=str(path)) if plan.reason else plan)
+        return plans
+
+    def plan_file(self, path: Path, name: str) -> Plan:
+        """What adding the file at `path` would take that is known by `name`."""
+        return plan_file(self._stores, path, name, Silent())
+
+    # Books
+
+    def books(self) -> list[Book]:
+        """All books, oldest first, each with its problems."""
+        space = self._stores.space() if self.settings.embedding.enabled else None
+        return self._stores.catalog.books(str(space) if space else "")
+
+    def find_book(self, reference: str) -> Book:
+        """The book that an id, the start of one, or a file name means; InputError otherwise."""
+        return pick(self._stores.catalog.books(), reference, "`bookbrain books` lists the ids.")
+
+    def open_book(self, book_id: str) -> OpenBook:
+        """A book to read, by its whole id; NotFoundError when it is not in the library."""
+        return open_book(self._stores, book_id)
+
+    def rename(self, reference: str, title: str) -> Book:
+        """Give a book another title; InputError for one that cannot be.
+
+        One transaction of its own: nobody who writes to the library is waited for.
+        """
+        return rename(self._stores, self.find_book(reference), title)
+
+    def remove(
+        self, book_id: str, progress: Progress | None = None,
+        first: Callable[[Book], object] = lambda book: None,
+    ) -> Book:  # fmt: skip
+        """Remove a book, its file and its vectors; its embeddings are kept, they were paid for.
+
+        `first` is called before, when nobody else can write to the library.
+        """
+        with self._writing(progress or Silent(), DELETE_OTHERS, freeing=True):
+            book = self.find_book(book_id)
+            first(book)
+            maintenance.remove_book(self._stores, book)
+        return book
+
+    # Searching
+
+    def load(self, on_book: Callable[[], object]) -> None:
+        """Open the keyword index. A release that counts otherwise makes it anew, once; `on_book`
+        hears of each book: that takes minutes for a thousand."""
+        self._stores.keywords(on_book)
+        with suppress(BusyError, OSError, sqlite3.Error):  # the next writer does it otherwise
+            self._stores.keep_identity_if_idle()
+
+    def search(
+        self, query: str, *, k: int = 10, mode: Mode = "hybrid",
+        books: Sequence[str] | None = None, weight: float | None = None,
+    ) -> SearchResult:  # fmt: skip
+        """The best `k` pages for `query`, in all books or in those that `books` names.
+
+        `weight` is what meaning counts against keywords, 0 to 1; None for what the settings say.
+        """
+        ids = [self.find_book(name).id for name in books] if books else None
+        return retrieval.search(self._stores, query, k=k, mode=mode, books=ids, weight=weight)
+
+    def similar(self, book: str, page: int, k: int = 10) -> SearchResult:
+        """The best `k` pages like this one, its neighbours left out; costs nothing."""
+        return similar(self._stores, self.find_book(book).id, page, k)
+
+    def silent(self) -> str:
+        """Who does not answer searches by meaning, which are set up; "" where all do, or none are.
+
+        Our own Chroma server counts as there: it starts when it is needed. Nothing is embedded.
+        """
+        return self._stores.semantics().silent() if self.settings.embedding.enabled else ""
+
+    def evaluate(
+        self, golden: Sequence[GoldenQuery], *, k: int = 5, mode: Mode = "hybrid",
+        on_query: Callable[[int, int], None] = lambda done, total: None,
+    ) -> Evaluation:  # fmt: skip
+        """Measure search on a golden set; `on_query` hears of each query that is done."""
+        done = 0
+
+        def ask(query: str, count: int) -> SearchResult:
+            nonlocal done
+            result = self.search(query, k=count, mode=mode)
+            done += 1
+            on_query(done, len(golden))
+            return result
+
+        self.search("준비 ready", k=1, mode=mode)  # what loads once is not timed
+        return evaluate(golden, ask, k)
+
+    # Health
+
+    def check_search(self) -> float:
+        """The ms of a real search; raises BookBrainError when it does not find what is there."""
+        return findings.check_search(self._stores)
+
+    def check_chroma(self) -> int:
+        """How many vectors Chroma holds; raises UnavailableError where it fails or lacks some."""
+        return findings.check_chroma(self._stores)
+
+    def check_files(self) -> list[Finding]:
+        """What is wrong with the files of the books, at a glance: nothing is read."""
+        return findings.check_files(self._stores)
+
+    def unembedded(self) -> int:
+        """How many books search by meaning does not see yet."""
+        return findings.unembedded(self._stores)
+
+    def check_endpoint(self) -> None:
+        """Ask the embedding endpoint, for nothing that costs; raises BookBrainError."""
+        self._stores.semantics().check_endpoint()
+
+    # Derived stores
+
+    def rebuild(self, progress: Progress | None = None) -> None:
+        """Make every derived store again, without a call to the embedding endpoint."""
+        progress = progress or Silent()
+        with self._writing(progress):
+            maintenance.rebuild(self._stores, progress)
+
+    def plan_embedding(self) -> list[Plan]:
+        """What embedding the books that the configured model lacks would take."""
+        return maintenance.plan_embedding(self._stores)
+
+    def embed(self, progress: Progress | None = None) -> list[Outcome]:
+        """Embed the books that the configured model lacks."""
+        progress = progress or Silent()
+        with self._writing(progress):
+            return maintenance.embed(self._stores, progress)
+
+    # Backups
+
+    def snapshot(self, folder: Path, *, books: bool, on_copied: OnCopied) -> Snapshot:
+        """Put the library of this moment into the new `folder`, which is in the library's own."""
+        try:
+            return take_snapshot(self._stores, folder, books=books, on_copied=on_copied)
+        except (OSError, sqlite3.Error) as error:
+            raise storage_error(error) from error
+
+    def try_out(self, expected: Expected, progress: Progress) -> int:
+        """Make what an archive does not hold, and see whether the library works.
+
+        Asks no embedding endpoint. Returns how many queries were asked; raises BookBrainError.
+        """
+        with self._writing(progress):
+            replacement.index_copies(self._stores)
+            maintenance.rebuild_vectors(self._stores, progress)
+            return prove(self._stores, expected)
+
+    def take_over(self, home: Path, progress: Progress, only: str | None = None) -> None:
+        """Make the books of the library in `home` the books of this one, or take over one of them.
+
+        Killed at any instant it leaves the old books or the new ones; whatever it raises, nothing
+        was changed, or all was put back.
+        """
+        hint = "Make room and run this again: nothing was changed."
+        other = Stores(replace(self.settings, home=home))
+        with closing(other), self._writing(progress, hint):
+            if not only:
+                replacement.index_copies(other)
+            replacement.replace_books(self._stores, other, only, progress)
+
+    @contextmanager
+    def _writing(
+        self, progress: Progress, hint: str = AGAIN, *, freeing: bool = False
+    ) -> Iterator[None]:
+        try:
+            with self._stores.writing(progress.wait, freeing=freeing):
+                yield
+        except (OSError, sqlite3.Error) as error:
+            raise storage_error(error, hint) from error

@@ -1,0 +1,233 @@
+"""A library takes over the books of another one: before and after, never between."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from bookbrain.errors import OLDER_BACKUP, BookBrainError
+from bookbrain.files import PART, file_lock, link, remove, sync_folder
+from bookbrain.index.commit import drop_unsound
+from bookbrain.library.findings import Expected, prove
+from bookbrain.library.maintenance import drop_vectors
+from bookbrain.library.recovery import begin_again
+from bookbrain.messages import Filled, fill, message_of
+from bookbrain.model import Book, Progress
+from bookbrain.paths import refuse_in_upgrade
+from bookbrain.settings import Settings
+from bookbrain.store.catalog import Catalog
+from bookbrain.store.chroma import wait_until_ended
+from bookbrain.store.copy import (
+    SCHEMAS,
+    bring_up_to_date,
+    damaged_databases,
+    link_index,
+    move_back,
+    move_damaged,
+    take_books,
+    take_embeddings,
+)
+from bookbrain.store.database import copy_database, remove_database
+from bookbrain.store.embeddings import STORE, EmbeddingStore
+from bookbrain.store.folder import Stores, storage_error
+from bookbrain.store.identity import stored_files
+from bookbrain.store.soundness import CATALOG, flaws, store_flaws
+
+_BEFORE = "before.sqlite3"
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What the databases that an archive brought hold. With `unsound` it is nothing."""
+
+    books: tuple[Book, ...] = ()
+    spaces: tuple[str, ...] = ()
+    embeddings: int = 0
+    unsound: str = ""
+
+
+def look_into(home: Path, only: str | None = None) -> Held:
+    """Judge the databases that an archive brought to `home`, and bring sound ones up to date.
+
+    With `only` that one book alone is looked for, and what is wrong with others does not matter.
+    Raises ConfigError when a newer BookBrain made them.
+    """
+    for judge in (flaws(home / CATALOG), store_flaws(home)):
+        for flaw in judge:
+            if not only or flaw.book in ("", only):
+                return Held(unsound=flaw.what)
+    for name in (CATALOG, STORE):
+        bring_up_to_date(home / name)
+    with (
+        closing(Catalog(home / CATALOG)) as catalog,
+        closing(EmbeddingStore(home / STORE)) as store,
+    ):
+        found = catalog.book(only) if only else None
+        books = catalog.books() if not only else [found] if found else []
+        return Held(tuple(books), tuple(catalog.embedded_spaces()), store.count())
+
+
+def newest_schemas() -> dict[str, int]:
+    """How many migrations this BookBrain knows for each database."""
+    return dict(SCHEMAS)
+
+
+def wait_until_closed(home: Path) -> None:
+    """Wait until the Chroma server of a library that nobody uses any more has ended."""
+    wait_until_ended(home)
+
+
+@contextmanager
+def damaged_aside(home: Path, only: str | None) -> Iterator[list[Path]]:
+    """The new paths of the databases of a library that are damaged, or no catalog of this library.
+
+    They come back when the block fails. Raises BookBrainError where `only` one book is to come.
+    """
+    refuse_in_upgrade(home)
+    with file_lock(home / "library.lock"):
+        if only and (damaged := damaged_databases(home)):
+            raise BookBrainError(
+                fill("{path} is damaged: one book cannot be put into it.", path=home / damaged[0]),
+                "Restore the whole backup, without --book.",
+            )
+        was_there = (home / CATALOG).exists()
+        aside = move_damaged(home)
+        aside += begin_again(Settings(home)).aside
+    try:
+        yield aside
+    except BaseException:
+        if not was_there:  # what was made for the restored books is no catalog of those here
+            remove_database(home / CATALOG)
+        for path in aside:
+            move_back(path)
+        raise
+
+
+def index_copies(other: Stores) -> None:
+    """Have a keyword index of all books of the library `other`: its own, where it is of today and
+    every number in it is in its bounds."""
+    books = other.catalog.books()
+    drop_unsound(other.shards, {book.id: book.pages for book in books})
+    if books:
+        other.catalog.set_generation(other.index_books(sorted(book.id for book in books)))
+
+
+def replace_books(stores: Stores, other: Stores, only: str | None, progress: Progress) -> None:
+    """Make the books of `other` those of `stores`, or take over the one `only`. For the one writer.
+
+    All that can be prepared is: book files, embeddings, vectors and a keyword index that no search
+    uses yet. One transaction then changes the catalog, and with it what is seen. What is killed
+    before it leaves the old books, after it the new ones; what is left over the next writer sweeps.
+    Whatever fails, the old catalog stays or is put back, and the error says so.
+    """
+    old = stores.catalog.book_ids()
+    taken = other.catalog.books() if not only else [b for b in [other.catalog.book(only)] if b]
+    new = [book.id for book in taken]
+    there = stored_files(stores.books)
+    before, state = other.home / _BEFORE, None
+    try:
+        _bring_files(stores, other, new)
+        take_embeddings(stores.home / STORE, other.home / STORE)
+        _publish(stores, other, taken, progress)
+        generation = _bring_index(stores, other, only)
+        others = [book for book in stores.catalog.books() if book.id != only] if only else []
+        copy_database(stores.home / CATALOG, before)
+        old_spaces, state = stores.catalog.embedded_spaces(), stores.catalog.state()
+        take_books(stores.home / CATALOG, other.home / CATALOG, generation, only)
+        for book_id in new:
+            stores.take_file(book_id)
+        prove(stores, Expected.of([*others, *taken]))
+    except BaseException as error:
+        if state and stores.catalog.state() != state:
+            _put_back(stores, before)
+            stores.catalog.forget_removed(there)
+            _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
+        if isinstance(error, Exception):
+            raise _undone(error) from error
+        raise
+    _forget(stores, set() if only else set(old) - set(new), old_spaces)
+
+
+def _put_back(stores: Stores, before: Path) -> None:
+    try:
+        with closing(Catalog(before)) as catalog:
+            generation = catalog.generation()
+        take_books(stores.home / CATALOG, before, generation)
+    except (OSError, sqlite3.Error) as error:
+        raise BookBrainError(
+            fill(
+                "The restored library does not work, nor can the one of before be put back: "
+                "{reason}.",
+                reason=error,
+            ),
+            "Make room and restore again, from this backup or an older one.",
+        ) from error
+
+
+def _undone(error: Exception) -> BookBrainError:
+    """What a person hears when the library of before is back."""
+    if isinstance(error, OSError | sqlite3.Error):
+        error = storage_error(error, "Make room and run this again.")
+    if isinstance(error, BookBrainError):
+        return type(error)(error.message, _as_before(error.hint))
+    return BookBrainError(
+        fill("The restored library does not work ({reason}).", reason=type(error).__name__),
+        _as_before(OLDER_BACKUP),
+    )
+
+
+def _as_before(hint: str) -> Filled:
+    as_before = message_of("The library is as it was before.")
+    return (
+        fill("{as_before} {hint}", as_before=as_before, hint=message_of(hint))
+        if hint
+        else as_before
+    )
+
+
+def _bring_files(stores: Stores, other: Stores, books: Iterable[str]) -> None:
+    """An archive may have been made without books: then those that are here stay."""
+    for book_id in books:
+        target = stores.incoming_file(book_id)
+        if other.book_file(book_id).exists():
+            part = target.with_name(target.name + PART)
+            remove(part)
+            link(other.book_file(book_id), part)
+            part.replace(target)
+    sync_folder(stores.incoming)
+
+
+def _bring_index(stores: Stores, other: Stores, only: str | None) -> str | None:
+    """A keyword index of the books to be; its name, None for no books."""
+    if only:
+        if not stores.catalog.has_book(only):
+            stores.index_book(only, other.catalog.pages(only))
+        return stores.index_books(sorted({*stores.catalog.book_ids(), only}))
+    generation = other.catalog.generation() if other.catalog.book_ids() else None
+    if generation:
+        link_index(other.shards, stores.shards, generation)
+    return generation
+
+
+def _publish(stores: Stores, other: Stores, books: Sequence[Book], progress: Progress) -> None:
+    """Give Chroma the vectors that it lacks. No search knows of them until the catalog does."""
+    spaces = sorted(other.catalog.embedded_spaces())
+    if not spaces:
+        return
+    from bookbrain.model import parse_space  # noqa: PLC0415  (loads slowly)
+
+    for name in spaces:
+        embedded = [book for book in books if other.catalog.is_embedded(book.id, name)]
+        for number, book in enumerate(embedded, start=1):
+            progress.begin(book.title, number, len(embedded))
+            digests = {p.ordinal: p.digest for p in other.catalog.passages(book.id)}
+            stores.semantics().publish(parse_space(name), book.id, digests)
+            progress.step("indexing", len(digests), len(digests))
+
+
+def _forget(stores: Stores, books: Iterable[str], spaces: Iterable[str]) -> None:
+    """What stays of them no search sees."""
+    for book_id in sorted(books):
+        with suppress(BookBrainError):
+            drop_vectors(stores, book_id, spaces)

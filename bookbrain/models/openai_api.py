@@ -1,0 +1,361 @@
+"""OpenAI's API, or any that speaks it: texts and questions become vectors."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import openai
+
+from bookbrain.errors import BookBrainError, BusyError, ConfigError, InputError, UnavailableError
+from bookbrain.messages import fill, message_of
+from bookbrain.model import EmbeddingSpace
+from bookbrain.remote import AnswerLimits, BoundedClient, Service, quotable, run
+from bookbrain.settings import EmbeddingSettings
+from bookbrain.store.embeddings import Vector, is_sound, vector_of
+
+Keep = Callable[[dict[str, Vector]], None]
+_RETRIES = 6  # the client's own: exponential from 0.5 s to 8 s with jitter, Retry-After obeyed
+_HOPELESS = 8  # so many texts refused one by one, with none accepted: it is not the texts
+_TEXTS = 128  # so many texts take twice the time of one, no more
+_DIMENSIONS = 8192  # of a model that we do not know, at most
+_BYTES = 40  # of a number in JSON, at most
+_REST = 1 << 16  # bytes of an answer that are no numbers
+_MODELS = 1 << 20  # bytes of a list of models
+_MOST_TOKENS = 1 << 40
+_SHORT = 1000  # characters of a question that no model refuses
+_BACK_TO = "Run `bookbrain add` again later: it goes on where this stopped."
+SET_KEY = (
+    "Set the key: put OPENAI_API_KEY=sk-… into bookbrain.env in the library's folder, "
+    "or export OPENAI_API_KEY. Without a key, BookBrain searches by keyword."
+)
+
+
+@dataclass(slots=True)
+class BatchOutcome:
+    """What became of some texts: how many were embedded, which were refused and why, the bill."""
+
+    embedded: int = 0
+    tokens: int = 0
+    refused: dict[str, str] = field(default_factory=dict)
+
+
+class Endpoint:
+    """A client of one endpoint and model. It follows nobody to another host."""
+
+    def __init__(
+        self, settings: EmbeddingSettings, dimensions: int | None, *, retries: int = _RETRIES
+    ) -> None:
+        """`dimensions` is what every vector must have; None: as the first one has."""
+        self.dimensions = dimensions
+        self._settings = settings
+        self._client = openai.AsyncOpenAI(
+            api_key=settings.api_key or "none",  # the client insists; local endpoints do not
+            base_url=settings.base_url or "https://api.openai.com/v1",
+            timeout=settings.timeout,
+            max_retries=retries,
+            http_client=BoundedClient(),
+        )
+
+    def close(self) -> None:
+        run(self._client.close)
+
+    def embed(
+        self, texts: Sequence[str], outcome: BatchOutcome, keep: Keep, *, again: bool = True
+    ) -> None:
+        """Embed distinct texts in one request, or in as many as it takes to isolate a bad one.
+
+        What an answer lacks, or has no sound vector for, is asked for once more if `again`.
+
+        `keep` gets every good answer at once, by text. Raises ConfigError for a wrong key,
+        BusyError for a limit, UnavailableError when the endpoint is down or refuses everything.
+        """
+        good: dict[str, Vector] = {}
+        try:
+            with self._errors():
+                body = run(lambda: self._post(texts))
+            good, complaint = self._read(texts, body, outcome)
+        except _RefusedError as refusal:
+            self._divide(texts, refusal.reason, outcome, keep)
+            return
+        except _MalformedError as error:
+            complaint = error.reason
+        if good:
+            keep(good)
+            outcome.embedded += len(good)
+        bad = [text for text in texts if text not in good]
+        if bad and again:
+            self.embed(bad, outcome, keep, again=False)
+        elif bad:
+            self._divide(bad, complaint, outcome, keep)
+
+    def check(self) -> None:
+        """Ask for the list of models, which costs nothing; raises as `embed` does.
+
+        Not every compatible server has one: that it answers is enough.
+        """
+        try:
+            with self._errors():
+                run(self._list_models)
+        except (_RefusedError, _MalformedError):
+            return
+        except ConfigError as error:
+            if isinstance(error.__cause__, openai.NotFoundError):
+                return
+            raise
+
+    async def _list_models(self) -> None:
+        self._limit(_MODELS, 1)
+        await self._client.models.with_raw_response.list()
+
+    async def post(self, text: str) -> bytes:
+        """The answer to one text; raises BookBrainError, InputError where that is refused."""
+        try:
+            with self._errors():
+                return await self._post([text])
+        except _RefusedError as refusal:
+            raise _no_vector(text, refusal.reason) from refusal
+        except _MalformedError as error:
+            raise _no_vector("", error.reason) from error
+
+    def read(self, text: str, body: bytes) -> Vector:
+        """The vector of the text in an answer; raises UnavailableError when there is none."""
+        try:
+            good, complaint = self._read([text], body, BatchOutcome())
+        except _MalformedError as error:
+            good, complaint = {}, error.reason
+        if text not in good:
+            raise _no_vector("", complaint)
+        return good[text]
+
+    def _divide(self, texts: Sequence[str], reason: str, outcome: BatchOutcome, keep: Keep) -> None:
+        """Ask again in halves; a text that is refused on its own is given up."""
+        if len(texts) > 1:
+            half = len(texts) // 2
+            self.embed(texts[:half], outcome, keep, again=False)
+            self.embed(texts[half:], outcome, keep, again=False)
+            return
+        outcome.refused[texts[0]] = reason
+        if not outcome.embedded and len(outcome.refused) >= _HOPELESS:
+            raise refuses_everything(reason)
+
+    async def _post(self, texts: Sequence[str]) -> bytes:
+        sent = self._settings.expected_dimensions if self._takes_dimensions() else None
+        numbers = len(texts) * (self.dimensions or _DIMENSIONS)
+        self._limit(numbers * _BYTES + _REST, len(texts))
+        answer = await self._client.embeddings.with_raw_response.create(
+            model=self._settings.model,
+            input=list(texts),
+            dimensions=sent or openai.omit,
+            encoding_format="float",  # many compatible servers cannot do base64
+        )
+        return bytes(answer.http_response.content)
+
+    def _limit(self, most: int, texts: int) -> None:
+        """Let each answer have `most` bytes, and take up to twice as long as one to one text."""
+        AnswerLimits(most, self._settings.timeout * (1 + min(texts / _TEXTS, 1))).hold()
+
+    def _takes_dimensions(self) -> bool:
+        return bool(self._settings.dimensions) or "text-embedding-3" in self._settings.model
+
+    def _read(
+        self, texts: Sequence[str], body: bytes, outcome: BatchOutcome
+    ) -> tuple[dict[str, Vector], str]:
+        """The usable vectors by text, and what is wrong with the others."""
+        items, tokens = _read_answer(body, len(texts))
+        outcome.tokens += tokens
+        good: dict[str, Vector] = {}
+        complaint = fill("the answer had no vector for it")
+        named = Counter(index for index, _ in items)
+        for index, values in items:
+            if not 0 <= index < len(texts) or named[index] > 1:
+                continue
+            vector = vector_of(values)
+            if vector is None:
+                complaint = fill("the answer was not a vector")
+            elif not is_sound(vector):
+                complaint = fill("the vector was not of finite numbers")
+            elif self.dimensions not in (None, vector.size):
+                complaint = fill(
+                    "the vector had {size} dimensions, not {expected}",
+                    size=vector.size,
+                    expected=self.dimensions,
+                )
+            else:
+                self.dimensions = vector.size
+                good[texts[index]] = vector
+        return good, complaint
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except openai.OpenAIError as error:
+            raise _translated(error, self._settings) from error
+        except (ValueError, RecursionError) as error:  # what nobody reads, or not to its end
+            raise _malformed(error) from error
+
+
+def _read_answer(body: bytes, count: int) -> tuple[list[tuple[int, Any]], int]:
+    """Each vector with its index, hardly looked at, and the tokens; the client's own objects take
+    4 ms a vector. Raises _MalformedError for what is no list of at most `count` embeddings."""
+    try:
+        answer = json.loads(body)
+        items = [(item["index"], item["embedding"]) for item in answer["data"]]
+    except (ValueError, RecursionError, TypeError, KeyError) as error:
+        raise _malformed(error) from error
+    if len(items) > count or any(type(index) is not int for index, _ in items):
+        raise _malformed(ValueError("no list of embeddings"))
+    usage = answer.get("usage")
+    tokens = usage.get("total_tokens") if isinstance(usage, dict) else 0
+    return items, tokens if type(tokens) is int and 0 <= tokens < _MOST_TOKENS else 0
+
+
+def _no_vector(refused: str, reason: str) -> BookBrainError:
+    """The error for a question; a long one may be refused for what it is."""
+    if len(refused) > _SHORT:
+        return InputError(
+            fill("The endpoint refused the query: {reason}.", reason=reason), quoted=reason
+        )
+    return UnavailableError(
+        fill("The endpoint gave no vector: {reason}.", reason=reason), quoted=reason
+    )
+
+
+class _NoVectorsError(Exception):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class _RefusedError(_NoVectorsError):
+    """The endpoint does not want this request: one of its texts, or its size."""
+
+
+class _MalformedError(_NoVectorsError):
+    """The answer was cut off or garbled, though the request was fine."""
+
+
+def refuses_everything(reason: str) -> UnavailableError:
+    """The error for an endpoint that accepts no text at all."""
+    return UnavailableError(
+        fill("The embedding endpoint gave no usable answer to any text: {reason}.", reason=reason),
+        fill(
+            "Check BOOKBRAIN_EMBEDDING_MODEL and BOOKBRAIN_EMBEDDING_DIMENSIONS. {back_to}",
+            back_to=message_of(_BACK_TO),
+        ),
+        quoted=reason,
+    )
+
+
+def _malformed(error: Exception) -> _MalformedError:
+    reason = quotable(str(error)) if isinstance(error, ValueError) else type(error).__name__
+    return _MalformedError(fill("the answer was malformed ({error})", error=reason))
+
+
+def _translated(error: openai.OpenAIError, settings: EmbeddingSettings) -> Exception:
+    where = settings.base_url or "OpenAI"
+    match error:
+        case openai.APIStatusError(status_code=400 | 413 | 422):
+            return _RefusedError(_first_line(error))
+        case openai.APIResponseValidationError():
+            return _MalformedError(fill("the answer was malformed"))
+        case openai.APIStatusError(status_code=status):
+            return _status_error(error, status, where, settings.model)
+        case openai.APITimeoutError():
+            return UnavailableError(
+                fill(
+                    "{where} did not answer in {seconds:g} s.",
+                    where=where,
+                    seconds=settings.timeout,
+                ),
+                _BACK_TO,
+            )
+        case openai.APIConnectionError():
+            return UnavailableError(fill("{where} cannot be reached.", where=where), _BACK_TO)
+    reason = _first_line(error)
+    return BookBrainError(
+        fill("The embedding endpoint failed: {error}.", error=reason), _BACK_TO, quoted=reason
+    )
+
+
+def _status_error(
+    error: openai.APIStatusError, status: int, where: str, model: str
+) -> BookBrainError:
+    match status:
+        case 401 | 403:
+            return ConfigError(fill("{where} does not accept the API key.", where=where), SET_KEY)
+        case status if 300 <= status < 400:
+            return ConfigError(
+                fill("{where} sends us on to another address, where no text is sent.", where=where),
+                "Check OPENAI_BASE_URL.",
+            )
+        case 404:
+            hint = "Check BOOKBRAIN_EMBEDDING_MODEL and OPENAI_BASE_URL."
+            return ConfigError(
+                fill("{where} does not know the model {model}.", where=where, model=model), hint
+            )
+        case 429 if error.code == "insufficient_quota":
+            return BusyError(
+                fill("The account at {where} has no credit left.", where=where),
+                fill("Top it up. {back_to}", back_to=message_of(_BACK_TO)),
+            )
+        case 429:
+            return BusyError(fill("{where} limits the rate of requests.", where=where), _BACK_TO)
+    return UnavailableError(
+        fill("{where} answers with status {status}.", where=where, status=status), _BACK_TO
+    )
+
+
+def _first_line(error: Exception) -> str:
+    """What the endpoint says, as far as it says anything."""
+    body = getattr(error, "body", None)
+    said = body.get("message") if isinstance(body, dict) else None
+    return quotable(said if isinstance(said, str) and said else str(error)).rstrip(".")
+
+
+_SECONDS = 1.75  # for a vector; OpenAI takes 0.1 to 1.5
+_ALONE = 10.0  # where nobody else is held up
+_PLACES = 16
+
+
+class Questions:
+    """The endpoint as searches ask it: once for a question, and never for long."""
+
+    def __init__(self, settings: EmbeddingSettings, space: EmbeddingSpace) -> None:
+        self._endpoint = Endpoint(settings.with_timeout(_ALONE), space.dimensions, retries=0)
+        self._longest = settings.timeout
+        self._service = Service(settings.base_url or "OpenAI", _PLACES)
+
+    def close(self) -> None:
+        self._endpoint.close()
+
+    @property
+    def rest(self) -> bool:
+        """Whether the endpoint failed so often that it is left alone for a while."""
+        return self._service.rests
+
+    def vector(self, text: str) -> Vector:
+        """The vector of a question, in 1.75 s with a Turn, in ten without; or BookBrainError."""
+        return self._service.ask(
+            lambda: self._endpoint.post(text),
+            lambda answer: self._endpoint.read(text, answer),
+            min(_SECONDS, self._longest),
+            alone=min(_ALONE, self._longest),
+        )
+
+
+_known: dict[tuple[EmbeddingSettings, EmbeddingSpace], Questions] = {}
+_making = Lock()
+
+
+def questions(settings: EmbeddingSettings, space: EmbeddingSpace) -> Questions:
+    """The one of the process, kept as long as that lives."""
+    with _making:
+        key = settings, space
+        if key not in _known:
+            _known[key] = Questions(settings, space)
+        return _known[key]

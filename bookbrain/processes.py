@@ -1,0 +1,184 @@
+"""The home of child processes: how they start, how they end."""
+
+import ctypes
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, NamedTuple
+
+from bookbrain.messages import fill
+from bookbrain.settings import environment_without_secrets
+
+_PR_SET_PDEATHSIG = 1
+
+
+def start_module(
+    module: str,
+    *args: str,
+    stdin: int | IO[Any] | None = subprocess.DEVNULL,
+    stdout: int | IO[Any] | None = subprocess.DEVNULL,
+    stderr: int | IO[Any] | None = subprocess.DEVNULL,
+    pass_fds: Sequence[int] = (),
+    with_secrets: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Run `python -m module args…` in a session of its own, so that signals meant for us miss it.
+
+    `-P` keeps the working directory off its import path. Secrets go through `stdin`, never `args`;
+    its environment has them only for one that reads the settings itself: `with_secrets`.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", module, *args],
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        pass_fds=pass_fds,
+        env=dict(os.environ) if with_secrets else environment_without_secrets(os.environ),
+        start_new_session=True,
+    )
+
+
+def start_program(
+    command: Sequence[str], *, cwd: str, log: IO[bytes], env: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """Run `command` with its output in `log`; it is killed when the calling thread ends."""
+    return subprocess.Popen(
+        list(command),
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        cwd=cwd,
+        env=environment_without_secrets(env),
+        close_fds=False,  # what the caller made inheritable is meant to be, a lock for instance
+        preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread, one system call)
+    )
+
+
+class Ended(NamedTuple):
+    """How a program ended, and what it wrote."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run_program(
+    command: Sequence[str],
+    *,
+    timeout: float,
+    given: str = "",
+    variables: Mapping[str, str] | None = None,
+) -> Ended:
+    """Run `command` with the input `given` to its end; after `timeout` seconds it is killed.
+
+    Its environment has none of our secrets, and these `variables` besides. Raises FileNotFoundError
+    when there is no such program.
+    """
+    try:
+        done = subprocess.run(
+            list(command),
+            input=given,
+            env=environment_without_secrets(os.environ) | dict(variables or {}),
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+        )
+    except subprocess.TimeoutExpired:
+        return Ended(-signal.SIGKILL, "", "")
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def start_filter(
+    command: Sequence[str], *, stdin: IO[bytes] | int, stdout: IO[bytes] | int, stderr: IO[bytes]
+) -> "subprocess.Popen[bytes]":
+    """Run `command` between two files; PIPE makes a pipe to us. It is killed when we end.
+
+    Raises FileNotFoundError when there is no such program.
+    """
+    return subprocess.Popen(
+        list(command),
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
+        env=environment_without_secrets(os.environ),
+        preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread, one system call)
+    )
+
+
+PIPE = subprocess.PIPE
+
+
+def run_in_terminal(command: Sequence[str], env: Mapping[str, str]) -> int:
+    """Run `command` with our own input and output to its end; its exit code, as a shell has it."""
+    env = environment_without_secrets(env)
+    code = subprocess.run(list(command), env=env, check=False).returncode
+    return 128 - code if code < 0 else code
+
+
+def die_with_parent() -> None:
+    """Ask the kernel to kill this process when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def run_forked(work: Callable[[], None]) -> int:
+    """Run `work` in a fork of this process to its end; its exit code, negative for a signal.
+
+    It is killed when this process ends, which must have one thread only.
+    """
+    ours = os.getpid()
+    if child := os.fork():
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    code = 1
+    try:
+        die_with_parent()
+        if os.getppid() == ours:  # it may have ended before it was asked for
+            work()
+            code = 0
+    finally:
+        os._exit(code)
+
+
+def limit_this_process(memory_mb: int) -> None:
+    """Cap this process's address space; no core dumps, no file writes."""
+    size = memory_mb * 1024 * 1024
+    resource.setrlimit(resource.RLIMIT_AS, (size, size))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+
+
+def end(process: subprocess.Popen[bytes], grace: float = 0.0) -> int:
+    """Stop `process`, at once or after SIGTERM and `grace` seconds; its return code."""
+    if process.poll() is None and grace:
+        process.terminate()
+        try:
+            return process.wait(grace)
+        except subprocess.TimeoutExpired:
+            pass
+    if process.poll() is None:
+        process.kill()
+    return process.wait()
+
+
+def describe_exit(code: int) -> str:
+    """'signal SIGSEGV' or 'exit code 3'."""
+    if code >= 0:
+        return fill("exit code {code}", code=code)
+    try:
+        return fill("signal {name}", name=signal.Signals(-code).name)
+    except ValueError:
+        return fill("signal {name}", name=-code)
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process with this id exists."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

@@ -1,0 +1,165 @@
+"""The generated piece of the Caddyfile; what it does is in `Caddyfile`.
+
+Caddy listens on 127.0.0.1:2019 by itself, and whoever has an account here could ask it for
+passwords and sessions, or have it do anything. Its socket only root and Caddy itself can open.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from bookbrain.paths import Layout
+from bookbrain.server.access import (
+    NOBODY,
+    Site,
+    credentials_pattern,
+    encoded_nobody,
+    sessions_pattern,
+)
+
+_OPTION = "\tadmin {} # BookBrain: for nobody but root and Caddy\n"
+_BLOCK = "{{\n{}}}\n\n"
+PACKAGED = "localhost:2019"
+
+
+def listen_address(config: str) -> str:
+    """Where Caddy of this configuration (JSON) is talked to; "" where it is not to be."""
+    admin = json.loads(config).get("admin") or {}
+    return "" if admin.get("disabled") else str(admin.get("listen") or PACKAGED)
+
+
+def socket_address(socket: Path) -> str:
+    return "unix/" + str(socket)
+
+
+def is_chosen(config: str) -> bool:
+    """Whether the Caddyfile that this was made of (JSON) has an option `admin`."""
+    return bool((json.loads(config).get("admin") or {}).keys() - {"config"})
+
+
+def with_socket(text: str, socket: Path) -> str:
+    """A Caddyfile without the option `admin`, with it: among its options, or before all."""
+    option = _OPTION.format(socket_address(socket))
+    lines = text.splitlines(keepends=True)
+    first = next((n for n, line in enumerate(lines) if _says_something(line)), len(lines))
+    if first < len(lines) and lines[first].split("#")[0].strip("\ufeff \t\r\n") == "{":
+        lines.insert(first + 1, option)
+    else:
+        lines.insert(first, _BLOCK.format(option))
+    return "".join(lines)
+
+
+def _says_something(line: str) -> bool:
+    return not line.strip("\ufeff \t\r\n").startswith("#") and bool(line.strip("\ufeff \t\r\n"))
+
+
+Version = tuple[int, int]
+_PIECE = """\
+# Written by `bookbrain-admin site` and `bookbrain-admin users`: changes made here are lost.
+
+(bookbrain_upstream) {{
+	to {upstream}{streams}
+}}
+
+(bookbrain_matchers) {{
+	@session header_regexp session Cookie `(?:^|; *)bookbrain=(?:{sessions})(?:;|$)`
+	@known vars_regexp known {{http.request.header.Authorization}} `{credentials}`
+	@stranger not vars_regexp known {{http.request.header.Authorization}} `{credentials}`
+}}
+
+(bookbrain_cookie) {{
+	map {{http.auth.user.id}} {{bookbrain_session}} {{{cookies}
+	}}
+	header +Set-Cookie "bookbrain={{bookbrain_session}}; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict"
+}}
+
+(bookbrain_users) {{
+	request_header @stranger Authorization "^(?i:basic) " "Basic {nobody}"
+	# For the log alone: who does not wait for the answer has tried a password too.
+	header X-Tried waiting
+	# One password is compared at a time, however many are sent: the others wait here, for nothing.
+	reverse_proxy {socket} {{
+		method GET
+		rewrite /
+		header_up -Connection
+		header_up -Upgrade
+		transport http {{
+			max_conns_per_host 1
+		}}
+		@right status 204
+		handle_response @right {{
+			header X-Tried right
+			header -X-Tried
+			vars right_user {{http.reverse_proxy.header.X-User}}
+			map {{vars.right_user}} {{http.auth.user.id}} {{
+				~^(.*)$ "${{1}}"
+			}}
+		}}
+		handle_response {{
+			header WWW-Authenticate `Basic realm="BookBrain"`
+			error 401
+		}}
+	}}
+}}
+
+# Compares passwords, for the above and for nobody else: only root and Caddy can open the socket.
+# Its answers have no body, so that the connection is free again before the app is asked.
+http:// {{
+	bind {socket}
+	route {{
+		{basic_auth} bcrypt BookBrain {{{users}
+		}}
+		header X-User {{http.auth.user.id}}
+		respond 204
+	}}
+}}
+
+{domain} {{
+	tls {tls}
+	import bookbrain
+}}
+"""  # noqa: E501
+_STREAMS = "\n\tstream_close_delay 5s"  # who may not come in any more is out then
+_USER = "\n\t\t{name} {password}"
+_COOKIE = "\n\t\t~^{name}$ {session}"  # without ~ a user could not be called default
+_OTHER_CA = " {{{lines}\n\t}}"
+_CA = "\n\t\tca {}"
+_CA_ROOT = "\n\t\tca_root {}"
+
+
+def piece_file(layout: Layout) -> Path:
+    return layout.etc / "caddy" / "site.caddy"
+
+
+def site_piece(site: Site, version: Version, socket: Path) -> str:
+    """The piece for Caddy of this version, which compares passwords at `socket`.
+
+    2.7 brought WebSockets that outlive a reload, 2.8 renamed `basicauth`.
+    """
+    users = (_USER.format(name=user.name, password=user.password) for user in (*site.users, NOBODY))
+    cookies = (
+        _COOKIE.format(name=re.escape(user.name), session=user.session) for user in site.users
+    )
+    return _PIECE.format(
+        domain=site.domain,
+        tls=_tls(site),
+        upstream=site.upstream,
+        streams=_STREAMS if version >= (2, 7) else "",
+        sessions=sessions_pattern(site.users),
+        cookies="".join(cookies),
+        nobody=encoded_nobody(),
+        credentials=credentials_pattern(site.users),
+        socket=socket_address(socket),
+        basic_auth="basic_auth" if version >= (2, 8) else "basicauth",
+        users="".join(users),
+    )
+
+
+def _tls(site: Site) -> str:
+    lines = []
+    if site.acme and site.acme_directory:
+        lines.append(_CA.format(site.acme_directory))
+    if site.acme and site.acme_root:
+        lines.append(_CA_ROOT.format(site.acme_root))
+    block = [_OTHER_CA.format(lines="".join(lines))] if lines else []
+    return "".join([site.email if site.acme else "internal", *block])

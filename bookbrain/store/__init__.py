@@ -1,0 +1,1 @@
+"""What a library keeps in its folder, and whether it is sound."""

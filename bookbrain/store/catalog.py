@@ -1,0 +1,465 @@
+"""The catalog: which books there are, page by page and passage by passage. SQLite, one file."""
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from secrets import token_hex
+
+from bookbrain.errors import BookBrainError
+from bookbrain.messages import as_row, fill, of_row
+from bookbrain.model import Book, Page, Passage
+from bookbrain.store.database import MEND, Migration, open_database, transaction
+from bookbrain.store.integrity import CATALOG_TABLES, Stamp, create_twins, seal_book, seal_rest
+from bookbrain.store.rows import (
+    FoundPage,
+    Job,
+    StoredPassage,
+    page_row,
+    problems_of,
+    spans_json,
+    to_found_page,
+    to_page,
+    to_passage,
+)
+
+
+def m001_create_tables(connection: sqlite3.Connection) -> None:
+    """Books with their pages and passages; jobs; what a later step must still do."""
+    for statement in (
+        "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+        """CREATE TABLE book (
+            id TEXT PRIMARY KEY, title TEXT NOT NULL, file TEXT NOT NULL, added_at TEXT NOT NULL
+        ) WITHOUT ROWID""",
+        """CREATE TABLE page (
+            book_id TEXT NOT NULL REFERENCES book ON DELETE CASCADE, number INTEGER NOT NULL,
+            label TEXT NOT NULL, chapter TEXT NOT NULL, headings TEXT NOT NULL,
+            problem TEXT NOT NULL, text TEXT NOT NULL,
+            PRIMARY KEY (book_id, number)
+        )""",
+        """CREATE TABLE passage (
+            book_id TEXT NOT NULL REFERENCES book ON DELETE CASCADE, ordinal INTEGER NOT NULL,
+            digest TEXT NOT NULL, spans TEXT NOT NULL,
+            PRIMARY KEY (book_id, ordinal)
+        )""",
+        # The embedding spaces in which every passage of a book is embedded, but for the refused.
+        """CREATE TABLE embedded (
+            book_id TEXT NOT NULL REFERENCES book ON DELETE CASCADE, space TEXT NOT NULL,
+            PRIMARY KEY (book_id, space)
+        ) WITHOUT ROWID""",
+        """CREATE TABLE refused (
+            book_id TEXT NOT NULL REFERENCES book ON DELETE CASCADE, space TEXT NOT NULL,
+            ordinal INTEGER NOT NULL, reason TEXT NOT NULL,
+            PRIMARY KEY (book_id, space, ordinal)
+        ) WITHOUT ROWID""",
+        # A book on its way in: from the moment it is asked for until it is whole or given up.
+        "CREATE TABLE job (id INTEGER PRIMARY KEY, path TEXT NOT NULL, waiting TEXT NOT NULL)",
+    ):
+        connection.execute(statement)
+
+
+def m002_progress_of_jobs(connection: sqlite3.Connection) -> None:
+    """How far each job is; and the pages with problems, which a long shelf asks of every book."""
+    for statement in (
+        "ALTER TABLE job ADD COLUMN step TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE job ADD COLUMN done INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE job ADD COLUMN total INTEGER NOT NULL DEFAULT 0",
+        "CREATE INDEX page_problem ON page (book_id, number) WHERE problem <> ''",
+    ):
+        connection.execute(statement)
+
+
+def m003_identity_and_seals(connection: sqlite3.Connection) -> None:
+    """Which library it is, and how many changes its books have had; what each book's rows were
+    when they were written; and the books whose files are still to be deleted."""
+    for statement in (
+        """CREATE TABLE seal (
+            book_id TEXT PRIMARY KEY REFERENCES book ON DELETE CASCADE,
+            pages BLOB NOT NULL, rest BLOB NOT NULL
+        ) WITHOUT ROWID""",
+        "CREATE TABLE removed (book_id TEXT PRIMARY KEY) WITHOUT ROWID",
+    ):
+        connection.execute(statement)
+    connection.execute(
+        "INSERT INTO setting VALUES ('library', ?), ('changes', '0')", (token_hex(16),)
+    )
+    for (book_id,) in connection.execute("SELECT id FROM book").fetchall():
+        seal_book(connection, book_id)
+
+
+def m004_attempts_at_jobs(connection: sqlite3.Connection) -> None:
+    """How often the work on a job began and was never heard of again."""
+    connection.execute("ALTER TABLE job ADD COLUMN attempts INTEGER NOT NULL DEFAULT 0")
+
+
+def m005_twins(connection: sqlite3.Connection) -> None:
+    """The small tables that no seal covers are kept twice."""
+    create_twins(connection, CATALOG_TABLES)
+
+
+MIGRATIONS: Sequence[Migration] = (
+    m001_create_tables,
+    m002_progress_of_jobs,
+    m003_identity_and_seals,
+    m004_attempts_at_jobs,
+    m005_twins,
+)
+_BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
+                   (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
+_PAGES = "SELECT number, label, chapter, headings, problem, text FROM page"
+
+
+@dataclass(frozen=True, slots=True)
+class NewBook:
+    """A book about to be visible. `space` is where its passages are embedded ("" for nowhere),
+    `refused` the ordinals of those that are not, and why."""
+
+    book: Book
+    pages: Sequence[Page]
+    passages: Sequence[Passage]
+    space: str = ""
+    refused: Mapping[int, str] = field(default_factory=dict)
+
+
+class Catalog:
+    """An open catalog. Every method is one transaction."""
+
+    def __init__(
+        self,
+        path: Path,
+        check: Callable[[sqlite3.Connection], None] = lambda connection: None,
+        *,
+        or_read: bool = False,
+    ) -> None:
+        """`check` and `or_read` as in `open_database`."""
+        self._db = open_database(path, MIGRATIONS, check, or_read=or_read)
+
+    @property
+    def writable(self) -> bool:
+        return self._db.writable
+
+    def close(self) -> None:
+        self._db.close()
+
+    def state(self) -> tuple[int, int]:
+        """Another pair after any change, whoever made it; the same while nothing has changed."""
+        (others,) = self._db.execute("PRAGMA data_version").fetchone()
+        return int(others), self._db.total_changes
+
+    def stamp(self) -> Stamp:
+        """Which library this is, and how many changes its books have had."""
+        stamp = read_stamp(self._db)
+        assert stamp  # noqa: S101  (a migration made it)
+        return stamp
+
+    def check_structure(self) -> None:
+        """Raise BookBrainError where SQLite finds the file damaged."""
+        try:
+            (found,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        except sqlite3.DatabaseError as error:
+            found = str(error)
+        if found != "ok":
+            raise BookBrainError(fill("The catalog is damaged: {error}.", error=found), MEND)
+
+    def set_stamp(self, library: str, changes: int) -> None:
+        """Be the catalog of this library, with so many changes behind it."""
+        with transaction(self._db) as db:
+            db.execute("REPLACE INTO setting VALUES ('library', ?)", (library,))
+            db.execute("REPLACE INTO setting VALUES ('changes', ?)", (str(changes),))
+
+    def card_rows(self, book_id: str | None = None) -> list[tuple[str, str, str, str]]:
+        """Id, title, file and date of all books, or of the one `book_id`."""
+        rows = self._db.execute(
+            "SELECT id, title, file, added_at FROM book WHERE ? IN (id, '') ORDER BY id",
+            (book_id or "",),
+        )
+        return list(rows)
+
+    # Books
+
+    def add_book(self, new: "NewBook", generation: str, job: int) -> None:
+        """Make a book visible: its rows, the keyword index that has it, and the end of its job."""
+        book_id = new.book.id
+        with transaction(self._db) as db:
+            db.execute(
+                "INSERT INTO book VALUES (?, ?, ?, ?)",
+                (book_id, new.book.title, new.book.file, new.book.added_at),
+            )
+            db.executemany(
+                "INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (page_row(book_id, page) for page in new.pages),
+            )
+            db.executemany(
+                "INSERT INTO passage VALUES (?, ?, ?, ?)",
+                ((book_id, p.ordinal, p.digest, spans_json(p.spans)) for p in new.passages),
+            )
+            if new.space:
+                _set_embedded(db, book_id, new.space, new.refused)
+            db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+            db.execute("DELETE FROM job WHERE id = ?", (job,))
+            db.execute("DELETE FROM removed WHERE book_id = ?", (book_id,))
+            seal_book(db, book_id)
+            count_change(db)
+
+    def remove_book(self, book_id: str, generation: str | None) -> None:
+        """Forget a book, and from now on search the keyword index `generation`.
+
+        It is one of `removed` until its file and its postings are gone.
+        """
+        with transaction(self._db) as db:
+            db.execute("DELETE FROM book WHERE id = ?", (book_id,))
+            if generation:
+                db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+            db.execute("REPLACE INTO removed VALUES (?)", (book_id,))
+            count_change(db)
+
+    def removed(self) -> list[str]:
+        """The books that somebody had removed and of which something is still to be deleted.
+
+        A row without its copy is damage: nothing is deleted for it.
+        """
+        rows = self._db.execute(
+            """SELECT book_id FROM removed JOIN twin ON name = 'removed' AND key = book_id
+               ORDER BY book_id"""
+        )
+        return [row[0] for row in rows]
+
+    def forget_removed(self, book_ids: Iterable[str]) -> None:
+        """Note that nothing is left of these removed books."""
+        with transaction(self._db) as db:
+            db.executemany("DELETE FROM removed WHERE book_id = ?", ((i,) for i in book_ids))
+
+    def rename_book(self, book_id: str, title: str) -> None:
+        """Give a book another title; one that is not in the library stays so."""
+        with transaction(self._db) as db:
+            if db.execute("UPDATE book SET title = ? WHERE id = ?", (title, book_id)).rowcount:
+                seal_rest(db, [book_id])
+                count_change(db)
+
+    def has_book(self, book_id: str) -> bool:
+        return bool(self._db.execute("SELECT 1 FROM book WHERE id = ?", (book_id,)).fetchone())
+
+    def book_ids(self) -> list[str]:
+        """All books, in the order of their ids."""
+        return [row[0] for row in self._db.execute("SELECT id FROM book ORDER BY id")]
+
+    def books(self, space: str = "") -> list[Book]:
+        """All books, oldest first, with their problems: pages that could not be read, and passages
+        whose embedding `space` refused."""
+        rows = self._db.execute(f"{_BOOKS} ORDER BY added_at, id").fetchall()
+        return [self._book(row, space) for row in rows]
+
+    def book(self, book_id: str, space: str = "") -> Book | None:
+        """One book, None when it is not in the library."""
+        row = self._db.execute(f"{_BOOKS} WHERE id = ?", (book_id,)).fetchone()
+        return self._book(row, space) if row else None
+
+    def _book(self, row: tuple[str, str, str, int, int, str], space: str) -> Book:
+        return Book(*row, problems=problems_of(self._db, row[0], space))
+
+    # Pages and passages
+
+    def find_page(self, book_id: str, number: int) -> Page | None:
+        """One page, None when its book is not (or no longer) in the library."""
+        asked = (book_id, number)
+        row = self._db.execute(f"{_PAGES} WHERE book_id = ? AND number = ?", asked).fetchone()
+        return to_page(row) if row else None
+
+    def find_pages(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], FoundPage]:
+        """Those pages, by book id and number, that are in the library."""
+        rows = self._db.execute(
+            """SELECT book_id, title, file, number, label, chapter, headings, problem, text
+               FROM json_each(?) AS key CROSS JOIN page CROSS JOIN book
+               ON book_id = json_extract(key.value, '$[0]')
+               AND number = json_extract(key.value, '$[1]') AND book.id = book_id""",
+            (json.dumps(list(places)),),
+        )
+        return {(row[0], row[3]): to_found_page(row) for row in rows}
+
+    def pages(self, book_id: str) -> list[Page]:
+        """All pages of a book, in order."""
+        rows = self._db.execute(f"{_PAGES} WHERE book_id = ? ORDER BY number", (book_id,))
+        return [to_page(row) for row in rows]
+
+    def find_passage(self, book_id: str, ordinal: int) -> StoredPassage | None:
+        """One passage, None when its book is not (or not yet, or no longer) in the library."""
+        return next(iter(self.find_passages([(book_id, ordinal)])), None)
+
+    def find_passages(self, keys: Iterable[tuple[str, int]]) -> list[StoredPassage]:
+        """Those passages, by book id and ordinal, that are in the library; in no order."""
+        rows = self._db.execute(
+            """SELECT book_id, ordinal, digest, spans FROM json_each(?) AS key CROSS JOIN passage
+               ON book_id = json_extract(key.value, '$[0]')
+               AND ordinal = json_extract(key.value, '$[1]')""",
+            (json.dumps(list(keys)),),
+        )
+        return [to_passage(row) for row in rows]
+
+    def passages(self, book_id: str) -> list[StoredPassage]:
+        """All passages of a book, in order."""
+        rows = self._db.execute(
+            """SELECT book_id, ordinal, digest, spans
+               FROM passage WHERE book_id = ? ORDER BY ordinal""",
+            (book_id,),
+        )
+        return [to_passage(row) for row in rows]
+
+    # The keyword index in use
+
+    def generation(self) -> str | None:
+        """The name of the keyword index that belongs to the books of now."""
+        row = self._db.execute("SELECT value FROM setting WHERE name = 'generation'").fetchone()
+        return row[0] if row else None
+
+    def set_generation(self, generation: str) -> None:
+        self._db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+
+    # Embedding
+
+    def embedded_passages(self, space: str) -> int:
+        """How many passages have a vector in `space`."""
+        row = self._db.execute(
+            """SELECT (SELECT count(*) FROM passage JOIN embedded USING (book_id) WHERE space = ?)
+                    - (SELECT count(*) FROM refused WHERE space = ?)""",
+            (space, space),
+        ).fetchone()
+        return int(row[0])
+
+    def unembedded_books(self, space: str) -> list[str]:
+        """The books with passages that are not embedded in `space`, by id."""
+        rows = self._db.execute(
+            """SELECT id FROM book WHERE EXISTS (SELECT 1 FROM passage WHERE book_id = id)
+               AND id NOT IN (SELECT book_id FROM embedded WHERE space = ?) ORDER BY id""",
+            (space,),
+        )
+        return [row[0] for row in rows]
+
+    def is_embedded(self, book_id: str, space: str) -> bool:
+        return bool(
+            self._db.execute(
+                "SELECT 1 FROM embedded WHERE book_id = ? AND space = ?", (book_id, space)
+            ).fetchone()
+        )
+
+    def embedded_spaces(self) -> set[str]:
+        """Every space in which some book is embedded."""
+        return {row[0] for row in self._db.execute("SELECT DISTINCT space FROM embedded")}
+
+    def set_embedded(self, book_id: str, space: str, refused: Mapping[int, str]) -> None:
+        """Note that a book is embedded in `space`, but for the passages refused (and why)."""
+        with transaction(self._db) as db:
+            _set_embedded(db, book_id, space, refused)
+            seal_rest(db, [book_id])
+            count_change(db)
+
+    def forget_embedded(self, book_id: str, spaces: Iterable[str]) -> None:
+        """Note that a book is not embedded in these spaces: vectors of it are gone."""
+        rows = [(book_id, space) for space in spaces]
+        with transaction(self._db) as db:
+            db.executemany("DELETE FROM embedded WHERE book_id = ? AND space = ?", rows)
+            db.executemany("DELETE FROM refused WHERE book_id = ? AND space = ?", rows)
+            seal_rest(db, [book_id])
+            count_change(db)
+
+    def refused(self) -> dict[str, dict[str, dict[int, str]]]:
+        """The passages that a space refused, and why: reasons by ordinal, by space, by book."""
+        found: dict[str, dict[str, dict[int, str]]] = {}
+        for book_id, space, ordinal, reason in self._db.execute(
+            "SELECT book_id, space, ordinal, reason FROM refused ORDER BY space, ordinal"
+        ):
+            found.setdefault(book_id, {}).setdefault(space, {})[ordinal] = reason
+        return found
+
+    def refused_of(self, book_id: str, space: str) -> set[int]:
+        """The ordinals of a book's passages that `space` refused."""
+        rows = self._db.execute(
+            "SELECT ordinal FROM refused WHERE book_id = ? AND space = ?", (book_id, space)
+        )
+        return {row[0] for row in rows}
+
+    def forget_space(self, space: str) -> None:
+        """Note that no book is embedded in `space` any more."""
+        with transaction(self._db) as db:
+            books = db.execute("SELECT book_id FROM embedded WHERE space = ?", (space,)).fetchall()
+            db.execute("DELETE FROM embedded WHERE space = ?", (space,))
+            db.execute("DELETE FROM refused WHERE space = ?", (space,))
+            seal_rest(db, (row[0] for row in books))
+            count_change(db)
+
+    # Jobs
+
+    def queue(self, paths: Iterable[Path]) -> None:
+        """Ask for files; a file that is asked for already is not asked for twice."""
+        with transaction(self._db) as db:
+            asked = {row[0] for row in db.execute("SELECT path FROM job")}
+            wanted = dict.fromkeys(str(path) for path in paths)
+            db.executemany(
+                "INSERT INTO job (path, waiting) VALUES (?, '')",
+                ((path,) for path in wanted if path not in asked),
+            )
+
+    def jobs(self) -> list[Job]:
+        """The files on their way in, first come first."""
+        rows = self._db.execute(
+            "SELECT id, path, waiting, step, done, total, attempts FROM job ORDER BY id"
+        )
+        return [Job(job, path, of_row(waiting), *rest) for job, path, waiting, *rest in rows]
+
+    def note_progress(self, job: int, step: str, done: int, total: int) -> None:
+        """Note how far a job is, for whoever looks."""
+        self._db.execute(
+            "UPDATE job SET step = ?, done = ?, total = ? WHERE id = ?", (step, done, total, job)
+        )
+
+    def count_attempt(self, job: int) -> None:
+        """Note that the work on a job begins."""
+        self._db.execute("UPDATE job SET attempts = attempts + 1 WHERE id = ?", (job,))
+
+    def forget_attempts(self, jobs: Iterable[int]) -> None:
+        """Note that the work on these jobs was left in order, as if it had not begun."""
+        with transaction(self._db) as db:
+            db.executemany(
+                "UPDATE job SET attempts = attempts - 1 WHERE id = ?", ((job,) for job in jobs)
+            )
+
+    def set_waiting(self, reason: str) -> None:
+        """Note why the jobs cannot go on just now; "" when they can."""
+        self._db.execute("UPDATE job SET waiting = ?", (as_row(reason),))
+
+    def end_job(self, job: int) -> None:
+        self._db.execute("DELETE FROM job WHERE id = ?", (job,))
+
+    def end_all_jobs(self) -> None:
+        self._db.execute("DELETE FROM job")
+
+
+def read_stamp(db: sqlite3.Connection) -> Stamp | None:
+    """The stamp of an open catalog, as it is; None where it has none: it is empty, or of old.
+
+    Raises sqlite3.DatabaseError when it is no database, or damaged.
+    """
+    tables = {row[0] for row in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if not {"setting", "book"} <= tables:
+        return None
+    values = dict(db.execute("SELECT name, value FROM setting"))
+    (books,) = db.execute("SELECT count(*) FROM book").fetchone()
+    if not values.keys() >= {"library", "changes"} or not values["changes"].isdecimal():
+        return None
+    return Stamp(values["library"], int(values["changes"]), books)
+
+
+def count_change(db: sqlite3.Connection) -> None:
+    """One more change of the books, in the transaction that makes it."""
+    db.execute("UPDATE setting SET value = CAST(value AS INTEGER) + 1 WHERE name = 'changes'")
+
+
+def _set_embedded(
+    db: sqlite3.Connection, book_id: str, space: str, refused: Mapping[int, str]
+) -> None:
+    db.execute("REPLACE INTO embedded VALUES (?, ?)", (book_id, space))
+    db.execute("DELETE FROM refused WHERE book_id = ? AND space = ?", (book_id, space))
+    db.executemany(
+        "INSERT INTO refused VALUES (?, ?, ?, ?)",
+        ((book_id, space, ordinal, reason) for ordinal, reason in refused.items()),
+    )

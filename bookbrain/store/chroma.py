@@ -1,0 +1,85 @@
+"""Where Chroma answers: the server of CHROMA_URL, or one of our own while somebody needs it."""
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from bookbrain.errors import UnavailableError
+from bookbrain.files import file_lock, is_locked, remove
+from bookbrain.messages import fill
+from bookbrain.processes import start_module
+
+USERS_LOCK = "chroma.users"
+SERVER_LOCK = "chroma.server"
+START_LOCK = "chroma.start"
+ADDRESS = "chroma.json"
+LOG = "chroma.log"
+_START_SECONDS = 60.0
+
+
+@contextmanager
+def chroma_url(home: Path, configured: str | None) -> Iterator[str]:
+    """The URL of a Chroma server; ours runs at least until the block ends.
+
+    Raises UnavailableError when ours does not start.
+    """
+    if configured:
+        yield configured
+        return
+    with ExitStack() as using:
+        try:
+            using.enter_context(file_lock(home / USERS_LOCK, shared=True))
+            with file_lock(home / START_LOCK):
+                port = _running_port(home) or _start(home)
+        except OSError as error:
+            raise UnavailableError(
+                fill("The Chroma server cannot work here: {error}.", error=error),
+                "It needs room, and to write.",
+            ) from error
+        yield f"http://127.0.0.1:{port}"
+
+
+def _running_port(home: Path) -> int | None:
+    if not is_locked(home / SERVER_LOCK):
+        return None
+    return _port(home)
+
+
+def _port(home: Path) -> int | None:
+    try:
+        return int(json.loads((home / ADDRESS).read_text())["port"])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def _start(home: Path) -> int:
+    (home / ADDRESS).unlink(missing_ok=True)
+    with (home / LOG).open("wb") as log:
+        keeper = start_module(
+            "bookbrain.store.chroma_child", str(home), stdout=log, stderr=subprocess.STDOUT
+        )
+    deadline = time.monotonic() + _START_SECONDS
+    while time.monotonic() < deadline and keeper.poll() is None:
+        if port := _port(home):
+            return port
+        time.sleep(0.02)
+    raise UnavailableError(
+        "The Chroma server did not start.",
+        fill("See {log}; `bookbrain rebuild` makes it anew.", log=home / LOG),
+    )
+
+
+def wait_until_ended(home: Path) -> None:
+    """Wait until our own server, which nobody uses any more, has ended."""
+    deadline = time.monotonic() + _START_SECONDS
+    while is_locked(home / SERVER_LOCK) and time.monotonic() < deadline:
+        time.sleep(0.05)
+
+
+def forget_local_chroma(home: Path) -> None:
+    """Delete our own server's data, unless somebody uses it just now."""
+    if not is_locked(home / USERS_LOCK) and not is_locked(home / SERVER_LOCK):
+        remove(home / "chroma")

@@ -1,0 +1,84 @@
+"""Keeps a local Chroma server while any command uses it.
+
+Two Chroma servers on one folder would corrupt it, so both this process and its server hold a lock
+for as long as either lives. Commands share another lock; when nobody has that, the server ends.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import socket
+import sys
+import time
+import urllib.request
+from pathlib import Path
+from subprocess import Popen
+
+from bookbrain.files import write_file
+from bookbrain.processes import end, start_program
+from bookbrain.store.chroma import ADDRESS, SERVER_LOCK, USERS_LOCK
+
+_CHECK_SECONDS = 0.25
+
+
+def main() -> None:
+    home = Path(sys.argv[1])
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    server_lock = os.open(home / SERVER_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    fcntl.flock(server_lock, fcntl.LOCK_EX)  # waits for the last server to be gone
+    os.set_inheritable(server_lock, True)
+    users_lock = os.open(home / USERS_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    port = _free_port()
+    server = _serve(home, port)
+    try:
+        if _wait_until_ready(server, port):
+            write_file(home / ADDRESS, json.dumps({"port": port}).encode())
+            _wait_until_unused(server, users_lock)
+    finally:
+        (home / ADDRESS).unlink(missing_ok=True)
+        end(server, grace=30)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _serve(home: Path, port: int) -> "Popen[bytes]":
+    folder = home / "chroma"
+    folder.mkdir(mode=0o700, exist_ok=True)
+    program = Path(sys.executable).with_name("chroma")
+    command = [str(program), "run", "--path", str(folder), "--host", "127.0.0.1"]
+    # The client's environment may point elsewhere; a server needs none of it.
+    env = {"PATH": os.environ.get("PATH", ""), "HOME": str(home), "RUST_LOG": "error"}
+    env["ANONYMIZED_TELEMETRY"] = "False"
+    return start_program(
+        [*command, "--port", str(port)], cwd=str(folder), log=sys.stdout.buffer, env=env
+    )
+
+
+def _wait_until_ready(server: "Popen[bytes]", port: int) -> bool:
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    while server.poll() is None:
+        try:
+            with direct.open(f"http://127.0.0.1:{port}/api/v2/heartbeat", timeout=5):
+                return True
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.05)
+    return False
+
+
+def _wait_until_unused(server: "Popen[bytes]", users_lock: int) -> None:
+    while server.poll() is None:
+        try:
+            fcntl.flock(users_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(_CHECK_SECONDS)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,483 @@
+"""The library's folder and the stores in it, opened together.
+
+Files and not one: where a disk has no more files, that many of SQLite's can be made.
+"""
+
+import errno
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from hashlib import file_digest
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bookbrain.errors import BookBrainError, BusyError
+from bookbrain.files import (
+    PART,
+    file_lock,
+    has_room,
+    link,
+    make_way,
+    remove,
+    sync_folder,
+    write_file,
+)
+from bookbrain.index.bm25 import KeywordIndex
+from bookbrain.index.commit import books_of, drop_unnamed, open_commit, write_commit
+from bookbrain.index.segment import SEGMENT_DAMAGE, count_pages, write_segment
+from bookbrain.messages import fill
+from bookbrain.model import EmbeddingSpace, Page
+from bookbrain.paths import refuse_in_upgrade
+from bookbrain.settings import Settings
+from bookbrain.store.catalog import Catalog, read_stamp
+from bookbrain.store.chroma import chroma_url
+from bookbrain.store.database import MEND, is_damage, lacks_room, reading_database
+from bookbrain.store.embeddings import STORE, EmbeddingStore
+from bookbrain.store.identity import (
+    Card,
+    card_file,
+    check_catalog,
+    is_of_books,
+    orphans,
+    read_card,
+    write_cards,
+)
+from bookbrain.store.integrity import read_stamp_file, write_stamp_file
+from bookbrain.store.soundness import CATALOG
+
+if TYPE_CHECKING:
+    from bookbrain.models.rerank_api import Reranker
+    from bookbrain.search.vector_leg import Semantics
+
+GO_ON = "Make room and run `bookbrain add` again: nothing is lost."
+AGAIN = "Make room and run this again."
+DELETE_OTHERS = "Make room by deleting other files on this disk, and run this again."
+_ONLY_READ = (errno.EROFS, errno.EACCES, errno.EPERM)
+_ONLY_READ_CODES = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM)
+
+
+def storage_error(error: OSError | sqlite3.Error, hint: str = AGAIN) -> BookBrainError:
+    """What a person should hear when the library's own files cannot be had as they are needed.
+
+    `hint` says what to do when the disk is full.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one
+    number = getattr(error, "errno", None)
+    if lacks_room(error):
+        return BookBrainError("The disk is full.", hint)
+    if number in _ONLY_READ or code in _ONLY_READ_CODES:
+        return BookBrainError(
+            fill("The library cannot be written here: {error}.", error=error),
+            "Its disk must be mounted for writing, and its folder and files be this user's. "
+            "What is in it can be searched meanwhile.",
+        )
+    if number == errno.EIO or code == sqlite3.SQLITE_IOERR:
+        return BookBrainError(
+            fill("The disk fails, or a quota is used up: {error}.", error=error),
+            "See which: `sudo dmesg`, `quota`. Take no risk: copy what you can first.",
+        )
+    if is_damage(error):
+        return BookBrainError(fill("The library is damaged: {error}.", error=error), MEND)
+    return BookBrainError(
+        fill("The library cannot be written: {error}.", error=error), "Check its folder and mode."
+    )
+
+
+FOLDER = "reserve"  # in the library's folder
+_FILES, _SIZE = 8, 1 << 18  # bytes of each: a removal writes some hundred kB
+
+
+def keep(home: Path, beside: int = _FILES * _SIZE) -> None:
+    """Have the room kept, where `beside` it so many bytes are free.
+
+    It is of random bytes, which no disk makes small.
+    """
+    folder = home / FOLDER
+    missing = [path for n in range(_FILES) if not _is_whole(path := folder / str(n))]
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        for path in missing:
+            if not has_room(home, _SIZE + beside):
+                return
+            write_file(path, os.urandom(_SIZE))
+    except OSError as error:
+        if not lacks_room(error):
+            raise
+        remove(folder)
+
+
+def give_up(home: Path) -> None:
+    """Let go of it where there is no other room. Only for the one writer, who needs it."""
+    probe = home / f"{FOLDER}.part"
+    try:
+        write_file(probe, os.urandom(_FILES * _SIZE))
+    except OSError as error:
+        if not lacks_room(error):
+            raise
+        remove(home / FOLDER)
+    finally:
+        remove(probe)
+
+
+def _is_whole(path: Path) -> bool:
+    return path.exists() and path.stat().st_blocks * 512 >= _SIZE
+
+
+BACKUP = ".backup"  # a snapshot on its way into an archive
+RESTORING = ".restoring"  # what an archive brought, on its way into the library
+VERIFYING = ".verifying"  # a library made to see whether an archive works
+# Whoever has one of these folders holds its lock.
+WORK_LOCK, VERIFY_LOCK = "backup.lock", "verify.lock"
+_ROOM = 1 << 20  # bytes without which nothing is begun
+_WORKPLACES = {BACKUP: WORK_LOCK, RESTORING: WORK_LOCK, VERIFYING: VERIFY_LOCK}
+
+
+class Stores:
+    """Everything that a library keeps, open for as long as the library is."""
+
+    def __init__(self, settings: Settings, *, lost: bool = False) -> None:
+        """Raises LostCatalogError where the catalog is not that of the library; not if `lost`.
+
+        Where nothing can be written it is opened to be read.
+        """
+        self.settings = settings
+        self.home = settings.home
+        self.books = self.home / "books"
+        self.incoming = self.home / "incoming"
+        self.shards = self.home / "keywords"
+        for folder in (self.home, self.books, self.incoming, self.shards):
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._closing = ExitStack()
+        self._lost = lost
+        self._databases = self._closing.enter_context(ExitStack())
+        self._open(or_read=True)
+        self._keywords: tuple[str, KeywordIndex] | None = None
+        self._chroma: str | None = None
+        self._chroma_use = self._closing.enter_context(ExitStack())
+        self._semantics: Semantics | None = None
+        self._reranker: Reranker | None = None
+
+    def _open(self, *, or_read: bool) -> None:
+        self._databases.close()
+        path = self.home / CATALOG
+        self._seen = _look(path)
+        check = [] if self._lost else [check_catalog(self.home)]
+        self.catalog = Catalog(path, *check, or_read=or_read)
+        self._databases.callback(self.catalog.close)
+        if self.writable:
+            self._seen = _look(path)
+        self.embeddings = EmbeddingStore(self.home / STORE, or_read=or_read)
+        self._store = _file(self.home / STORE)
+        self._databases.callback(self.embeddings.close)
+
+    def close(self) -> None:
+        self._closing.close()
+
+    @property
+    def writable(self) -> bool:
+        """Whether the catalog was not opened to be read only."""
+        return self.catalog.writable
+
+    def open_to_write(self) -> None:
+        """Open anew what was opened to be read; OSError or sqlite3.Error where that fails."""
+        if self.writable and self.embeddings.writable:
+            return
+        if not has_room(self.home, _ROOM):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        try:
+            self._open(or_read=False)
+        except (OSError, sqlite3.Error):
+            self._open(or_read=True)
+            raise
+
+    @contextmanager
+    def writing(self, on_wait: Callable[[], None], *, freeing: bool = False) -> Iterator[None]:
+        """Be the one writer; waits for another one, having said so by `on_wait`.
+
+        What is `freeing` room gets that which is kept for it, where there is no other. Raises
+        BusyError while a server's release is being exchanged.
+        """
+        refuse_in_upgrade(self.home)
+        with file_lock(self.home / "library.lock", on_wait=on_wait):
+            refuse_in_upgrade(self.home)  # it may have begun meanwhile, and waited for this lock
+            if freeing:
+                give_up(self.home)
+            self.open_to_write()
+            self.check_catalog_in_place()
+            self.sweep()
+            self.keep_identity()  # where a crash came between a change and its cards
+            yield
+            self.sweep()  # what was refused leaves no copy of its file
+            self.keep_identity()
+            if freeing:
+                keep(self.home, 0)  # the next removal may need it
+            else:
+                keep(self.home)
+
+    def is_replaced(self) -> bool:
+        """Whether a database that is open is no longer the file of that name, or was cut.
+
+        Of a catalog that was opened to be read: whether anything of it has changed.
+        """
+        if _file(self.home / STORE) != self._store:
+            return True
+        now, before = _look(self.home / CATALOG), self._seen
+        if now is None or before is None or not self.writable:
+            return now != before
+        if now.size >= before.size:
+            self._seen = replace(before, size=now.size)
+        return now.file != before.file or now.size < before.size
+
+    def check_catalog_in_place(self) -> None:
+        """Raise BusyError where what is written now would go into a file that nobody will open."""
+        path = self.home / CATALOG
+        replaced = self.is_replaced()
+        if not replaced:
+            try:
+                with reading_database(path) as db:
+                    there = read_stamp(db)
+            except sqlite3.DatabaseError:
+                there = None
+            replaced = not there or there.library != self.catalog.stamp().library
+        if replaced:
+            raise BusyError("The library was exchanged while it was open.", "Run this again.")
+
+    # The files of the books
+
+    def book_file(self, book_id: str) -> Path:
+        """Where the file of a book is, or would be."""
+        path = self.stored_file(book_id)
+        incoming = self.incoming_file(book_id)  # the last step of a restore may be still to be done
+        return incoming if not path.is_file() and incoming.is_file() else path
+
+    def stored_file(self, book_id: str) -> Path:
+        """Where the file of a book is when all is done."""
+        return self.books / f"{book_id}.pdf"
+
+    def has_file(self, book_id: str) -> bool:
+        """Whether the file of a book is there and is what it was; it is read to its end."""
+        if not self.stored_file(book_id).is_file():  # a pipe would be waited for
+            return False
+        try:
+            with self.stored_file(book_id).open("rb") as file:
+                return file_digest(file, "sha256").hexdigest() == book_id
+        except OSError:
+            return False
+
+    def incoming_file(self, book_id: str) -> Path:
+        """Where the copy of a file is until its book is in the catalog."""
+        return self.incoming / f"{book_id}.pdf"
+
+    def take_file(self, book_id: str) -> bool:
+        """Put the copy of a file where those of books are, in place of a damaged one; False where
+        there is no copy. It stays until the next sweep."""
+        copy, target = self.incoming_file(book_id), self.stored_file(book_id)
+        if not copy.exists():
+            return False
+        part = target.with_name(target.name + PART)
+        remove(part)
+        link(copy, part)
+        make_way(target)
+        part.replace(target)
+        sync_folder(self.books)
+        return True
+
+    def keep_identity(self) -> None:
+        """Have a card of each book beside its file, and the catalog's stamp where it is kept.
+
+        Only for the one writer.
+        """
+        stamp = self.catalog.stamp()
+        if self.embeddings.stamp() == stamp == read_stamp_file(self.books):
+            return
+        write_cards(self.books, self.catalog)
+        for folder in (self.books, self.shards):
+            write_stamp_file(folder, stamp)
+        self.embeddings.set_stamp(stamp)
+
+    def keep_identity_if_idle(self) -> None:
+        """The same for whoever does not write; BlockingIOError or BusyError while somebody does."""
+        refuse_in_upgrade(self.home)
+        with file_lock(self.home / "library.lock", on_wait=_leave_it):
+            self.check_catalog_in_place()
+            self.keep_identity()
+            keep(self.home)
+
+    def orphans(self) -> list[Card]:
+        """The files that no book of the catalog names, each with what is known of it."""
+        ids = orphans(self.books, self.catalog.book_ids())
+        return [read_card(self.books, i) or Card(i, "", f"{i[:12]}.pdf", "") for i in ids]
+
+    def missing_files(self) -> list[str]:
+        """The books whose file is gone, by id."""
+        return [i for i in self.catalog.book_ids() if not self.book_file(i).is_file()]
+
+    def space(self) -> EmbeddingSpace | None:
+        """The embedding space of the settings; None while a model's dimensions are not known."""
+        wanted = self.settings.embedding
+        dimensions = wanted.expected_dimensions or self.embeddings.own_dimensions(wanted.model)
+        return EmbeddingSpace(wanted.model, dimensions) if dimensions else None
+
+    def chroma(self) -> str:
+        """The URL of the Chroma server, started at the first call where it is ours."""
+        if self._chroma is None:
+            self._chroma = self._chroma_use.enter_context(
+                chroma_url(self.home, self.settings.chroma_url)
+            )
+        return self._chroma
+
+    def forget_chroma(self) -> None:
+        """Look for the Chroma server again at the next call: ours may have gone or moved."""
+        self._chroma = None
+        self._chroma_use.close()
+
+    def semantics(self) -> "Semantics":
+        """The vector side; imported only here, for Chroma's and OpenAI's clients load slowly."""
+        if self._semantics is None:
+            from bookbrain.search.vector_leg import Semantics  # noqa: PLC0415
+
+            self._semantics = Semantics(self)
+        return self._semantics
+
+    def reranker(self) -> "Reranker | None":
+        """The reranker, where one is set up; imported only here, for its client loads slowly."""
+        if self._reranker is None and self.settings.rerank.url:
+            from bookbrain.models.rerank_api import reranker  # noqa: PLC0415
+
+            self._reranker = reranker(self.settings.rerank)
+        return self._reranker
+
+    # The keyword index
+
+    def keywords(self, on_book: Callable[[], object] = lambda: None) -> KeywordIndex | None:
+        """The index that belongs to the books of now; None for a library without books.
+
+        `on_book` hears of each book whose part is lost, or of another release, and is made again.
+        """
+        for _ in range(3):  # a writer may swap it between our two looks
+            generation = self.catalog.generation()
+            if generation is None:
+                return None
+            if self._keywords and self._keywords[0] == generation:
+                return self._keywords[1]
+            try:
+                self._keywords = (generation, open_commit(self.shards, generation))
+            except SEGMENT_DAMAGE:
+                continue
+            return self._keywords[1]
+        try:
+            with file_lock(self.home / "library.lock"):
+                self.open_to_write()
+                self.catalog.set_generation(self.index_books(self.catalog.book_ids(), on_book))
+        except (OSError, sqlite3.Error) as error:
+            why = storage_error(error, "Make room, and search again.")
+            said = "The keyword index must be made anew, and cannot be. {reason}"
+            raise BookBrainError(fill(said, reason=why.message), why.hint) from error
+        return self.keywords()
+
+    def index_book(self, book_id: str, pages: list[Page]) -> None:
+        """Write the shard of a book, each page a document. No search knows of it yet."""
+        write_segment(self.shards, book_id, count_pages(pages))
+
+    def index_books(self, book_ids: list[str], on_book: Callable[[], object] = lambda: None) -> str:
+        """Write the keyword index of exactly these books, out of that of now; its name."""
+
+        def index(book_id: str) -> None:
+            pages = self.catalog.pages(book_id)
+            if not pages:  # it is on its way, and what its preparer wrote is gone
+                raise BookBrainError("The postings of a new book are lost.", "Add it again.")
+            self.index_book(book_id, pages)
+            on_book()
+
+        return write_commit(self.shards, self.catalog.generation(), book_ids, index)
+
+    def forget_keywords(self) -> None:
+        """Delete every keyword index."""
+        self._keywords = None
+        drop_unnamed(self.shards, None)
+
+    # What a crash may have left
+
+    def drop_old_indexes(self) -> None:
+        """Remove the keyword indexes that are no longer in use. Only for the one writer.
+
+        The shard of a book that is not in the library yet stays: it is on its way.
+        """
+        drop_unnamed(self.shards, self.catalog.generation(), set(self.catalog.book_ids()))
+
+    def sweep(self) -> None:
+        """Remove what belongs to no book and to no job. Only for the one writer.
+
+        The file of a book is deleted where somebody had the book removed, and nowhere else: one
+        that the catalog does not name may be all that is left of a book.
+        """
+        self._delete_removed()
+        for copy in self.incoming.iterdir():
+            if self.catalog.has_book(copy.stem) and copy == self.incoming_file(copy.stem):
+                self.take_file(copy.stem)
+            remove(copy)
+        for path in self.books.glob(f"*{PART}"):
+            if is_of_books(path.name.removesuffix(PART)) and path.is_file():
+                remove(path)
+        drop_unnamed(self.shards, self.catalog.generation())
+        for name, lock in _WORKPLACES.items():
+            if (self.home / name).exists():
+                with suppress(BlockingIOError), file_lock(self.home / lock, on_wait=_leave_it):
+                    remove(self.home / name)
+
+    def _delete_removed(self) -> None:
+        removed = self.catalog.removed()
+        for book_id in removed:
+            if not self.catalog.has_book(book_id):
+                remove(self.stored_file(book_id))
+                remove(card_file(self.books, book_id))
+        if removed:
+            sync_folder(self.books)
+            if self._drop_postings(removed):
+                self.catalog.forget_removed(removed)
+
+    def _drop_postings(self, removed: Collection[str]) -> bool:
+        """Have a keyword index without these books; False where there is no room for one yet."""
+        generation, books = self.catalog.generation(), self.catalog.book_ids()
+        with suppress(*SEGMENT_DAMAGE):
+            if generation and books_of(self.shards, generation) & set(removed) - set(books):
+                try:
+                    self.catalog.set_generation(self.index_books(books))
+                except (OSError, sqlite3.Error) as error:
+                    if not lacks_room(error):
+                        raise
+                    return False
+        return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """Which file a catalog is, how large, and what else tells that it was written."""
+
+    file: tuple[int, int]
+    size: int
+    written: tuple[int, ...]
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    """Device and inode; None where there is none."""
+    found = _look(path)
+    return found.file if found else None
+
+
+def _look(path: Path) -> _Look | None:
+    """None where there is none."""
+    wal = Path(f"{path}-wal")
+    with suppress(FileNotFoundError):
+        found = path.stat()
+        beside = (wal.stat().st_size, wal.stat().st_mtime_ns) if wal.exists() else ()
+        written = (found.st_mtime_ns, *beside)
+        return _Look((found.st_dev, found.st_ino), found.st_size, written)
+    return None
+
+
+def _leave_it() -> None:
+    """Somebody is at work there."""
+    raise BlockingIOError

@@ -1,0 +1,248 @@
+"""Vectors for search: one Chroma collection a space, always through a server. Chroma's home."""
+
+import os
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache, lru_cache, partial
+from hashlib import sha256
+from typing import Any, TypeVar
+
+import httpx
+import numpy as np
+from chromadb import AsyncHttpClient
+from chromadb.api import AsyncClientAPI
+from chromadb.api.collection_configuration import CreateCollectionConfiguration
+from chromadb.api.models.AsyncCollection import AsyncCollection
+from chromadb.config import Settings
+from chromadb.errors import ChromaError, NotFoundError
+from numpy import linalg
+from numpy.typing import NDArray
+
+from bookbrain.errors import UnavailableError
+from bookbrain.messages import fill
+from bookbrain.model import EmbeddingSpace
+from bookbrain.remote import Service, quotable, run
+from bookbrain.store.embeddings import LENGTHS, Vector
+
+CHUNKER_VERSION = 1  # of formats/text.py: other passages are other vectors
+PassageKey = tuple[str, int]  # book id, ordinal
+_BATCH = 200
+_PATIENCE = 2.0  # seconds that a server may take to show that it lives
+_SEARCH_SECONDS = 1.5  # for the candidates of a search, or their number
+_ALONE = 20.0  # the same where nobody else is held up
+_WRITE_SECONDS = 300.0  # for a batch; Chroma's client itself waits for ever
+_PLACES = 8  # for searches
+_PAUSE = 10.0  # seconds without it, when it does not answer searches
+T = TypeVar("T")
+_CONFIGURATION: CreateCollectionConfiguration = {
+    "hnsw": {"space": "cosine", "ef_construction": 200, "ef_search": 200, "max_neighbors": 24}
+}
+
+
+class Vectors:
+    """The collection of one embedding space on the Chroma server at `url`.
+
+    Every method raises UnavailableError when the server does not answer in time. Distances are for
+    choosing candidates only: Chroma's index is approximate, the caller scores exactly.
+    """
+
+    def __init__(self, url: str, space: EmbeddingSpace) -> None:
+        _bypass_proxy()
+        self._url = url
+        self._space = space
+        self._name = collection_name(space)
+        self._opened: AsyncCollection | None = None
+
+    def open(self) -> None:
+        """Have the collection made where there is none yet."""
+        check_server(self._url)
+        self._run(self._collection)
+
+    def count(self, *, soon: bool = False) -> int:
+        """How many passages the collection holds."""
+        return self._run(self._count, soon=soon)
+
+    def put(self, book_id: str, vectors: Mapping[int, Vector]) -> None:
+        """Add the vectors of a book's passages, by ordinal, but for those that are there.
+
+        A passage's vector never changes, and to write one again would cost Chroma's graph links.
+        """
+        ordinals = sorted(vectors)
+        for start in range(0, len(ordinals), _BATCH):
+            names = {f"{book_id}:{n}": vectors[n] for n in ordinals[start : start + _BATCH]}
+            self._run(partial(self._put, book_id, names))
+
+    async def _put(self, book_id: str, names: dict[str, Vector]) -> None:
+        collection = await self._collection()
+        for name in (await collection.get(ids=list(names), include=[]))["ids"]:
+            del names[name]
+        if names:
+            await collection.upsert(
+                ids=list(names),
+                embeddings=[_for_chroma(vector) for vector in names.values()],
+                metadatas=[{"book": book_id}] * len(names),
+            )
+
+    def remove_book(self, book_id: str) -> None:
+        """Remove the vectors of a book; none there is fine."""
+
+        async def remove() -> None:
+            await (await self._collection()).delete(where={"book": book_id})
+
+        self._run(remove)
+
+    def clear(self) -> None:
+        """Drop the whole collection and begin an empty one."""
+
+        async def clear() -> None:
+            await (await _client(self._url)).delete_collection(self._name)
+            self._opened = None
+            await self._collection()
+
+        self._run(clear)
+
+    def drop_space(self, space: EmbeddingSpace) -> None:
+        """Drop the collection of another space; none there is fine."""
+
+        async def drop() -> None:
+            try:
+                await (await _client(self._url)).delete_collection(collection_name(space))
+            except NotFoundError:
+                return
+
+        self._run(drop)
+
+    def nearest(self, vector: Vector, count: int, *, soon: bool = False) -> list[PassageKey]:
+        """The passages nearest to `vector` by cosine, nearest first, as far as HNSW sees."""
+        return self._run(lambda: self._nearest(vector, count), soon=soon)
+
+    def _run(self, request: Callable[[], Coroutine[Any, Any, T]], *, soon: bool = False) -> T:
+        """The answer; `soon` or never where a person waits for it, who gets a BusyError else."""
+        with _chroma_errors(self._url):
+            if soon:
+                return _service(self._url).ask(
+                    request, _itself, _SEARCH_SECONDS, alone=_ALONE, late=True
+                )
+            return run(request, _WRITE_SECONDS)
+
+    async def _collection(self) -> AsyncCollection:
+        if self._opened is None:
+            self._opened = await (await _client(self._url)).get_or_create_collection(
+                self._name,
+                metadata={"space": str(self._space), "chunker": CHUNKER_VERSION},
+                configuration=_CONFIGURATION,
+                embedding_function=None,
+            )
+        return self._opened
+
+    async def _count(self) -> int:
+        return await (await self._collection()).count()
+
+    async def _nearest(self, vector: Vector, count: int) -> list[PassageKey]:
+        answer = await (await self._collection()).query(
+            query_embeddings=[_for_chroma(vector)], n_results=count, include=["distances"]
+        )
+        return [_key(name) for name in answer["ids"][0]]
+
+
+def check_server(url: str) -> None:
+    """Raise UnavailableError when Chroma does not answer soon, or not to searches."""
+    base = url.rstrip("/").removesuffix("/api/v2")
+
+    async def beat() -> None:
+        async with _prober().stream("GET", f"{base}/api/v2/heartbeat") as answer:
+            if answer.is_server_error:  # of a proxy before it
+                answer.raise_for_status()
+
+    with _chroma_errors(url):
+        run(beat, _PATIENCE)
+    if _service(url).rests:
+        raise _unavailable(fill("Chroma at {url} does not answer.", url=url))
+
+
+@cache
+def _prober() -> httpx.AsyncClient:
+    _bypass_proxy()
+    return httpx.AsyncClient(timeout=_PATIENCE)
+
+
+@lru_cache(maxsize=16)  # our own server has another port each time
+def _service(url: str) -> Service:
+    return Service(f"Chroma ({url})", _PLACES, pause=_PAUSE, failure=TimeoutError)
+
+
+_clients: dict[str, AsyncClientAPI] = {}
+
+
+async def _client(url: str) -> AsyncClientAPI:
+    """The client of the process, which has one event loop for all of them."""
+    if url not in _clients:
+        settings = Settings(anonymized_telemetry=False, chroma_server_ssl_verify=True)
+        _clients[url] = await AsyncHttpClient(host=url, port=_port(url), settings=settings)
+    return _clients[url]
+
+
+def _itself(answer: T) -> T:
+    return answer
+
+
+def collection_name(space: EmbeddingSpace) -> str:
+    """The collection of a space and of the way that passages are cut."""
+    digest = sha256(f"{space}|{CHUNKER_VERSION}".encode()).hexdigest()
+    return f"bookbrain-{digest[:24]}"
+
+
+def cosine(query: Vector, vectors: Sequence[Vector]) -> list[float]:
+    """Cosine similarity of `query` to each vector, -1 to 1, computed exactly; NaN to an unsound
+    one, which an old release may have kept."""
+    if not vectors:
+        return []
+    rows = np.stack(vectors)  # and einsum: unlike BLAS it takes each row without the others
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        scores = np.einsum("ij,j->i", rows, query) / (lengths * linalg.norm(query))
+        scores[~((lengths > LENGTHS[0]) & (lengths < LENGTHS[1]))] = np.nan
+    return [float(score) for score in scores]
+
+
+def _for_chroma(vector: Vector) -> "NDArray[np.float32 | np.int32]":
+    return np.asarray(vector, np.float32)  # the type that Chroma's client names
+
+
+def _key(name: str) -> PassageKey:
+    book_id, _, ordinal = name.rpartition(":")
+    return book_id, int(ordinal)
+
+
+def _bypass_proxy() -> None:
+    """Reach a server on this machine directly: Chroma's client obeys HTTP_PROXY, and only that."""
+    past = {name for name in os.environ.get("NO_PROXY", "").split(",") if name}
+    os.environ["NO_PROXY"] = os.environ["no_proxy"] = ",".join({*past, "127.0.0.1", "localhost"})
+
+
+def _port(url: str) -> int:
+    parsed = httpx.URL(url)
+    return parsed.port or (443 if parsed.scheme == "https" else 8000)
+
+
+@contextmanager
+def _chroma_errors(url: str) -> Iterator[None]:
+    try:
+        yield
+    except (httpx.HTTPError, httpx.InvalidURL, ConnectionError, TimeoutError) as error:
+        raise _unavailable(fill("Chroma at {url} does not answer.", url=url)) from error
+    except (ChromaError, ValueError, TypeError, LookupError, RecursionError) as error:
+        # The client raises a bare ValueError when it cannot connect at all.
+        if "Could not connect" in str(error):
+            raise _unavailable(fill("Chroma at {url} does not answer.", url=url)) from error
+        reason = quotable(str(error)) or type(error).__name__
+        raise _unavailable(
+            fill("Chroma at {url} fails: {error}.", url=url, error=reason)
+        ) from error
+
+
+def _unavailable(message: str) -> UnavailableError:
+    return UnavailableError(
+        message,
+        "Start it, or mend CHROMA_URL; then run `bookbrain add` again: it goes on from here.",
+    )

@@ -1,0 +1,387 @@
+"""The plain routes: `/healthz`, the API, pages as pictures, and what their addresses ask for."""
+
+import asyncio
+import logging
+import re
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from threading import BoundedSemaphore, Lock
+from time import monotonic
+from typing import Literal, TypeVar, get_args
+
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import FileResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from bookbrain.errors import BookBrainError, BusyError, InputError, NotFoundError, UnavailableError
+from bookbrain.formats.page_image import Picture
+from bookbrain.library import Library
+from bookbrain.log import Event
+from bookbrain.messages import Language, fill
+from bookbrain.model import Mode, SearchResult, result_markdown, to_json
+from bookbrain.remote import in_thread
+from bookbrain.settings import Settings
+from bookbrain.web.shelf import Shelf
+
+METHODS = ["GET", "HEAD"]
+NOT_STORED = {"Cache-Control": "no-store"}
+_STATUS = ((NotFoundError, 404), (InputError, 400), (UnavailableError, 503), (BusyError, 503))
+
+
+async def answer(work: Callable[[], Response]) -> Response:
+    """What `work` makes, in a thread of its own."""
+    try:
+        return await in_thread(work)
+    except BookBrainError as error:
+        return refusal(error)
+    except asyncio.CancelledError:  # the server ends, and has waited for us
+        return refusal(UnavailableError("BookBrain is about to end.", "Try again in a moment."))
+
+
+def refusal(error: BookBrainError) -> Response:
+    status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    return as_json(to_json({"error": error.message, "hint": error.hint}), status)
+
+
+def as_json(text: str, status: int = 200) -> Response:
+    return Response(text, status, NOT_STORED, media_type="application/json")
+
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is looked for, and how: as the arguments of `Library.search`.
+
+    `similar` is a book and a page of it, where pages like that one are asked for.
+    """
+
+    query: str = ""
+    k: int = 10
+    mode: Mode = "hybrid"
+    books: tuple[str, ...] = ()
+    weight: float | None = None
+    similar: tuple[str, int] | None = None
+
+    def asks_others(self, settings: Settings) -> bool:
+        """Whether the answer may take another server than this one."""
+        by_meaning = self.mode != "keyword" or self.similar is not None
+        return by_meaning and bool(settings.embedding.enabled or settings.rerank.url)
+
+
+def find(shelf: Shelf, question: Question) -> SearchResult:
+    """The answer; what was asked is logged only where the owner has set it so."""
+    settings = shelf.settings
+    patient = question.asks_others(settings)
+    with shelf.patient_library() if patient else shelf.library() as library:
+        result = _ask(library, question)
+    event = Event(
+        event="search",
+        query_ms=result.took_ms,
+        hits=len(result.hits),
+        mode=result.mode,
+        degraded=bool(result.degraded) and settings.embedding.enabled,
+        query=question.query if settings.log_queries and not question.similar else None,
+    )
+    _log.info(
+        "search mode=%s ms=%.1f hits=%d degraded=%d",
+        event.mode, result.took_ms, len(result.hits), bool(event.degraded),
+        extra={"fields": event},
+    )  # fmt: skip
+    return result
+
+
+def _ask(library: Library, question: Question) -> SearchResult:
+    if question.similar:
+        return library.similar(*question.similar, k=question.k)
+    return library.search(
+        question.query, k=question.k, mode=question.mode, books=question.books or None,
+        weight=question.weight,
+    )  # fmt: skip
+
+
+LONGEST_QUERY = 10_000  # characters
+MOST_HITS = 100
+T = TypeVar("T", int, float)
+
+
+def question_of(params: QueryParams) -> Question:
+    """Raises InputError for what cannot be meant; what is left out is as `Question` has it."""
+    if similar := params.get("similar"):
+        return Question(k=_count(params), similar=page_of(similar))
+    query = params.get("q", "")
+    check_length(query)
+    return Question(
+        query, _count(params), _mode(params), tuple(params.getlist("book")), _weight(params)
+    )
+
+
+def check_length(query: str) -> None:
+    """Raise InputError for a query that is too long."""
+    if len(query) > LONGEST_QUERY:
+        raise InputError(
+            fill("The query is longer than {most:,} characters.", most=LONGEST_QUERY), "Shorten it."
+        )
+
+
+def page_of(reference: str) -> tuple[str, int]:
+    """The book and the page that `<book_id>:<page>` means."""
+    book, _, page = reference.rpartition(":")
+    number = _number(page, int)
+    if not book or number is None:
+        raise InputError("There is no such page.", "Search for it again.")
+    return book, number
+
+
+def _count(params: QueryParams) -> int:
+    count = _number(params.get("k", "10"), int)
+    if count is None or not 1 <= count <= MOST_HITS:
+        raise InputError(
+            fill("`k` is no whole number from 1 to {most}.", most=MOST_HITS), "Set it to one."
+        )
+    return count
+
+
+def _mode(params: QueryParams) -> Mode:
+    typed = params.get("mode", "hybrid")
+    for mode in get_args(Mode):
+        if typed == mode:
+            return mode  # type: ignore[no-any-return]
+    raise InputError("There is no such `mode`.", "Set it to `hybrid`, `keyword` or `vector`.")
+
+
+def _weight(params: QueryParams) -> float | None:
+    if "weight" not in params:
+        return None
+    weight = _number(params["weight"], float)
+    if weight is None or weight > 1:
+        raise InputError("`weight` is no number from 0 to 1.", "Set it to one.")
+    return weight
+
+
+def _number(typed: str, kind: Callable[[str], T]) -> T | None:
+    """A number of a few plain digits, with a point where `kind` takes one."""
+    plain = typed.replace(".", "", 1) if kind is float else typed
+    short = plain.isascii() and plain.isdecimal() and len(plain) < 6
+    return kind(typed) if short else None
+
+
+Word = Literal["ok", "degraded", "down"]
+PROBE = "준비 ready"  # Hangul and English: it takes every part of the analyzer
+_FRESH = 1.0  # seconds that an answer is kept
+_PATIENCE = 5.0  # seconds that a check may take
+
+
+class Health:
+    """`ok` when a keyword search works, `degraded` when only search by meaning does not, `down`.
+
+    It has a library of its own, so that a busy shelf is not taken for a broken one, and never calls
+    the embedding endpoint: it knows what became of the searches that did.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._shelf = Shelf(settings, most=1)
+        self._word: Word = "ok"
+        self._fresh_until = 0.0
+        self._check: asyncio.Task[None] | None = None
+
+    async def word(self) -> Word:
+        """The state, at most a second old; `down` when it cannot be found out in five more."""
+        if monotonic() >= self._fresh_until and (self._check is None or self._check.done()):
+            self._check = asyncio.create_task(self._renew())
+        if self._check and not self._check.done():
+            await asyncio.wait({self._check}, timeout=_PATIENCE)
+            if not self._check.done():
+                return "down"
+        return self._word
+
+    def close(self) -> None:
+        self._shelf.close()
+
+    async def _renew(self) -> None:
+        word, reason = await in_thread(self._ask)
+        if word != self._word:
+            level = {"ok": logging.INFO, "degraded": logging.WARNING, "down": logging.ERROR}[word]
+            _log.log(level, "BookBrain is %s. %s", word, reason)
+        self._word, self._fresh_until = word, monotonic() + _FRESH
+
+    def _ask(self) -> tuple[Word, str]:
+        try:
+            with self._shelf.library() as library:
+                library.search(PROBE, k=1, mode="keyword")
+                if silent := library.silent():
+                    return "degraded", f"{silent} does not answer: search is by keyword only."
+        except BookBrainError as error:
+            return "down", str(error)
+        return "ok", ""
+
+
+NARROWEST, WIDEST = 64, 2400  # pixels
+_DEFAULT_WIDTH = "1000"
+_MOST_BYTES = 64_000_000
+_AT_ONCE = 2
+_PAINTING_SECONDS = 30.0  # seconds
+_HOUR = "private, max-age=3600"  # a book's id is that of its bytes: nothing of it changes
+_REVALIDATED = "private, no-cache"
+_BOOK_ID = re.compile("[0-9a-f]{64}")
+_NUMBER = re.compile("[0-9]{1,6}", re.ASCII)
+
+
+def make_picture_routes(shelf: Shelf) -> list[Route]:
+    """The routes, which answer GET and HEAD."""
+    album = Album()
+
+    async def picture(request: Request) -> Response:
+        return await answer(lambda: _picture(shelf, album, request))
+
+    async def file(request: Request) -> Response:
+        return await answer(lambda: _file(shelf, request))
+
+    async def nothing(request: Request) -> Response:
+        return refusal(NotFoundError("There is no such address."))
+
+    return [
+        Route("/page/{book_id}/{number}.png", picture, methods=METHODS),
+        Route("/book/{book_id}.pdf", file, methods=METHODS),
+        Route("/page/{rest:path}", nothing, methods=METHODS),  # Streamlit would show its page
+        Route("/book/{rest:path}", nothing, methods=METHODS),
+    ]
+
+
+class Album:
+    """The pictures painted last, in at most `most` bytes; at most two are painted at once."""
+
+    def __init__(self, most: int = _MOST_BYTES) -> None:
+        self._most = most
+        self._painted: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = Lock()
+        self._easels = BoundedSemaphore(_AT_ONCE)
+
+    def get(self, picture: Picture) -> bytes:
+        """Its PNG; BusyError when half a minute was too short for those before it."""
+        png = self._painted.get(picture.digest)
+        if png is None:
+            if not self._easels.acquire(timeout=_PAINTING_SECONDS):
+                raise BusyError("Too many pages are being painted.", "Try again in a moment.")
+            try:
+                png = self._painted.get(picture.digest) or picture.paint()
+            finally:
+                self._easels.release()
+        self._keep(picture.digest, png)
+        return png
+
+    def _keep(self, digest: str, png: bytes) -> None:
+        with self._lock:
+            self._painted[digest] = png
+            self._painted.move_to_end(digest)
+            while sum(map(len, self._painted.values())) > self._most:
+                self._painted.popitem(last=False)
+
+
+def _picture(shelf: Shelf, album: Album, request: Request) -> Response:
+    number = request.path_params["number"]
+    if not _NUMBER.fullmatch(number):
+        raise NotFoundError("There is no such page.", "A page is a number.")
+    query, width = request.query_params.get("q", ""), _width(request)
+    with shelf.library() as library:
+        book = library.open_book(_book_id(request))
+        picture = book.picture(int(number), query, width)
+    headers = {"ETag": f'"{picture.digest}"', "Cache-Control": _HOUR}
+    if picture.digest in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    return Response(album.get(picture), headers=headers, media_type="image/png")
+
+
+def _file(shelf: Shelf, request: Request) -> Response:
+    with shelf.library() as library:
+        book = library.open_book(_book_id(request))
+    headers = {
+        "ETag": f'"{book.book.id}"',
+        "Cache-Control": _REVALIDATED,
+        "X-Content-Type-Options": "nosniff",
+    }
+    if book.book.id in request.headers.get("if-none-match", ""):
+        return Response(status_code=304, headers=headers)
+    try:
+        found = book.path.stat()
+    except OSError as error:
+        raise BookBrainError(
+            fill("The book's file cannot be read ({reason}).", reason=error.strerror),
+            "Restore it from a backup.",
+        ) from error
+    return FileResponse(
+        book.path, headers=headers, media_type="application/pdf", filename=book.book.file,
+        stat_result=found, content_disposition_type="inline",
+    )  # fmt: skip
+
+
+def _book_id(request: Request) -> str:
+    """The id in the address, which is one: nothing else is looked for."""
+    book_id: str = request.path_params["book_id"]
+    if not _BOOK_ID.fullmatch(book_id):
+        raise NotFoundError("There is no such book.", "An id has 64 digits and letters.")
+    return book_id
+
+
+def _width(request: Request) -> int:
+    typed = request.query_params.get("width", _DEFAULT_WIDTH)
+    width = int(typed) if _NUMBER.fullmatch(typed) else 0
+    if not NARROWEST <= width <= WIDEST:
+        raise InputError(
+            fill(
+                "`width` is no whole number from {least} to {most}.", least=NARROWEST, most=WIDEST
+            ),
+            "Set it to one.",
+        )
+    return width
+
+
+def make_routes(shelf: Shelf, health: Health) -> list[Route]:
+    """The routes, which answer GET and HEAD."""
+
+    async def healthz(request: Request) -> Response:
+        try:
+            word = await health.word()
+        except asyncio.CancelledError:  # the server ends
+            word = "down"
+        return PlainTextResponse(word, 503 if word == "down" else 200, NOT_STORED)
+
+    async def search(request: Request) -> Response:
+        return await answer(lambda: _search(shelf, request.query_params))
+
+    async def citations(request: Request) -> Response:
+        return await answer(lambda: _citations(shelf, request.query_params))
+
+    async def books(request: Request) -> Response:
+        return await answer(lambda: _books(shelf))
+
+    async def nothing(request: Request) -> Response:
+        return refusal(NotFoundError("There is no such address."))
+
+    return [
+        Route("/healthz", healthz, methods=METHODS),
+        Route("/api/search", search, methods=METHODS),
+        Route("/api/search.md", citations, methods=METHODS),
+        Route("/api/books", books, methods=METHODS),
+        Route("/api/{rest:path}", nothing, methods=METHODS),  # Streamlit would show its page
+        *make_picture_routes(shelf),
+    ]
+
+
+def _books(shelf: Shelf) -> Response:
+    with shelf.library() as library:
+        return as_json(to_json(library.books()))
+
+
+def _search(shelf: Shelf, params: QueryParams) -> Response:
+    return as_json(to_json(find(shelf, question_of(params))))
+
+
+def _citations(shelf: Shelf, params: QueryParams) -> Response:
+    """In Korean where the address says so, for a link cannot say what its visitor reads."""
+    language: Language = "ko" if params.get("language") == "ko" else "en"
+    text = result_markdown(find(shelf, question_of(params)), language)
+    return Response(text, 200, NOT_STORED, "text/markdown")

@@ -1,0 +1,411 @@
+"""The books: what is there, what is on its way in, and what becomes of them."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from html import escape
+from pathlib import Path
+from typing import Literal
+from unicodedata import normalize
+
+import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
+
+from bookbrain.errors import BookBrainError, BusyError, InputError
+from bookbrain.library import Arrival, Library, Plan, Silent
+from bookbrain.library.inbox import INBOX, Rejection, dismiss, rejections
+from bookbrain.library.sources import add_again, land_upload, plan_upload
+from bookbrain.messages import fill
+from bookbrain.model import Book, dollars
+from bookbrain.paths import Layout
+from bookbrain.settings import EmbeddingSettings
+from bookbrain.web.frame import VIEWS, plain, show_line, tr
+from bookbrain.web.shelf import Shelf, the_desk, the_shelf, wake_ingestion
+from bookbrain.web.uploads import LARGEST, MOST, Upload, the_uploads
+
+_OFTEN = 1.0  # seconds between two looks, while something is under way
+
+
+def show_arrivals() -> None:
+    """The progress of what is under way, and why other files could not be added."""
+    with the_shelf().library() as library:
+        count = len(library.under_way())
+        rejected = rejections(library.settings.home / INBOX)
+    if count:
+        st.fragment(partial(_show_progress, count), run_every=_OFTEN)()
+    for number, rejection in enumerate(rejected):
+        _show_rejection(rejection, number)
+
+
+def _show_progress(count: int) -> None:
+    """Every file's bar; once their number is not `count` any more, the whole page anew."""
+    try:
+        with the_shelf().library() as library:
+            arrivals = library.under_way()
+    except BookBrainError as error:
+        show_line("error", tr(error.whole))
+        return
+    if len(arrivals) != count:
+        st.rerun()
+    for arrival in arrivals:
+        _show_arrival(arrival)
+
+
+def _show_arrival(arrival: Arrival) -> None:
+    if arrival.step and not arrival.waiting:
+        part = min(arrival.done / arrival.total, 1.0) if arrival.total else 0.0
+        step = f"{tr(arrival.step)} {arrival.done:,}/{arrival.total:,}"
+        st.progress(part, text=plain(f"{arrival.file} · {step}"))
+        return
+    state = tr(arrival.waiting) if arrival.waiting else tr("waits for its turn")
+    show_line("remark", f"{arrival.file} · {state}")
+
+
+def _show_rejection(rejection: Rejection, number: int) -> None:
+    sentence = f"{tr(rejection.reason)}. {tr(rejection.hint)}"
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.html(
+            f'<p class="error"><strong>{escape(rejection.file)}</strong>: '
+            f"{escape(tr('not added'))}, {escape(sentence)}</p>"
+        )
+        if st.button(tr("Delete this file"), key=f"dismiss-{number}", type="tertiary"):
+            with the_shelf().library() as library:
+                dismiss(library.settings.home / INBOX, rejection)
+            st.rerun()
+
+
+Change = Literal["rename", "add again", "remove"]
+_ASKING = "asking"  # of the session: which change of which book the dialog is about
+
+
+class _Impatient(Silent):
+    """Does not wait for another writer."""
+
+    def wait(self) -> None:
+        raise BusyError("Another book is being added just now.", "Try again when that is done.")
+
+
+def ask(change: Change, book_id: str) -> None:
+    """Open the dialog, at the next run."""
+    st.session_state[_ASKING] = (change, book_id)
+
+
+def show_dialog(books: dict[str, Book]) -> None:
+    """The dialog that was asked for, if one was; it stays until it is answered or closed."""
+    change, book_id = st.session_state.get(_ASKING, ("", ""))
+    dialogs: dict[str, tuple[str, Callable[[Book], None]]] = {
+        "rename": (tr("Rename"), _rename),
+        "add again": (tr("Add this book again?"), _add_again),
+        "remove": (tr("Remove this book?"), _remove),
+    }
+    if book := books.get(book_id):
+        title, show = dialogs[change]
+        st.dialog(title, on_dismiss=_close)(show)(book)
+
+
+def _close() -> None:
+    st.session_state.pop(_ASKING, None)
+
+
+def _rename(book: Book) -> None:
+    show_line("remark", book.file)
+    with st.form(f"rename-{book.id}", border=False):  # Enter saves
+        title = st.text_input(tr("Title"), value=book.title, max_chars=300)
+        saved = st.form_submit_button(tr("Save"), type="primary")
+    if saved:
+        _do(lambda library: library.rename(book.id, title or ""))
+
+
+def _add_again(book: Book) -> None:
+    show_line("", f"{book.title} ({book.file})")
+    text = (
+        "Its file is read anew, as if it came today. "
+        "Until that is done nothing in it is found, and a title that you gave it goes. "
+        "What was paid for its embeddings is kept."
+    )
+    show_line("remark", tr(text))
+    if st.button(tr("Add again"), type="primary"):
+        with st.spinner(tr("Adding …")):
+            _do(lambda library: _read_anew(library, book), the_desk())
+
+
+def _read_anew(library: Library, book: Book) -> None:
+    add_again(library, book.id, _Impatient())
+    wake_ingestion()
+
+
+def _remove(book: Book) -> None:
+    show_line("", f"{book.title} ({book.file})")
+    text = (
+        "The library's copy of the file goes, and nothing in it is found any more. "
+        "What was paid for its embeddings is kept: adding it again costs nothing."
+    )
+    show_line("remark", tr(text))
+    if st.button(tr("Remove"), type="primary"):
+        with st.spinner(tr("Removing …")):
+            _do(lambda library: library.remove(book.id, _Impatient()))
+
+
+def _do(change: Callable[[Library], object], shelf: Shelf | None = None) -> None:
+    """Make the change and close the dialog; or say in it why not."""
+    try:
+        with (shelf or the_shelf()).library() as library:
+            change(library)
+    except BookBrainError as error:
+        show_line("error", tr(error.whole))
+        return
+    _close()
+    st.rerun()
+
+
+_ROUND, _PLANS = "upload_round", "upload_plans"  # of the session
+
+
+@st.fragment
+def show_upload() -> None:
+    """The place to drop files, and what is known of those that were."""
+    largest, most = LARGEST >> 20, MOST >> 20
+    files = st.file_uploader(
+        tr(
+            fill(
+                "PDF files, each up to {size} MB, all together up to {most:,} MB",
+                size=largest,
+                most=most,
+            )
+        ),
+        type="pdf",
+        accept_multiple_files=True,
+        key=f"upload-{st.session_state.get(_ROUND, 0)}",
+    )
+    if not files:
+        return
+    plans = [(file, _planned(file)) for file in files]
+    new = [file for file, told in plans if not told.known and not told.reason]
+    with the_shelf().library() as library:
+        embedding = library.settings.embedding
+    for _, told in plans:
+        _show_plan(told, embedding)
+    if new:
+        _show_total([told for file, told in plans if file in new], embedding)
+    count = len(new)
+    label = tr(fill("Add {books} books", books=count) if count != 1 else "Add 1 book")
+    if st.button(label, type="primary", disabled=not new):
+        _add(new)
+
+
+def _planned(file: UploadedFile) -> Plan:
+    """What adding the file would take; it is read once in a session."""
+    plans: dict[str, Plan] = st.session_state.setdefault(_PLANS, {})
+    upload = the_uploads().find(file.getvalue())
+    if upload is None:
+        gone = InputError("its upload is there no more", "Choose it again.")
+        return Plan(file.name, reason=gone.message, hint=gone.hint)
+    if upload.refused:
+        return Plan(upload.name, reason=upload.refused.message, hint=upload.refused.hint)
+    if file.file_id not in plans:
+        with st.spinner(tr(fill("Reading {file} …", file=plain(upload.name)))):
+            try:
+                plans[file.file_id] = plan(upload)
+            except BookBrainError as error:
+                return Plan(upload.name, reason=error.message, hint=error.hint)
+    return plans[file.file_id]
+
+
+def plan(upload: Upload) -> Plan:
+    """What adding an upload would take; no place of the shelf is held while it is read."""
+    with the_desk().library() as library:
+        return plan_upload(library, upload.name, upload.path)
+
+
+def _add(files: Sequence[UploadedFile]) -> None:
+    uploads = the_uploads()
+    try:
+        with st.spinner(tr("Adding …")):
+            for file in files:
+                if upload := uploads.find(file.getvalue()):
+                    land_upload(the_shelf().home, upload.name, upload.path)
+                    uploads.drop(upload.token)
+    except BookBrainError as error:
+        show_line("error", tr(error.whole))
+        return
+    finally:
+        wake_ingestion()
+    st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1  # the files chosen are done with
+    st.session_state[_PLANS] = {}
+    st.rerun()
+
+
+def _show_plan(plan: Plan, embedding: EmbeddingSettings) -> None:
+    if plan.reason:
+        kind, state = "error", f"{tr('not added')}, {tr(plan.reason)}. {tr(plan.hint)}"
+    elif plan.known:
+        kind, state = "plan", f"{tr('already there')}, {plan.title}"
+    else:
+        kind, state = "plan", f"{plan.title} · {_sizes(plan, embedding)}"
+    st.html(f'<p class="{kind}"><strong>{escape(plan.file)}</strong>: {escape(state)}</p>')
+
+
+def _show_total(plans: Sequence[Plan], embedding: EmbeddingSettings) -> None:
+    if not embedding.enabled:
+        text = "No embedding endpoint is set: they would be found by keyword, at no cost."
+        show_line("remark", tr(text))
+    elif len(plans) > 1:
+        price = _price(sum(plan.tokens for plan in plans), embedding)
+        show_line("remark", tr(fill("In all {sizes}.", sizes=price)))
+
+
+def _sizes(plan: Plan, embedding: EmbeddingSettings) -> str:
+    sizes = tr(
+        fill("pages: {pages:,}, passages: {passages:,}", pages=plan.pages, passages=plan.passages)
+    )
+    return f"{sizes} · {_price(plan.tokens, embedding)}" if embedding.enabled else sizes
+
+
+def _price(tokens: int, embedding: EmbeddingSettings) -> str:
+    cost = dollars(tokens, embedding.dollars_per_million_tokens)
+    return tr(
+        fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
+        if cost
+        else fill("about {tokens:,} tokens", tokens=tokens)
+    )
+
+
+_FEW = 10  # so many books need no filter
+_ON_A_PAGE = 20
+_STYLE = """<style>
+.cover { width: 4.5rem; height: 6rem; object-fit: cover; object-position: top;
+         background: rgba(128, 128, 128, 0.15); border-radius: 0.25rem; display: block; }
+.about, .remark, .error, .plan { margin: 0; overflow-wrap: anywhere; }
+.about { opacity: 0.75; font-size: 0.9rem; }
+[class*="st-key-book-"] [data-testid="stPageLink"] a { padding-left: 0; }
+[class*="st-key-book-"] [data-testid="stPageLink"] p { font-size: 1.05rem; font-weight: 600;
+    white-space: normal; overflow-wrap: anywhere; }
+</style>"""
+
+
+def show_page() -> None:
+    """The totals, the way in, what is under way, and the books."""
+    st.html(_STYLE)
+    st.title(tr("Books"), anchor=False)
+    try:
+        with the_shelf().library() as library:
+            books = library.books()
+            home = library.settings.home
+            semantic = library.settings.embedding.enabled
+            missing = library.unembedded() if semantic else 0
+        if books:
+            _show_totals(books, missing)
+        else:
+            _show_beginning(home)
+        with st.expander(tr("Add books"), expanded=not books, icon=":material/upload:"):
+            upload = st.container()
+        show_arrivals()
+        if books:
+            _show_books(books)
+        with upload:  # last: it may take a while to read what was chosen
+            show_upload()
+    except BookBrainError as error:
+        show_line("error", tr(error.whole))
+
+
+def _show_totals(books: Sequence[Book], missing: int) -> None:
+    pages, passages = sum(b.pages for b in books), sum(b.passages for b in books)
+    show_line(
+        "remark",
+        tr(
+            fill(
+                "books: {books:,}, pages: {pages:,}, passages: {passages:,}",
+                books=len(books),
+                pages=pages,
+                passages=passages,
+            )
+        ),
+    )
+    if missing:
+        text = fill(
+            "Books that are not found by meaning yet: {missing}. Run `bookbrain embed`.",
+            missing=missing,
+        )
+        show_line("remark", tr(text))
+
+
+def _show_beginning(home: Path) -> None:
+    show_line("remark", tr("No books yet. Drop your PDFs below: what it costs is shown first."))
+    way = (
+        fill("Or copy them into {inbox} on the server.", inbox=Layout().inbox)
+        if home == Layout().home
+        else "Or run `bookbrain add ~/Books` in a terminal."
+    )
+    show_line("remark", tr(way))
+
+
+@st.fragment
+def _show_books(books: Sequence[Book]) -> None:
+    """A page of the list; of a long one what is looked for, in the order that is wanted."""
+    found = _chosen(books) if len(books) > _FEW else [*reversed(books)]
+    if not found:
+        show_line("none", tr("No book is called that."))
+    first = 0
+    if len(found) > _ON_A_PAGE:
+        number = st.pagination(-(-len(found) // _ON_A_PAGE), key=f"page-{len(found)}")
+        first = (number - 1) * _ON_A_PAGE
+    for book in found[first : first + _ON_A_PAGE]:
+        _show_book(book)
+    show_dialog({book.id: book for book in books})
+
+
+def _chosen(books: Sequence[Book]) -> list[Book]:
+    words, order = st.columns([2, 1], vertical_alignment="bottom")
+    typed = words.text_input(tr("Title or file name"), key="filter", type="search", live="300ms")
+    orders: dict[str, Callable[[Book], str]] = {
+        tr("Newest first"): lambda book: book.added_at,
+        tr("Title"): lambda book: book.title.casefold(),
+        tr("File name"): lambda book: book.file.casefold(),
+    }
+    chosen = order.selectbox(tr("Order"), list(orders), key="order")
+    wanted = normalize("NFC", typed or "").casefold().split()
+    found = [book for book in books if all(word in _names(book) for word in wanted)]
+    return sorted(found, key=orders[chosen], reverse=chosen == tr("Newest first"))
+
+
+def _names(book: Book) -> str:
+    return normalize("NFC", f"{book.title} {book.file}").casefold()
+
+
+def _show_book(book: Book) -> None:
+    with st.container(horizontal=True, wrap=False, key=f"book-{book.id}"):
+        st.html(
+            f'<img class="cover" src="/page/{book.id}/1.png?width=160" alt="" loading="lazy">',
+            width="content",
+        )
+        with st.container(gap=None):
+            st.page_link(
+                VIEWS / "reader.py",
+                label=plain(book.title),
+                query_params={"book": book.id, "page": "1"},
+            )
+            counts = tr(
+                fill(
+                    "pages: {pages:,}, passages: {passages:,}",
+                    pages=book.pages,
+                    passages=book.passages,
+                )
+            )
+            added = tr(fill("Added on {date}", date=book.added_at[:10]))
+            show_line("about", " · ".join((book.file, counts, added)))
+            if book.problems:
+                with st.expander(tr(fill("Problems: {number}", number=len(book.problems)))):
+                    for problem in book.problems:
+                        show_line("remark", tr(problem))
+        changes: dict[str, Change] = {
+            tr("Rename"): "rename", tr("Add again"): "add again", tr("Remove"): "remove"
+        }  # fmt: skip
+        chosen = st.menu_button(
+            tr("Change"), list(changes), key=f"change-{book.id}", type="tertiary",
+            icon=":material/edit:",
+        )  # fmt: skip
+        if chosen:
+            ask(changes[chosen], book.id)
+
+
+if __name__ == "__main__":
+    show_page()
