@@ -4,9 +4,9 @@ A text is written where it arises, `fill("Removed {title}.", title=book.title)`.
 logs, JSON and comparisons; its template and its values go with it to where it is translated. A
 value that is a message itself is translated too; every other one is a datum.
 
-The code is written in English; `i18n/ko.po` has the templates of its messages (`bookbrain.messages`)
-and click's, and what they are in Korean. `packaging/catalogue.py` makes of it what gettext reads;
-where that is missing all is in English.
+The code is written in English; `i18n/ko.po` has the templates of its messages and click's, and what
+they are in Korean. `packaging/catalogue.py` makes of it what gettext reads; where that is missing
+all is in English.
 """
 
 import gettext

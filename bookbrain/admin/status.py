@@ -27,8 +27,7 @@ from bookbrain.checks.services import Unit, look_at_units
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import print_json, say
 from bookbrain.errors import BookBrainError
-from bookbrain.library import Library
-from bookbrain.library.inbox import INBOX, arrivals, rejections
+from bookbrain.library import INBOX, Library, arrivals, rejections
 from bookbrain.messages import fill
 from bookbrain.privileges import become_service
 from bookbrain.server.access import Site, configured, read_site

@@ -20,7 +20,7 @@ from typing import Any, BinaryIO, Protocol, TypeVar, cast
 
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
-from bookbrain.library.findings import Expected
+from bookbrain.library import Expected
 from bookbrain.messages import as_row, fill, message_of, of_row
 
 NAME = "manifest.json"
@@ -30,7 +30,7 @@ _NAMES = re.compile(
     r"settings/bookbrain\.env|secrets/(site\.json|credentials/[a-z0-9-]{1,64})"
     r"|(catalog|embeddings)\.sqlite3|books/[0-9a-f]{64}\.pdf"
     r"|keywords/[0-9a-f]{24}(\.json)?"
-    r"|keywords/segments/[0-9a-f]{64}-[0-9]{1,9}\.npz",  # in archives from before there were shards
+    r"|keywords/segments/[0-9a-f]{64}-[0-9]{1,9}\.npz",  # in older archives
     re.ASCII,
 )
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)

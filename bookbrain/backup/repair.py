@@ -18,8 +18,7 @@ from bookbrain.backup.archives import (
 from bookbrain.backup.restoration import check_versions, compare
 from bookbrain.errors import BookBrainError, UnavailableError
 from bookbrain.files import PART, file_lock, is_disk_full, link, make_way, remove, sync_folder
-from bookbrain.library import Library
-from bookbrain.library.recovery import mend_catalog, mend_store, settle
+from bookbrain.library import Library, mend_catalog, mend_store, settle
 from bookbrain.messages import Filled, fill, message_of
 from bookbrain.model import Progress
 from bookbrain.paths import Layout

@@ -11,12 +11,12 @@ from bookbrain.backup.archive import Archive, Flaw, ListedBook, Manifest
 from bookbrain.backup.archives import OnStep, Steps, alone, check_room, clear_words
 from bookbrain.errors import OLDER_BACKUP, BookBrainError, BusyError, InputError
 from bookbrain.files import file_lock, remove
-from bookbrain.library import Library
-from bookbrain.library.open_book import pick
-from bookbrain.library.replacement import (
+from bookbrain.library import (
+    Library,
     damaged_aside,
     look_into,
     newest_schemas,
+    pick,
     wait_until_closed,
 )
 from bookbrain.log import Event

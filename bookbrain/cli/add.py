@@ -17,11 +17,10 @@ from bookbrain.cli.command import (
 )
 from bookbrain.cli.terminal import bill_for, estimate, print_json, say, shown, shown_progress
 from bookbrain.errors import InputError
-from bookbrain.library import AddReport, Outcome, Plan, sample_book
-from bookbrain.library.sources import add_sources, plan_sources
+from bookbrain.library import add_sources, plan_sources, sample_book
 from bookbrain.log import record_outcome
 from bookbrain.messages import fill, message_of
-from bookbrain.model import to_json
+from bookbrain.model import AddReport, Outcome, Plan, to_json
 from bookbrain.settings import Settings
 
 _OUTCOMES = {

@@ -6,7 +6,7 @@ import click
 
 from bookbrain.cli.command import Command, json_option, open_library
 from bookbrain.cli.terminal import print_books, print_json, say
-from bookbrain.library.inbox import INBOX, REJECTED, arrivals, rejections
+from bookbrain.library import INBOX, REJECTED, arrivals, rejections
 from bookbrain.messages import fill, message_of
 from bookbrain.model import to_json
 

@@ -20,8 +20,7 @@ import click
 from bookbrain import __version__
 from bookbrain.cli.terminal import fitting, say, shown
 from bookbrain.errors import BookBrainError
-from bookbrain.library import Library
-from bookbrain.library.sources import Sources, open_sources
+from bookbrain.library import Library, Sources, open_sources
 from bookbrain.log import is_journal
 from bookbrain.messages import fill, message_of, set_language
 from bookbrain.paths import Layout, is_upgrading

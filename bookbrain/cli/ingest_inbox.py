@@ -3,7 +3,7 @@
 import click
 
 from bookbrain.cli.command import Command, ending_in_order, fail, open_library
-from bookbrain.library.inbox_worker import ingest
+from bookbrain.library import ingest
 from bookbrain.log import log_work
 
 

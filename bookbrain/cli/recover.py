@@ -7,8 +7,8 @@ import click
 from bookbrain.cli.add import show_report
 from bookbrain.cli.command import Command, fail
 from bookbrain.cli.terminal import print_json, say, shown_progress
-from bookbrain.library.recovery import Recovered
-from bookbrain.library.recovery import recover as recover_library
+from bookbrain.library import Recovered
+from bookbrain.library import recover as recover_library
 from bookbrain.log import record_outcome
 from bookbrain.messages import fill
 from bookbrain.model import to_json

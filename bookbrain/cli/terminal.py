@@ -23,9 +23,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
-from bookbrain.library import Outcome, Silent
 from bookbrain.messages import fill, language, translated
-from bookbrain.model import Book, Hit, SearchResult, Step, dollars, printable
+from bookbrain.model import Book, Hit, Outcome, SearchResult, Silent, Step, dollars, printable
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
 _LONE = re.compile("[\ud800-\udfff]")

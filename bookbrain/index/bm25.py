@@ -3,7 +3,7 @@
 Scores are those of `rank_bm25.BM25Plus` with delta = 0, whose idf, log((N + 1) / df), is never
 negative, over all pages of the library that have any term; a test holds them together. Formula:
 Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009. They do not
-depend on how the library is cut into shards.
+depend on how the library is cut into segments.
 
 The best documents are found exactly, as in MaxScore (Turtle and Flood, "Query evaluation", 1995):
 rare terms first; once those that are left cannot lift another document into the best, they are
@@ -60,7 +60,7 @@ _LOOKUP = 8  # to look a document up costs as much as so many postings in a row
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """A term's postings in one shard, whose documents are numbered from `first`."""
+    """A term's postings in one segment, whose documents are numbered from `first`."""
 
     first: int
     documents: Documents
@@ -78,21 +78,21 @@ class TermScorer:
 
 
 class KeywordIndex:
-    """Some open shards. Documents are numbered over all books, the pages of a book in order.
+    """Some open segments. Documents are numbered over all books, the pages of a book in order.
 
     A query is looked up first: its terms, and what each counts. One that nobody has says nothing.
     """
 
-    def __init__(self, shards: Sequence[Segment]) -> None:
-        sizes = [len(shard.lengths) for shard in shards]
-        self._shards = shards
+    def __init__(self, segments: Sequence[Segment]) -> None:
+        sizes = [len(segment.lengths) for segment in segments]
+        self._segments = segments
         self._known: dict[str, list[_Run]] = {}
         self._starts = [0, *np.cumsum(sizes, dtype=int).tolist()]
         self.documents: int = self._starts[-1]
         books = [
             (book.id, start + book.first)
-            for shard, start in zip(shards, self._starts, strict=False)
-            for book in shard.books
+            for segment, start in zip(segments, self._starts, strict=False)
+            for book in segment.books
         ]
         self._books = [book_id for book_id, _ in books]
         self._first = np.array([first for _, first in books], np.int64)
@@ -100,9 +100,11 @@ class KeywordIndex:
         self._number = {book_id: n for n, book_id in enumerate(self._books)}
         self._rank = np.argsort(np.argsort(self._books))
         # Blank pages must not make every other page long.
-        self._count = sum(shard.full for shard in shards)
-        average = sum(shard.length for shard in shards) / max(self._count, 1) or 1.0
-        lengths = np.concatenate([np.empty(0, np.int32), *(shard.lengths for shard in shards)])
+        self._count = sum(segment.full for segment in segments)
+        average = sum(segment.length for segment in segments) / max(self._count, 1) or 1.0
+        lengths = np.concatenate(
+            [np.empty(0, np.int32), *(segment.lengths for segment in segments)]
+        )
         self._norms = (K1 * (1 - B + B * lengths / average)).astype(np.float32)
         self._book_lengths = np.add.reduceat(lengths, self._first) if books else lengths
 
@@ -203,8 +205,8 @@ class KeywordIndex:
 
     def signature(self, document: int) -> Signatures:
         """By what `are_alike` tells whether two pages are nearly the same."""
-        shard = int(np.searchsorted(self._starts, document, side="right")) - 1
-        return np.asarray(self._shards[shard].signatures[document - self._starts[shard]])
+        segment = int(np.searchsorted(self._starts, document, side="right")) - 1
+        return np.asarray(self._segments[segment].signatures[document - self._starts[segment]])
 
     def of_books(self, book_ids: Iterable[str]) -> Mask:
         """A mask of the documents that belong to the books."""
@@ -217,7 +219,7 @@ class KeywordIndex:
     # Postings
 
     def _runs(self, terms: Sequence[str]) -> list[list[_Run]]:
-        """Of each term its postings, shard by shard."""
+        """Of each term its postings, segment by segment."""
         if len(self._known) > _MOST_KNOWN:
             self._known = {}
         known = self._known
@@ -228,10 +230,10 @@ class KeywordIndex:
     def _find(self, terms: Sequence[str]) -> list[list[_Run]]:
         keys = np.array([term_key(term) for term in terms], np.uint64)
         runs: list[list[_Run]] = [[] for _ in terms]
-        for shard, start in zip(self._shards, self._starts, strict=False):
-            for n, place in zip(*_found(shard, keys), strict=True):
-                here = slice(*shard.starts[place : place + 2].tolist())
-                runs[n].append(_Run(start, shard.documents[here], shard.frequencies[here]))
+        for segment, start in zip(self._segments, self._starts, strict=False):
+            for n, place in zip(*_found(segment, keys), strict=True):
+                here = slice(*segment.starts[place : place + 2].tolist())
+                runs[n].append(_Run(start, segment.documents[here], segment.frequencies[here]))
         return runs
 
     def _idf(self, runs: Sequence[_Run]) -> float:
@@ -297,10 +299,10 @@ def _counts(term: TermScorer, bounds: Numbers) -> Numbers:
     return np.asarray(counted[high - low[0]] - counted[low - low[0]])
 
 
-def _found(shard: Segment, keys: Terms) -> tuple[Numbers, Numbers]:
-    """Which of the keys a shard has, and where in its terms they are."""
-    if not len(shard.terms):
+def _found(segment: Segment, keys: Terms) -> tuple[Numbers, Numbers]:
+    """Which of the keys a segment has, and where in its terms they are."""
+    if not len(segment.terms):
         return np.empty(0, np.int64), np.empty(0, np.int64)
-    places = np.minimum(np.searchsorted(shard.terms, keys), len(shard.terms) - 1)
-    here = np.flatnonzero(shard.terms[places] == keys)
+    places = np.minimum(np.searchsorted(segment.terms, keys), len(segment.terms) - 1)
+    here = np.flatnonzero(segment.terms[places] == keys)
     return here, places[here]

@@ -1,7 +1,7 @@
 """A commit: one small file that names the segments of an index, and how segments merge.
 
 O'Neil et al., "The log-structured merge-tree", 1996; Lucene's merge policies do likewise. A posting
-is moved once a tier, so a library's life costs n log n, and its shards are about 3 a tier.
+is moved once a tier, so a library's life costs n log n, and its segments are about 3 a tier.
 """
 
 import json
@@ -35,13 +35,13 @@ from bookbrain.index.segment import (
 
 FANOUT = 4
 SMALLEST = 1 << 16  # postings: up to here all are of one size. About 320 pages.
-LARGEST = 1 << 24  # from here a shard is left as it is: no add waits longer than for four such
+LARGEST = 1 << 24  # from here a segment is left as it is: no add waits longer than for four such
 
 
 def merge_plan(sizes: Sequence[int]) -> list[list[int]]:
-    """Groups of shards to become one each, by their places in `sizes`; groups of one stay.
+    """Groups of segments to become one each, by their places in `sizes`; groups of one stay.
 
-    The shards are taken as if they came one after another, so that to add them together or each
+    The segments are taken as if they came one after another, so that to add them together or each
     for itself comes to the same.
     """
     groups: list[tuple[int, list[int]]] = []
@@ -55,7 +55,7 @@ def merge_plan(sizes: Sequence[int]) -> list[list[int]]:
 
 
 def _full_tier(groups: Sequence[tuple[int, list[int]]]) -> list[int]:
-    """The first shards of the lowest tier that has enough."""
+    """The first segments of the lowest tier that has enough."""
     tiers: dict[int, list[int]] = {}
     for n, (size, _) in enumerate(groups):
         if size < LARGEST:
@@ -77,28 +77,28 @@ _Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Those books of a shard that shall be in the new one."""
+    """Those books of a segment that shall be in the new one."""
 
-    shard: Segment
+    segment: Segment
     kept: Collection[str]
 
     @property
     def books(self) -> list[SegmentBook]:
-        return [book for book in self.shard.books if book.id in self.kept]
+        return [book for book in self.segment.books if book.id in self.kept]
 
     @property
     def is_whole(self) -> bool:
-        return len(self.books) == len(self.shard.books)
+        return len(self.books) == len(self.segment.books)
 
     @property
     def postings(self) -> int:
         """How many there are in it, about, where books were left out."""
         kept = sum(book.documents for book in self.books)
-        return len(self.shard.documents) * kept // max(len(self.shard.lengths), 1)
+        return len(self.segment.documents) * kept // max(len(self.segment.lengths), 1)
 
 
 def merge(folder: Path, parts: Sequence[Part], chunk: int = CHUNK) -> str:
-    """Write the shard of all the parts' books into `folder`, at once; its name.
+    """Write the segment of all the parts' books into `folder`, at once; its name.
 
     The books keep their order. Takes time in proportion to the postings and the vocabulary, and
     memory in proportion to the vocabulary and to `chunk`.
@@ -107,12 +107,12 @@ def merge(folder: Path, parts: Sequence[Part], chunk: int = CHUNK) -> str:
     first = 0
     for part in parts:
         renumbered, placed = _renumbering(part, first)
-        inputs.append(_Input(part.shard, renumbered))
+        inputs.append(_Input(part.segment, renumbered))
         books += placed
         first += sum(book.documents for book in placed)
     name = segment_name(book.id for book in books)
-    lengths = np.concatenate([i.shard.lengths[i.renumbered >= 0] for i in inputs])
-    same = np.concatenate([i.shard.signatures[i.renumbered >= 0] for i in inputs])
+    lengths = np.concatenate([i.segment.lengths[i.renumbered >= 0] for i in inputs])
+    same = np.concatenate([i.segment.signatures[i.renumbered >= 0] for i in inputs])
 
     if not (folder / name).exists():
         with new_segment(folder / name, books, lengths, same) as file:
@@ -125,15 +125,15 @@ def merge(folder: Path, parts: Sequence[Part], chunk: int = CHUNK) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Input:
-    """A shard, and the new number of each of its documents: -1 for one that goes out."""
+    """A segment, and the new number of each of its documents: -1 for one that goes out."""
 
-    shard: Segment
+    segment: Segment
     renumbered: Documents
 
 
 def _renumbering(part: Part, first: int) -> tuple[Documents, list[SegmentBook]]:
     """The new numbers from `first`, and the books where they then stand."""
-    numbers = np.full(len(part.shard.lengths), -1, np.int32)
+    numbers = np.full(len(part.segment.lengths), -1, np.int32)
     placed = []
     for book in part.books:
         numbers[book.first : book.first + book.documents] = np.arange(first, first + book.documents)
@@ -146,11 +146,11 @@ def _write_postings(
     file: ArrayFile, inputs: Sequence[_Input], chunk: int
 ) -> tuple[Terms, _Numbers]:
     """Write documents and frequencies; all terms, ascending, and how many postings each has."""
-    terms = _union([i.shard.terms for i in inputs])
-    places = [np.searchsorted(terms, i.shard.terms).astype(np.int32) for i in inputs]
+    terms = _union([i.segment.terms for i in inputs])
+    places = [np.searchsorted(terms, i.segment.terms).astype(np.int32) for i in inputs]
     counts = np.zeros(len(terms), np.int64)
     for i, place in zip(inputs, places, strict=True):
-        counts[place] += np.diff(i.shard.starts)
+        counts[place] += np.diff(i.segment.starts)
     most = int(counts.sum())
     file.make_room("documents", np.int32, most)
     file.make_room("frequencies", np.uint16, most)
@@ -196,12 +196,12 @@ def _merged(
     for i, place in zip(inputs, places, strict=True):
         low, high = np.searchsorted(place, [start, end])
         mine: NDArray[Any] = place[low:high] - start
-        starts = i.shard.starts[low : high + 1]
+        starts = i.segment.starts[low : high + 1]
         sizes = np.diff(starts)
         here = slice(int(starts[0]), int(starts[-1]))
         target = np.repeat(free[mine] - starts[:-1], sizes) + np.arange(here.start, here.stop)
-        documents[target] = i.renumbered[i.shard.documents[here]]
-        frequencies[target] = i.shard.frequencies[here]
+        documents[target] = i.renumbered[i.segment.documents[here]]
+        frequencies[target] = i.segment.frequencies[here]
         free[mine] += sizes
     return documents, frequencies
 
@@ -211,21 +211,21 @@ _NAME = re.compile(r"[0-9a-f]{24}", re.ASCII)
 
 def open_commit(folder: Path, name: str) -> KeywordIndex:
     """The index of a generation; raises one of `DAMAGE` when it is gone or not whole."""
-    return KeywordIndex([open_segment(folder / shard) for shard in segments_of(folder, name)])
+    return KeywordIndex([open_segment(folder / segment) for segment in segments_of(folder, name)])
 
 
 def segments_of(folder: Path, name: str) -> list[str]:
-    """The shards that a generation names; raises one of `DAMAGE` when it is gone or not whole."""
-    shards: list[str] = json.loads((folder / manifest_name(name)).read_text())["shards"]
-    if not all(_NAME.fullmatch(shard) for shard in shards):  # else it leads out of the folder
-        raise ValueError(f"{name} names what is no shard")
-    return shards
+    """The segments that a generation names; raises one of `DAMAGE` when it is gone or not whole."""
+    segments: list[str] = json.loads((folder / manifest_name(name)).read_text())["shards"]
+    if not all(_NAME.fullmatch(segment) for segment in segments):  # else it leads out of the folder
+        raise ValueError(f"{name} names what is no segment")
+    return segments
 
 
 def books_of(folder: Path, name: str) -> set[str]:
     """The books in a generation, by id; raises one of `DAMAGE` when it is gone or not whole."""
-    shards = [open_segment(folder / shard) for shard in segments_of(folder, name)]
-    return {book.id for shard in shards for book in shard.books}
+    segments = [open_segment(folder / segment) for segment in segments_of(folder, name)]
+    return {book.id for segment in segments for book in segment.books}
 
 
 def manifest_name(generation: str) -> str:
@@ -236,18 +236,18 @@ def manifest_name(generation: str) -> str:
 def write_commit(
     folder: Path, current: str | None, book_ids: Sequence[str], index: Callable[[str], None]
 ) -> str:
-    """Write the generation of exactly these books, from the shards of `current`; its name.
+    """Write the generation of exactly these books, from the segments of `current`; its name.
 
-    `index` writes the shard of one book that has none: it is new, or its shard was damaged.
+    `index` writes the segment of one book that has none: it is new, or its segment was damaged.
     """
     wanted = set(book_ids)
     parts = [
         part
-        for shard in (_sound_shards(folder, current) if current else [])
-        if (part := Part(shard, wanted)).books
+        for segment in (_sound_segments(folder, current) if current else [])
+        if (part := Part(segment, wanted)).books
     ]
     held = {book.id for part in parts for book in part.books}
-    parts += [Part(_own_shard(folder, b, index), {b}) for b in book_ids if b not in held]
+    parts += [Part(_own_segment(folder, b, index), {b}) for b in book_ids if b not in held]
     names = []
     for group in merge_plan([part.postings for part in parts]):
         chosen = [parts[place] for place in group]
@@ -261,9 +261,9 @@ def write_commit(
 
 
 def drop_unnamed(folder: Path, current: str | None, known: set[str] | None = None) -> None:
-    """Remove every generation but `current`, and the shards that it does not name.
+    """Remove every generation but `current`, and the segments that it does not name.
 
-    With `known`, shards with a book that is not in it stay, and unfinished ones: it is on its way.
+    With `known`, segments of a book that is not in it stay, and unfinished ones: it is on its way.
     """
     named = {paths.STAMP_FILE, *([manifest_name(current)] if current else [])}
     if current:
@@ -275,7 +275,7 @@ def drop_unnamed(folder: Path, current: str | None, known: set[str] | None = Non
 
 
 def drop_unsound(folder: Path, pages: Mapping[str, int]) -> None:
-    """Remove the shards that anybody may have made, unless each is one of books that have so many
+    """Remove the segments that anybody may have made, unless each is one of books that have so many
     `pages`, and every number in it is in its bounds."""
     for path in folder.iterdir():
         if not path.name.endswith(".json"):
@@ -287,7 +287,7 @@ def drop_unsound(folder: Path, pages: Mapping[str, int]) -> None:
 
 
 def _is_coming(path: Path, known: set[str]) -> bool:
-    """Whether it is, or is becoming, the shard of a book that is none of `known`."""
+    """Whether it is, or is becoming, the segment of a book that is none of `known`."""
     if path.name.endswith(PART):
         return True
     with suppress(*SEGMENT_DAMAGE):
@@ -295,17 +295,17 @@ def _is_coming(path: Path, known: set[str]) -> bool:
     return False
 
 
-def _sound_shards(folder: Path, name: str) -> Iterator[Segment]:
-    """The shards of a generation that can be used; the others go: their names are needed again."""
+def _sound_segments(folder: Path, name: str) -> Iterator[Segment]:
+    """The segments of a generation that can be used; the others go, for their names are reused."""
     with suppress(*SEGMENT_DAMAGE):
-        for shard in segments_of(folder, name):
+        for segment in segments_of(folder, name):
             try:
-                yield open_segment(folder / shard)
+                yield open_segment(folder / segment)
             except SEGMENT_DAMAGE:
-                remove(folder / shard)
+                remove(folder / segment)
 
 
-def _own_shard(folder: Path, book_id: str, index: Callable[[str], None]) -> Segment:
+def _own_segment(folder: Path, book_id: str, index: Callable[[str], None]) -> Segment:
     path = folder / segment_name([book_id])
     with suppress(*SEGMENT_DAMAGE):
         return open_segment(path)

@@ -7,7 +7,7 @@ lowest 8 bits (Li and König, "b-Bit Minwise Hashing", 2010).
 
 A term is known by 64 bits of BLAKE2b: two of ten million terms share them with a chance of 3e-6.
 
-Its name says what is in it: the same books in the same order are always the same shard.
+Its name says what is in it: the same books in the same order are always the same segment.
 """
 
 import json
@@ -208,7 +208,7 @@ _CHUNK = 1 << 20  # postings that are looked at at a time
 
 @dataclass(frozen=True, slots=True)
 class SegmentBook:
-    """A book in a shard; its pages are `documents` of the shard's, from `first`."""
+    """A book in a segment; its pages are `documents` of the segment's, from `first`."""
 
     id: str
     first: int
@@ -217,7 +217,7 @@ class SegmentBook:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """An open shard. The postings of `terms[i]` are `documents[starts[i]:starts[i + 1]]`,
+    """An open segment. The postings of `terms[i]` are `documents[starts[i]:starts[i + 1]]`,
     ascending, and the same slice of `frequencies`; `lengths` and `signatures` have one entry a
     document.
 
@@ -236,8 +236,8 @@ class Segment:
 
 
 def segment_name(book_ids: Iterable[str]) -> str:
-    """The name of the shard of these books in this order."""
-    return content_name([f"shard {LAYOUT} {ANALYZER_VERSION}", *book_ids])
+    """The name of the segment of these books in this order."""
+    return content_name([f"segment {LAYOUT} {ANALYZER_VERSION}", *book_ids])
 
 
 def content_name(lines: Sequence[str]) -> str:
@@ -245,19 +245,19 @@ def content_name(lines: Sequence[str]) -> str:
     return sha256("\n".join(lines).encode()).hexdigest()[:24]
 
 
-def write_segment(folder: Path, book_id: str, segment: PageCounts) -> str:
-    """Write the shard of one book into `folder`, at once, unless it is there; its name."""
+def write_segment(folder: Path, book_id: str, counts: PageCounts) -> str:
+    """Write the segment of one book into `folder`, at once, unless it is there; its name."""
     name = segment_name([book_id])
     if (folder / name).exists():
         return name
-    terms, starts = np.unique(segment.terms, return_index=True)
-    same = signatures(segment.terms, segment.documents, len(segment.lengths))
+    terms, starts = np.unique(counts.terms, return_index=True)
+    same = signatures(counts.terms, counts.documents, len(counts.lengths))
     books = [SegmentBook(book_id, 0, len(same))]
-    with new_segment(folder / name, books, segment.lengths, same) as file:
-        file.write("documents", segment.documents)
-        file.write("frequencies", segment.frequencies)
+    with new_segment(folder / name, books, counts.lengths, same) as file:
+        file.write("documents", counts.documents)
+        file.write("frequencies", counts.frequencies)
         file.write("terms", terms)
-        file.write("starts", np.append(starts, len(segment.terms)).astype(np.int64))
+        file.write("starts", np.append(starts, len(counts.terms)).astype(np.int64))
     return name
 
 
@@ -265,7 +265,7 @@ def write_segment(folder: Path, book_id: str, segment: PageCounts) -> str:
 def new_segment(
     path: Path, books: Sequence[SegmentBook], lengths: Lengths, same: Signatures
 ) -> Iterator[ArrayFile]:
-    """The file of a shard, where its postings and terms are still to be written.
+    """The file of a segment, where its postings and terms are still to be written.
 
     It is at `path`, whole, when the block ends well.
     """
@@ -283,9 +283,9 @@ def new_segment(
 
 
 def open_segment(path: Path) -> Segment:
-    """Map a shard's arrays; raises one of `DAMAGE` when it is not whole, or not of this layout."""
+    """Map a segment's arrays; raises one of `SEGMENT_DAMAGE` where it cannot be used."""
     file = map_arrays(path)
-    shard = Segment(
+    segment = Segment(
         tuple(_placed(file.said["books"])),
         file.said["full"],
         file.said["length"],
@@ -297,49 +297,51 @@ def open_segment(path: Path) -> Segment:
         file.array("signatures", np.uint8).reshape(-1, HASHES),
     )
     if (
-        path.name != segment_name(book.id for book in shard.books)
-        or len(shard.starts) != len(shard.terms) + 1
-        or len(shard.documents) != len(shard.frequencies)
-        or int(shard.starts[-1]) != len(shard.documents)
-        or sum(book.documents for book in shard.books) != len(shard.lengths)
-        or len(shard.signatures) != len(shard.lengths)
+        path.name != segment_name(book.id for book in segment.books)
+        or len(segment.starts) != len(segment.terms) + 1
+        or len(segment.documents) != len(segment.frequencies)
+        or int(segment.starts[-1]) != len(segment.documents)
+        or sum(book.documents for book in segment.books) != len(segment.lengths)
+        or len(segment.signatures) != len(segment.lengths)
     ):
         raise ValueError(f"{path.name} does not fit together")
-    return shard
+    return segment
 
 
 def _placed(books: Sequence[tuple[str, int]]) -> Iterator[SegmentBook]:
-    """The books of a shard, one after another."""
+    """The books of a segment, one after another."""
     first = 0
     for book_id, documents in books:
         yield SegmentBook(book_id, first, documents)
         first += documents
 
 
-def is_sound(shard: Segment, pages: Mapping[str, int]) -> bool:
-    """Whether every number in a shard is in its bounds; `pages` says how many each book has."""
-    ascending = np.diff(shard.starts) > 0
+def is_sound(segment: Segment, pages: Mapping[str, int]) -> bool:
+    """Whether every number in a segment is in its bounds; `pages` says how many each book has."""
+    ascending = np.diff(segment.starts) > 0
     return (
-        all(book.documents == pages.get(book.id) for book in shard.books)
-        and int(shard.starts[0]) == 0
+        all(book.documents == pages.get(book.id) for book in segment.books)
+        and int(segment.starts[0]) == 0
         and bool(ascending.all())
-        and bool((shard.terms[1:] > shard.terms[:-1]).all())
-        and bool((shard.lengths >= 0).all())
-        and shard.full == np.count_nonzero(shard.lengths)
-        and shard.length == shard.lengths.sum(dtype=np.int64)
-        and all(_are_in_order(shard, first) for first in range(0, len(shard.documents), _CHUNK))
+        and bool((segment.terms[1:] > segment.terms[:-1]).all())
+        and bool((segment.lengths >= 0).all())
+        and segment.full == np.count_nonzero(segment.lengths)
+        and segment.length == segment.lengths.sum(dtype=np.int64)
+        and all(_are_in_order(segment, first) for first in range(0, len(segment.documents), _CHUNK))
     )
 
 
-def _are_in_order(shard: Segment, first: int) -> bool:
+def _are_in_order(segment: Segment, first: int) -> bool:
     """Whether the postings from `first` are of documents that there are, ascending in a term."""
-    documents = shard.documents[first : first + _CHUNK + 1]  # one more: the step to the next chunk
+    documents = segment.documents[
+        first : first + _CHUNK + 1
+    ]  # one more: the step to the next chunk
     steps = np.diff(documents.astype(np.int64)) > 0
-    begins = shard.starts[np.searchsorted(shard.starts, first, side="right") :] - first - 1
+    begins = segment.starts[np.searchsorted(segment.starts, first, side="right") :] - first - 1
     steps[begins[begins < len(steps)]] = True  # of the next term
     return (
         bool(steps.all())
         and int(documents.min()) >= 0
-        and int(documents.max()) < len(shard.lengths)
-        and bool((shard.frequencies[first : first + _CHUNK] > 0).all())
+        and int(documents.max()) < len(segment.lengths)
+        and bool((segment.frequencies[first : first + _CHUNK] > 0).all())
     )

@@ -1,27 +1,75 @@
-"""The library: the one facade that the command line and the web use."""
+"""The library: what the commands, the web app and backups use of it is imported from here."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.resources import as_file, files
 from pathlib import Path
 
+from bookbrain.library.findings import Expected
+from bookbrain.library.inbox import (
+    INBOX,
+    REJECTED,
+    Rejection,
+    arrivals,
+    dismiss,
+    rejections,
+)
+from bookbrain.library.inbox_worker import ingest
 from bookbrain.library.library import Library
-from bookbrain.model import AddReport, Arrival, Outcome, Plan, Progress, Silent
+from bookbrain.library.open_book import Chapter, pick
+from bookbrain.library.recovery import Recovered, mend_catalog, mend_store, recover, settle
+from bookbrain.library.replacement import (
+    damaged_aside,
+    look_into,
+    newest_schemas,
+    wait_until_closed,
+)
+from bookbrain.library.sources import (
+    Sources,
+    add_again,
+    add_sources,
+    land_upload,
+    open_sources,
+    plan_sources,
+    plan_upload,
+    sweep_uploads,
+)
 
 __all__ = [
-    "AddReport",
-    "Arrival",
+    "INBOX",
+    "REJECTED",
+    "Chapter",
+    "Expected",
     "Library",
-    "Outcome",
-    "Plan",
-    "Progress",
-    "Silent",
+    "Recovered",
+    "Rejection",
+    "Sources",
+    "add_again",
+    "add_sources",
+    "arrivals",
+    "damaged_aside",
+    "dismiss",
+    "ingest",
+    "land_upload",
+    "look_into",
+    "mend_catalog",
+    "mend_store",
+    "newest_schemas",
+    "open_sources",
+    "pick",
+    "plan_sources",
+    "plan_upload",
+    "recover",
+    "rejections",
     "sample_book",
+    "settle",
+    "sweep_uploads",
+    "wait_until_closed",
 ]
 
 
 @contextmanager
 def sample_book() -> Iterator[Path]:
-    """The handbook, a file until the block ends."""
+    """BookBrain's own handbook, a file until the block ends: for a library without books."""
     with as_file(files("bookbrain") / "sample" / "handbook.pdf") as path:
         yield path

@@ -7,8 +7,9 @@ from random import Random
 
 from bookbrain.errors import OLDER_BACKUP, BookBrainError, UnavailableError
 from bookbrain.messages import fill
-from bookbrain.model import Book, Page
+from bookbrain.model import Book, Page, parse_space
 from bookbrain.search import retrieval
+from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.folder import Stores
 
 _MOST_WORDS = 20
@@ -55,7 +56,7 @@ def _some(names: Iterable[str]) -> str:
     return ", ".join([*shown[:_MOST_NAMED], *(["…"] if shown[_MOST_NAMED:] else [])])
 
 
-def check_search(stores: Stores) -> float:
+def check_search(stores: ConnectedStores) -> float:
     """The ms that a search takes for words of a page that is there; BookBrainError if it fails."""
     words = _words(stores)
     query = " ".join(words) or "준비 ready"
@@ -65,13 +66,13 @@ def check_search(stores: Stores) -> float:
     return result.took_ms
 
 
-def check_chroma(stores: Stores) -> int:
+def check_chroma(stores: ConnectedStores) -> int:
     """How many vectors Chroma holds; UnavailableError where it fails, or lacks some."""
     space = stores.space()
     expected = stores.catalog.embedded_passages(str(space)) if space else 0
     if not space or not expected:
         return 0
-    semantics = stores.semantics()
+    semantics = stores.semantics
     if (held := semantics.held(space)) < expected:
         raise UnavailableError(
             fill(
@@ -124,7 +125,7 @@ class Expected:
         )
 
 
-def prove(stores: Stores, expected: Expected) -> int:
+def prove(stores: ConnectedStores, expected: Expected) -> int:
     """Compare the counts and ask the canned queries; how many were asked.
 
     The same library is always asked the same. Raises BookBrainError at the first that is wrong.
@@ -163,7 +164,7 @@ def _query(page: Page) -> str:
     return " ".join(words[:_WORDS]) if len(words) >= _WORDS else ""
 
 
-def _ask(stores: Stores, book: Book, page: Page) -> None:
+def _ask(stores: ConnectedStores, book: Book, page: Page) -> None:
     """The page has all the words: it is found, unless ten others of its book are better."""
     result = retrieval.search(stores, _query(page), k=_DEPTH, mode="keyword", books=[book.id])
     if len(result.hits) < _DEPTH and all(hit.page != page.number for hit in result.hits):
@@ -177,12 +178,10 @@ def _ask(stores: Stores, book: Book, page: Page) -> None:
         )
 
 
-def _ask_vectors(stores: Stores, name: str, ids: Sequence[str], random: Random) -> int:
+def _ask_vectors(stores: ConnectedStores, name: str, ids: Sequence[str], random: Random) -> int:
     """Every passage must be the nearest to its own vector."""
-    from bookbrain.model import parse_space  # noqa: PLC0415  (loads slowly)
-
     space = parse_space(name)
-    vectors = stores.semantics().vectors(space)
+    vectors = stores.semantics.vectors(space)
     expected, held = stores.catalog.embedded_passages(name), vectors.count()
     if held < expected:
         raise BookBrainError(

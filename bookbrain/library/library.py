@@ -30,7 +30,7 @@ from bookbrain.model import (
 )
 from bookbrain.search import retrieval
 from bookbrain.search.evaluation import Evaluation, GoldenQuery, evaluate
-from bookbrain.search.retrieval import similar
+from bookbrain.search.retrieval import ConnectedStores, similar
 from bookbrain.settings import Settings
 from bookbrain.store.audit import look_again
 from bookbrain.store.copy import OnCopied, Snapshot, take_snapshot
@@ -43,7 +43,7 @@ class Library:
     def __init__(self, settings: Settings) -> None:
         """Open or make the library in `settings.home`; raises BookBrainError when it cannot be."""
         try:
-            self._stores = Stores(settings)
+            self._stores = ConnectedStores(settings)
         except (OSError, sqlite3.Error) as error:
             raise storage_error(error) from error
 
@@ -217,7 +217,7 @@ class Library:
 
         Our own Chroma server counts as there: it starts when it is needed. Nothing is embedded.
         """
-        return self._stores.semantics().silent() if self.settings.embedding.enabled else ""
+        return self._stores.semantics.silent() if self.settings.embedding.enabled else ""
 
     def evaluate(
         self, golden: Sequence[GoldenQuery], *, k: int = 5, mode: Mode = "hybrid",
@@ -256,7 +256,7 @@ class Library:
 
     def check_endpoint(self) -> None:
         """Ask the embedding endpoint, for nothing that costs; raises BookBrainError."""
-        self._stores.semantics().check_endpoint()
+        self._stores.semantics.check_endpoint()
 
     # Derived stores
 

@@ -10,8 +10,9 @@ from bookbrain.formats.text import count_tokens
 from bookbrain.library.pipeline import embed_passages
 from bookbrain.log import record_removal, record_renaming
 from bookbrain.messages import fill
-from bookbrain.model import Book, Outcome, Passage, Plan, Progress
+from bookbrain.model import Book, Outcome, Passage, Plan, Progress, parse_space
 from bookbrain.paths import refuse_in_upgrade
+from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.chroma import forget_local_chroma
 from bookbrain.store.database import lacks_room
 from bookbrain.store.folder import Stores, storage_error
@@ -39,7 +40,7 @@ def rename(stores: Stores, book: Book, title: str) -> Book:
     return replace(book, title=title)
 
 
-def rebuild(stores: Stores, progress: Progress) -> None:
+def rebuild(stores: ConnectedStores, progress: Progress) -> None:
     """Make the keyword index and every Chroma collection again, from the catalog and the store.
 
     Calls no embedding endpoint.
@@ -57,21 +58,19 @@ def rebuild(stores: Stores, progress: Progress) -> None:
     rebuild_vectors(stores, progress)
 
 
-def rebuild_vectors(stores: Stores, progress: Progress) -> None:
+def rebuild_vectors(stores: ConnectedStores, progress: Progress) -> None:
     """Make every Chroma collection again, from the embedding store."""
-    from bookbrain.model import parse_space  # noqa: PLC0415  (loads slowly)
-
     spaces = stores.catalog.embedded_spaces()
     if stores.settings.chroma_url is None:
         forget_local_chroma(stores.home)
     for name in sorted(spaces):
         space = parse_space(name)
-        stores.semantics().vectors(space).clear()
+        stores.semantics.vectors(space).clear()
         books = [b for b in stores.catalog.books() if stores.catalog.is_embedded(b.id, name)]
         for number, book in enumerate(books, start=1):
             progress.begin(book.file, number, len(books))
             digests = {p.ordinal: p.digest for p in stores.catalog.passages(book.id)}
-            stores.semantics().publish(space, book.id, digests)
+            stores.semantics.publish(space, book.id, digests)
             progress.step("indexing", len(digests), len(digests))
 
 
@@ -90,8 +89,6 @@ def forget_lost_vectors(stores: Stores) -> list[str]:
 
 def _lacking_spaces(stores: Stores, book_id: str) -> list[str]:
     """The spaces in which a book is said to be embedded, and is not."""
-    from bookbrain.model import parse_space  # noqa: PLC0415  (loads slowly)
-
     found = []
     for name in sorted(stores.catalog.embedded_spaces()):
         if stores.catalog.is_embedded(book_id, name):
@@ -103,7 +100,7 @@ def _lacking_spaces(stores: Stores, book_id: str) -> list[str]:
     return found
 
 
-def remove_book(stores: Stores, book: Book) -> None:
+def remove_book(stores: ConnectedStores, book: Book) -> None:
     """Take a book out of every store but that of its embeddings. Only for the one writer.
 
     Where there is no room for a keyword index without it, that follows when its file is gone, or
@@ -124,13 +121,11 @@ def remove_book(stores: Stores, book: Book) -> None:
     record_removal(book)
 
 
-def drop_vectors(stores: Stores, book_id: str, spaces: Iterable[str]) -> None:
+def drop_vectors(stores: ConnectedStores, book_id: str, spaces: Iterable[str]) -> None:
     """Take a removed book's vectors out of Chroma; where it is down they stay, unseen by search."""
-    from bookbrain.model import parse_space  # noqa: PLC0415  (loads slowly)
-
     for name in spaces:
         with suppress(UnavailableError):
-            stores.semantics().vectors(parse_space(name)).remove_book(book_id)
+            stores.semantics.vectors(parse_space(name)).remove_book(book_id)
 
 
 def plan_embedding(stores: Stores) -> list[Plan]:
@@ -158,7 +153,7 @@ def plan_embedding(stores: Stores) -> list[Plan]:
     return plans
 
 
-def embed(stores: Stores, progress: Progress) -> list[Outcome]:
+def embed(stores: ConnectedStores, progress: Progress) -> list[Outcome]:
     """Embed every book that the configured model has not embedded; then drop other models' vectors.
 
     Raises what the endpoint or Chroma raises; what is done by then stays done.
@@ -183,15 +178,13 @@ def embed(stores: Stores, progress: Progress) -> list[Outcome]:
     return outcomes
 
 
-def _drop_other_spaces(stores: Stores) -> None:
+def _drop_other_spaces(stores: ConnectedStores) -> None:
     """Vectors of another model are never searched again; the embedding store still has them."""
-    from bookbrain.model import parse_space  # noqa: PLC0415  (loads slowly)
-
     current = stores.space()
     if current is None:
         return
     for name in stores.catalog.embedded_spaces() - {str(current)}:
-        stores.semantics().vectors(current).drop_space(parse_space(name))
+        stores.semantics.vectors(current).drop_space(parse_space(name))
         stores.catalog.forget_space(name)
 
 

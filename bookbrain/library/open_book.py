@@ -69,7 +69,7 @@ def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
     if index is None or query is None:
         return ()
     terms = list(mark_weights(index, analyzer.terms(query.text)))
-    allowed = Filter(stores, index, query, mask_of(index, query, [book_id]))
+    allowed = Filter(stores.catalog, index, query, mask_of(index, query, [book_id]))
     words = [term for term in terms if not term.startswith((analyzer.PAIR, analyzer.WHOLE))]
     having = index.having_all(words or terms)
     found = [document for document in having.tolist() if allowed.leaves(document)]

@@ -18,6 +18,7 @@ from bookbrain.library.prepare import Intake, Prepared
 from bookbrain.log import Event
 from bookbrain.messages import fill
 from bookbrain.model import AddReport, Book, Outcome, Passage, Progress, Status
+from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.catalog import NewBook
 from bookbrain.store.folder import GO_ON, Stores, storage_error
 from bookbrain.store.identity import read_card, write_cards
@@ -26,7 +27,7 @@ from bookbrain.store.rows import Job
 log = logging.getLogger(__name__)
 
 
-def finish_jobs(stores: Stores, progress: Progress, *, doubtful: bool = True) -> AddReport:
+def finish_jobs(stores: ConnectedStores, progress: Progress, *, doubtful: bool = True) -> AddReport:
     """Take every job to its end: a book that is whole, or a reason why not.
 
     A job whose process was ended again and again goes last, or not at all where `doubtful` is
@@ -52,7 +53,7 @@ def finish_jobs(stores: Stores, progress: Progress, *, doubtful: bool = True) ->
 class _Work:
     """What is done with jobs, and the outcomes so far."""
 
-    stores: Stores
+    stores: ConnectedStores
     progress: Progress
     attempts: Attempts
     outcomes: list[Outcome]
@@ -100,7 +101,9 @@ def _remaining(stores: Stores) -> list[Job]:
     return remaining
 
 
-def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress, *, last: bool) -> Outcome:
+def _finish(
+    stores: ConnectedStores, job: Job, intake: Intake, progress: Progress, *, last: bool
+) -> Outcome:
     """One job's outcome; raises BookBrainError when it is not the book's fault.
 
     KilledError when its process was ended, unless this was its `last` chance.
@@ -137,7 +140,7 @@ def _finish(stores: Stores, job: Job, intake: Intake, progress: Progress, *, las
     return outcome
 
 
-def _add(stores: Stores, job: Job, intake: Intake, progress: Progress) -> Outcome:
+def _add(stores: ConnectedStores, job: Job, intake: Intake, progress: Progress) -> Outcome:
     path = Path(job.path)
     taken = intake.take(progress.step)
     book_id, ready = taken.book_id, taken.book
@@ -181,7 +184,9 @@ def _commit(stores: Stores, new: NewBook, generation: str, job: int) -> None:
     write_cards(stores.books, stores.catalog, new.book.id)
 
 
-def _embedded(stores: Stores, path: Path, new: NewBook, progress: Progress) -> tuple[NewBook, int]:
+def _embedded(
+    stores: ConnectedStores, path: Path, new: NewBook, progress: Progress
+) -> tuple[NewBook, int]:
     """Buy and publish the vectors of a book, where embedding is configured; the tokens it cost.
 
     Nothing is bought for a book of a lost catalog: what was bought is there.
@@ -194,7 +199,7 @@ def _embedded(stores: Stores, path: Path, new: NewBook, progress: Progress) -> t
     return NewBook(new.book, new.pages, new.passages, space, refused), tokens
 
 
-def embedded_before(stores: Stores, new: NewBook) -> NewBook:
+def embedded_before(stores: ConnectedStores, new: NewBook) -> NewBook:
     """The book with the vectors that the store has of it, where these are all that it had."""
     space, card = stores.space(), read_card(stores.books, new.book.id)
     if space is None or not new.passages:
@@ -205,18 +210,18 @@ def embedded_before(stores: Stores, new: NewBook) -> NewBook:
     if stores.embeddings.missing(space, digests.values()):
         return new
     if stores.settings.embedding.enabled:
-        stores.semantics().publish(space, new.book.id, digests)
+        stores.semantics.publish(space, new.book.id, digests)
     return NewBook(new.book, new.pages, new.passages, str(space), refused)
 
 
 def embed_passages(
-    stores: Stores, book_id: str, passages: Sequence[Passage], progress: Progress
+    stores: ConnectedStores, book_id: str, passages: Sequence[Passage], progress: Progress
 ) -> tuple[str, dict[int, str], int]:
     """Put a book's vectors into the store and into Chroma.
 
     Returns the space, the refused ordinals with their reasons, and the tokens billed.
     """
-    semantics = stores.semantics()
+    semantics = stores.semantics
     if known := stores.space():
         semantics.vectors(known)  # a server that is gone is noticed before money is spent
     progress.step("embedding", 0, len(passages))

@@ -42,7 +42,7 @@ OnStep = Callable[[Step, int, int], None]
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A book whose postings are in its shard; `title` is "" where the file names none."""
+    """A book whose postings are in its segment; `title` is "" where the file names none."""
 
     title: str
     pages: tuple[Page, ...]
@@ -56,9 +56,9 @@ class PreparerFault(Exception):
 class Preparer:
     """Makes books ready in a child process, one at a time. It starts with the first book."""
 
-    def __init__(self, settings: Settings, shards: Path) -> None:
+    def __init__(self, settings: Settings, segments: Path) -> None:
         self._limits = (settings.read_timeout, settings.read_memory)
-        self._shards = shards
+        self._segments = segments
         self._child: subprocess.Popen[bytes] | None = None
         self._interrupted = False
 
@@ -85,7 +85,7 @@ class Preparer:
         for what should never be.
         """
         child = self._started()
-        _tell(child, [str(path), book_id, str(self._shards)])
+        _tell(child, [str(path), book_id, str(self._segments)])
         assert child.stdout  # noqa: S101  (a pipe was asked for)
         deadlines = Deadlines(self._limits[0], all_of_it=True)
         try:
@@ -209,7 +209,7 @@ class Intake:
         self._alone = alone
         self._turns: deque[_Turn] = deque()
         self._locks: dict[str, Lock] = {}  # by book: two files may be the same one
-        self._preparers = [Preparer(stores.settings, stores.shards) for _ in range(count)]
+        self._preparers = [Preparer(stores.settings, stores.segments) for _ in range(count)]
         self._idle: SimpleQueue[Preparer] = SimpleQueue()
         for preparer in self._preparers:
             self._idle.put(preparer)

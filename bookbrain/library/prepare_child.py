@@ -33,8 +33,8 @@ def main() -> None:
             _print(_prepare(reader, *json.loads(request)))
 
 
-def _prepare(reader: PdfReader, path: str, book_id: str, shards: str) -> dict[str, Any]:
-    """Read a book and write its shard into the folder `shards`."""
+def _prepare(reader: PdfReader, path: str, book_id: str, segments: str) -> dict[str, Any]:
+    """Read a book and write its segment into the folder `segments`."""
     try:
         raw = reader.read(Path(path), lambda *at: _print({"step": ["reading", *at]}))
     except InputError as error:
@@ -45,7 +45,7 @@ def _prepare(reader: PdfReader, path: str, book_id: str, shards: str) -> dict[st
     passages = make_passages(text.pages)
     counted = count_pages(text.pages)
     try:
-        write_segment(Path(shards), book_id, counted)
+        write_segment(Path(segments), book_id, counted)
     except OSError as error:
         return {"errno": error.errno}
     pages = [page_row(book_id, page) for page in text.pages]

@@ -21,6 +21,7 @@ from bookbrain.library.maintenance import forget_lost_vectors
 from bookbrain.library.pipeline import finish_jobs
 from bookbrain.model import AddReport, Progress
 from bookbrain.paths import refuse_in_upgrade
+from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import EmbeddingSettings, Settings
 from bookbrain.store.audit import AuditOutcome, look_again
 from bookbrain.store.catalog import MIGRATIONS, Catalog, read_stamp
@@ -96,7 +97,7 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
     try:
         with file_lock(settings.home / "library.lock", on_wait=progress.wait):
             again = begin_again(settings)
-        with closing(Stores(settings)) as stores, stores.writing(progress.wait):
+        with closing(ConnectedStores(settings)) as stores, stores.writing(progress.wait):
             orphans = [stores.stored_file(card.id) for card in stores.orphans()]
             cards = stored_cards(stores.books)
             stores.catalog.queue(orphans)
@@ -355,7 +356,7 @@ def _sources(
     if not left:
         return sources
     alone = replace(settings, home=work, embedding=EmbeddingSettings(), chroma_url=None)
-    with closing(Stores(alone, lost=True)) as stores:
+    with closing(ConnectedStores(alone, lost=True)) as stores:
         for book_id in left:
             link(books / f"{book_id}.pdf", stores.stored_file(book_id))
             if read_card(books, book_id):
@@ -448,8 +449,8 @@ def _generation(folder: Path, said: Iterable[tuple[str, str]], books: set[str]) 
     there = [path.stem for path in sorted(folder.glob("*.json"))]
     for generation in (name for name in [*told, *there] if name in there):
         with suppress(*SEGMENT_DAMAGE):
-            shards = [open_segment(folder / name) for name in segments_of(folder, generation)]
-            if {book.id for shard in shards for book in shard.books} == books:
+            segments = [open_segment(folder / name) for name in segments_of(folder, generation)]
+            if {book.id for segment in segments for book in segment.books} == books:
                 return generation
     return None
 

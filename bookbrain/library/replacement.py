@@ -13,8 +13,9 @@ from bookbrain.library.findings import Expected, prove
 from bookbrain.library.maintenance import drop_vectors
 from bookbrain.library.recovery import begin_again
 from bookbrain.messages import Filled, fill, message_of
-from bookbrain.model import Book, Progress
+from bookbrain.model import Book, Progress, parse_space
 from bookbrain.paths import refuse_in_upgrade
+from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
 from bookbrain.store.chroma import wait_until_ended
@@ -108,12 +109,14 @@ def index_copies(other: Stores) -> None:
     """Have a keyword index of all books of the library `other`: its own, where it is of today and
     every number in it is in its bounds."""
     books = other.catalog.books()
-    drop_unsound(other.shards, {book.id: book.pages for book in books})
+    drop_unsound(other.segments, {book.id: book.pages for book in books})
     if books:
         other.catalog.set_generation(other.index_books(sorted(book.id for book in books)))
 
 
-def replace_books(stores: Stores, other: Stores, only: str | None, progress: Progress) -> None:
+def replace_books(
+    stores: ConnectedStores, other: Stores, only: str | None, progress: Progress
+) -> None:
     """Make the books of `other` those of `stores`, or take over the one `only`. For the one writer.
 
     All that can be prepared is: book files, embeddings, vectors and a keyword index that no search
@@ -206,27 +209,27 @@ def _bring_index(stores: Stores, other: Stores, only: str | None) -> str | None:
         return stores.index_books(sorted({*stores.catalog.book_ids(), only}))
     generation = other.catalog.generation() if other.catalog.book_ids() else None
     if generation:
-        link_index(other.shards, stores.shards, generation)
+        link_index(other.segments, stores.segments, generation)
     return generation
 
 
-def _publish(stores: Stores, other: Stores, books: Sequence[Book], progress: Progress) -> None:
+def _publish(
+    stores: ConnectedStores, other: Stores, books: Sequence[Book], progress: Progress
+) -> None:
     """Give Chroma the vectors that it lacks. No search knows of them until the catalog does."""
     spaces = sorted(other.catalog.embedded_spaces())
     if not spaces:
         return
-    from bookbrain.model import parse_space  # noqa: PLC0415  (loads slowly)
-
     for name in spaces:
         embedded = [book for book in books if other.catalog.is_embedded(book.id, name)]
         for number, book in enumerate(embedded, start=1):
             progress.begin(book.title, number, len(embedded))
             digests = {p.ordinal: p.digest for p in other.catalog.passages(book.id)}
-            stores.semantics().publish(parse_space(name), book.id, digests)
+            stores.semantics.publish(parse_space(name), book.id, digests)
             progress.step("indexing", len(digests), len(digests))
 
 
-def _forget(stores: Stores, books: Iterable[str], spaces: Iterable[str]) -> None:
+def _forget(stores: ConnectedStores, books: Iterable[str], spaces: Iterable[str]) -> None:
     """What stays of them no search sees."""
     for book_id in sorted(books):
         with suppress(BookBrainError):

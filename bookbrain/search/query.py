@@ -11,7 +11,7 @@ from bookbrain.index import analyzer
 from bookbrain.index.analyzer import PAIR, fold, is_word, other_spellings, query_weights
 from bookbrain.index.bm25 import KeywordIndex, Mask
 from bookbrain.index.segment import are_alike
-from bookbrain.store.folder import Stores
+from bookbrain.store.catalog import Catalog
 
 MAX_QUERY = 2_000  # characters; the rest of a longer one is not looked at
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
@@ -156,10 +156,10 @@ class Filter:
     """
 
     def __init__(
-        self, stores: Stores, index: KeywordIndex, query: Query, mask: Mask | None
+        self, catalog: Catalog, index: KeywordIndex, query: Query, mask: Mask | None
     ) -> None:
         self.mask = mask
-        self._stores, self._index = stores, index
+        self._catalog, self._index = catalog, index
         self._wanted = [phrase_finder(phrase) for phrase, _ in _telling(query.phrases)]
         self._unwanted = [phrase_finder(phrase) for phrase in query.excluded_phrases]
         self._known: dict[int, bool] = {}
@@ -188,7 +188,7 @@ class Filter:
         return {document: found[document] for document in left}
 
     def _has_phrases(self, document: int) -> bool:
-        page = self._stores.catalog.find_page(*self._index.place(document))
+        page = self._catalog.find_page(*self._index.place(document))
         return (
             page is not None
             and all(has(page.text) for has in self._wanted)

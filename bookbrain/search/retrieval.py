@@ -5,9 +5,11 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from html import unescape
 from itertools import chain
 from math import log
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -31,8 +33,34 @@ from bookbrain.search.snippet import Marker, make_snippet
 from bookbrain.store.folder import Stores
 from bookbrain.store.rows import FoundPage, StoredPassage
 
+if TYPE_CHECKING:
+    from bookbrain.models.rerank_api import Reranker
+    from bookbrain.search.vector_leg import Semantics
+
 _READ = 20  # pages that it orders: what is asked of it must be answered in a second
 _BEFORE, _AFTER = 400, 1600  # characters around the start of the snippet: about a passage
+
+
+class ConnectedStores(Stores):
+    """A library's stores, and the services over them. Each is imported and made when it is first
+    needed: the clients of Chroma and OpenAI load slowly, and a keyword search needs none of them.
+    """
+
+    @cached_property
+    def semantics(self) -> "Semantics":
+        """The vector side."""
+        from bookbrain.search.vector_leg import Semantics  # noqa: PLC0415
+
+        return Semantics(self)
+
+    @cached_property
+    def reranker(self) -> "Reranker | None":
+        """The reranker, where one is set up."""
+        if not self.settings.rerank.url:
+            return None
+        from bookbrain.models.rerank_api import reranker  # noqa: PLC0415
+
+        return reranker(self.settings.rerank)
 
 
 def considered(stores: Stores, k: int) -> int:
@@ -40,9 +68,9 @@ def considered(stores: Stores, k: int) -> int:
     return max(k, _READ) if stores.settings.rerank.url else k
 
 
-def reranked(stores: Stores, query: str, hits: Sequence[Hit], k: int) -> tuple[Hit, ...]:
+def reranked(stores: ConnectedStores, query: str, hits: Sequence[Hit], k: int) -> tuple[Hit, ...]:
     """The best `k` of `hits`: the first twenty ordered by the reranker, all else as it was."""
-    reranker = stores.reranker()
+    reranker = stores.reranker
     if reranker and query and len(hits) > 1:
         read = hits[:_READ]
         order = reranker.order(query, [_passage(hit) for hit in read]) or range(len(read))
@@ -85,7 +113,7 @@ class Asked:
     `like` are digests of passages whose vectors are asked for in place of the query's own.
     """
 
-    stores: Stores
+    stores: ConnectedStores
     index: KeywordIndex
     query: Query
     terms: Mapping[str, float]
@@ -107,7 +135,7 @@ class _Ranked:
 
 
 def search(
-    stores: Stores, typed: str, *, k: int, mode: Mode, books: Sequence[str] | None,
+    stores: ConnectedStores, typed: str, *, k: int, mode: Mode, books: Sequence[str] | None,
     weight: float | None = None,
 ) -> SearchResult:  # fmt: skip
     """Answer `typed` with at most `k` pages; `books` limits it to these ids.
@@ -124,7 +152,7 @@ def search(
     if index is not None and index.documents:
         terms = asked_for(index, query.text, analyzer.terms(query.text))
         there = stores.catalog.book_ids() if books is None and stores.catalog.removed() else books
-        allowed = Filter(stores, index, query, mask_of(index, query, there))
+        allowed = Filter(stores.catalog, index, query, mask_of(index, query, there))
         asked = Asked(
             stores, index, query, terms, allowed, books,
             depth_for(k), stores.settings.vector_weight if weight is None else weight,
@@ -194,7 +222,7 @@ def _vector_leg(asked: Asked) -> _Leg:
                 "No book is embedded with {model} yet; run `bookbrain embed`.", model=settings.model
             ),
         )
-    semantics = asked.stores.semantics()
+    semantics = asked.stores.semantics
     try:
         vector = (
             semantics.mean_vector(space, asked.like)
@@ -281,7 +309,7 @@ def _duplicate(found: FoundPage) -> Duplicate:
 _TELLING = 25  # terms
 
 
-def similar(stores: Stores, book_id: str, number: int, k: int) -> SearchResult:
+def similar(stores: ConnectedStores, book_id: str, number: int, k: int) -> SearchResult:
     """At most `k` pages like page `number` of a book, but for the page and its two neighbours.
 
     Asks no embedding endpoint. Where vectors cannot be had the keyword index answers, and
@@ -296,7 +324,7 @@ def similar(stores: Stores, book_id: str, number: int, k: int) -> SearchResult:
     degraded = None
     if terms:
         passages = stores.catalog.passages(book_id)
-        others = Filter(stores, index, Query(""), _without(index, book_id, number))
+        others = Filter(stores.catalog, index, Query(""), _without(index, book_id, number))
         asked = Asked(
             stores, index, Query(""), dict.fromkeys(terms, 1.0), others, None, depth_for(k),
             stores.settings.vector_weight,

@@ -232,7 +232,7 @@ def check_unit(home: Path, unit: str, found: Sequence[Damage] = ()) -> list[Dama
     if unit == f"books/{STAMP}":
         there = (home / unit).exists() and not read_stamp_file(home / "books")
         return [Damage(unit, "it is not what was written")] if there else []
-    look = _of_shard if unit.startswith("keywords/") else _of_file
+    look = _of_segment if unit.startswith("keywords/") else _of_file
     return (_of_card if unit.endswith(".json") else look)(home, unit)
 
 
@@ -277,7 +277,7 @@ def _of_card(home: Path, unit: str) -> list[Damage]:
     return [Damage(unit, "it is not what was written", *_named(home, unit))]
 
 
-def _of_shard(home: Path, unit: str) -> list[Damage]:
+def _of_segment(home: Path, unit: str) -> list[Damage]:
     """One that no generation names any more goes with the next writer."""
     try:
         open_segment(home / unit)

@@ -339,7 +339,7 @@ def _link_index(stores: Stores, folder: Path, generation: str | None) -> None:
     if generation is None:
         return
     try:
-        link_index(stores.shards, folder / "keywords", generation)
+        link_index(stores.segments, folder / "keywords", generation)
     except SEGMENT_DAMAGE:
         remove(folder / "keywords")
 

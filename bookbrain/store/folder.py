@@ -11,7 +11,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import file_digest
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.files import (
@@ -46,10 +45,6 @@ from bookbrain.store.identity import (
 )
 from bookbrain.store.integrity import read_stamp_file, write_stamp_file
 from bookbrain.store.soundness import CATALOG
-
-if TYPE_CHECKING:
-    from bookbrain.models.rerank_api import Reranker
-    from bookbrain.search.vector_leg import Semantics
 
 GO_ON = "Make room and run `bookbrain add` again: nothing is lost."
 AGAIN = "Make room and run this again."
@@ -146,8 +141,8 @@ class Stores:
         self.home = settings.home
         self.books = self.home / "books"
         self.incoming = self.home / "incoming"
-        self.shards = self.home / "keywords"
-        for folder in (self.home, self.books, self.incoming, self.shards):
+        self.segments = self.home / "keywords"
+        for folder in (self.home, self.books, self.incoming, self.segments):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._closing = ExitStack()
         self._lost = lost
@@ -156,8 +151,6 @@ class Stores:
         self._keywords: tuple[str, KeywordIndex] | None = None
         self._chroma: str | None = None
         self._chroma_use = self._closing.enter_context(ExitStack())
-        self._semantics: Semantics | None = None
-        self._reranker: Reranker | None = None
 
     def _open(self, *, or_read: bool) -> None:
         self._databases.close()
@@ -293,7 +286,7 @@ class Stores:
         if self.embeddings.stamp() == stamp == read_stamp_file(self.books):
             return
         write_cards(self.books, self.catalog)
-        for folder in (self.books, self.shards):
+        for folder in (self.books, self.segments):
             write_stamp_file(folder, stamp)
         self.embeddings.set_stamp(stamp)
 
@@ -333,22 +326,6 @@ class Stores:
         self._chroma = None
         self._chroma_use.close()
 
-    def semantics(self) -> "Semantics":
-        """The vector side; imported only here, for Chroma's and OpenAI's clients load slowly."""
-        if self._semantics is None:
-            from bookbrain.search.vector_leg import Semantics  # noqa: PLC0415
-
-            self._semantics = Semantics(self)
-        return self._semantics
-
-    def reranker(self) -> "Reranker | None":
-        """The reranker, where one is set up; imported only here, for its client loads slowly."""
-        if self._reranker is None and self.settings.rerank.url:
-            from bookbrain.models.rerank_api import reranker  # noqa: PLC0415
-
-            self._reranker = reranker(self.settings.rerank)
-        return self._reranker
-
     # The keyword index
 
     def keywords(self, on_book: Callable[[], object] = lambda: None) -> KeywordIndex | None:
@@ -363,7 +340,7 @@ class Stores:
             if self._keywords and self._keywords[0] == generation:
                 return self._keywords[1]
             try:
-                self._keywords = (generation, open_commit(self.shards, generation))
+                self._keywords = (generation, open_commit(self.segments, generation))
             except SEGMENT_DAMAGE:
                 continue
             return self._keywords[1]
@@ -378,8 +355,8 @@ class Stores:
         return self.keywords()
 
     def index_book(self, book_id: str, pages: list[Page]) -> None:
-        """Write the shard of a book, each page a document. No search knows of it yet."""
-        write_segment(self.shards, book_id, count_pages(pages))
+        """Write the segment of a book, each page a document. No search knows of it yet."""
+        write_segment(self.segments, book_id, count_pages(pages))
 
     def index_books(self, book_ids: list[str], on_book: Callable[[], object] = lambda: None) -> str:
         """Write the keyword index of exactly these books, out of that of now; its name."""
@@ -391,21 +368,21 @@ class Stores:
             self.index_book(book_id, pages)
             on_book()
 
-        return write_commit(self.shards, self.catalog.generation(), book_ids, index)
+        return write_commit(self.segments, self.catalog.generation(), book_ids, index)
 
     def forget_keywords(self) -> None:
         """Delete every keyword index."""
         self._keywords = None
-        drop_unnamed(self.shards, None)
+        drop_unnamed(self.segments, None)
 
     # What a crash may have left
 
     def drop_old_indexes(self) -> None:
         """Remove the keyword indexes that are no longer in use. Only for the one writer.
 
-        The shard of a book that is not in the library yet stays: it is on its way.
+        The segment of a book that is not in the library yet stays: it is on its way.
         """
-        drop_unnamed(self.shards, self.catalog.generation(), set(self.catalog.book_ids()))
+        drop_unnamed(self.segments, self.catalog.generation(), set(self.catalog.book_ids()))
 
     def sweep(self) -> None:
         """Remove what belongs to no book and to no job. Only for the one writer.
@@ -421,7 +398,7 @@ class Stores:
         for path in self.books.glob(f"*{PART}"):
             if is_of_books(path.name.removesuffix(PART)) and path.is_file():
                 remove(path)
-        drop_unnamed(self.shards, self.catalog.generation())
+        drop_unnamed(self.segments, self.catalog.generation())
         for name, lock in _WORKPLACES.items():
             if (self.home / name).exists():
                 with suppress(BlockingIOError), file_lock(self.home / lock, on_wait=_leave_it):
@@ -442,7 +419,7 @@ class Stores:
         """Have a keyword index without these books; False where there is no room for one yet."""
         generation, books = self.catalog.generation(), self.catalog.book_ids()
         with suppress(*SEGMENT_DAMAGE):
-            if generation and books_of(self.shards, generation) & set(removed) - set(books):
+            if generation and books_of(self.segments, generation) & set(removed) - set(books):
                 try:
                     self.catalog.set_generation(self.index_books(books))
                 except (OSError, sqlite3.Error) as error:

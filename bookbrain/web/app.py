@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from starlette.types import ASGIApp
 from streamlit import config, runtime
 from streamlit import logger as streamlit_logger
 
-from bookbrain.library.sources import sweep_uploads
+from bookbrain.library import sweep_uploads
 from bookbrain.paths import Layout
 from bookbrain.settings import Settings
 from bookbrain.web.api import Health, make_routes
@@ -23,7 +22,7 @@ from bookbrain.web.shelf import Ingestion, Shelf, make_desk, use_ingestion, use_
 from bookbrain.web.uploads import LARGEST, ToDisk, Uploads, use_uploads
 
 _OFTEN = 5.0  # seconds between two looks for tabs that are closed
-_SCRIPT = Path(__file__).with_name("script.py")
+_SCRIPT = Path(__file__).with_name("frame.py")
 # Whatever STREAMLIT_* variables and .streamlit/config.toml of the working directory say.
 _OPTIONS: dict[str, Any] = {
     "browser.gatherUsageStats": False,
@@ -113,10 +112,6 @@ def _configure_streamlit() -> None:
     streamlit_logger.setup_formatter = _hand_over
     streamlit_logger.set_log_level("warning")
     streamlit_logger.update_formatter()
-    # Streamlit puts the page's folder first on the path while it runs, where our `watchdog` would
-    # hide the package; last, it hides nothing and Streamlit leaves the path alone.
-    if str(_SCRIPT.parent) not in sys.path:
-        sys.path.append(str(_SCRIPT.parent))
 
 
 def _hand_over(logger: logging.Logger) -> None:

@@ -11,14 +11,21 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from bookbrain.errors import BookBrainError, BusyError, InputError
-from bookbrain.library import Arrival, Library, Plan, Silent
-from bookbrain.library.inbox import INBOX, Rejection, dismiss, rejections
-from bookbrain.library.sources import add_again, land_upload, plan_upload
+from bookbrain.library import (
+    INBOX,
+    Library,
+    Rejection,
+    add_again,
+    dismiss,
+    land_upload,
+    plan_upload,
+    rejections,
+)
 from bookbrain.messages import fill
-from bookbrain.model import Book, dollars
+from bookbrain.model import Arrival, Book, Plan, Silent, dollars
 from bookbrain.paths import Layout
 from bookbrain.settings import EmbeddingSettings
-from bookbrain.web.frame import VIEWS, plain, show_line, tr
+from bookbrain.web.frame import PAGES, plain, show_line, tr
 from bookbrain.web.shelf import Shelf, the_desk, the_shelf, wake_ingestion
 from bookbrain.web.uploads import LARGEST, MOST, Upload, the_uploads
 
@@ -379,7 +386,7 @@ def _show_book(book: Book) -> None:
         )
         with st.container(gap=None):
             st.page_link(
-                VIEWS / "reader.py",
+                PAGES / "reader_page.py",
                 label=plain(book.title),
                 query_params={"book": book.id, "page": "1"},
             )

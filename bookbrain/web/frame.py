@@ -19,7 +19,7 @@ from bookbrain.messages import Language, language, translated
 
 WIDTH = 1200  # pixels of the picture that the reader shows first
 _LONGEST = 2_000  # characters of a query: search looks at no more, and an address has its limits
-VIEWS = Path(__file__).with_name("views")
+PAGES = Path(__file__).parent
 _LANGUAGES: dict[Language, str] = {"en": "English", "ko": "한국어"}
 _COOKIE = "language"
 _ICON = Path(__file__).with_name("icon.svg")
@@ -88,13 +88,13 @@ def show_links(*links: tuple[str, str]) -> None:
 
 
 def show() -> None:
-    """The navigation, and the page that was asked for."""
+    """The navigation, and the page that was asked for: what Streamlit runs for every question."""
     # No icons: a browser would ask Google for that of the page.
     pages = [
-        st.Page(VIEWS / "search.py", title=tr("Search"), default=True),
-        st.Page(VIEWS / "books.py", title=tr("Books"), url_path="books"),
-        st.Page(VIEWS / "system.py", title=tr("System"), url_path="system"),
-        st.Page(VIEWS / "reader.py", title=tr("Reader"), url_path="read", visibility="hidden"),
+        st.Page(PAGES / "search_page.py", title=tr("Search"), default=True),
+        st.Page(PAGES / "books_page.py", title=tr("Books"), url_path="books"),
+        st.Page(PAGES / "system_page.py", title=tr("System"), url_path="system"),
+        st.Page(PAGES / "reader_page.py", title=tr("Reader"), url_path="read", visibility="hidden"),
     ]
     page = st.navigation(pages, position="top")
     begin("wide" if page.url_path == "read" else "centered")

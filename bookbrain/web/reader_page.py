@@ -8,7 +8,7 @@ from html import escape
 import streamlit as st
 
 from bookbrain.errors import BookBrainError, NotFoundError
-from bookbrain.library.open_book import Chapter
+from bookbrain.library import Chapter
 from bookbrain.messages import fill
 from bookbrain.model import Book, Page
 from bookbrain.web.frame import WIDTH, link, picture, show_line, show_links, tr

@@ -30,9 +30,9 @@ from support.prose import technical_pages
 from support.shelf import Shelf
 
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span
+from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import EmbeddingSettings, Settings
 from bookbrain.store.catalog import NewBook
-from bookbrain.store.folder import Stores
 from bookbrain.store.vectors import Vectors
 
 SPACE = EmbeddingSpace("text-embedding-3-small", 1536)
@@ -80,7 +80,7 @@ def in_a_process(work: object, *arguments: object) -> None:
 
 def fill(home: Path, chroma: str, number: int) -> None:
     """Bring the library to `number` books, as `add` would without a file to read."""
-    stores = Stores(Settings(home=home, chroma_url=chroma))
+    stores = ConnectedStores(Settings(home=home, chroma_url=chroma))
     first = len(stores.catalog.book_ids())
     started = time.monotonic()
     for seed in range(first, number):
@@ -95,14 +95,14 @@ def fill(home: Path, chroma: str, number: int) -> None:
     stores.close()
 
 
-def add(stores: Stores, seed: int) -> None:
+def add(stores: ConnectedStores, seed: int) -> None:
     name = f"{seed:064x}"
     texts = [short(page) for page in technical_pages(PAGES_OF_A_BOOK, seed)]
     pages = [Page(n, str(n), "", text) for n, text in enumerate(texts, start=1)]
     passages = [Passage(n, (Span(n + 1, 0, len(text)),), text) for n, text in enumerate(texts)]
     vectors = {passage.digest: embed(passage.text, SPACE.dimensions) for passage in passages}
     stores.embeddings.put(SPACE, vectors)
-    stores.semantics().publish(SPACE, name, {p.ordinal: p.digest for p in passages})
+    stores.semantics.publish(SPACE, name, {p.ordinal: p.digest for p in passages})
     stores.index_book(name, pages)
     book = Book(name, f"Book {seed}", f"book{seed}.pdf", len(pages), len(passages), "")
     stores.catalog.add_book(NewBook(book, pages, passages, str(SPACE)), "", 0)
@@ -175,7 +175,7 @@ def memory(pid: int) -> str:
 
 def print_recall(home: Path, chroma: str, queries: Sequence[str]) -> None:
     """How many of the exact nearest Chroma finds, where it is asked for twice as many."""
-    stores = Stores(Settings(home, EmbeddingSettings(base_url="-"), chroma))
+    stores = ConnectedStores(Settings(home, EmbeddingSettings(base_url="-"), chroma))
     passages = [p for book in stores.catalog.book_ids() for p in stores.catalog.passages(book)]
     stored = stores.embeddings.get(SPACE, (passage.digest for passage in passages))
     matrix = np.stack([stored[passage.digest] for passage in passages])

@@ -121,7 +121,9 @@ def test_without_a_backup_the_catalog_comes_from_files_and_cards(copy: Shelf) ->
     _admin(copy, "check", code=1)
     done = _admin(copy, "check", "--repair", "--yes")
     assert "The damaged database is kept" in done.err
-    assert _differing(copy.home, before) <= {"setting"}  # the keyword index may be of other shards
+    assert _differing(copy.home, before) <= {
+        "setting"
+    }  # the keyword index may be of other segments
 
 
 def test_vectors_without_a_backup_are_bought_again(copy: Shelf, openai: OpenAIProcess) -> None:

@@ -14,7 +14,7 @@ def _split(items: str) -> list[str]:
 
 _TERMS = _split(
     "transaction|index|thread|buffer|kernel|socket|compiler|cache|queue|scheduler|replica|"
-    "shard|partition|checkpoint|snapshot|iterator|closure|coroutine|pipeline|gradient|"
+    "segment|partition|checkpoint|snapshot|iterator|closure|coroutine|pipeline|gradient|"
     "tensor|pointer|allocator|register|interrupt|protocol|handshake|certificate|container|"
     "namespace|volume|callback|future|deadlock|semaphore|latency|throughput|backpressure|"
     "middleware|serializer"

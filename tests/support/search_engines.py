@@ -117,7 +117,7 @@ def _books(documents: Documents) -> Iterator[list[Terms]]:
 
 
 def _is_there(book_id: str) -> None:
-    raise AssertionError(f"{book_id} has no shard")
+    raise AssertionError(f"{book_id} has no segment")
 
 
 def _letters(terms: Iterable[str]) -> str:

@@ -11,7 +11,7 @@ Documents = Sequence[Sequence[str]]
 
 
 def index_of(folder: Path, books: Sequence[Documents]) -> KeywordIndex:
-    """The index of "book0", "book1" …, a shard each where they are few."""
+    """The index of "book0", "book1" …, a segment each where they are few."""
     folder.mkdir(exist_ok=True)
     named = {f"book{n}": book for n, book in enumerate(books)}
     return open_commit(folder, shelve(folder, None, [*named], named))

@@ -430,7 +430,7 @@ def test_chroma_and_the_endpoint(
         with Library(load_settings()) as opened:
             space = opened._stores.space()
             assert space
-            opened._stores.semantics().vectors(space).clear()
+            opened._stores.semantics.vectors(space).clear()
         assert _wrong(machine, code=1) == {"Chroma": "FAIL"}
         assert "Chroma lacks" in _checks(machine, code=1)["Chroma"].seen
         with Library(load_settings()) as opened:

@@ -12,9 +12,9 @@ from support import pdfs
 from support.readers import preparers, readers
 from support.shelf import wait_for
 
-from bookbrain.library import Arrival, Library, Outcome, Silent
+from bookbrain.library import Library
 from bookbrain.library.inbox_worker import Patience, ingest, rejections
-from bookbrain.model import Step
+from bookbrain.model import Arrival, Outcome, Silent, Step
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
 

@@ -380,16 +380,16 @@ def test_a_manifest_that_says_something_else_is_refused(
     assert _tree(settings.home) == before
 
 
-def _shard(out: Path) -> Path:
+def _segment(out: Path) -> Path:
     return max((path for path in (out / "keywords").iterdir() if path.suffix != ".json"),
                key=lambda path: path.stat().st_size)  # fmt: skip
 
 
 def _with_array(name: str, value: int) -> Callable[[Path], None]:
-    """One number of an array of a shard is another."""
+    """One number of an array of a segment is another."""
 
     def change(out: Path) -> None:
-        path = _shard(out)
+        path = _segment(out)
         data = bytearray(path.read_bytes())
         start, kind, length = segment.map_arrays(path).said["arrays"][name]
         array = np.frombuffer(data, np.dtype(kind), length, start)
@@ -410,7 +410,7 @@ def _leading_out(out: Path) -> None:
         _with_array("documents", 10**6), _with_array("documents", -5),
         _with_array("starts", 10**12), _with_array("starts", -1), _with_array("lengths", -1),
         _with_array("frequencies", 0), _with_array("terms", 0), _leading_out,
-        lambda out: _shard(out).write_bytes(b"[" * 100_000 + (100_000).to_bytes(8, "little")),
+        lambda out: _segment(out).write_bytes(b"[" * 100_000 + (100_000).to_bytes(8, "little")),
         lambda out: shutil.rmtree(out / "keywords"),
     ],
 )  # fmt: skip

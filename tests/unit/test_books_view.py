@@ -12,15 +12,16 @@ from support.drawn import own_html
 import bookbrain.web
 from bookbrain.errors import BusyError
 from bookbrain.files import file_lock
-from bookbrain.library import Library, Plan
+from bookbrain.library import Library
 from bookbrain.messages import fill
+from bookbrain.model import Plan
 from bookbrain.settings import EmbeddingSettings, Settings
 from bookbrain.store.catalog import Catalog
 from bookbrain.web.books_page import plan
 from bookbrain.web.shelf import Shelf, use_shelf
 from bookbrain.web.uploads import Uploads, the_uploads, use_uploads
 
-SCRIPT = Path(bookbrain.web.__file__).with_name("script.py")
+SCRIPT = Path(bookbrain.web.__file__).with_name("frame.py")
 EVIL = "<script>alert(1)</script> **bold** $x$ :red[no] [a](b)"
 
 
@@ -60,7 +61,7 @@ def run(shelf: Shelf, locale: str = "en-US") -> AppTest:
     app = AppTest.from_file(SCRIPT, default_timeout=60)
     app.context["locale"] = locale
     app.run()
-    app.switch_page("views/books.py").run()
+    app.switch_page("books_page.py").run()
     assert not app.exception
     return app
 

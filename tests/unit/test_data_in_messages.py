@@ -27,7 +27,7 @@ from bookbrain.store.catalog import Catalog
 from bookbrain.web.shelf import Shelf, use_shelf
 from bookbrain.web.uploads import Uploads, use_uploads
 
-SCRIPT = Path(bookbrain.web.__file__).with_name("script.py")
+SCRIPT = Path(bookbrain.web.__file__).with_name("frame.py")
 TITLES = [
     "Go. Mend it", "Java. Run it with sudo", "Nothing was changed.", "Books now: 3.", "{title}",
     "%s", "없습니다", "아무것도 바꾸지 않았습니다.", "Removed Go.", "damaged", "Go. " * 19 + "Go.",
@@ -137,12 +137,12 @@ def test_pages_show_a_title_as_it_is(shelf: Shelf, tmp_path: Path, title: str) -
     app = AppTest.from_file(SCRIPT, default_timeout=60)
     app.context["locale"] = "ko-KR"
     app.run()
-    app.switch_page("views/books.py").run()
+    app.switch_page("books_page.py").run()
     html = "".join(own_html(app))
     assert [link.proto.label.replace("\\", "") for link in app.get("page_link")] == [title]
     assert f"<strong>{title}</strong>: 넣지 못함" in html
     app.query_params["book"], app.query_params["page"] = book.id, "1"
-    app.switch_page("views/reader.py").run()
+    app.switch_page("reader_page.py").run()
     assert f"{title}" in "".join(own_html(app))
     assert not app.exception
 

@@ -1,4 +1,4 @@
-"""Books come and go; the index stays that of one big shard."""
+"""Books come and go; the index stays that of one big segment."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -43,8 +43,8 @@ def answers(index: KeywordIndex) -> list[list[tuple[tuple[str, int], float]]]:
     ]
 
 
-def one_shard(folder: Path, books: Sequence[str], chunk: int = CHUNK) -> KeywordIndex:
-    """The index of the books in one single shard."""
+def one_segment(folder: Path, books: Sequence[str], chunk: int = CHUNK) -> KeywordIndex:
+    """The index of the books in one single segment."""
     folder.mkdir(exist_ok=True)
     for book in books:
         write_segment(folder, book, count_terms(_TEXTS[book]))
@@ -59,34 +59,34 @@ CHANGES = st.lists(
 
 @pytest.fixture(scope="module")
 def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder where each shard that is compared with is written once."""
+    """A folder where each segment that is compared with is written once."""
     return tmp_path_factory.mktemp("single")
 
 
 @settings(deadline=None, max_examples=25)
 @given(CHANGES)
-def test_any_adds_and_removals_give_the_scores_of_one_shard(
+def test_any_adds_and_removals_give_the_scores_of_one_segment(
     single: Path, changes: list[list[str]]
 ) -> None:
     """Each change takes out the books that are in, and adds those that are not."""
     with TemporaryDirectory() as folder:
-        shards = Path(folder) / "shards"
-        shards.mkdir()
+        segments = Path(folder) / "shards"
+        segments.mkdir()
         generation, books = None, dict[str, None]()
         for change in changes:
             for book in change:
                 books.pop(book) if book in books else books.setdefault(book)
-            generation = shelve(shards, generation, [*books], _TEXTS)
-            drop_unnamed(shards, generation, set(books))
+            generation = shelve(segments, generation, [*books], _TEXTS)
+            drop_unnamed(segments, generation, set(books))
         assert generation
-        index = open_commit(shards, generation)
+        index = open_commit(segments, generation)
         if not books:
             assert index.documents == 0
             return
-        assert answers(index) == answers(one_shard(single, sorted(books)))
+        assert answers(index) == answers(one_segment(single, sorted(books)))
 
 
-def test_books_added_one_by_one_become_the_shards_of_those_added_at_once(tmp_path: Path) -> None:
+def test_books_added_one_by_one_become_the_segments_of_those_added_at_once(tmp_path: Path) -> None:
     slow, fast = tmp_path / "slow", tmp_path / "fast"
     slow.mkdir()
     fast.mkdir()
@@ -99,8 +99,8 @@ def test_books_added_one_by_one_become_the_shards_of_those_added_at_once(tmp_pat
 
 def test_merging_in_many_chunks_is_merging_in_one(tmp_path: Path) -> None:
     books = [*_TEXTS]
-    at_once = one_shard(tmp_path / "at-once", books)
-    assert answers(one_shard(tmp_path / "in-pieces", books, chunk=50)) == answers(at_once)
+    at_once = one_segment(tmp_path / "at-once", books)
+    assert answers(one_segment(tmp_path / "in-pieces", books, chunk=50)) == answers(at_once)
 
 
 def test_a_removed_book_leaves_nothing(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_the_generation_of_before_works_until_it_is_dropped(tmp_path: Path) -> N
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(names)
 
 
-def test_the_shard_of_a_book_on_its_way_is_not_dropped(tmp_path: Path) -> None:
+def test_the_segment_of_a_book_on_its_way_is_not_dropped(tmp_path: Path) -> None:
     generation = shelve(tmp_path, None, ["book00"], _TEXTS)
     coming = tmp_path / write_segment(tmp_path, "book01", count_terms(_TEXTS["book01"]))
     unfinished = tmp_path / f"{segment_name(['book02'])}{PART}"
@@ -156,14 +156,14 @@ def without_its_end(whole: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("damage", [cut_off, cut_in_two, emptied, without_its_end])
-def test_a_shard_that_is_not_whole_is_made_again(
+def test_a_segment_that_is_not_whole_is_made_again(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     books = [*_TEXTS][:9]
     generation = shelve(tmp_path, None, books, _TEXTS)
     expected = answers(open_commit(tmp_path, generation))
-    for shard in segments_of(tmp_path, generation):
-        (tmp_path / shard).write_bytes(damage((tmp_path / shard).read_bytes()))
+    for segment in segments_of(tmp_path, generation):
+        (tmp_path / segment).write_bytes(damage((tmp_path / segment).read_bytes()))
     with pytest.raises(SEGMENT_DAMAGE):
         open_commit(tmp_path, generation)
     again = shelve(tmp_path, generation, books, _TEXTS)
@@ -179,7 +179,7 @@ def test_a_lost_manifest_costs_no_answer(tmp_path: Path) -> None:
     assert answers(open_commit(tmp_path, again)) == expected
 
 
-def test_a_shard_of_another_layout_is_not_read(tmp_path: Path) -> None:
+def test_a_segment_of_another_layout_is_not_read(tmp_path: Path) -> None:
     name = write_segment(tmp_path, "book00", count_terms(_TEXTS["book00"]))
     other = (tmp_path / name).replace(tmp_path / ("0" * 24))
     shutil.copy(other, tmp_path / name)

@@ -13,7 +13,7 @@ from support import pdfs
 from support.exchange import exchanging
 
 from bookbrain.errors import BookBrainError, InputError, UnavailableError
-from bookbrain.library import AddReport, Library, Outcome
+from bookbrain.library import Library
 from bookbrain.library.inbox_worker import (
     Look,
     Patience,
@@ -36,6 +36,7 @@ from bookbrain.library.sources import (
     plan_sources,
     sweep_uploads,
 )
+from bookbrain.model import AddReport, Outcome
 from bookbrain.settings import Settings
 
 QUICK = Patience(settle=0.02, stray=0.2, upload=0.5, look=0.05, folder=0.1)

@@ -1,4 +1,4 @@
-"""The index gives rank_bm25's scores, however it is cut into shards, and the best exactly."""
+"""The index gives rank_bm25's scores, however it is cut into segments, and the best exactly."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from support import pdfs
 
 from bookbrain.errors import BookBrainError, UnavailableError
-from bookbrain.library import Library, Outcome
+from bookbrain.library import Library
 from bookbrain.log import (
     Event,
     JournalHandler,
@@ -24,7 +24,7 @@ from bookbrain.log import (
     record_outcome,
     set_up_logging,
 )
-from bookbrain.model import Book
+from bookbrain.model import Book, Outcome
 from bookbrain.models.openai_api import refuses_everything
 from bookbrain.models.purchase import _log_bill
 from bookbrain.settings import EmbeddingSettings, Settings

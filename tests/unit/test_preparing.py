@@ -90,7 +90,7 @@ def test_a_child_that_was_killed_between_books(preparer: Preparer, tmp_path: Pat
     assert prepare(preparer, path) == first
 
 
-def test_a_shard_that_cannot_be_written(tmp_path: Path) -> None:
+def test_a_segment_that_cannot_be_written(tmp_path: Path) -> None:
     preparer = Preparer(Settings(tmp_path), tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError):
         prepare(preparer, pdfs.book(tmp_path / "b.pdf", ["good"]))

@@ -15,7 +15,7 @@ from bookbrain.library import Library
 from bookbrain.settings import Settings
 from bookbrain.web.shelf import Shelf, use_shelf
 
-SCRIPT = Path(bookbrain.web.__file__).with_name("script.py")
+SCRIPT = Path(bookbrain.web.__file__).with_name("frame.py")
 TITLE = "Locks </h1><script>alert(1)</script> **bold** $x$ :red[no]"
 PAGES = (
     "Preface\nThe walrus & the <img src=x onerror=alert(1)> lock.",
@@ -53,7 +53,7 @@ def read(shelf: Shelf, locale: str = "en-US", **params: str) -> AppTest:
     app = AppTest.from_file(SCRIPT, default_timeout=30)
     app.context["locale"] = locale
     app.run()
-    app.switch_page("views/reader.py")
+    app.switch_page("reader_page.py")
     for name, value in ({"book": book_id(shelf)} | params).items():
         app.query_params[name] = value
     app.run()

@@ -17,7 +17,7 @@ from bookbrain.model import Book
 from bookbrain.settings import Settings
 from bookbrain.web.shelf import Shelf, use_shelf
 
-PAGE = Path(bookbrain.web.__file__).with_name("script.py")
+PAGE = Path(bookbrain.web.__file__).with_name("frame.py")
 TITLE = "Locks </h2><script>alert(1)</script> & <b>**bold**</b> $x$ :red[no]"
 PAGES = (
     "The walrus holds the <img src=x onerror=alert(1)> lock & waits.",

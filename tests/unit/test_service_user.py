@@ -29,7 +29,7 @@ from pathlib import Path
 import bookbrain.cli
 from bookbrain.settings import Settings, load_settings
 from bookbrain.errors import ConfigError
-from bookbrain.library import AddReport, Outcome
+from bookbrain.model import AddReport, Outcome
 from bookbrain.library.inbox import Patience
 from bookbrain.library.inbox_worker import ingest
 from bookbrain.paths import Layout, with_server_defaults

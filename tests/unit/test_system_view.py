@@ -31,7 +31,7 @@ def page(settings: Settings, locale: str = "en-US") -> str:
     """Its HTML."""
     shelf = Shelf(settings)
     use_shelf(shelf)
-    app = AppTest.from_file(PAGES / "views" / "system.py", default_timeout=30)
+    app = AppTest.from_file(PAGES / "system_page.py", default_timeout=30)
     app.context["locale"] = locale
     app.run()
     shelf.close()

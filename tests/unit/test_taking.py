@@ -9,8 +9,8 @@ from support import pdfs
 from support.readers import is_reader, preparers, readers
 from support.shelf import wait_for
 
-from bookbrain.library import Library, Outcome, Silent
-from bookbrain.model import Step
+from bookbrain.library import Library
+from bookbrain.model import Outcome, Silent, Step
 from bookbrain.settings import Settings
 
 
@@ -81,11 +81,11 @@ def test_one_book_under_two_names(library: Library, tmp_path: Path) -> None:
 
 def test_postings_that_are_lost_on_the_way_stop_the_work(library: Library, tmp_path: Path) -> None:
     """Or the book would be there, and never be found."""
-    shards = library.settings.home / "keywords"
+    segments = library.settings.home / "keywords"
 
     class Loses(Silent):
         def step(self, step: Step, done: int, total: int) -> None:
-            for path in shards.iterdir() if (step, done) == ("indexing", 0) else ():
+            for path in segments.iterdir() if (step, done) == ("indexing", 0) else ():
                 path.unlink()
 
     report = library.add(_books(tmp_path, 1), Loses())

@@ -1,4 +1,4 @@
-"""Shards of a similar size become one, so that they stay few and no posting moves often."""
+"""Segments of a similar size become one, so that they stay few and no posting moves often."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +24,7 @@ def test_the_largest_are_left_alone() -> None:
 
 
 @given(SIZES)
-def test_every_shard_is_in_one_group(sizes: list[int]) -> None:
+def test_every_segment_is_in_one_group(sizes: list[int]) -> None:
     assert sorted(n for group in merge_plan(sizes) for n in group) == [*range(len(sizes))]
 
 
@@ -43,14 +43,14 @@ def test_it_does_not_matter_how_many_come_at_once(sizes: list[int], first: int) 
     assert [[n for g in group for n in groups[g]] for group in plan] == merge_plan(sizes)
 
 
-def test_a_thousand_books_are_few_shards_and_each_moved_a_few_times() -> None:
-    shards: list[int] = []
+def test_a_thousand_books_are_few_segments_and_each_moved_a_few_times() -> None:
+    segments: list[int] = []
     moved = 0
     for _ in range(4000):
-        shards.append(SMALLEST * 2)
-        groups = merge_plan(shards)
-        moved += sum(shards[n] for group in groups if len(group) > 1 for n in group)
-        shards = [sum(shards[n] for n in group) for group in groups]
-    assert len(shards) <= 20
-    assert moved <= 6 * sum(shards)
-    assert all(size < LARGEST * FANOUT for size in shards)
+        segments.append(SMALLEST * 2)
+        groups = merge_plan(segments)
+        moved += sum(segments[n] for group in groups if len(group) > 1 for n in group)
+        segments = [sum(segments[n] for n in group) for group in groups]
+    assert len(segments) <= 20
+    assert moved <= 6 * sum(segments)
+    assert all(size < LARGEST * FANOUT for size in segments)

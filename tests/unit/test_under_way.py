@@ -7,9 +7,9 @@ import pytest
 from support import pdfs
 
 from bookbrain.errors import InputError
-from bookbrain.library import Arrival, Library, Silent
+from bookbrain.library import Library
 from bookbrain.library.jobs import Noted
-from bookbrain.model import Step
+from bookbrain.model import Arrival, Silent, Step
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
 from bookbrain.store.rows import Job

@@ -17,9 +17,9 @@ import pytest
 from support import pdfs
 
 from bookbrain.errors import BookBrainError, BusyError
-from bookbrain.library import Library, Silent
+from bookbrain.library import Library
 from bookbrain.library.sources import add_again, land
-from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span
+from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Silent, Span
 from bookbrain.paths import Layout, is_upgrading
 from bookbrain.settings import Settings
 from bookbrain.store import embeddings

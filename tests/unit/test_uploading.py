@@ -11,9 +11,10 @@ import pytest
 from support import pdfs
 
 from bookbrain.errors import BookBrainError
-from bookbrain.library import Library, Silent
+from bookbrain.library import Library
 from bookbrain.library.inbox_worker import arrivals, open_inbox
 from bookbrain.library.sources import add_again, land, land_upload, plan_upload, sweep_uploads
+from bookbrain.model import Silent
 from bookbrain.settings import Settings
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span
+from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import NewBook
 from bookbrain.store.embeddings import STORE, is_sound, vector_of
-from bookbrain.store.folder import Stores
 from bookbrain.store.vectors import cosine
 
 
@@ -70,7 +70,7 @@ def test_vectors_that_an_old_release_kept_break_no_search(tmp_path: Path) -> Non
         "infinite": [np.inf, 0, 0, 0], "short": [1, 0], "also sound": [1, 1, 0, 0],
     }  # fmt: skip
     passages = [Passage(n, (Span(1, 0, 9),), text) for n, text in enumerate(kept)]
-    stores = Stores(Settings(home=tmp_path / "library"))
+    stores = ConnectedStores(Settings(home=tmp_path / "library"))
     vectors = {p.digest: np.array(kept[p.text], np.float32) for p in passages}
     stores.embeddings.put(space, vectors)
     with sqlite3.connect(tmp_path / "library" / STORE) as db:
@@ -81,7 +81,7 @@ def test_vectors_that_an_old_release_kept_break_no_search(tmp_path: Path) -> Non
     book = Book("b", "B", "b.pdf", 1, len(passages), "")
     stores.catalog.add_book(NewBook(book, pages, passages, str(space)), "", 0)
     query = np.array([1, 0, 0, 0], np.float32)
-    found = stores.semantics().nearest(space, query, 10, ["b"])
+    found = stores.semantics.nearest(space, query, 10, ["b"])
     assert [(p.digest, score) for p, score in found] == [(passages[0].digest, 1.0)]
-    assert stores.semantics().mean_vector(space, list(vectors)).tolist() == [1, 0, 0, 0]
+    assert stores.semantics.mean_vector(space, list(vectors)).tolist() == [1, 0, 0, 0]
     stores.close()

@@ -14,9 +14,9 @@ def test_systemd_hears_of_each_book_that_is_counted_anew(tmp_path: Path) -> None
     said: list[str] = []
     warm_up(settings, said.append)
     assert said == [], "nothing was to be counted"
-    for shard in (tmp_path / "keywords").iterdir():
-        if shard.suffix != ".json":
-            shard.unlink()
+    for segment in (tmp_path / "keywords").iterdir():
+        if segment.suffix != ".json":
+            segment.unlink()
     warm_up(settings, said.append)
     assert said == [STILL_COUNTING]
     warm_up(settings, said.append)
