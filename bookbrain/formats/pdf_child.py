@@ -5,7 +5,9 @@ of a pipe. The file is read in a fork of this process, which never opens one its
 the fork's exit code. The fork writes one JSON object a line into the pipe: first the book (`pages`,
 `title`), then `read`, the number of a page, for each that it has read, then each page's `text` and
 `problem`, then what a damaged book can do without: `outline`, `labels`. A line with `error` is the
-last one. A hostile PDF may crash, hang or fill the fork; `reading.py` survives it.
+last one. A hostile PDF may crash, hang or fill the fork; `pdf.py` survives it. No other book sees
+what it does there, for this process has read none; and a fork starts twenty times faster than
+Python.
 """
 
 import json

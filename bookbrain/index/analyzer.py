@@ -6,7 +6,7 @@
   Japanese give pairs of characters.
 
 All are terms of one index, told apart by their first character, so that a field costs a query no
-more than a word does. The weights were chosen on tests/golden (ARCHITECTURE.md has the table).
+more than a word does. The weights were chosen on tests/golden (tests/bench has the table).
 """
 
 import re

@@ -2,6 +2,16 @@
 
 Caddy listens on 127.0.0.1:2019 by itself, and whoever has an account here could ask it for
 passwords and sessions, or have it do anything. Its socket only root and Caddy itself can open.
+Caddy 2.6 has no variable for that, so it is a line in the machine's Caddyfile.
+
+Names that the piece and the `Caddyfile` share stay: a `Caddyfile` that its owner edited meets the
+pieces of later releases.
+
+The cookie goes first and costs nothing. Without it passwords are compared one at a time, over the
+one connection to a socket of Caddy's own; who hangs up meanwhile has tried one too, and that
+comparison goes on beside the next. `flush_interval -1` would wait for it, but Caddy 2.6 dies of
+that in a reload. `stream_close_delay` bounds how long a stream outlives a change; 2.6 ends it at
+once.
 """
 
 import json

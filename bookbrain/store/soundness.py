@@ -1,7 +1,8 @@
 """Whether the databases of a library are sound: whole, ours, and each row as our code needs it.
 
 Nothing that they say is believed, for an archive may be from anywhere. Rows are streamed: in memory
-are a few pages at a time.
+are a few pages at a time. A backup asks this of its snapshot, `verify` and `restore` of what an
+archive brought, so that they cannot disagree.
 """
 
 import json
