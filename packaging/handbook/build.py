@@ -78,8 +78,8 @@ SECTION = _style("section", "Sans", 10, 15, spaceBefore=13, spaceAfter=3, keepWi
 COVER = _style("cover", "Sans", 30, 38, textColor=ACCENT)
 COVER_NOTE = _style("cover note", "Serif", 11, 19)
 CONTENTS = [
-    _style("contents 0", "Sans", 13, 18, textColor=ACCENT, spaceBefore=14, spaceAfter=3),
-    _style("contents 1", "Serif", 9.2, 13),
+    _style("contents 0", "Sans", 13, 18, textColor=ACCENT, spaceBefore=8, spaceAfter=3),
+    _style("contents 1", "Serif", 9.2, 11),
 ]
 HEADINGS = {"h1": PART, "h2": CHAPTER, "h3": SECTION}
 
@@ -249,10 +249,10 @@ def _code(text: str) -> Flowable:
 
 
 def _table(node: SyntaxTreeNode) -> Flowable:
+    """Two columns; of three the middle one, a default, stands below the first."""
     head, body = node.children
-    rows = [[Paragraph(_inline(cell.children[0]), HEAD_CELL) for cell in head.children[0].children]]
-    for row in body.children:
-        rows.append([Paragraph(_inline(cell.children[0], 0.9), CELL) for cell in row.children])
+    rows = [_row(head.children[0], HEAD_CELL, 1.0)]
+    rows += [_row(row, CELL, 0.9) for row in body.children]
     longest = max((row.children[0].children[0].content for row in body.children), key=len)
     first = stringWidth(longest.strip("`"), "Code", 7.6) + 16
     return Table(
@@ -263,6 +263,11 @@ def _table(node: SyntaxTreeNode) -> Flowable:
             ("LINEBELOW", (0, 0), (-1, -1), 0.4, HexColor("#d5dad8")),
         ],
     )  # fmt: skip
+
+
+def _row(node: SyntaxTreeNode, style: ParagraphStyle, scale: float) -> list[list[Flowable]]:
+    *first, last = [Paragraph(_inline(c.children[0], scale), style) for c in node.children]
+    return [[cell for cell in first if cell.text], [last]]
 
 
 def _inline(node: SyntaxTreeNode, scale: float = 1.0) -> str:

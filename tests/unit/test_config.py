@@ -320,15 +320,20 @@ def _rows(file: str, columns: int) -> list[dict[str, list[str]]]:
     found: list[dict[str, list[str]]] = [{}]
     for row in re.findall(r"^\| `([A-Z_]+)` \|(.*)\|$", (ROOT / file).read_text("utf-8"), re.M):
         name, cells = row[0], [cell.strip("` ") for cell in row[1].split("|")]
-        assert len(cells) == columns, row
+        assert len(cells) in (1, 2), row
+        if len(cells) != columns:
+            continue
         if name in found[-1]:
             found.append({})
         found[-1][name] = cells
     return found
 
 
-@pytest.mark.parametrize(("file", "language"), [("README.md", "en"), ("README.ko.md", "ko")])
-def test_the_readme_says_of_every_setting_what_is_declared(
+@pytest.mark.parametrize(
+    ("file", "language"),
+    [("packaging/handbook/handbook.md", "en"), ("packaging/handbook/reference.ko.md", "ko")],
+)
+def test_the_reference_says_of_every_setting_what_is_declared(
     file: str, language: Literal["en", "ko"]
 ) -> None:
     (rows,) = _rows(file, columns=2)
