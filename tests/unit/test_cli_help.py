@@ -1,4 +1,4 @@
-"""Help of every command, and the READMEs that name them."""
+"""Help of every command, and the documents that name them."""
 
 import os
 import re
@@ -17,6 +17,11 @@ from bookbrain.cli import main as bookbrain
 
 ROOT = Path(__file__).parents[2]
 READMES = ("README.md", "README.ko.md")
+# Where the table of commands is that goes with each.
+REFERENCES = {
+    "README.md": "packaging/handbook/handbook.md",
+    "README.ko.md": "packaging/handbook/reference.ko.md",
+}
 PROGRAMS = {"bookbrain": bookbrain, "bookbrain-admin": admin}
 
 
@@ -109,12 +114,12 @@ def test_defaults_and_choices_are_in_the_help(typed: str) -> None:
             assert f"[default: {option.default}" in words, option.name
 
 
-# The READMEs
+# The READMEs, and their tables of commands
 
 
 def _table(readme: str) -> dict[str, str]:
     """The rows of the table of commands: what is typed, and what is said of it."""
-    text = (ROOT / readme).read_text(encoding="utf-8")
+    text = (ROOT / REFERENCES[readme]).read_text(encoding="utf-8")
     return dict(re.findall(r"^\| `(bookbrain[^`]*)` \| (.+) \|$", text, re.MULTILINE))
 
 

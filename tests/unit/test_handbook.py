@@ -120,7 +120,7 @@ def test_the_command_line_is_one_that_bookbrain_knows(line: str) -> None:
 
     words = shlex.split(line, comments=True)[1:]
     redirection = next((i for i, word in enumerate(words) if word in (">", ">>", "|")), None)
-    context = click.Context(main, info_name="bookbrain")
+    context = click.Context(main, info_name="bookbrain", **main.context_settings)
     _, command, arguments = main.resolve_command(context, words[:redirection])
     assert command
     parser = command.make_parser(click.Context(command, parent=context))
