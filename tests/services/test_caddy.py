@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bookbrain.paths.access import (
+from bookbrain.server.access import (
     NOBODY,
     Address,
     Site,
@@ -29,8 +29,8 @@ from bookbrain.paths.access import (
     with_address,
     write_site,
 )
-from bookbrain.paths.caddy import send
-from bookbrain.paths.caddyfile import is_chosen, piece_file, site_piece, with_socket
+from bookbrain.server.caddy import send
+from bookbrain.server.caddyfile import is_chosen, piece_file, site_piece, with_socket
 from support.caddy import CADDIES, PASSWORD, ROOT, CaddySite, caddy_site, free_ports, running
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bookbrain.paths.access import Address, with_address, write_site
-from bookbrain.paths.caddy import Caddy, Machine
+from bookbrain.server.access import Address, with_address, write_site
+from bookbrain.server.caddy import Caddy, Machine
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main

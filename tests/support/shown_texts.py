@@ -10,7 +10,7 @@ from string import Formatter
 _TELLING = {
     "fill", "message_of", "say", "shown", "tr", "translated", "echo", "secho", "confirm",
     "BookBrainError", "InputError", "NotFoundError", "UnavailableError", "BusyError", "ConfigError",
-    "UsageError", "Flaw", "Unsound", "Damage", "Check", "Seen", "Delivery", "Outcome",
+    "UsageError", "Flaw", "Unsound", "Damage", "Check", "SeenCheck", "Delivery", "Outcome",
     "on_step", "Steps", "pick", "storage_error", "Kind", "_setting",
 }  # fmt: skip
 _MESSAGES_OF = {

@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from bookbrain.paths.access import Address, with_address, write_site
-from bookbrain.paths.caddy import Machine
-from bookbrain.paths.probes import Certificate, HttpAnswer, answer_of, chroma_answers, output_of
+from bookbrain.server.access import Address, with_address, write_site
+from bookbrain.server.caddy import Machine
+from bookbrain.server.probes import Certificate, HttpAnswer, answer_of, chroma_answers, output_of
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from bookbrain.paths.caddyfile import is_chosen, listen_address
+from bookbrain.server.caddyfile import is_chosen, listen_address
 
 from bookbrain.checks import State
 from bookbrain.checks.network import check_admin, check_guessing, read_banned

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bookbrain.paths.access import Address, User, read_address, with_address, write_site
-from bookbrain.paths.caddy import Machine
+from bookbrain.server.access import Address, User, read_address, with_address, write_site
+from bookbrain.server.caddy import Machine
 from click.testing import CliRunner, Result
 from support import pdfs
 from support.chroma_server import ChromaServer

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from bookbrain.paths.journal import (
+from bookbrain.server.journal import (
     Month,
     Wanted,
     archive,

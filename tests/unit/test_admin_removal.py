@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bookbrain.paths.caddy import Machine
+from bookbrain.server.caddy import Machine
 from click.testing import CliRunner
 
 import bookbrain

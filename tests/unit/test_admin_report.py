@@ -5,7 +5,7 @@ from pathlib import Path
 from unicodedata import east_asian_width
 
 import pytest
-from bookbrain.paths.journal import Month, archive_file, export
+from bookbrain.server.journal import Month, archive_file, export
 from click.testing import CliRunner, Result
 from support.journal import Entry, FakeReader, entry
 

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bookbrain.paths.access import Address, User, read_site, with_address, write_site
-from bookbrain.paths.caddy import Caddy, Machine
-from bookbrain.paths.caddyfile import site_piece
+from bookbrain.server.access import Address, User, read_site, with_address, write_site
+from bookbrain.server.caddy import Caddy, Machine
+from bookbrain.server.caddyfile import site_piece
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main

@@ -14,9 +14,9 @@ from socket import SHUT_RDWR, create_server, socket
 from unicodedata import east_asian_width
 
 import pytest
-from bookbrain.paths.access import Address, User, with_address, write_site
-from bookbrain.paths.caddy import Machine
-from bookbrain.paths.probes import Certificate, answer_of_site, door_of, read_certificate
+from bookbrain.server.access import Address, User, with_address, write_site
+from bookbrain.server.caddy import Machine
+from bookbrain.server.probes import Certificate, answer_of_site, door_of, read_certificate
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import bcrypt
 import pytest
-from bookbrain.paths.access import (
+from bookbrain.server.access import (
     Site,
     User,
     check_new_name,

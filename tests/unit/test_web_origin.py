@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bookbrain.paths.access import Address, with_address, write_site
+from bookbrain.server.access import Address, with_address, write_site
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
