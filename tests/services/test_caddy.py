@@ -19,6 +19,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.caddy import CADDIES, PASSWORD, ROOT, CaddySite, caddy_site, free_ports, running
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from bookbrain.errors import InputError
+from bookbrain.paths import Layout
 from bookbrain.server.access import (
     NOBODY,
     Address,
@@ -31,12 +37,6 @@ from bookbrain.server.access import (
 )
 from bookbrain.server.caddy import send
 from bookbrain.server.caddyfile import is_chosen, piece_file, site_piece, with_socket
-from support.caddy import CADDIES, PASSWORD, ROOT, CaddySite, caddy_site, free_ports, running
-from websockets.exceptions import ConnectionClosed, InvalidStatus
-from websockets.sync.client import ClientConnection, connect
-
-from bookbrain.errors import InputError
-from bookbrain.paths import Layout
 from bookbrain.web.uploads import LARGEST
 
 QUERY = "what-was-searched-for"

@@ -11,13 +11,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bookbrain.server.access import Address, with_address, write_site
-from bookbrain.server.caddy import Caddy, Machine
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
 from bookbrain.paths import Layout
 from bookbrain.processes import die_with_parent
+from bookbrain.server.access import Address, with_address, write_site
+from bookbrain.server.caddy import Caddy, Machine
 
 ROOT = Path(__file__).parents[2]
 CADDIES = {

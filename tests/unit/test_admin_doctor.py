@@ -10,9 +10,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from bookbrain.server.access import Address, with_address, write_site
-from bookbrain.server.caddy import Machine
-from bookbrain.server.probes import Certificate, HttpAnswer, answer_of, chroma_answers, output_of
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
@@ -20,6 +17,9 @@ from bookbrain.checks import Check, State, network, services
 from bookbrain.checks.network import check_firewall, fate_of
 from bookbrain.checks.services import Unit
 from bookbrain.paths import Layout
+from bookbrain.server.access import Address, with_address, write_site
+from bookbrain.server.caddy import Machine
+from bookbrain.server.probes import Certificate, HttpAnswer, answer_of, chroma_answers, output_of
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SITE = with_address(None, Address("books.example.org", "owner@example.org"))

@@ -3,10 +3,10 @@
 import json
 
 import pytest
-from bookbrain.server.caddyfile import is_chosen, listen_address
 
 from bookbrain.checks import State
 from bookbrain.checks.network import check_admin, check_guessing, read_banned
+from bookbrain.server.caddyfile import is_chosen, listen_address
 
 STATUS = """\
 Status for the jail: bookbrain

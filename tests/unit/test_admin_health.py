@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bookbrain.server.access import Address, User, read_address, with_address, write_site
-from bookbrain.server.caddy import Machine
 from click.testing import CliRunner, Result
 from support import pdfs
 from support.chroma_server import ChromaServer
@@ -30,6 +28,8 @@ from bookbrain.checks.news import read_history
 from bookbrain.checks.services import look_at_files
 from bookbrain.library import Library
 from bookbrain.paths import Layout
+from bookbrain.server.access import Address, User, read_address, with_address, write_site
+from bookbrain.server.caddy import Machine
 from bookbrain.settings import load_settings
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

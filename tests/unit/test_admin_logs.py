@@ -9,6 +9,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
+from support.journal import Entry, FakeReader, entry
+
+from bookbrain.admin import main
+from bookbrain.admin.logs import lines_of
+from bookbrain.admin.options import Records
+from bookbrain.errors import BookBrainError, InputError, UnavailableError
+from bookbrain.files import PART
+from bookbrain.paths import Layout
 from bookbrain.server.journal import (
     Month,
     Wanted,
@@ -26,15 +35,6 @@ from bookbrain.server.journal import (
     read_month,
     text_of,
 )
-from click.testing import CliRunner, Result
-from support.journal import Entry, FakeReader, entry
-
-from bookbrain.admin import main
-from bookbrain.admin.logs import lines_of
-from bookbrain.admin.options import Records
-from bookbrain.errors import BookBrainError, InputError, UnavailableError
-from bookbrain.files import PART
-from bookbrain.paths import Layout
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 BOOK = "3f" * 32

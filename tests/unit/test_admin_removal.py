@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from bookbrain.server.caddy import Machine
 from click.testing import CliRunner
 
 import bookbrain
@@ -17,6 +16,7 @@ from bookbrain.admin.uninstall import find_installation, remove_program
 from bookbrain.errors import ConfigError
 from bookbrain.paths import Layout
 from bookbrain.processes import run_in_terminal
+from bookbrain.server.caddy import Machine
 
 # An installer that says how it was called, and takes away the program that calls it.
 _INSTALLER = """#!/bin/false

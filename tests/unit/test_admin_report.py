@@ -5,7 +5,6 @@ from pathlib import Path
 from unicodedata import east_asian_width
 
 import pytest
-from bookbrain.server.journal import Month, archive_file, export
 from click.testing import CliRunner, Result
 from support.journal import Entry, FakeReader, entry
 
@@ -13,6 +12,7 @@ from bookbrain.admin import main
 from bookbrain.admin.options import Records
 from bookbrain.admin.report import percentile, report_of, table_of
 from bookbrain.paths import Layout
+from bookbrain.server.journal import Month, archive_file, export
 from bookbrain.use import Use, kept_use, milliseconds, money
 
 MARCH = Month(2026, 3)

@@ -8,14 +8,14 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from bookbrain.server.access import Address, User, read_site, with_address, write_site
-from bookbrain.server.caddy import Caddy, Machine
-from bookbrain.server.caddyfile import site_piece
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
 from bookbrain.errors import ConfigError, InputError
 from bookbrain.paths import Layout
+from bookbrain.server.access import Address, User, read_site, with_address, write_site
+from bookbrain.server.caddy import Caddy, Machine
+from bookbrain.server.caddyfile import site_piece
 
 NEW = Address("books.example.org", "owner@example.org")
 SOCKET = Layout().sign_in_socket

@@ -14,9 +14,6 @@ from socket import SHUT_RDWR, create_server, socket
 from unicodedata import east_asian_width
 
 import pytest
-from bookbrain.server.access import Address, User, with_address, write_site
-from bookbrain.server.caddy import Machine
-from bookbrain.server.probes import Certificate, answer_of_site, door_of, read_certificate
 from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
@@ -34,6 +31,9 @@ from bookbrain.checks.services import (
     read_units,
 )
 from bookbrain.paths import Layout
+from bookbrain.server.access import Address, User, with_address, write_site
+from bookbrain.server.caddy import Machine
+from bookbrain.server.probes import Certificate, answer_of_site, door_of, read_certificate
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 SITE = with_address(None, Address("books.example.org", "owner@example.org"))

@@ -6,6 +6,10 @@ from dataclasses import replace
 
 import bcrypt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bookbrain.errors import BookBrainError, InputError
 from bookbrain.server.access import (
     Site,
     User,
@@ -15,10 +19,6 @@ from bookbrain.server.access import (
     with_user,
     without_user,
 )
-from hypothesis import given
-from hypothesis import strategies as st
-
-from bookbrain.errors import BookBrainError, InputError
 
 SITE = Site("books.example.org", "owner@example.org")
 TWO = replace(SITE, users=(User("ann", "$2b$10$a"), User("bob", "$2b$10$b")))

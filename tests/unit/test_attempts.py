@@ -13,7 +13,8 @@ from support.readers import preparers, readers
 from support.shelf import wait_for
 
 from bookbrain.library import Library
-from bookbrain.library.inbox_worker import Patience, ingest, rejections
+from bookbrain.library.inbox import Patience, rejections
+from bookbrain.library.inbox_worker import ingest
 from bookbrain.model import Arrival, Outcome, Silent, Step
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog

@@ -18,7 +18,8 @@ from bookbrain.checks.channels import about_changes, summary_of
 from bookbrain.errors import NotFoundError
 from bookbrain.last_check import SeenCheck, keep_check, last_check
 from bookbrain.library import Library
-from bookbrain.library.inbox_worker import Patience, ingest, rejections
+from bookbrain.library.inbox import Patience, rejections
+from bookbrain.library.inbox_worker import ingest
 from bookbrain.messages import fill, translated
 from bookbrain.model import printable
 from bookbrain.settings import Settings

@@ -14,20 +14,19 @@ from support.exchange import exchanging
 
 from bookbrain.errors import BookBrainError, InputError, UnavailableError
 from bookbrain.library import Library
-from bookbrain.library.inbox_worker import (
+from bookbrain.library.inbox import (
     Look,
     Patience,
     Rejection,
     arrivals,
     dismiss,
     empty_folders,
-    ingest,
     is_whole,
     look_at,
-    open_inbox,
     reason_file,
     rejections,
 )
+from bookbrain.library.inbox_worker import ingest, open_inbox
 from bookbrain.library.sources import (
     Source,
     add_sources,

@@ -8,7 +8,7 @@ from support import pdfs
 from support.shelf import wait_for
 
 from bookbrain.library import Library
-from bookbrain.library.inbox_worker import rejections
+from bookbrain.library.inbox import rejections
 from bookbrain.library.sources import land
 from bookbrain.settings import Settings, load_settings
 from bookbrain.store.catalog import Catalog

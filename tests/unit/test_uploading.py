@@ -12,7 +12,8 @@ from support import pdfs
 
 from bookbrain.errors import BookBrainError
 from bookbrain.library import Library
-from bookbrain.library.inbox_worker import arrivals, open_inbox
+from bookbrain.library.inbox import arrivals
+from bookbrain.library.inbox_worker import open_inbox
 from bookbrain.library.sources import add_again, land, land_upload, plan_upload, sweep_uploads
 from bookbrain.model import Silent
 from bookbrain.settings import Settings

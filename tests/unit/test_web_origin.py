@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bookbrain.server.access import Address, with_address, write_site
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -16,6 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from support.coroutines import run_coroutine
 
 from bookbrain.paths import Layout
+from bookbrain.server.access import Address, with_address, write_site
 from bookbrain.settings import Settings
 from bookbrain.web.origin import Names, OwnOrigin
 
