@@ -8,15 +8,16 @@ import click
 
 from bookbrain.admin.options import pass_machine
 from bookbrain.backup.archives import clear_words
-from bookbrain.backup.repair import repair_library
+from bookbrain.backup.repair import Repaired, repair_library
 from bookbrain.cli.command import Command
-from bookbrain.cli.terminal import say, shown, shown_bytes
+from bookbrain.cli.terminal import estimate, say, shown, shown_bytes
 from bookbrain.errors import BookBrainError
 from bookbrain.log import is_journal, log_work, set_up_logging
 from bookbrain.messages import fill, message_of
-from bookbrain.model import dollars
+from bookbrain.paths import Layout
 from bookbrain.privileges import become_service
 from bookbrain.server.caddy import Machine
+from bookbrain.settings import Settings
 from bookbrain.store.audit import AuditOutcome, check_library
 
 _NICE = 10
@@ -46,29 +47,8 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
     mended: tuple[str, ...] = ()
     if repair and outcome.damage:
         _show(outcome, as_json)
-
-        def agree(books: int, tokens: int) -> bool:
-            cost = dollars(tokens, settings.embedding.dollars_per_million_tokens)
-            said = (
-                fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
-                if cost
-                else fill("about {tokens:,} tokens", tokens=tokens)
-            )
-            say(fill("Embeddings to buy again: books {books}, {said}.", books=books, said=said))
-            return yes or click.confirm(shown("Buy them?"))
-
-        with shown_bytes() as bar:
-            repaired = repair_library(settings, outcome, machine.layout, agree, bar.bytes, bar)
+        repaired = _repair(settings, outcome, machine.layout, yes)
         outcome, mended = repaired.outcome, repaired.mended
-        for backup in repaired.skipped:
-            say(backup, err=True)
-        for path in repaired.aside:
-            say(
-                fill("The damaged database is kept, and can be deleted: {path}", path=path),
-                err=True,
-            )
-        for name in mended:
-            say(fill("Mended: {name}", name=name))
     if as_json:
         click.echo(json.dumps({**asdict(outcome), "mended": mended}, default=str))
     else:
@@ -77,6 +57,24 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
         raise _lost(outcome)
     if outcome.damage:
         raise click.exceptions.Exit(1)
+
+
+def _repair(settings: Settings, outcome: AuditOutcome, layout: Layout, yes: bool) -> Repaired:
+    def agree(books: int, tokens: int) -> bool:
+        said = estimate(tokens, settings.embedding.dollars_per_million_tokens)
+        say(fill("Embeddings to buy again: books {books}, {said}.", books=books, said=said))
+        return yes or click.confirm(shown("Buy them?"))
+
+    with shown_bytes() as bar:
+        repaired = repair_library(settings, outcome, layout, agree, bar.bytes, bar)
+    for backup in repaired.skipped:
+        say(backup, err=True)
+    for path in repaired.aside:
+        said = fill("The damaged database is kept, and can be deleted: {path}", path=path)
+        say(said, err=True)
+    for name in repaired.mended:
+        say(fill("Mended: {name}", name=name))
+    return repaired
 
 
 def _lost(outcome: AuditOutcome) -> BookBrainError:

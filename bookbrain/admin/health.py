@@ -16,9 +16,9 @@ from bookbrain.checks.news import tell_news, tell_nothing
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import fitting, print_json, shown
 from bookbrain.errors import ConfigError
-from bookbrain.last_check import SeenCheck, keep_check
 from bookbrain.model import printable
 from bookbrain.privileges import become_service
+from bookbrain.reports import SeenCheck, keep_check
 from bookbrain.server.caddy import Machine
 from bookbrain.settings import NotifySettings
 

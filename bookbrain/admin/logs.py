@@ -16,6 +16,7 @@ from bookbrain.cli.terminal import fitting, say, shown
 from bookbrain.log import Event, log_work
 from bookbrain.messages import fill
 from bookbrain.model import printable
+from bookbrain.reports import keep_use
 from bookbrain.server import journal
 from bookbrain.server.journal import (
     ERROR,
@@ -30,7 +31,6 @@ from bookbrain.server.journal import (
     text_of,
 )
 from bookbrain.settings import load_settings
-from bookbrain.use import keep_use
 
 _MOST_LINES = 200
 _MOST = 4_000  # characters of a line

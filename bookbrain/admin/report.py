@@ -15,6 +15,7 @@ from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import fitting, shown
 from bookbrain.log import PREFIX
 from bookbrain.messages import fill
+from bookbrain.reports import Day, Use, figures_of
 from bookbrain.server import journal
 from bookbrain.server.journal import (
     ERROR,
@@ -29,7 +30,6 @@ from bookbrain.server.journal import (
     seconds_of,
     text_of,
 )
-from bookbrain.use import Day, Use, figures_of
 
 
 @dataclass(frozen=True, slots=True)

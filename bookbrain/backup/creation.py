@@ -164,15 +164,21 @@ def take_backup(settings: Settings, request: Request, on_step: OnStep) -> NewBac
         "Backup made: %s, %d bytes, %d books", found.file, found.size, books,
         extra={"fields": Event(event="backup")},
     )  # fmt: skip
-    taken = NewBackup(found, packed.lost, packed.unsound, removed)
-    if wanted.copy:
-        on_step("copying", 0, 1)
-        try:
-            send(path, wanted.copy)
-            if wanted.copy.startswith("/"):
-                _rotate(settings, replace(found, folder=wanted.copy))
-        except BookBrainError as error:
-            return replace(taken, not_copied=error)
+    return _copied(settings, NewBackup(found, packed.lost, packed.unsound, removed), on_step)
+
+
+def _copied(settings: Settings, taken: NewBackup, on_step: OnStep) -> NewBackup:
+    """The same, with a copy at the second place where there is one, or why there is none."""
+    place, found = settings.backup.copy, taken.backup
+    if not place:
+        return taken
+    on_step("copying", 0, 1)
+    try:
+        send(Path(found.folder) / found.file, place)
+        if place.startswith("/"):
+            _rotate(settings, replace(found, folder=place))
+    except BookBrainError as error:
+        return replace(taken, not_copied=error)
     return taken
 
 

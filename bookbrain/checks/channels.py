@@ -16,8 +16,7 @@ from email.message import EmailMessage
 from functools import partial
 from typing import Literal
 
-from bookbrain.checks import Check, State, worst_of
-from bookbrain.checks.errand import Errand, Receipt
+from bookbrain.checks import Check, Errand, Receipt, State, worst_of
 from bookbrain.messages import Language, fill, message_of, translated
 from bookbrain.model import printable
 from bookbrain.processes import describe_exit, run_program

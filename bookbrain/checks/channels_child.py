@@ -18,7 +18,7 @@ from apprise import Apprise, AppriseAsset, NotifyType
 from apprise.plugins.base import NotifyBase
 from apprise.plugins.custom_json import NotifyJSON
 
-from bookbrain.checks.errand import Errand, Receipt
+from bookbrain.checks import Errand, Receipt
 from bookbrain.processes import limit_this_process
 
 _MEMORY_MB = 256

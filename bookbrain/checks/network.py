@@ -96,53 +96,30 @@ def check_firewall(program: str, text: str) -> Check:
     """`text` is what `iptables -S INPUT`, or that of `ip6tables`, prints."""
     fates = {fate_of(port, text) for port in _PORTS}
     # Where there is no IPv6, it may as well be closed.
-    closed = State.WARN if program == "ip6tables" else State.FAIL
+    state = State.WARN if program == "ip6tables" else State.FAIL
     if "refused" in fates:
-        return Check(
-            "firewall",
-            closed,
-            fill(
-                "{program} refuses port 80 or 443: a rule that refuses everything comes first.",
-                program=program,
-            ),
+        seen = "{program} refuses port 80 or 443: a rule that refuses everything comes first."
+        remedy = fill(
             "Run install.sh again: it lets them in before that rule. The security list of the "
-            "cloud cannot be seen from here: open both ports there too.",
+            "cloud cannot be seen from here: open both ports there too."
         )
-    if "policy" in fates:
-        return Check(
-            "firewall",
-            closed,
-            fill(
-                "{program} refuses port 80 or 443: what no rule lets in is dropped.",
-                program=program,
-            ),
-            fill(
-                "sudo {program} -I INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT",
-                program=program,
-            ),
-        )
-    if "unclear" in fates:
-        return Check(
-            "firewall",
-            State.WARN,
-            fill(
-                "{program} has rules of another program: "
-                "whether 80 and 443 are open cannot be told.",
-                program=program,
-            ),
-            fill(
-                "See for yourself: sudo {program} -S; with ufw: sudo ufw allow 80,443/tcp",
-                program=program,
-            ),
-        )
-    return Check(
-        "firewall",
-        State.OK,
-        fill(
-            "{program} lets 80 and 443 in; the security list of a cloud cannot be seen from here",
+    elif "policy" in fates:
+        seen = "{program} refuses port 80 or 443: what no rule lets in is dropped."
+        remedy = fill(
+            "sudo {program} -I INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT",
             program=program,
-        ),
-    )
+        )
+    elif "unclear" in fates:
+        state = State.WARN
+        seen = "{program} has rules of another program: whether 80 and 443 are open cannot be told."
+        remedy = fill(
+            "See for yourself: sudo {program} -S; with ufw: sudo ufw allow 80,443/tcp",
+            program=program,
+        )
+    else:
+        state, remedy = State.OK, fill("")
+        seen = "{program} lets 80 and 443 in; the security list of a cloud cannot be seen from here"
+    return Check("firewall", state, fill(seen, program=program), remedy)
 
 
 def fate_of(port: int, text: str) -> Fate:
@@ -310,7 +287,6 @@ def check_name(domain: str, theirs: Iterable[str], ours: Iterable[str], proven: 
     """
     found = {ipaddress.ip_address(text.split("%")[0]) for text in theirs}
     own = {ipaddress.ip_address(text.split("%")[0]) for text in ours}
-    names = ", ".join(sorted(map(str, found)))
     if not found:
         return Check(
             "domain",
@@ -318,41 +294,20 @@ def check_name(domain: str, theirs: Iterable[str], ours: Iterable[str], proven: 
             fill("{domain} has no address.", domain=domain),
             "Enter this server's public address for it where the domain is registered.",
         )
+    state, remedy = State.OK, ""
     if found & own and not any(address.is_loopback for address in found):
-        return Check(
-            "domain",
-            State.OK,
-            fill(
-                "{domain} is {addresses}, an address of this machine",
-                domain=domain,
-                addresses=names,
-            ),
-        )
-    if proven:
-        return Check(
-            "domain",
-            State.OK,
-            fill(
-                "{domain} is {addresses}; a public authority came that way",
-                domain=domain,
-                addresses=names,
-            ),
-        )
-    if any(address.is_global for address in own):
-        seen = fill(
-            "{domain} is {addresses}, which is no address of this machine.",
-            domain=domain,
-            addresses=names,
-        )
+        seen = "{domain} is {addresses}, an address of this machine"
+    elif proven:
+        seen = "{domain} is {addresses}; a public authority came that way"
     else:
-        seen = fill(
-            "{domain} is {addresses}; behind a cloud's NAT it cannot be told if that is right.",
-            domain=domain,
-            addresses=names,
+        state, remedy = State.WARN, "Compare it with the public address that the cloud shows."
+        seen = (
+            "{domain} is {addresses}, which is no address of this machine."
+            if any(address.is_global for address in own)
+            else "{domain} is {addresses}; behind a cloud's NAT it cannot be told if that is right."
         )
-    return Check(
-        "domain", State.WARN, seen, "Compare it with the public address that the cloud shows."
-    )
+    names = ", ".join(sorted(map(str, found)))
+    return Check("domain", state, fill(seen, domain=domain, addresses=names), remedy)
 
 
 def read_troubles(journal: str, domain: str) -> str:

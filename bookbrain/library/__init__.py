@@ -6,14 +6,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from bookbrain.library.findings import Expected
-from bookbrain.library.inbox import (
-    INBOX,
-    REJECTED,
-    Rejection,
-    arrivals,
-    dismiss,
-    rejections,
-)
+from bookbrain.library.inbox import INBOX, REJECTED, Rejection, arrivals, dismiss, rejections
 from bookbrain.library.inbox_worker import ingest
 from bookbrain.library.library import Library
 from bookbrain.library.open_book import Chapter, pick

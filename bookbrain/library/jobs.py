@@ -1,19 +1,30 @@
-"""What is on its way into the library, how far it is, and how often its work began."""
+"""The life of a book, job by job, from a path to a row in the catalog."""
 
+import logging
+import os
 import sqlite3
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from time import monotonic
 from types import TracebackType
 from typing import Self
 
+from bookbrain.errors import BookBrainError, InputError
+from bookbrain.files import remove
+from bookbrain.formats.pdf import KilledError
 from bookbrain.library.inbox import INBOX, arrivals
+from bookbrain.library.prepare import Intake, Prepared
+from bookbrain.log import Event
 from bookbrain.messages import fill
-from bookbrain.model import Arrival, Outcome, Progress, Step
-from bookbrain.store.catalog import Catalog
-from bookbrain.store.folder import Stores
+from bookbrain.model import AddReport, Arrival, Book, Outcome, Passage, Progress, Status, Step
+from bookbrain.search.retrieval import ConnectedStores
+from bookbrain.store.catalog import Catalog, NewBook
+from bookbrain.store.folder import GO_ON, Stores, storage_error
+from bookbrain.store.identity import read_card, write_cards
 from bookbrain.store.rows import Job
 
 DOUBTFUL = 2  # attempts without an end, after which a job goes last, and alone
@@ -121,3 +132,217 @@ def _arrival(job: Job, inbox: Path) -> Arrival:
 def _name(path: Path, inbox: Path) -> str:
     name = path.relative_to(inbox) if path.is_relative_to(inbox) else path.name
     return str(name).encode(errors="replace").decode()
+
+
+log = logging.getLogger(__name__)
+
+
+def finish_jobs(stores: ConnectedStores, progress: Progress, *, doubtful: bool = True) -> AddReport:
+    """Take every job to its end: a book that is whole, or a reason why not.
+
+    A job whose process was ended again and again goes last, or not at all where `doubtful` is
+    false; after too many times it is given up. A fault that is no book's own (a service is gone,
+    the disk is full) ends the work and leaves the jobs for another time; the report names it.
+    """
+    outcomes: list[Outcome] = []
+    stores.catalog.set_waiting("")  # a crash from here on is a crash
+    first, last = parted(_remaining(stores))
+    killed: list[Job] = []
+    with Attempts(stores) as attempts:
+        work = _Work(stores, progress, attempts, outcomes)
+        stopped = work.through(first, killed)
+        if stopped is None and (again := [*killed, *(last if doubtful else [])]):
+            stopped = work.through(again, None)
+    if stopped:
+        with suppress(sqlite3.Error):
+            stores.catalog.set_waiting(stopped.message)
+    return AddReport(tuple(outcomes), stopped)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is done with jobs, and the outcomes so far."""
+
+    stores: ConnectedStores
+    progress: Progress
+    attempts: Attempts
+    outcomes: list[Outcome]
+
+    def through(self, jobs: Sequence[Job], killed: list[Job] | None) -> BookBrainError | None:
+        """Work on the jobs, each alone where there is no list for those that are `killed`.
+
+        Returns the fault that ended the work early.
+        """
+        stores, progress = self.stores, self.progress
+        known = set(stores.catalog.book_ids())
+        hopeful = [job for job in jobs if job.attempts < MOST]
+        alone = killed is None
+        with Intake(stores, hopeful, known, self.attempts.begin, alone=alone) as intake:
+            for number, job in enumerate(jobs, start=1):
+                progress.begin(Path(job.path).name, number, len(jobs))
+                noted = Noted(progress, stores.catalog, job.id)
+                try:
+                    outcome = _finish(stores, job, intake, noted, last=alone)
+                except KilledError:
+                    self.attempts.keep(job)
+                    if killed is not None:
+                        killed.append(job)
+                    continue
+                except BookBrainError as error:
+                    return error
+                if outcome.book:
+                    known.add(outcome.book.id)
+                self.outcomes.append(outcome)
+                progress.end(outcome)
+        return None
+
+
+def _remaining(stores: Stores) -> list[Job]:
+    """The jobs, but for files that somebody took out of the inbox: these end, nobody misses them.
+
+    Mostly their book is in already.
+    """
+    remaining = []
+    for job in stores.catalog.jobs():
+        if Path(job.path).is_relative_to(stores.home / INBOX) and not os.path.lexists(job.path):
+            stores.catalog.end_job(job.id)
+        else:
+            remaining.append(job)
+    return remaining
+
+
+def _finish(
+    stores: ConnectedStores, job: Job, intake: Intake, progress: Progress, *, last: bool
+) -> Outcome:
+    """One job's outcome; raises BookBrainError when it is not the book's fault.
+
+    KilledError when its process was ended, unless this was its `last` chance.
+    """
+    try:
+        if job.attempts >= MOST:
+            raise InputError(
+                fill("the process that reads it was ended {times} times", times=job.attempts),
+                "There may be too little memory for it: split it, or add it on a larger machine.",
+            )
+        if said := doubt(job):
+            log.warning("again file=%r: %s", Path(job.path).name, said)
+        return _add(stores, job, intake, progress)
+    except InputError as error:
+        if isinstance(error, KilledError) and not last:
+            raise
+        outcome = Outcome(job.path, "failed", None, error.message, error.hint)
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(error, GO_ON) from error
+    except BookBrainError:
+        raise
+    except Exception as error:  # one book never stops the others
+        name = Path(job.path).name
+        log.error("fault file=%r", name, exc_info=True, extra={"fields": Event(event="fault")})
+        reason = fill(
+            "BookBrain failed on it ({kind})", kind=type(error).__name__
+        )  # which may quote the book
+        hint = "Please report this; `bookbrain --verbose add` shows where."
+        outcome = Outcome(job.path, "failed", None, reason, hint)
+    try:
+        stores.catalog.end_job(job.id)
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(error, GO_ON) from error
+    return outcome
+
+
+def _add(stores: ConnectedStores, job: Job, intake: Intake, progress: Progress) -> Outcome:
+    path = Path(job.path)
+    taken = intake.take(progress.step)
+    book_id, ready = taken.book_id, taken.book
+    if ready is None or stores.catalog.has_book(book_id):
+        if taken.mended:
+            stores.take_file(book_id)
+        stores.catalog.end_job(job.id)
+        status: Status = "mended" if taken.mended else "known"
+        return Outcome(job.path, status, stores.catalog.book(book_id))
+    book = _new_book(stores, path, book_id, ready)
+    new, tokens = _embedded(stores, path, NewBook(book, ready.pages, ready.passages), progress)
+    progress.step("indexing", 0, 1)
+    generation = stores.index_books([*stores.catalog.book_ids(), book_id])
+    _commit(stores, new, generation, job.id)
+    stores.drop_old_indexes()
+    progress.step("indexing", 1, 1)
+    return Outcome(job.path, "added", stores.catalog.book(book_id, new.space), tokens=tokens)
+
+
+def _new_book(stores: Stores, path: Path, book_id: str, ready: Prepared) -> Book:
+    """What it is called: as its card says, where a lost catalog left one."""
+    card = read_card(stores.books, book_id)
+    if path != stores.stored_file(book_id):
+        file = path.name
+    else:
+        file = card.file if card else f"{book_id[:12]}.pdf"
+    title = card.title if card else ready.title or Path(file).stem
+    now = datetime.now(UTC).isoformat("T", "milliseconds")
+    return Book(book_id, title, file, len(ready.pages), 0, card.added_at if card else now)
+
+
+def _commit(stores: Stores, new: NewBook, generation: str, job: int) -> None:
+    """Make the book visible, with its file where those of books are."""
+    taken = stores.take_file(new.book.id)
+    try:
+        stores.catalog.add_book(new, generation, job)
+    except BaseException:
+        if taken:  # the copy is still there
+            remove(stores.stored_file(new.book.id))
+        raise
+    write_cards(stores.books, stores.catalog, new.book.id)
+
+
+def _embedded(
+    stores: ConnectedStores, path: Path, new: NewBook, progress: Progress
+) -> tuple[NewBook, int]:
+    """Buy and publish the vectors of a book, where embedding is configured; the tokens it cost.
+
+    Nothing is bought for a book of a lost catalog: what was bought is there.
+    """
+    if path == stores.stored_file(new.book.id):
+        return embedded_before(stores, new), 0
+    if not stores.settings.embedding.enabled or not new.passages:
+        return new, 0
+    space, refused, tokens = embed_passages(stores, new.book.id, new.passages, progress)
+    return NewBook(new.book, new.pages, new.passages, space, refused), tokens
+
+
+def embedded_before(stores: ConnectedStores, new: NewBook) -> NewBook:
+    """The book with the vectors that the store has of it, where these are all that it had."""
+    space, card = stores.space(), read_card(stores.books, new.book.id)
+    if space is None or not new.passages:
+        return new
+    reasons = card.refused.get(str(space), {}) if card else {}
+    refused = {int(ordinal): reason for ordinal, reason in reasons.items()}
+    digests = {p.ordinal: p.digest for p in new.passages if p.ordinal not in refused}
+    if stores.embeddings.missing(space, digests.values()):
+        return new
+    if stores.settings.embedding.enabled:
+        stores.semantics.publish(space, new.book.id, digests)
+    return NewBook(new.book, new.pages, new.passages, str(space), refused)
+
+
+def embed_passages(
+    stores: ConnectedStores, book_id: str, passages: Sequence[Passage], progress: Progress
+) -> tuple[str, dict[int, str], int]:
+    """Put a book's vectors into the store and into Chroma.
+
+    Returns the space, the refused ordinals with their reasons, and the tokens billed.
+    """
+    semantics = stores.semantics
+    if known := stores.space():
+        semantics.vectors(known)  # a server that is gone is noticed before money is spent
+    progress.step("embedding", 0, len(passages))
+    purchase = semantics.buy(
+        [passage.text for passage in passages],
+        lambda done, total: progress.step("embedding", done, total),
+    )
+    space = stores.space()
+    if space is None:
+        raise BookBrainError("The endpoint gave no vector for any passage.", "Try again.")
+    digests = {passage.ordinal: passage.digest for passage in passages}
+    refused = {n: purchase.refused[d] for n, d in digests.items() if d in purchase.refused}
+    semantics.publish(space, book_id, digests)
+    return str(space), refused, purchase.tokens

@@ -11,9 +11,9 @@ from typing import Self
 from bookbrain.errors import BusyError
 from bookbrain.files import is_locked
 from bookbrain.formats.pdf import find_books
-from bookbrain.library import findings, maintenance, pipeline, replacement
+from bookbrain.library import findings, maintenance, replacement
 from bookbrain.library.findings import Expected, Finding, prove
-from bookbrain.library.jobs import parted, under_way
+from bookbrain.library.jobs import finish_jobs, parted, under_way
 from bookbrain.library.maintenance import rename
 from bookbrain.library.open_book import OpenBook, open_book, pick
 from bookbrain.library.prepare import plan_file
@@ -96,7 +96,7 @@ class Library:
         with self._writing(progress, GO_ON):
             self._stores.catalog.queue(found.files)
             try:
-                report = pipeline.finish_jobs(self._stores, progress, doubtful=doubtful)
+                report = finish_jobs(self._stores, progress, doubtful=doubtful)
             except KeyboardInterrupt:
                 self._stores.catalog.end_all_jobs()
                 self._stores.sweep()
@@ -133,7 +133,7 @@ class Library:
         """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
         progress = progress or Silent()
         with self._writing(progress, GO_ON):
-            report = pipeline.finish_jobs(self._stores, progress, doubtful=doubtful)
+            report = finish_jobs(self._stores, progress, doubtful=doubtful)
         self._look_again(report)
         return report
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from bookbrain.errors import ConfigError, InputError, UnavailableError
 from bookbrain.formats.text import count_tokens
-from bookbrain.library.pipeline import embed_passages
+from bookbrain.library.jobs import embed_passages
 from bookbrain.log import record_removal, record_renaming
 from bookbrain.messages import fill
 from bookbrain.model import Book, Outcome, Passage, Plan, Progress, parse_space

@@ -17,8 +17,8 @@ from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.files import PART, file_lock, free_name, link, sync_folder
 from bookbrain.index.commit import segments_of
 from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment
+from bookbrain.library.jobs import finish_jobs
 from bookbrain.library.maintenance import forget_lost_vectors
-from bookbrain.library.pipeline import finish_jobs
 from bookbrain.model import AddReport, Progress
 from bookbrain.paths import refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores

@@ -19,9 +19,9 @@ from bookbrain.errors import BusyError, ConfigError
 from bookbrain.files import file_lock, write_file
 from bookbrain.index.commit import segments_of
 from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment
-from bookbrain.last_check import SeenCheck
 from bookbrain.messages import Filled, as_rows, fill, joined, message_of, of_row
 from bookbrain.paths import STAMP_FILE as STAMP
+from bookbrain.reports import SeenCheck
 from bookbrain.store import database
 from bookbrain.store.catalog import read_stamp
 from bookbrain.store.database import is_damage, open_untrusted, suppress_damage

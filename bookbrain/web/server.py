@@ -21,7 +21,7 @@ from bookbrain.library import Library
 from bookbrain.messages import fill
 from bookbrain.settings import Settings
 from bookbrain.web.api import PROBE
-from bookbrain.web.origin import Names
+from bookbrain.web.app import Names
 
 Notify = Callable[[str], object]
 PATIENCE = 10.0  # seconds that an answer may take

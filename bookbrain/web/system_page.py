@@ -11,12 +11,11 @@ import streamlit as st
 
 from bookbrain import __version__
 from bookbrain.errors import BookBrainError
-from bookbrain.last_check import SeenCheck, last_check
 from bookbrain.library import Library
 from bookbrain.messages import fill, message_of
 from bookbrain.paths import layout_of
+from bookbrain.reports import Day, SeenCheck, figures_of, kept_use, last_check
 from bookbrain.store.audit import look_at_damage
-from bookbrain.use import Day, figures_of, kept_use
 from bookbrain.web.frame import show_line, tr
 from bookbrain.web.shelf import the_shelf
 

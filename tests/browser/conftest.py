@@ -13,7 +13,7 @@ from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
 
 from bookbrain.paths import Layout
-from bookbrain.use import Day, Use, keep_use
+from bookbrain.reports import Day, Use, keep_use
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
 

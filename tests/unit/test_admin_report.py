@@ -12,8 +12,8 @@ from bookbrain.admin import main
 from bookbrain.admin.options import Records
 from bookbrain.admin.report import percentile, report_of, table_of
 from bookbrain.paths import Layout
+from bookbrain.reports import Use, kept_use, milliseconds, money
 from bookbrain.server.journal import Month, archive_file, export
-from bookbrain.use import Use, kept_use, milliseconds, money
 
 MARCH = Month(2026, 3)
 

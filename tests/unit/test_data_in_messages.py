@@ -16,12 +16,12 @@ import bookbrain.web
 from bookbrain.checks import Check, State
 from bookbrain.checks.channels import about_changes, summary_of
 from bookbrain.errors import NotFoundError
-from bookbrain.last_check import SeenCheck, keep_check, last_check
 from bookbrain.library import Library
 from bookbrain.library.inbox import Patience, rejections
 from bookbrain.library.inbox_worker import ingest
 from bookbrain.messages import fill, translated
 from bookbrain.model import printable
+from bookbrain.reports import SeenCheck, keep_check, last_check
 from bookbrain.settings import Settings
 from bookbrain.store.audit import CheckState, Damage, keep_state, read_state
 from bookbrain.store.catalog import Catalog

@@ -8,11 +8,18 @@ from streamlit.testing.v1 import AppTest
 from support import pdfs
 
 import bookbrain.web
-from bookbrain.last_check import LastCheck, SeenCheck, keep_check, last_check
 from bookbrain.library import Library
 from bookbrain.paths import Layout
+from bookbrain.reports import (
+    LastCheck,
+    SeenCheck,
+    Use,
+    figures_of,
+    keep_check,
+    keep_use,
+    last_check,
+)
 from bookbrain.settings import EmbeddingSettings, Settings
-from bookbrain.use import Use, figures_of, keep_use
 from bookbrain.web.shelf import Shelf, use_shelf
 
 PAGES = Path(bookbrain.web.__file__).parent

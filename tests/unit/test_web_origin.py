@@ -17,7 +17,7 @@ from support.coroutines import run_coroutine
 from bookbrain.paths import Layout
 from bookbrain.server.access import Address, with_address, write_site
 from bookbrain.settings import Settings
-from bookbrain.web.origin import Names, OwnOrigin
+from bookbrain.web.app import Names, OwnOrigin
 
 NOWHERE = Settings(home=Path("/nowhere"))
 THIS_MACHINE = Layout()

@@ -1,14 +1,58 @@
-"""What was done day by day, in counts: the logs timer of a server keeps it for the system page."""
+"""What units of a server report to the app: the last check, use by day."""
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from datetime import date
+from dataclasses import asdict, dataclass, replace
+from datetime import date, datetime
 from pathlib import Path
 
 from bookbrain.files import write_file
+from bookbrain.messages import as_rows, of_row
 
-_FILE = "use.json"
+_FILE = "last-check.json"  # in the library's folder
+
+
+@dataclass(frozen=True, slots=True)
+class SeenCheck:
+    """How one thing is: `state` is "ok", "warn" or "FAIL"; `remedy` is what to do about it."""
+
+    name: str
+    state: str
+    seen: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LastCheck:
+    """When all was looked at, in UTC, and what was seen."""
+
+    at: datetime
+    seen: tuple[SeenCheck, ...]
+
+
+def keep_check(home: Path, seen: Iterable[SeenCheck], at: datetime) -> None:
+    """Keep it in place of the one before; raises OSError."""
+    value = {
+        "at": at.isoformat(),
+        "seen": [asdict(one, dict_factory=as_rows) for one in seen],
+    }
+    write_file(home / _FILE, json.dumps(value, ensure_ascii=False, indent=1).encode())
+
+
+def last_check(home: Path) -> LastCheck | None:
+    """What was kept; None where nothing was, or nothing that can be read."""
+    try:
+        value = json.loads((home / _FILE).read_bytes())
+        found = [SeenCheck(**one) for one in value["seen"]]
+        seen = tuple(
+            replace(one, seen=of_row(one.seen), remedy=of_row(one.remedy)) for one in found
+        )
+        return LastCheck(datetime.fromisoformat(value["at"]), seen)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+_USE_FILE = "use.json"
 _SHORT, _LONG, _SLOW = "{:.1f} ms", "{:.0f} ms", "{:.0f} s"
 _MILLIONS = "{:,.1f} M"
 
@@ -41,13 +85,13 @@ Day = tuple[date, Use]
 def keep_use(folder: Path, days: Iterable[Day]) -> None:
     """Keep it in place of what was kept before; raises OSError."""
     kept = [{"day": day.isoformat(), **asdict(use)} for day, use in days]
-    write_file(folder / _FILE, json.dumps(kept, indent=1).encode())
+    write_file(folder / _USE_FILE, json.dumps(kept, indent=1).encode())
 
 
 def kept_use(folder: Path) -> list[Day]:
     """What was kept; nothing where nothing was, or nothing that can be read."""
     try:
-        kept = json.loads((folder / _FILE).read_bytes())
+        kept = json.loads((folder / _USE_FILE).read_bytes())
         return [(date.fromisoformat(fields.pop("day")), Use(**fields)) for fields in kept]
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return []
