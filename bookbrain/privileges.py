@@ -3,8 +3,8 @@
 So no file of root's gets into the library, and no PDF is opened with root's rights.
 
 `python -m bookbrain.privileges` is the one step of the inbox's unit that needs root: a file that
-only its owner may read could not be taken otherwise. The group may change the inbox at any time, so each
-thing is opened by its name in an open folder, never through a link, and never waited for.
+only its owner may read could not be taken otherwise. The group may change the inbox at any time, so
+each thing is opened by its name in an open folder, never through a link, and never waited for.
 """
 
 import os

@@ -294,13 +294,13 @@ def check_name(domain: str, theirs: Iterable[str], ours: Iterable[str], proven: 
             fill("{domain} has no address.", domain=domain),
             "Enter this server's public address for it where the domain is registered.",
         )
-    state, remedy = State.OK, ""
+    state, remedy = State.OK, fill("")
     if found & own and not any(address.is_loopback for address in found):
         seen = "{domain} is {addresses}, an address of this machine"
     elif proven:
         seen = "{domain} is {addresses}; a public authority came that way"
     else:
-        state, remedy = State.WARN, "Compare it with the public address that the cloud shows."
+        state, remedy = State.WARN, fill("Compare it with the public address that the cloud shows.")
         seen = (
             "{domain} is {addresses}, which is no address of this machine."
             if any(address.is_global for address in own)

@@ -1,4 +1,8 @@
-"""`bookbrain ingest-inbox`: what the service of the inbox runs."""
+"""`bookbrain ingest-inbox`: what the service of the inbox runs.
+
+On a server systemd starts it, when `bookbrain-ingest.path` sees a file; elsewhere the web app does,
+as a child of its own (`web/shelf.py`).
+"""
 
 import click
 
@@ -11,7 +15,13 @@ from bookbrain.log import log_work
 def ingest_inbox() -> None:
     """Add the books of the inbox, until none is left; for the service of the inbox.
 
-    What cannot be added is moved to the folder `rejected` in it, with the reason.
+    What cannot be added is moved to the folder `rejected` in it, with the reason. Where the
+    embedding endpoint or Chroma does not answer, what was begun stays, and the next run goes on.
+
+    \b
+    To watch it on a server:
+      journalctl -u bookbrain-ingest -f
+      bookbrain books
     """
     log_work()
     with ending_in_order(), open_library(tell=False) as library:

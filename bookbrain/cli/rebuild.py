@@ -1,4 +1,8 @@
-"""`bookbrain rebuild`."""
+"""`bookbrain rebuild`: every store that follows from the truth is made again.
+
+The keyword index comes first, then every collection of Chroma, book by book; how, is in
+`library/maintenance.py`.
+"""
 
 import click
 
@@ -11,7 +15,13 @@ from bookbrain.messages import fill
 def rebuild() -> None:
     """Make the keyword index and the vector index again from what the library keeps.
 
-    Needs no embedding endpoint and costs nothing.
+    Needs no embedding endpoint and costs nothing. Run it where a check or an error says so, such as
+    that Chroma lacks passages. The PDFs, the catalog and the embeddings stay as they are.
+    A search that begins meanwhile waits for the keyword index. Ended early, it is to be run again.
+
+    \b
+    For example, on a machine with a new and empty Chroma:
+      CHROMA_URL=http://chroma.lan:8000 bookbrain rebuild
     """
     with open_library() as library:
         with shown_progress() as progress:

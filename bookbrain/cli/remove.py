@@ -14,6 +14,10 @@ def remove(book: str, yes: bool) -> None:
     """Remove a book: an id, the start of one, or a file name, as `bookbrain books` shows them.
 
     What was paid for its embeddings is kept: adding it again costs nothing.
+
+    \b
+    For example:
+      bookbrain remove 3f9a2c
     """
     with open_library() as library:
         found = library.find_book(book)
