@@ -75,7 +75,7 @@ def list_settings(context: click.Context, _: click.Parameter, wanted: bool) -> N
     """What each setting means, and what it is where nobody sets it, in place of a command."""
     if wanted:
         formatter = context.make_formatter()
-        formatter.write_dl([(setting.name, _meaning(setting)) for setting in SETTINGS])
+        formatter.write_dl([(setting.name, shown(_meaning(setting))) for setting in SETTINGS])
         click.echo(formatter.getvalue(), nl=False)
         context.exit()
 
@@ -83,7 +83,8 @@ def list_settings(context: click.Context, _: click.Parameter, wanted: bool) -> N
 def _meaning(setting: Setting) -> str:
     if not setting.default_text:
         return setting.meaning
-    return fill("{help}  [default: {default}]", help=setting.meaning, default=setting.default_text)
+    meaning = message_of(setting.meaning)
+    return fill("{help}  [default: {default}]", help=meaning, default=setting.default_text)
 
 
 def version_option(program: str) -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -101,7 +101,7 @@ def test_a_fault_is_logged_by_its_place(tmp_path: Path, caplog: pytest.LogCaptur
     preparer = Preparer(Settings(tmp_path), tmp_path)
     with caplog.at_level(logging.ERROR), pytest.raises(PreparerFault):
         prepare(preparer, pdfs.book(tmp_path / "b.pdf", ["good"]), ["soon"])  # type: ignore[arg-type]
-    assert "preparer.py" in caplog.text
+    assert "prepare_child.py" in caplog.text
     assert "TypeError" in caplog.text
     assert "soon" not in caplog.text
 

@@ -118,7 +118,7 @@ def test_a_server_shows_the_use_of_the_last_days(tmp_path: Path) -> None:
     assert shown.count("<tr>") == 31
     shelf = Shelf(settings)
     use_shelf(shelf)
-    app = AppTest.from_file(PAGES / "views" / "system.py", default_timeout=30).run()
+    app = AppTest.from_file(PAGES / "system_page.py", default_timeout=30).run()
     shelf.close()
     searches, slow = app.get("vega_lite_chart")
     assert (searches.proto.alt, slow.proto.alt) == (

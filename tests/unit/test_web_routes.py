@@ -225,7 +225,7 @@ def test_what_nobody_foresaw_shows_nothing_from_inside(
     assert answer.status_code == 500
     assert answer.json() == {"error": "BookBrain failed on this.", "hint": "Its log shows where."}
     assert "OperationalError" in caplog.text
-    assert "facade.py" in caplog.text
+    assert "library.py" in caplog.text
     assert "walrus" not in caplog.text
 
 
