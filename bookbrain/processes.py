@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import IO, Any, NamedTuple
 
 from bookbrain.messages import fill
-from bookbrain.settings import environment_without_secrets
 
 _PR_SET_PDEATHSIG = 1
 
@@ -35,7 +34,7 @@ def start_module(
         stdout=stdout,
         stderr=stderr,
         pass_fds=pass_fds,
-        env=dict(os.environ) if with_secrets else environment_without_secrets(os.environ),
+        env=dict(os.environ) if with_secrets else _without_secrets(os.environ),
         start_new_session=True,
     )
 
@@ -50,7 +49,7 @@ def start_program(
         stdout=log,
         stderr=subprocess.STDOUT,
         cwd=cwd,
-        env=environment_without_secrets(env),
+        env=_without_secrets(env),
         close_fds=False,  # what the caller made inheritable is meant to be, a lock for instance
         preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread, one system call)
     )
@@ -80,7 +79,7 @@ def run_program(
         done = subprocess.run(
             list(command),
             input=given,
-            env=environment_without_secrets(os.environ) | dict(variables or {}),
+            env=_without_secrets(os.environ) | dict(variables or {}),
             capture_output=True,
             timeout=timeout,
             check=False,
@@ -104,7 +103,7 @@ def start_filter(
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
-        env=environment_without_secrets(os.environ),
+        env=_without_secrets(os.environ),
         preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread, one system call)
     )
 
@@ -114,7 +113,7 @@ PIPE = subprocess.PIPE
 
 def run_in_terminal(command: Sequence[str], env: Mapping[str, str]) -> int:
     """Run `command` with our own input and output to its end; its exit code, as a shell has it."""
-    env = environment_without_secrets(env)
+    env = _without_secrets(env)
     code = subprocess.run(list(command), env=env, check=False).returncode
     return 128 - code if code < 0 else code
 
@@ -182,3 +181,10 @@ def is_alive(pid: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
+    """Settings are imported only here: the children of this module need none, and start sooner."""
+    from bookbrain.settings import environment_without_secrets  # noqa: PLC0415
+
+    return environment_without_secrets(environ)

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 
-from bookbrain.formats.text import HYPHEN, clean, join_hyphens, page_problem, words_of
+from bookbrain.formats.page_text import HYPHEN, clean, join_hyphens, page_problem, words_of
 from bookbrain.processes import die_with_parent, limit_this_process, run_forked
 
 MAX_PAGES = 50_000

@@ -16,8 +16,7 @@ from bookbrain.messages import fill, language, translated
 from bookbrain.model import printable
 from bookbrain.paths import Layout
 from bookbrain.privileges import THIS_MACHINE, become_service_user
-from bookbrain.upgrade.kept import forget, keep
-from bookbrain.upgrade.rollback import put_back
+from bookbrain.upgrade.rollback import forget, keep, put_back
 
 _TASKS: Mapping[str, Callable[[Path], list[str] | None]] = {
     "keep": keep,

@@ -27,7 +27,7 @@ _KEYWORDS = ("reason", "hint", "seen", "remedy", "help")
 _OTHERS = {
     "errors.py": ("OLDER_BACKUP",),
     "formats/pdf.py": ("_REASONS",),
-    "formats/text.py": ("SCANNED", "GARBLED", "UNREADABLE"),
+    "formats/page_text.py": ("SCANNED", "GARBLED", "UNREADABLE"),
     "library/findings.py": ("remedy",),
     "model.py": ("Step",),
     "store/folder.py": ("GO_ON", "DELETE_OTHERS"),

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bookbrain.formats.text import HYPHEN, clean, is_code, join_hyphens, join_lines, words_of
+from bookbrain.formats.page_text import HYPHEN, clean, join_hyphens, words_of
+from bookbrain.formats.text import is_code, join_lines
 
 ODD = st.text(
     st.one_of(

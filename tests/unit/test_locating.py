@@ -3,7 +3,8 @@
 import pytest
 
 from bookbrain.formats.page_image_child import locate
-from bookbrain.formats.text import clean, join_hyphens, join_lines
+from bookbrain.formats.page_text import clean, join_hyphens
+from bookbrain.formats.text import join_lines
 
 
 def read_back(text: str, word: str, drawn: str) -> str:

@@ -13,7 +13,7 @@ from bookbrain.library import Library
 from bookbrain.settings import Settings
 from bookbrain.store.identity import read_card
 from bookbrain.store.integrity import read_stamp_file
-from bookbrain.upgrade.kept import keep
+from bookbrain.upgrade.rollback import keep
 
 
 @pytest.mark.timeout(120)

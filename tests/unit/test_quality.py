@@ -2,7 +2,7 @@
 
 import pytest
 
-from bookbrain.formats.text import GARBLED, SCANNED, UNREADABLE, is_garbled, page_problem
+from bookbrain.formats.page_text import GARBLED, SCANNED, UNREADABLE, is_garbled, page_problem
 
 PROSE = "The kernel schedules threads. 비동기 처리를 하려면 콜백을 쓴다. "
 

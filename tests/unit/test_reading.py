@@ -14,8 +14,8 @@ from support import pdfs
 from support.readers import readers
 
 from bookbrain.errors import InputError
+from bookbrain.formats.page_text import GARBLED, SCANNED, UNREADABLE
 from bookbrain.formats.pdf import PdfReader, read_pdf
-from bookbrain.formats.text import GARBLED, SCANNED, UNREADABLE
 from bookbrain.model import BookText
 
 

@@ -26,8 +26,7 @@ from bookbrain.store import embeddings
 from bookbrain.store.catalog import MIGRATIONS, Catalog, NewBook
 from bookbrain.store.database import open_database
 from bookbrain.store.embeddings import EmbeddingStore
-from bookbrain.upgrade.kept import KEPT, forget, keep, version_of
-from bookbrain.upgrade.rollback import put_back
+from bookbrain.upgrade.rollback import KEPT, forget, keep, put_back, version_of
 
 SPACE = EmbeddingSpace("m", 2)
 
