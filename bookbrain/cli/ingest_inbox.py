@@ -18,12 +18,12 @@ def ingest_inbox() -> None:
     What cannot be added is moved to the folder `rejected` in it, with the reason. Where the
     embedding endpoint or Chroma does not answer, what was begun stays, and the next run goes on.
 
-    \b
-    To watch it on a server:
-      journalctl -u bookbrain-ingest -f
-      bookbrain books
+    On a server `journalctl -u bookbrain-ingest -f` shows what it does; what waits, and what was
+    moved, is also told by `bookbrain books` and by the page of the books in the browser.
     """
     log_work()
+    # systemd ends it by SIGTERM: it stops after the step at hand, and says nothing of what waits,
+    # for what it finds waiting is its own work.
     with ending_in_order(), open_library(tell=False) as library:
         stopped = ingest(library)
     if stopped:

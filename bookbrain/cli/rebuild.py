@@ -20,8 +20,8 @@ def rebuild() -> None:
     A search that begins meanwhile waits for the keyword index. Ended early, it is to be run again.
 
     \b
-    For example, on a machine with a new and empty Chroma:
-      CHROMA_URL=http://chroma.lan:8000 bookbrain rebuild
+    For example:
+      bookbrain rebuild
     """
     with open_library() as library:
         with shown_progress() as progress:
