@@ -17,14 +17,14 @@ from bookbrain.backup.archives import (
 )
 from bookbrain.backup.restoration import check_versions, compare
 from bookbrain.errors import BookBrainError, UnavailableError
-from bookbrain.files import PART, file_lock, is_disk_full, link, make_way, remove, sync_folder
+from bookbrain.files import PART, is_disk_full, link, make_way, remove, sync_folder
 from bookbrain.library import Library, mend_catalog, mend_store, settle
 from bookbrain.messages import Filled, fill, message_of
 from bookbrain.model import Progress
 from bookbrain.paths import Layout
 from bookbrain.settings import Settings
 from bookbrain.store.audit import AuditOutcome, check_again, check_is_not_lost
-from bookbrain.store.folder import RESTORING
+from bookbrain.store.folder import RESTORING, nobody_at_work
 
 Agree = Callable[[int, int], bool]  # to buying for so many books so many tokens
 
@@ -65,7 +65,7 @@ def repair_library(
     with alone(home), clear_words():
         work = home / RESTORING
         try:
-            with file_lock(home / "library.lock", on_wait=progress.wait):
+            with nobody_at_work(home, progress.wait):
                 check_is_not_lost(home)
                 brought = _from_backups(folder, work, _files(found), on_step)
                 _mend_files(home, brought.files, found)

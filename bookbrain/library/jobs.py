@@ -20,7 +20,7 @@ from bookbrain.library.inbox import INBOX, arrivals
 from bookbrain.library.prepare import Intake, Prepared
 from bookbrain.log import Event
 from bookbrain.messages import fill
-from bookbrain.model import AddReport, Arrival, Book, Outcome, Passage, Progress, Status, Step
+from bookbrain.model import AddReport, Arrival, Book, Outcome, Passage, Progress, Step
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.catalog import Catalog, NewBook
 from bookbrain.store.folder import GO_ON, Stores, storage_error
@@ -255,19 +255,28 @@ def _add(stores: ConnectedStores, job: Job, intake: Intake, progress: Progress) 
     taken = intake.take(progress.step)
     book_id, ready = taken.book_id, taken.book
     if ready is None or stores.catalog.has_book(book_id):
-        if taken.mended:
-            stores.take_file(book_id)
-        stores.catalog.end_job(job.id)
-        status: Status = "mended" if taken.mended else "known"
-        return Outcome(job.path, status, stores.catalog.book(book_id))
+        with stores.writing(progress.wait):
+            return _known(stores, job, book_id, mended=taken.mended)
     book = _new_book(stores, path, book_id, ready)
     new, tokens = _embedded(stores, path, NewBook(book, ready.pages, ready.passages), progress)
     progress.step("indexing", 0, 1)
-    generation = stores.index_books([*stores.catalog.book_ids(), book_id])
-    _commit(stores, new, generation, job.id)
-    stores.drop_old_indexes()
+    with stores.writing(progress.wait):
+        generation = stores.index_books([*stores.catalog.book_ids(), book_id])
+        _commit(stores, new, generation, job.id)
+        stores.drop_old_indexes()
     progress.step("indexing", 1, 1)
     return Outcome(job.path, "added", stores.catalog.book(book_id, new.space), tokens=tokens)
+
+
+def _known(stores: Stores, job: Job, book_id: str, *, mended: bool) -> Outcome:
+    """Of a file whose book is there, unless somebody has removed that since it was looked for."""
+    book = stores.catalog.book(book_id)
+    if book is None:
+        raise InputError("its book was removed while this one was added", "Add it again.")
+    if mended:
+        stores.take_file(book_id)
+    stores.catalog.end_job(job.id)
+    return Outcome(job.path, "mended" if mended else "known", book)
 
 
 def _new_book(stores: Stores, path: Path, book_id: str, ready: Prepared) -> Book:

@@ -34,7 +34,7 @@ from bookbrain.search.retrieval import ConnectedStores, similar
 from bookbrain.settings import Settings
 from bookbrain.store.audit import look_again
 from bookbrain.store.copy import OnCopied, Snapshot, take_snapshot
-from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, Stores, storage_error
+from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, WORKER_LOCK, Stores, storage_error
 
 
 class Library:
@@ -93,13 +93,14 @@ class Library:
         ]
         for outcome in refused:
             progress.end(outcome)
-        with self._writing(progress, GO_ON):
+        with self._working(progress, GO_ON):
             self._stores.catalog.queue(found.files)
             try:
                 report = finish_jobs(self._stores, progress, doubtful=doubtful)
             except KeyboardInterrupt:
                 self._stores.catalog.end_all_jobs()
-                self._stores.sweep()
+                with self._stores.writing(progress.wait):
+                    self._stores.sweep_leftovers()
                 raise
         self._look_again(report)
         return AddReport((*refused, *report.outcomes), report.stopped)
@@ -111,7 +112,7 @@ class Library:
 
     def unfinished(self) -> int:
         """How many books a crash left unfinished: nobody works on them, nothing hinders them."""
-        if is_locked(self._stores.home / "library.lock"):
+        if is_locked(self._stores.home / WORKER_LOCK):
             return 0
         return sum(not job.waiting for job in self._stores.catalog.jobs())
 
@@ -132,7 +133,7 @@ class Library:
     def finish(self, progress: Progress | None = None, *, doubtful: bool = True) -> AddReport:
         """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
         progress = progress or Silent()
-        with self._writing(progress, GO_ON):
+        with self._working(progress, GO_ON):
             report = finish_jobs(self._stores, progress, doubtful=doubtful)
         self._look_again(report)
         return report
@@ -263,7 +264,7 @@ class Library:
     def rebuild(self, progress: Progress | None = None) -> None:
         """Make every derived store again, without a call to the embedding endpoint."""
         progress = progress or Silent()
-        with self._writing(progress):
+        with self._working(progress), self._writing(progress):
             maintenance.rebuild(self._stores, progress)
 
     def plan_embedding(self) -> list[Plan]:
@@ -273,7 +274,7 @@ class Library:
     def embed(self, progress: Progress | None = None) -> list[Outcome]:
         """Embed the books that the configured model lacks."""
         progress = progress or Silent()
-        with self._writing(progress):
+        with self._working(progress):
             return maintenance.embed(self._stores, progress)
 
     # Backups
@@ -290,7 +291,7 @@ class Library:
 
         Asks no embedding endpoint. Returns how many queries were asked; raises BookBrainError.
         """
-        with self._writing(progress):
+        with self._working(progress), self._writing(progress):
             replacement.index_copies(self._stores)
             maintenance.rebuild_vectors(self._stores, progress)
             return prove(self._stores, expected)
@@ -303,10 +304,18 @@ class Library:
         """
         hint = "Make room and run this again: nothing was changed."
         other = Stores(replace(self.settings, home=home))
-        with closing(other), self._writing(progress, hint):
+        with closing(other), self._working(progress, hint), self._writing(progress, hint):
             if not only:
                 replacement.index_copies(other)
             replacement.replace_books(self._stores, other, only, progress)
+
+    @contextmanager
+    def _working(self, progress: Progress, hint: str = AGAIN) -> Iterator[None]:
+        try:
+            with self._stores.working(progress.wait):
+                yield
+        except (OSError, sqlite3.Error) as error:
+            raise storage_error(error, hint) from error
 
     @contextmanager
     def _writing(

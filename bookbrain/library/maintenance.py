@@ -156,9 +156,10 @@ def plan_embedding(stores: Stores) -> list[Plan]:
 def embed(stores: ConnectedStores, progress: Progress) -> list[Outcome]:
     """Embed every book that the configured model has not embedded; then drop other models' vectors.
 
-    Raises what the endpoint or Chroma raises; what is done by then stays done.
+    Raises what the endpoint or Chroma raises; what is done by then stays done. Only for who works.
     """
-    forget_lost_vectors(stores)
+    with stores.writing(progress.wait):
+        forget_lost_vectors(stores)
     space = stores.space()
     book_ids = stores.catalog.unembedded_books(str(space) if space else "")
     outcomes = []
@@ -169,12 +170,17 @@ def embed(stores: ConnectedStores, progress: Progress) -> list[Outcome]:
         progress.begin(book.file, number, len(book_ids))
         passages = stored_passages(stores, book_id)
         name, refused, tokens = embed_passages(stores, book_id, passages, progress)
-        stores.catalog.set_embedded(book_id, name, refused)
+        with stores.writing(progress.wait):
+            if not stores.catalog.has_book(book_id):  # somebody has removed it meanwhile
+                drop_vectors(stores, book_id, [name])
+                continue
+            stores.catalog.set_embedded(book_id, name, refused)
         outcomes.append(
             Outcome(book.file, "added", stores.catalog.book(book_id, name), tokens=tokens)
         )
         progress.end(outcomes[-1])
-    _drop_other_spaces(stores)
+    with stores.writing(progress.wait):
+        _drop_other_spaces(stores)
     return outcomes
 
 

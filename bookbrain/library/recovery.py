@@ -14,7 +14,7 @@ from secrets import token_hex
 from typing import Any
 
 from bookbrain.errors import BookBrainError, ConfigError
-from bookbrain.files import PART, file_lock, free_name, link, sync_folder
+from bookbrain.files import PART, free_name, link, sync_folder
 from bookbrain.index.commit import segments_of
 from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment
 from bookbrain.library.jobs import finish_jobs
@@ -36,7 +36,7 @@ from bookbrain.store.database import (
     transaction,
 )
 from bookbrain.store.embeddings import EMBEDDINGS_MIGRATIONS, STORE
-from bookbrain.store.folder import Stores, storage_error
+from bookbrain.store.folder import Stores, nobody_at_work, storage_error
 from bookbrain.store.identity import (
     LostCatalogError,
     card_file,
@@ -95,9 +95,9 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
     """
     refuse_in_upgrade(settings.home)
     try:
-        with file_lock(settings.home / "library.lock", on_wait=progress.wait):
+        with nobody_at_work(settings.home, progress.wait):
             again = begin_again(settings)
-        with closing(ConnectedStores(settings)) as stores, stores.writing(progress.wait):
+        with closing(ConnectedStores(settings)) as stores, stores.working(progress.wait):
             orphans = [stores.stored_file(card.id) for card in stores.orphans()]
             cards = stored_cards(stores.books)
             stores.catalog.queue(orphans)
@@ -361,8 +361,9 @@ def _sources(
             link(books / f"{book_id}.pdf", stores.stored_file(book_id))
             if read_card(books, book_id):
                 link(card_file(books, book_id), card_file(stores.books, book_id))
-        stores.catalog.queue(stores.stored_file(book_id) for book_id in left)
-        finish_jobs(stores, progress)
+        with stores.working(progress.wait):
+            stores.catalog.queue(stores.stored_file(book_id) for book_id in left)
+            finish_jobs(stores, progress)
         read = stores.catalog.book_ids()
     return sources | {book_id: work / CATALOG for book_id in read}
 

@@ -125,8 +125,19 @@ RESTORING = ".restoring"  # what an archive brought, on its way into the library
 VERIFYING = ".verifying"  # a library made to see whether an archive works
 # Whoever has one of these folders holds its lock.
 WORK_LOCK, VERIFY_LOCK = "backup.lock", "verify.lock"
+LIBRARY_LOCK, WORKER_LOCK = "library.lock", "worker.lock"  # of the writer; of who works on books
 _ROOM = 1 << 20  # bytes without which nothing is begun
 _WORKPLACES = {BACKUP: WORK_LOCK, RESTORING: WORK_LOCK, VERIFYING: VERIFY_LOCK}
+
+
+@contextmanager
+def nobody_at_work(home: Path, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Hold both locks of a library that is not open: nobody works on it, nobody writes to it."""
+    with (
+        file_lock(home / WORKER_LOCK, on_wait=on_wait),
+        file_lock(home / LIBRARY_LOCK, on_wait=on_wait),
+    ):
+        yield
 
 
 class Stores:
@@ -146,6 +157,7 @@ class Stores:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._closing = ExitStack()
         self._lost = lost
+        self._works = False
         self._databases = self._closing.enter_context(ExitStack())
         self._open(or_read=True)
         self._keywords: tuple[str, KeywordIndex] | None = None
@@ -186,6 +198,25 @@ class Stores:
             raise
 
     @contextmanager
+    def working(self, on_wait: Callable[[], None]) -> Iterator[None]:
+        """Be the one who works through books, and is the writer for each change, not in between.
+
+        So whoever only removes a book waits for such a change, and not for a book to be read or
+        embedded. Waits for another one at work, having said so by `on_wait`; raises as `writing`.
+        """
+        refuse_in_upgrade(self.home)
+        with file_lock(self.home / WORKER_LOCK, on_wait=on_wait):
+            with self.writing(on_wait):
+                self.sweep_leftovers()
+            self._works = True
+            try:
+                yield
+            finally:
+                self._works = False
+            with self.writing(on_wait):
+                self.sweep_leftovers()  # what was refused leaves no copy of its file
+
+    @contextmanager
     def writing(self, on_wait: Callable[[], None], *, freeing: bool = False) -> Iterator[None]:
         """Be the one writer; waits for another one, having said so by `on_wait`.
 
@@ -193,16 +224,19 @@ class Stores:
         BusyError while a server's release is being exchanged.
         """
         refuse_in_upgrade(self.home)
-        with file_lock(self.home / "library.lock", on_wait=on_wait):
+        with file_lock(self.home / LIBRARY_LOCK, on_wait=on_wait):
             refuse_in_upgrade(self.home)  # it may have begun meanwhile, and waited for this lock
             if freeing:
                 give_up(self.home)
             self.open_to_write()
             self.check_catalog_in_place()
+            if self._works:  # it is swept, and copied beside the books, when the work is done
+                yield
+                return
             self.sweep()
             self.keep_identity()  # where a crash came between a change and its cards
             yield
-            self.sweep()  # what was refused leaves no copy of its file
+            self.sweep()
             self.keep_identity()
             if freeing:
                 keep(self.home, 0)  # the next removal may need it
@@ -293,7 +327,7 @@ class Stores:
     def keep_identity_if_idle(self) -> None:
         """The same for whoever does not write; BlockingIOError or BusyError while somebody does."""
         refuse_in_upgrade(self.home)
-        with file_lock(self.home / "library.lock", on_wait=_leave_it):
+        with file_lock(self.home / LIBRARY_LOCK, on_wait=_leave_it):
             self.check_catalog_in_place()
             self.keep_identity()
             keep(self.home)
@@ -345,7 +379,7 @@ class Stores:
                 continue
             return self._keywords[1]
         try:
-            with file_lock(self.home / "library.lock"):
+            with file_lock(self.home / LIBRARY_LOCK):
                 self.open_to_write()
                 self.catalog.set_generation(self.index_books(self.catalog.book_ids(), on_book))
         except (OSError, sqlite3.Error) as error:
@@ -388,9 +422,15 @@ class Stores:
         """Remove what belongs to no book and to no job. Only for the one writer.
 
         The file of a book is deleted where somebody had the book removed, and nowhere else: one
-        that the catalog does not name may be all that is left of a book.
+        that the catalog does not name may be all that is left of a book. What may be on its way in
+        stays while somebody works.
         """
         self._delete_removed()
+        with suppress(BlockingIOError), file_lock(self.home / WORKER_LOCK, on_wait=_leave_it):
+            self.sweep_leftovers()
+
+    def sweep_leftovers(self) -> None:
+        """Remove what was to become a book. Only for the one writer who is also the one at work."""
         for copy in self.incoming.iterdir():
             if self.catalog.has_book(copy.stem) and copy == self.incoming_file(copy.stem):
                 self.take_file(copy.stem)

@@ -1,0 +1,74 @@
+"""A long book is being added: who removes, renames, searches or backs up does not wait for it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support import pdfs
+from support.openai_process import OpenAIProcess
+from support.shelf import Shelf, wait_for
+
+LONG = 3000  # pages
+
+
+@pytest.fixture(scope="module")
+def long_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return pdfs.long_book(
+        tmp_path_factory.mktemp("long") / "long.pdf", LONG, seed=9, language="english"
+    )
+
+
+def test_while_it_is_read(plain: Shelf, english: list[Path], long_book: Path) -> None:
+    plain.add(*english)
+    adding = plain.start("add", long_book)
+    wait_for(
+        lambda: (plain.home / "incoming").exists() and plain.readers("incoming"), "its reading"
+    )
+    _others_do_not_wait(plain, adding)
+    plain.finish(adding)
+    assert _files(plain) == {"book1.pdf", "book3.pdf", "long.pdf"}
+
+
+def test_while_it_is_embedded(
+    shelf: Shelf, openai: OpenAIProcess, english: list[Path], long_book: Path
+) -> None:
+    shelf.add(*english)
+    openai.fail("hang", times=None, seconds=120)
+    adding = shelf.start("add", long_book)
+    asked = len(openai.requests())
+    wait_for(lambda: len(openai.requests()) > asked, "the request for its vectors")
+    _others_do_not_wait(shelf, adding)
+    openai.clear()
+    shelf.close()
+    shelf.add()
+    assert _files(shelf) == {"book1.pdf", "book3.pdf", "long.pdf"}
+
+
+def test_a_book_that_is_removed_while_its_file_is_added_again(
+    plain: Shelf, english: list[Path], long_book: Path
+) -> None:
+    """It is not called added: the file has to be given again."""
+    plain.add(*english)
+    adding = plain.start("add", long_book, english[0])
+    wait_for(
+        lambda: (plain.home / "incoming").exists() and plain.readers("incoming"), "its reading"
+    )
+    plain.run("remove", "book1.pdf", "--yes")
+    done = plain.finish(adding, code=None)
+    there = "book1.pdf" in _files(plain)
+    assert (done.code == 0) == there, done.out + done.err
+    assert there or "removed while" in done.out + done.err
+
+
+def _others_do_not_wait(shelf: Shelf, adding: "subprocess.Popen[str]") -> None:
+    shelf.run("rename", "book1.pdf", "Another title")
+    shelf.run("remove", "book2.pdf", "--yes")
+    backup = [sys.executable, "-P", "-c", "from bookbrain.admin import main; main()", "backup"]
+    subprocess.run(backup, cwd=shelf.home.parent, env=shelf.env, check=True, capture_output=True)
+    assert _files(shelf) == {"book1.pdf", "book3.pdf"}
+    assert adding.poll() is None, "they waited for it"
+
+
+def _files(shelf: Shelf) -> set[str]:
+    return {book["file"] for book in shelf.books()}
