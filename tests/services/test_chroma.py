@@ -13,7 +13,7 @@ from support.shelf import Shelf, wait_for
 from bookbrain.files import file_lock
 from bookbrain.store.chroma import USERS_LOCK
 
-SERVER, KEEPER = "chroma run", "chroma_keeper"
+SERVER, KEEPER = "chroma run", "chroma_child"
 _QUERIES = ("lock queue", "the kernel waits", "probe_2_5", '"waits for the socket"')
 
 

@@ -124,7 +124,7 @@ def test_killed_and_run_again(plain: Shelf, tmp_path: Path, english: list[Path])
     for instant in (0.0, 0.15, 0.3, 0.45):
         _put(plain, *english, long)
         process = plain.start("ingest-inbox")
-        wait_for(lambda p=process: plain.processes("reader") or p.poll() == 0, "the first book")
+        wait_for(lambda p=process: plain.processes("pdf_child") or p.poll() == 0, "the first book")
         time.sleep(instant)
         process.kill()
         process.communicate()
@@ -140,7 +140,7 @@ def test_what_another_command_finished_is_known(plain: Shelf, tmp_path: Path) ->
     long = pdfs.long_book(tmp_path / "long.pdf", 200, seed=7, language="en")
     (copy,) = _put(plain, long)
     process = plain.start("ingest-inbox")
-    wait_for(lambda: plain.processes("reader"), "the reader")
+    wait_for(lambda: plain.processes("pdf_child"), "the reader")
     process.kill()
     process.communicate()
     assert "Interrupted before they were added: 1." in plain.run("books").err
@@ -154,7 +154,7 @@ def test_a_job_whose_file_was_taken_out_is_no_failure(plain: Shelf, tmp_path: Pa
     long = pdfs.long_book(tmp_path / "long.pdf", 200, seed=7, language="en")
     (copy,) = _put(plain, long)
     process = plain.start("ingest-inbox")
-    wait_for(lambda: plain.processes("reader"), "the reader")
+    wait_for(lambda: plain.processes("pdf_child"), "the reader")
     process.kill()
     process.communicate()
     copy.unlink()
@@ -357,8 +357,8 @@ def test_killed_while_roots_books_are_added(
     server.use(openai)
     long = pdfs.long_book(private / "long.pdf", 200, seed=7, language="en")
     process = server.shelf.start("add", long, english[0])
-    wait_for(lambda: server.shelf.processes("reader"), "the reader")
-    for reader in server.shelf.processes("reader"):
+    wait_for(lambda: server.shelf.processes("pdf_child"), "the reader")
+    for reader in server.shelf.processes("pdf_child"):
         assert Path(f"/proc/{reader}").stat().st_uid == _UID
     for pid in server.shelf.processes():
         for what in ("environ", "cmdline"):

@@ -237,7 +237,7 @@ def test_our_own_chroma_may_be_killed(
             expected = app.search("lock queue") | {"took_ms": 0}
             assert expected["degraded"] is None
             shelf.kill("chroma run")
-            wait_for(lambda: not shelf.processes("chroma_keeper"), "the end of its keeper")
+            wait_for(lambda: not shelf.processes("chroma_child"), "the end of its keeper")
             assert app.search("lock queue") | {"took_ms": 0} == expected
             app.end()
         wait_for(lambda: not shelf.processes(), "the end of the server")

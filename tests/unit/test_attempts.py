@@ -173,11 +173,11 @@ def test_a_command_that_is_killed_counts_and_one_that_is_ended_does_not(tmp_path
         hanging = pdfs.hang(tmp_path / "hang.pdf")
         for number, counted in ((signal.SIGTERM, 0), (signal.SIGKILL, 1), (signal.SIGTERM, 1)):
             process = shelf.start("add", hanging)
-            wait_for(lambda: shelf.processes("ingest.reader"), "the reader")
+            wait_for(lambda: shelf.processes("formats.pdf_child"), "the reader")
             os.kill(process.pid, number)
             process.communicate()
             assert process.returncode == -number
-            wait_for(lambda: not shelf.processes("ingest.reader"), "the reader's end")
+            wait_for(lambda: not shelf.processes("formats.pdf_child"), "the reader's end")
             catalog = Catalog(shelf.home / "catalog.sqlite3")
             assert [job.attempts for job in catalog.jobs()] == [counted], number
             catalog.close()
