@@ -80,16 +80,16 @@ def storage_error(error: OSError | sqlite3.Error, hint: str = AGAIN) -> BookBrai
     )
 
 
-FOLDER = "reserve"  # in the library's folder
+RESERVE = "reserve"  # in the library's folder
 _FILES, _SIZE = 8, 1 << 18  # bytes of each: a removal writes some hundred kB
 
 
-def keep(home: Path, beside: int = _FILES * _SIZE) -> None:
+def keep_reserve(home: Path, beside: int = _FILES * _SIZE) -> None:
     """Have the room kept, where `beside` it so many bytes are free.
 
     It is of random bytes, which no disk makes small.
     """
-    folder = home / FOLDER
+    folder = home / RESERVE
     missing = [path for n in range(_FILES) if not _is_whole(path := folder / str(n))]
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -103,15 +103,15 @@ def keep(home: Path, beside: int = _FILES * _SIZE) -> None:
         remove(folder)
 
 
-def give_up(home: Path) -> None:
+def give_up_reserve(home: Path) -> None:
     """Let go of it where there is no other room. Only for the one writer, who needs it."""
-    probe = home / f"{FOLDER}.part"
+    probe = home / f"{RESERVE}.part"
     try:
         write_file(probe, os.urandom(_FILES * _SIZE))
     except OSError as error:
         if not lacks_room(error):
             raise
-        remove(home / FOLDER)
+        remove(home / RESERVE)
     finally:
         remove(probe)
 
@@ -227,7 +227,7 @@ class Stores:
         with file_lock(self.home / LIBRARY_LOCK, on_wait=on_wait):
             refuse_in_upgrade(self.home)  # it may have begun meanwhile, and waited for this lock
             if freeing:
-                give_up(self.home)
+                give_up_reserve(self.home)
             self.open_to_write()
             self.check_catalog_in_place()
             if self._works:  # it is swept, and copied beside the books, when the work is done
@@ -239,9 +239,9 @@ class Stores:
             self.sweep()
             self.keep_identity()
             if freeing:
-                keep(self.home, 0)  # the next removal may need it
+                keep_reserve(self.home, 0)  # the next removal may need it
             else:
-                keep(self.home)
+                keep_reserve(self.home)
 
     def is_replaced(self) -> bool:
         """Whether a database that is open is no longer the file of that name, or was cut.
@@ -330,7 +330,7 @@ class Stores:
         with file_lock(self.home / LIBRARY_LOCK, on_wait=_leave_it):
             self.check_catalog_in_place()
             self.keep_identity()
-            keep(self.home)
+            keep_reserve(self.home)
 
     def orphans(self) -> list[Card]:
         """The files that no book of the catalog names, each with what is known of it."""

@@ -1,5 +1,7 @@
 """A long book is being added: who removes, renames, searches or backs up does not wait for it."""
 
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -22,10 +24,13 @@ def long_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_while_it_is_read(plain: Shelf, english: list[Path], long_book: Path) -> None:
     plain.add(*english)
     adding = plain.start("add", long_book)
-    wait_for(
-        lambda: (plain.home / "incoming").exists() and plain.readers("incoming"), "its reading"
-    )
+    wait_for(lambda: plain.processes("pdf_child"), "its reading")
+    reading = list(plain.processes("pdf_child"))
+    for reader in reading:
+        os.kill(reader, signal.SIGSTOP)  # it takes as long as it takes
     _others_do_not_wait(plain, adding)
+    for reader in reading:
+        os.kill(reader, signal.SIGCONT)
     plain.finish(adding)
     assert _files(plain) == {"book1.pdf", "book3.pdf", "long.pdf"}
 
@@ -35,12 +40,13 @@ def test_while_it_is_embedded(
 ) -> None:
     shelf.add(*english)
     openai.fail("hang", times=None, seconds=120)
+    asked = len(openai.requests)
     adding = shelf.start("add", long_book)
-    asked = len(openai.requests())
-    wait_for(lambda: len(openai.requests()) > asked, "the request for its vectors")
+    wait_for(lambda: len(openai.requests) > asked, "the request for its vectors")
     _others_do_not_wait(shelf, adding)
     openai.clear()
     shelf.close()
+    adding.communicate()
     shelf.add()
     assert _files(shelf) == {"book1.pdf", "book3.pdf", "long.pdf"}
 
@@ -51,9 +57,7 @@ def test_a_book_that_is_removed_while_its_file_is_added_again(
     """It is not called added: the file has to be given again."""
     plain.add(*english)
     adding = plain.start("add", long_book, english[0])
-    wait_for(
-        lambda: (plain.home / "incoming").exists() and plain.readers("incoming"), "its reading"
-    )
+    wait_for(lambda: plain.processes("pdf_child"), "its reading")
     plain.run("remove", "book1.pdf", "--yes")
     done = plain.finish(adding, code=None)
     there = "book1.pdf" in _files(plain)

@@ -24,30 +24,30 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 
 def kept(home: Path) -> list[int]:
-    return [path.stat().st_size for path in sorted((home / folder.FOLDER).iterdir())]
+    return [path.stat().st_size for path in sorted((home / folder.RESERVE).iterdir())]
 
 
 def test_a_writer_keeps_room_and_makes_it_whole_again(library: Library) -> None:
     home = library.settings.home
     whole = kept(home)
     assert sum(whole) >= 1 << 21
-    (home / folder.FOLDER / "3").unlink()
-    with (home / folder.FOLDER / "4").open("wb") as file:
+    (home / folder.RESERVE / "3").unlink()
+    with (home / folder.RESERVE / "4").open("wb") as file:
         file.truncate(whole[4])  # a copy that takes no room
     library.remove("land.pdf")
     assert kept(home) == whole
-    assert (home / folder.FOLDER / "4").stat().st_blocks * 512 >= whole[4]
+    assert (home / folder.RESERVE / "4").stat().st_blocks * 512 >= whole[4]
 
 
 def test_a_disk_without_that_room_is_left_alone(tmp_path: Path) -> None:
-    folder.keep(tmp_path, beside=1 << 62)
-    assert not list((tmp_path / folder.FOLDER).iterdir())
+    folder.keep_reserve(tmp_path, beside=1 << 62)
+    assert not list((tmp_path / folder.RESERVE).iterdir())
 
 
 def test_there_is_no_need_to_give_it_up_where_there_is_room(library: Library) -> None:
     home = library.settings.home
     before = kept(home)
-    folder.give_up(home)
+    folder.give_up_reserve(home)
     assert kept(home) == before
 
 
