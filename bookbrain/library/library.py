@@ -177,13 +177,15 @@ class Library:
 
     def remove(
         self, book_id: str, progress: Progress | None = None,
-        first: Callable[[Book], object] = lambda book: None,
+        first: Callable[[Book], object] = lambda book: None, seconds: float | None = None,
     ) -> Book:  # fmt: skip
         """Remove a book, its file and its vectors; its embeddings are kept, they were paid for.
 
-        `first` is called before, when nobody else can write to the library.
+        `first` is called before, when nobody else can write to the library. BusyError when somebody
+        else does for so many `seconds`.
         """
-        with self._writing(progress or Silent(), DELETE_OTHERS, freeing=True):
+        waiting = progress or Silent()
+        with self._writing(waiting, DELETE_OTHERS, freeing=True, seconds=seconds):
             book = self.find_book(book_id)
             first(book)
             maintenance.remove_book(self._stores, book)
@@ -319,10 +321,11 @@ class Library:
 
     @contextmanager
     def _writing(
-        self, progress: Progress, hint: str = AGAIN, *, freeing: bool = False
-    ) -> Iterator[None]:
+        self, progress: Progress, hint: str = AGAIN, *, freeing: bool = False,
+        seconds: float | None = None,
+    ) -> Iterator[None]:  # fmt: skip
         try:
-            with self._stores.writing(progress.wait, freeing=freeing):
+            with self._stores.writing(progress.wait, freeing=freeing, seconds=seconds):
                 yield
         except (OSError, sqlite3.Error) as error:
             raise storage_error(error, hint) from error

@@ -303,18 +303,18 @@ def land(library: Library, name: str, file: BinaryIO) -> None:
         copy_into(inbox, Source(_path(name), file), prefix=_UPLOADING)
 
 
-def add_again(library: Library, book_id: str, progress: Progress) -> None:
+def add_again(library: Library, book_id: str, seconds: float) -> None:
     """Put a book's own file into the inbox and remove the book: it is read as if it came today.
 
     Killed at any instant, the book is there or on its way: nobody takes the file out of the inbox
-    before the book is gone.
+    before the book is gone. BusyError when somebody else writes for so many `seconds`.
     """
 
     def keep_file(book: Book) -> None:
         with library.open_book(book.id).path.open("rb") as file:
             land(library, book.file, file)
 
-    library.remove(book_id, progress, keep_file)
+    library.remove(book_id, first=keep_file, seconds=seconds)
 
 
 def sweep_uploads(home: Path) -> None:

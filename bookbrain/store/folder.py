@@ -217,14 +217,24 @@ class Stores:
                 self.sweep_leftovers()  # what was refused leaves no copy of its file
 
     @contextmanager
-    def writing(self, on_wait: Callable[[], None], *, freeing: bool = False) -> Iterator[None]:
+    def writing(
+        self, on_wait: Callable[[], None], *, freeing: bool = False, seconds: float | None = None
+    ) -> Iterator[None]:
         """Be the one writer; waits for another one, having said so by `on_wait`.
 
         What is `freeing` room gets that which is kept for it, where there is no other. Raises
-        BusyError while a server's release is being exchanged.
+        BusyError while a server's release is being exchanged, and after so many `seconds`.
         """
         refuse_in_upgrade(self.home)
-        with file_lock(self.home / LIBRARY_LOCK, on_wait=on_wait):
+        with ExitStack() as lock:
+            try:
+                lock.enter_context(
+                    file_lock(self.home / LIBRARY_LOCK, on_wait=on_wait, seconds=seconds)
+                )
+            except TimeoutError as error:
+                raise BusyError(
+                    "Another book is being added just now.", "Try again when that is done."
+                ) from error
             refuse_in_upgrade(self.home)  # it may have begun meanwhile, and waited for this lock
             if freeing:
                 give_up_reserve(self.home)

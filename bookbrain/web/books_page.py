@@ -10,7 +10,7 @@ from unicodedata import normalize
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from bookbrain.errors import BookBrainError, BusyError, InputError
+from bookbrain.errors import BookBrainError, InputError
 from bookbrain.library import (
     INBOX,
     Library,
@@ -22,7 +22,7 @@ from bookbrain.library import (
     rejections,
 )
 from bookbrain.messages import fill
-from bookbrain.model import Arrival, Book, Plan, Silent, dollars
+from bookbrain.model import Arrival, Book, Plan, dollars
 from bookbrain.paths import Layout
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.web.frame import PAGES, plain, show_line, tr
@@ -81,14 +81,8 @@ def _show_rejection(rejection: Rejection, number: int) -> None:
 
 
 Change = Literal["rename", "add again", "remove"]
+_PATIENCE = 3.0  # seconds for another writer to be done
 _ASKING = "asking"  # of the session: which change of which book the dialog is about
-
-
-class _Impatient(Silent):
-    """Does not wait for another writer."""
-
-    def wait(self) -> None:
-        raise BusyError("Another book is being added just now.", "Try again when that is done.")
 
 
 def ask(change: Change, book_id: str) -> None:
@@ -136,7 +130,7 @@ def _add_again(book: Book) -> None:
 
 
 def _read_anew(library: Library, book: Book) -> None:
-    add_again(library, book.id, _Impatient())
+    add_again(library, book.id, _PATIENCE)
     wake_ingestion()
 
 
@@ -149,7 +143,7 @@ def _remove(book: Book) -> None:
     show_line("remark", tr(text))
     if st.button(tr("Remove"), type="primary"):
         with st.spinner(tr("Removing …")):
-            _do(lambda library: library.remove(book.id, _Impatient()))
+            _do(lambda library: library.remove(book.id, seconds=_PATIENCE))
 
 
 def _do(change: Callable[[Library], object], shelf: Shelf | None = None) -> None:

@@ -336,7 +336,7 @@ def test_nobody_writes_while_a_release_is_judged(judged: Library, tmp_path: Path
         judged.rebuild,
         judged.finish,
         lambda: land(judged, "y.pdf", io.BytesIO(other.read_bytes())),
-        lambda: add_again(judged, book.id, Silent()),
+        lambda: add_again(judged, book.id, 1.0),
     ):
         with pytest.raises(BusyError, match="upgrade is under way") as raised:
             change()

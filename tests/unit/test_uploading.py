@@ -15,7 +15,6 @@ from bookbrain.library import Library
 from bookbrain.library.inbox import arrivals
 from bookbrain.library.inbox_worker import open_inbox
 from bookbrain.library.sources import add_again, land, land_upload, plan_upload, sweep_uploads
-from bookbrain.model import Silent
 from bookbrain.settings import Settings
 
 
@@ -170,12 +169,12 @@ def test_a_book_that_is_added_again_is_in_the_inbox_before_it_is_gone(
 
     with monkeypatch.context() as patched, pytest.raises(RuntimeError):
         patched.setattr("bookbrain.library.maintenance.remove_book", crash)
-        add_again(library, added.id, Silent())
+        add_again(library, added.id, 1.0)
     assert library.books() == [added]
     assert (inbox / "x.pdf").read_bytes() == book
     (inbox / "x.pdf").unlink()
 
-    add_again(library, added.id, Silent())
+    add_again(library, added.id, 1.0)
     assert library.books() == []
     assert (inbox / "x.pdf").read_bytes() == book
     assert library.add([inbox / "x.pdf"]).outcomes[0].status == "added"
