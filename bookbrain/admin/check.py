@@ -18,7 +18,7 @@ from bookbrain.paths import Layout
 from bookbrain.privileges import become_service
 from bookbrain.server.caddy import Machine
 from bookbrain.settings import Settings
-from bookbrain.store.audit import AuditOutcome, check_library
+from bookbrain.store.damage import AuditOutcome, check_library
 
 _NICE = 10
 

@@ -23,7 +23,7 @@ from bookbrain.messages import Filled, fill, message_of
 from bookbrain.model import Progress
 from bookbrain.paths import Layout
 from bookbrain.settings import Settings
-from bookbrain.store.audit import AuditOutcome, check_again, check_is_not_lost
+from bookbrain.store.damage import AuditOutcome, check_again, check_is_not_lost
 from bookbrain.store.folder import RESTORING, nobody_at_work
 
 Agree = Callable[[int, int], bool]  # to buying for so many books so many tokens

@@ -23,7 +23,7 @@ from bookbrain.log import Event
 from bookbrain.messages import fill, message_of
 from bookbrain.model import Book, Progress
 from bookbrain.settings import Settings
-from bookbrain.store.audit import look_again
+from bookbrain.store.damage import look_again
 from bookbrain.store.folder import RESTORING, VERIFY_LOCK, VERIFYING
 
 _RESCUE = (

@@ -31,7 +31,7 @@ from bookbrain.server.probes import (
     text_of,
 )
 from bookbrain.settings import Settings
-from bookbrain.store.audit import look_at_damage
+from bookbrain.store.damage import look_at_damage
 
 _LITTLE, _SOME = 1e9, 5e9  # bytes of disk
 _LITTLE_MEMORY = 200e6  # bytes; to read a PDF takes about as much

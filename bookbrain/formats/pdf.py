@@ -251,7 +251,7 @@ def killed(error: InputError) -> KilledError:
 def read_pdf(
     path: Path, *, timeout: float, memory_mb: int, progress: Progress = lambda done, total: None
 ) -> BookText:
-    """The text of one PDF, read as `Reader` does."""
+    """The text of one PDF, read as `PdfReader` does."""
     with PdfReader(timeout=timeout, memory_mb=memory_mb) as reader:
         return assemble(reader.read(path, progress))
 
@@ -267,7 +267,7 @@ class PdfReader:
     """Reads PDFs in a child process, one at a time, each in a fork of its own.
 
     A fork is killed after `timeout` seconds without a page, when the whole book takes longer than
-    `deadlines.whole_book` says, or at `memory_mb` MiB. The child starts with the first book.
+    `whole_book` says, or at `memory_mb` MiB. The child starts with the first book.
     """
 
     def __init__(self, *, timeout: float, memory_mb: int) -> None:

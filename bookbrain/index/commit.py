@@ -210,12 +210,12 @@ _NAME = re.compile(r"[0-9a-f]{24}", re.ASCII)
 
 
 def open_commit(folder: Path, name: str) -> KeywordIndex:
-    """The index of a generation; raises one of `DAMAGE` when it is gone or not whole."""
+    """The index of a commit; raises one of `SEGMENT_DAMAGE` when it is gone or not whole."""
     return KeywordIndex([open_segment(folder / segment) for segment in segments_of(folder, name)])
 
 
 def segments_of(folder: Path, name: str) -> list[str]:
-    """The segments that a generation names; raises one of `DAMAGE` when it is gone or not whole."""
+    """The segments that a commit names; raises one of `SEGMENT_DAMAGE` where they are gone or damaged."""
     segments: list[str] = json.loads((folder / manifest_name(name)).read_text())["shards"]
     if not all(_NAME.fullmatch(segment) for segment in segments):  # else it leads out of the folder
         raise ValueError(f"{name} names what is no segment")
@@ -223,7 +223,7 @@ def segments_of(folder: Path, name: str) -> list[str]:
 
 
 def books_of(folder: Path, name: str) -> set[str]:
-    """The books in a generation, by id; raises one of `DAMAGE` when it is gone or not whole."""
+    """The books in a commit, by id; raises one of `SEGMENT_DAMAGE` when it is gone or not whole."""
     segments = [open_segment(folder / segment) for segment in segments_of(folder, name)]
     return {book.id for segment in segments for book in segment.books}
 

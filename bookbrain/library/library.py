@@ -32,8 +32,8 @@ from bookbrain.search import retrieval
 from bookbrain.search.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.search.retrieval import ConnectedStores, similar
 from bookbrain.settings import Settings
-from bookbrain.store.audit import look_again
 from bookbrain.store.copy import OnCopied, Snapshot, take_snapshot
+from bookbrain.store.damage import look_again
 from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, WORKER_LOCK, Stores, storage_error
 
 

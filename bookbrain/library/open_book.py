@@ -12,7 +12,8 @@ from bookbrain.index import analyzer
 from bookbrain.index.analyzer import is_word
 from bookbrain.messages import fill
 from bookbrain.model import Book, Page
-from bookbrain.search.query import Filter, Query, asked_for, best_pages, mask_of, parse_query
+from bookbrain.search.query import Filter, Query, mask_of, parse_query
+from bookbrain.search.ranking import asked_for, best_pages
 from bookbrain.search.retrieval import mark_weights
 from bookbrain.search.snippet import Mark, Marker
 from bookbrain.store.folder import Stores

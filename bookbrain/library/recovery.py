@@ -23,9 +23,18 @@ from bookbrain.model import AddReport, Progress
 from bookbrain.paths import refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import EmbeddingSettings, Settings
-from bookbrain.store.audit import AuditOutcome, look_again
 from bookbrain.store.catalog import MIGRATIONS, Catalog, read_stamp
+from bookbrain.store.checksums import (
+    CATALOG_TABLES,
+    STORE_TABLES,
+    Row,
+    checksum,
+    seal_rest,
+    told_rows,
+    torn_tables,
+)
 from bookbrain.store.copy import exchanged, take_books, take_embeddings
+from bookbrain.store.damage import AuditOutcome, look_again
 from bookbrain.store.database import (
     open_database,
     open_untrusted,
@@ -36,6 +45,16 @@ from bookbrain.store.database import (
     transaction,
 )
 from bookbrain.store.embeddings import EMBEDDINGS_MIGRATIONS, STORE
+from bookbrain.store.flaws import (
+    CATALOG,
+    bad_vectors,
+    can_be_vector,
+    catalog_flaws,
+    dimensions_of,
+    flaws,
+    has_table,
+    is_digest,
+)
 from bookbrain.store.folder import Stores, nobody_at_work, storage_error
 from bookbrain.store.identity import (
     LostCatalogError,
@@ -46,25 +65,6 @@ from bookbrain.store.identity import (
     stored_cards,
     stored_files,
     write_cards,
-)
-from bookbrain.store.integrity import (
-    CATALOG_TABLES,
-    STORE_TABLES,
-    Row,
-    checksum,
-    seal_rest,
-    told_rows,
-    torn_tables,
-)
-from bookbrain.store.soundness import (
-    CATALOG,
-    bad_vectors,
-    can_be_vector,
-    catalog_flaws,
-    dimensions_of,
-    flaws,
-    has_table,
-    is_digest,
 )
 
 

@@ -31,9 +31,9 @@ from bookbrain.store.copy import (
 )
 from bookbrain.store.database import copy_database, remove_database
 from bookbrain.store.embeddings import STORE, EmbeddingStore
+from bookbrain.store.flaws import CATALOG, flaws, store_flaws
 from bookbrain.store.folder import Stores, storage_error
 from bookbrain.store.identity import stored_files
-from bookbrain.store.soundness import CATALOG, flaws, store_flaws
 
 _BEFORE = "before.sqlite3"
 

@@ -19,16 +19,9 @@ from bookbrain.index.analyzer import is_word
 from bookbrain.index.bm25 import KeywordIndex, Mask
 from bookbrain.messages import fill
 from bookbrain.model import Duplicate, Hit, LegHit, Mode, Page, SearchResult, Why
-from bookbrain.search import fusion
-from bookbrain.search.query import (
-    Filter,
-    Query,
-    asked_for,
-    best_pages,
-    fold_duplicates,
-    mask_of,
-    parse_query,
-)
+from bookbrain.search import ranking
+from bookbrain.search.query import Filter, Query, mask_of, parse_query
+from bookbrain.search.ranking import asked_for, best_pages, fold_duplicates
 from bookbrain.search.snippet import Marker, make_snippet
 from bookbrain.store.folder import Stores
 from bookbrain.store.rows import FoundPage, StoredPassage
@@ -233,7 +226,7 @@ def _vector_leg(asked: Asked) -> _Leg:
         nearest = semantics.nearest(space, vector, asked.depth, asked.books)
     except BookBrainError as error:
         return _Leg({}, error.whole)
-    heights = fusion.above_chance([cosine for _, cosine in nearest])
+    heights = ranking.above_chance([cosine for _, cosine in nearest])
     found: dict[int, float] = {}
     heard: dict[int, float] = {}
     pages = _best_pages(asked, [passage for passage, _ in nearest])
@@ -273,8 +266,8 @@ def _fused(asked: Asked, keyword: _Leg, vector: _Leg) -> Mapping[int, float]:
     if not heard:
         return keyword.scores
     if asked.stores.settings.fusion == "rrf":
-        return fusion.reciprocal_rank(list(keyword.scores), list(heard), asked.weight)
-    return fusion.convex(keyword.scores, heard, asked.weight)
+        return ranking.reciprocal_rank(list(keyword.scores), list(heard), asked.weight)
+    return ranking.convex(keyword.scores, heard, asked.weight)
 
 
 def mark_weights(index: KeywordIndex, terms: Sequence[str]) -> dict[str, float]:

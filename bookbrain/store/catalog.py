@@ -10,8 +10,8 @@ from secrets import token_hex
 from bookbrain.errors import BookBrainError
 from bookbrain.messages import as_row, fill, of_row
 from bookbrain.model import Book, Page, Passage
+from bookbrain.store.checksums import CATALOG_TABLES, Stamp, create_twins, seal_book, seal_rest
 from bookbrain.store.database import MEND, Migration, open_database, transaction
-from bookbrain.store.integrity import CATALOG_TABLES, Stamp, create_twins, seal_book, seal_rest
 from bookbrain.store.rows import (
     FoundPage,
     Job,

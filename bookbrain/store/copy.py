@@ -16,6 +16,7 @@ from bookbrain.messages import fill
 from bookbrain.model import Book
 from bookbrain.store import catalog, embeddings
 from bookbrain.store.catalog import Catalog, count_change
+from bookbrain.store.checksums import seal_book
 from bookbrain.store.database import (
     Migration,
     copy_database,
@@ -27,9 +28,7 @@ from bookbrain.store.database import (
     transaction,
 )
 from bookbrain.store.embeddings import STORE, EmbeddingStore
-from bookbrain.store.folder import Stores
-from bookbrain.store.integrity import seal_book
-from bookbrain.store.soundness import (
+from bookbrain.store.flaws import (
     CATALOG,
     STEPS,
     Unsound,
@@ -38,6 +37,7 @@ from bookbrain.store.soundness import (
     is_digest,
     store_flaws,
 )
+from bookbrain.store.folder import Stores
 
 SCHEMAS = {name: len(steps) for name, steps in STEPS.items()}
 # Children last: what refers to a book comes after it and goes before it.
@@ -347,7 +347,7 @@ def _link_index(stores: Stores, folder: Path, generation: str | None) -> None:
 def link_index(source: Path, target: Path, generation: str) -> None:
     """Have a keyword index of the folder `source` in `target` too; what is there stays.
 
-    Raises one of `DAMAGE` when it is not whole.
+    Raises one of `SEGMENT_DAMAGE` when it is not whole.
     """
     target.mkdir(exist_ok=True)
     for name in [*segments_of(source, generation), manifest_name(generation)]:

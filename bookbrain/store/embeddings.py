@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bookbrain.model import EmbeddingSpace
+from bookbrain.store.checksums import STORE_TABLES, Stamp, checksum, create_twins
 from bookbrain.store.database import Migration, open_database, transaction
-from bookbrain.store.integrity import STORE_TABLES, Stamp, checksum, create_twins
 
 Vector = NDArray[np.float32]
 STORE = "embeddings.sqlite3"  # in the library's folder

@@ -31,9 +31,11 @@ from bookbrain.model import EmbeddingSpace, Page
 from bookbrain.paths import refuse_in_upgrade
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog, read_stamp
+from bookbrain.store.checksums import read_stamp_file, write_stamp_file
 from bookbrain.store.chroma import chroma_url
 from bookbrain.store.database import MEND, is_damage, lacks_room, reading_database
 from bookbrain.store.embeddings import STORE, EmbeddingStore
+from bookbrain.store.flaws import CATALOG
 from bookbrain.store.identity import (
     Card,
     card_file,
@@ -43,8 +45,6 @@ from bookbrain.store.identity import (
     read_card,
     write_cards,
 )
-from bookbrain.store.integrity import read_stamp_file, write_stamp_file
-from bookbrain.store.soundness import CATALOG
 
 GO_ON = "Make room and run `bookbrain add` again: nothing is lost."
 AGAIN = "Make room and run this again."

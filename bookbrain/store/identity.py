@@ -17,10 +17,10 @@ from bookbrain.files import open_file, write_file
 from bookbrain.messages import fill, message_of
 from bookbrain.paths import STAMP_FILE as STAMP
 from bookbrain.store.catalog import Catalog, read_stamp
+from bookbrain.store.checksums import STORE_TABLES, Stamp, read_stamp_file, torn_tables
 from bookbrain.store.database import DAMAGE, reading_database, schema_version
 from bookbrain.store.embeddings import STORE
-from bookbrain.store.integrity import STORE_TABLES, Stamp, read_stamp_file, torn_tables
-from bookbrain.store.soundness import CATALOG, LONGEST_NAME
+from bookbrain.store.flaws import CATALOG, LONGEST_NAME
 
 _NAME = re.compile(r"([0-9a-f]{64})\.(pdf|json)", re.ASCII)
 _MOST_BYTES = 1 << 26

@@ -22,9 +22,9 @@ from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.files import PART, file_lock, remove, sync_file, sync_folder, write_file
 from bookbrain.messages import fill
 from bookbrain.store.catalog import count_change
+from bookbrain.store.checksums import seal_rest
 from bookbrain.store.database import copy_database, open_existing, remove_database, transaction
 from bookbrain.store.embeddings import STORE
-from bookbrain.store.integrity import seal_rest
 
 KEPT = ".before-upgrade"  # in the library's folder, whole or not there
 CATALOG = "catalog.sqlite3"

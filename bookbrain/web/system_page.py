@@ -15,7 +15,7 @@ from bookbrain.library import Library
 from bookbrain.messages import fill, message_of
 from bookbrain.paths import layout_of
 from bookbrain.reports import Day, SeenCheck, figures_of, kept_use, last_check
-from bookbrain.store.audit import look_at_damage
+from bookbrain.store.damage import look_at_damage
 from bookbrain.web.frame import show_line, tr
 from bookbrain.web.shelf import the_shelf
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from support.damaged import make_library, try_flips
 from support.flips import DATABASES
 
-from bookbrain.store.audit import check_library
+from bookbrain.store.damage import check_library
 
 
 def main(books: int = 1000, flips: int = 400) -> None:

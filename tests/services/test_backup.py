@@ -25,7 +25,7 @@ from bookbrain.backup.archive import Archive, Content, Manifest, measure, write_
 from bookbrain.backup.archives import list_backups
 from bookbrain.library import Library
 from bookbrain.settings import load_settings
-from bookbrain.store.integrity import seal_book
+from bookbrain.store.checksums import seal_book
 
 pytestmark = [
     pytest.mark.slow,

@@ -18,7 +18,7 @@ from support.flips import DATABASES, Dump, dump, flip, says_the_same
 from support.openai_process import OpenAIProcess
 from support.shelf import Done, Shelf
 
-from bookbrain.store.audit import read_state
+from bookbrain.store.damage import read_state
 
 _MAIN = "from bookbrain.admin import main; main()"
 

@@ -22,7 +22,7 @@ from support.shelf import Shelf
 
 import bookbrain.admin
 import bookbrain.cli
-from bookbrain.store.audit import check_library, read_state
+from bookbrain.store.damage import check_library, read_state
 
 _QUERIES = ("lock waits for the queue", "thread buffer", "part2x3")
 _CUTS = 20

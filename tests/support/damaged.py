@@ -13,8 +13,8 @@ from support.flips import DATABASES, dump, flip, says_the_same
 from bookbrain.formats.text import make_passages
 from bookbrain.model import Book, EmbeddingSpace, Heading, Page
 from bookbrain.settings import Settings
-from bookbrain.store.audit import check_library
 from bookbrain.store.catalog import NewBook
+from bookbrain.store.damage import check_library
 from bookbrain.store.folder import Stores
 
 _WORDS = "the lock waits for the queue and the socket, 그리고 버퍼는 커널을 기다린다. "

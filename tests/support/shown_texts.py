@@ -26,8 +26,8 @@ _KEYWORDS = ("reason", "hint", "seen", "remedy", "help")
 # Messages that go another way: what functions have in them, and what variables are.
 _OTHERS = {
     "errors.py": ("OLDER_BACKUP",),
-    "formats/pdf.py": ("_REASONS",),
     "formats/page_text.py": ("SCANNED", "GARBLED", "UNREADABLE"),
+    "formats/pdf.py": ("_REASONS",),
     "library/findings.py": ("remedy",),
     "model.py": ("Step",),
     "store/folder.py": ("GO_ON", "DELETE_OTHERS"),

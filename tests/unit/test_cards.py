@@ -13,9 +13,9 @@ import pytest
 from support.damaged import make_library
 
 from bookbrain.settings import Settings
+from bookbrain.store.checksums import read_stamp_file
 from bookbrain.store.folder import Stores
 from bookbrain.store.identity import card_file, read_card, stored_cards, stored_files
-from bookbrain.store.integrity import read_stamp_file
 
 
 @pytest.fixture(scope="module")

@@ -13,9 +13,9 @@ from support.flips import DATABASES, dump, flip, says_the_same
 
 from bookbrain.errors import BusyError
 from bookbrain.files import file_lock
-from bookbrain.store.audit import LOCK, check_library, look_at_damage, read_state
 from bookbrain.store.catalog import Catalog
-from bookbrain.store.soundness import CATALOG
+from bookbrain.store.damage import LOCK, check_library, look_at_damage, read_state
+from bookbrain.store.flaws import CATALOG
 
 
 @pytest.fixture(scope="module")

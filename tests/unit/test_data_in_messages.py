@@ -23,8 +23,8 @@ from bookbrain.messages import fill, translated
 from bookbrain.model import printable
 from bookbrain.reports import SeenCheck, keep_check, last_check
 from bookbrain.settings import Settings
-from bookbrain.store.audit import CheckState, Damage, keep_state, read_state
 from bookbrain.store.catalog import Catalog
+from bookbrain.store.damage import CheckState, Damage, keep_state, read_state
 from bookbrain.web.shelf import Shelf, use_shelf
 from bookbrain.web.uploads import Uploads, use_uploads
 

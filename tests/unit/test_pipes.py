@@ -11,8 +11,8 @@ from support import pdfs
 from bookbrain.errors import BookBrainError
 from bookbrain.library import Library
 from bookbrain.settings import Settings
+from bookbrain.store.checksums import read_stamp_file
 from bookbrain.store.identity import read_card
-from bookbrain.store.integrity import read_stamp_file
 from bookbrain.upgrade.rollback import keep
 
 

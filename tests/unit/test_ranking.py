@@ -9,7 +9,7 @@ from support.shelving import index_of
 from bookbrain.index.analyzer import page_terms, terms
 from bookbrain.index.bm25 import KeywordIndex
 from bookbrain.model import Heading, Page
-from bookbrain.search.query import asked_for, best_pages, fold_duplicates
+from bookbrain.search.ranking import asked_for, best_pages, fold_duplicates
 
 Place = tuple[str, int]
 

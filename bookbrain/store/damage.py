@@ -24,8 +24,10 @@ from bookbrain.paths import STAMP_FILE as STAMP
 from bookbrain.reports import SeenCheck
 from bookbrain.store import database
 from bookbrain.store.catalog import read_stamp
+from bookbrain.store.checksums import read_stamp_file
 from bookbrain.store.database import is_damage, open_untrusted, suppress_damage
 from bookbrain.store.embeddings import STORE
+from bookbrain.store.flaws import CATALOG, Unsound, flaws, is_digest, store_flaws
 from bookbrain.store.identity import (
     LostCatalogError,
     card_file,
@@ -34,8 +36,6 @@ from bookbrain.store.identity import (
     stored_cards,
     stored_files,
 )
-from bookbrain.store.integrity import read_stamp_file
-from bookbrain.store.soundness import CATALOG, Unsound, flaws, is_digest, store_flaws
 
 FILE = "check.json"  # in the library's folder
 _MOST_NAMED = 3

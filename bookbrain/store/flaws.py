@@ -21,6 +21,15 @@ import numpy as np
 
 from bookbrain.messages import fill
 from bookbrain.store import catalog, embeddings
+from bookbrain.store.checksums import (
+    CATALOG_TABLES,
+    SIZE,
+    STORE_TABLES,
+    checksum,
+    is_header_right,
+    rest_checksum,
+    torn_tables,
+)
 from bookbrain.store.database import (
     DAMAGE,
     fresh_schema,
@@ -29,15 +38,6 @@ from bookbrain.store.database import (
     refuse_newer,
     schema_of,
     schema_version,
-)
-from bookbrain.store.integrity import (
-    CATALOG_TABLES,
-    SIZE,
-    STORE_TABLES,
-    checksum,
-    is_header_right,
-    rest_checksum,
-    torn_tables,
 )
 
 CATALOG = "catalog.sqlite3"  # in the library's folder
