@@ -215,7 +215,7 @@ def open_commit(folder: Path, name: str) -> KeywordIndex:
 
 
 def segments_of(folder: Path, name: str) -> list[str]:
-    """The segments that a commit names; raises one of `SEGMENT_DAMAGE` where they are gone or damaged."""
+    """The segments that a commit names; raises one of `SEGMENT_DAMAGE` where it is damaged."""
     segments: list[str] = json.loads((folder / manifest_name(name)).read_text())["shards"]
     if not all(_NAME.fullmatch(segment) for segment in segments):  # else it leads out of the folder
         raise ValueError(f"{name} names what is no segment")
