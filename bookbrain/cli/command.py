@@ -34,7 +34,7 @@ _Of = TypeVar("_Of", click.Command, click.Parameter)
 
 class _Formatter(click.HelpFormatter):
     def write(self, string: str) -> None:
-        super().write(string.replace(_FILLER, ""))
+        super().write(fitting(string.replace(_FILLER, "")))  # click's own words, too
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         super().write_usage(prog, args, _wide(gettext("Usage:")) + " ")

@@ -27,7 +27,8 @@ _UNTRUSTED = ("trusted_schema=OFF", "cell_size_check=ON", "query_only=ON", "mmap
 _MOST_BYTES_OF_A_ROW = 1 << 26  # no page that was read has so much text
 MEND = (
     "Mend it: `bookbrain-admin check --repair`; or bring all back from a backup: `bookbrain-admin "
-    "restore FILE`. On a server both with sudo."
+    "restore FILE`; or make the catalog again from the files of the books: `bookbrain recover`. "
+    "On a server each with sudo."
 )
 
 
