@@ -1,26 +1,22 @@
 """`bookbrain-admin check`."""
 
 import json
-import os
 from dataclasses import asdict
 
 import click
 
-from bookbrain.admin.options import pass_machine
+from bookbrain.admin.options import pass_machine, work_quietly
 from bookbrain.backup.archives import clear_words
 from bookbrain.backup.repair import Repaired, repair_library
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import estimate, say, shown, shown_bytes
 from bookbrain.errors import BookBrainError
-from bookbrain.log import is_journal, log_work, set_up_logging
 from bookbrain.messages import fill, message_of
 from bookbrain.paths import Layout
 from bookbrain.privileges import become_service
 from bookbrain.server.caddy import Machine
 from bookbrain.settings import Settings
 from bookbrain.store.damage import AuditOutcome, check_library
-
-_NICE = 10
 
 
 @click.command("check", cls=Command)
@@ -35,10 +31,7 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
     damage is mended from the newest good backup, from the books' own files, or by buying embeddings
     again, and what is lost is named. Ends with 1 where something is damaged.
     """
-    os.nice(_NICE)
-    if is_journal(os.environ):
-        set_up_logging()
-        log_work()
+    work_quietly()
     settings = become_service(machine.layout)
     with shown_bytes() as bar, clear_words():
         state = check_library(settings.home, lambda *at: bar.bytes("checking", *at))
