@@ -20,12 +20,13 @@ def remove(book: str, yes: bool) -> None:
       bookbrain remove 3f9a2c
     """
     with open_library() as library:
-        found = library.find_book(book)
         if not yes:
+            found = library.find_book(book)
             click.confirm(
                 shown(fill("Remove {title} ({file})?", title=found.title, file=found.file)),
                 abort=True,
             )
+            book = found.id
         with shown_progress() as progress:
-            library.remove(found.id, progress)
-    say(fill("Removed {title}.", title=found.title))
+            removed = library.remove(book, progress)
+    say(fill("Removed {title}.", title=removed.title))

@@ -6,8 +6,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from support import pdfs
 
+from bookbrain import cli
 from bookbrain.library import Library
 from bookbrain.model import Book, Page, Passage, Span
 from bookbrain.settings import Settings
@@ -65,6 +67,19 @@ def test_a_removed_book_whose_postings_remain_is_not_found_and_they_go(library: 
         assert catalog.generation() != before
     assert not (home / "books" / f"{gone}.pdf").exists()
     assert [hit.file for hit in library.search("seal", k=1).hits] == ["land.pdf"]
+
+
+def test_the_same_command_finishes_a_removal_that_was_cut_short(library: Library) -> None:
+    home = library.settings.home
+    gone = library.find_book("seas.pdf").id
+    with closing(Catalog(home / "catalog.sqlite3")) as catalog:
+        catalog.remove_book(gone, catalog.generation())
+    again = CliRunner(env={"BOOKBRAIN_HOME": str(home)}).invoke(
+        cli.main, ["remove", "seas.pdf", "--yes"]
+    )
+    assert again.exit_code == 65, again.output
+    assert "There is no book 'seas.pdf'" in again.output
+    assert not (home / "books" / f"{gone}.pdf").exists()
 
 
 def test_the_room_is_enough_for_a_long_book(tmp_path: Path) -> None:
