@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import sha256
 from html import unescape
 from math import isfinite
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from bookbrain.errors import BookBrainError
 from bookbrain.messages import Language, fill, translated
@@ -97,6 +97,13 @@ class Book:
     passages: int
     added_at: str
     problems: tuple[str, ...] = ()
+
+
+class TextId(NamedTuple):
+    """The text of a book that is searched: read otherwise, it has another `revision`."""
+
+    book: str
+    revision: str
 
 
 @dataclass(frozen=True, slots=True)

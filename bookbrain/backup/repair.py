@@ -71,7 +71,7 @@ def repair_library(
                 _mend_files(home, brought.files, found)
                 aside = mend_store(home, brought.databases)
                 aside += mend_catalog(settings, brought.databases, work / "read", progress)
-                dropped = settle(settings, found)
+                dropped = settle(settings)
         finally:
             remove(work)
     try:

@@ -3,9 +3,9 @@
 import logging
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
@@ -20,12 +20,21 @@ from bookbrain.library.inbox import INBOX, arrivals
 from bookbrain.library.prepare import Intake, Prepared
 from bookbrain.log import Event
 from bookbrain.messages import fill
-from bookbrain.model import AddReport, Arrival, Book, Outcome, Passage, Progress, Step
+from bookbrain.model import (
+    AddReport,
+    Arrival,
+    Book,
+    Outcome,
+    Passage,
+    Progress,
+    Step,
+    parse_space,
+)
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.catalog import Catalog, NewBook
 from bookbrain.store.folder import GO_ON, Stores, storage_error
 from bookbrain.store.identity import read_card, write_cards
-from bookbrain.store.rows import Job
+from bookbrain.store.rows import Job, StoredPassage
 
 DOUBTFUL = 2  # attempts without an end, after which a job goes last, and alone
 MOST = 5  # after which it is given up
@@ -261,8 +270,8 @@ def _add(stores: ConnectedStores, job: Job, intake: Intake, progress: Progress) 
     new, tokens = _embedded(stores, path, NewBook(book, ready.pages, ready.passages), progress)
     progress.step("indexing", 0, 1)
     with stores.writing(progress.wait):
-        generation = stores.index_books([*stores.catalog.book_ids(), book_id])
-        _commit(stores, new, generation, job.id)
+        commit = stores.index_texts([*stores.catalog.texts(), new.text])
+        _commit(stores, new, commit, job.id)
         stores.drop_old_indexes()
     progress.step("indexing", 1, 1)
     return Outcome(job.path, "added", stores.catalog.book(book_id, new.space), tokens=tokens)
@@ -291,11 +300,11 @@ def _new_book(stores: Stores, path: Path, book_id: str, ready: Prepared) -> Book
     return Book(book_id, title, file, len(ready.pages), 0, card.added_at if card else now)
 
 
-def _commit(stores: Stores, new: NewBook, generation: str, job: int) -> None:
+def _commit(stores: Stores, new: NewBook, commit: str, job: int) -> None:
     """Make the book visible, with its file where those of books are."""
     taken = stores.take_file(new.book.id)
     try:
-        stores.catalog.add_book(new, generation, job)
+        stores.catalog.add_book(new, commit, job)
     except BaseException:
         if taken:  # the copy is still there
             remove(stores.stored_file(new.book.id))
@@ -311,26 +320,32 @@ def _embedded(
     Nothing is bought for a book of a lost catalog: what was bought is there.
     """
     if path == stores.stored_file(new.book.id):
-        return embedded_before(stores, new), 0
+        card = read_card(stores.books, new.book.id)
+        reasons = card.refused.get(str(stores.space()), {}) if card else {}
+        new = embedded_before(stores, new, {int(n): why for n, why in reasons.items()})
+        if new.space and stores.settings.embedding.enabled:
+            digests = digests_of(new.passages)
+            stores.semantics.publish(parse_space(new.space), new.book.id, digests)
+        return new, 0
     if not stores.settings.embedding.enabled or not new.passages:
         return new, 0
     space, refused, tokens = embed_passages(stores, new.book.id, new.passages, progress)
-    return NewBook(new.book, new.pages, new.passages, space, refused), tokens
+    return replace(new, space=space, refused=refused), tokens
 
 
-def embedded_before(stores: ConnectedStores, new: NewBook) -> NewBook:
-    """The book with the vectors that the store has of it, where these are all that it had."""
-    space, card = stores.space(), read_card(stores.books, new.book.id)
-    if space is None or not new.passages:
+def embedded_before(stores: Stores, new: NewBook, refused: Mapping[int, str]) -> NewBook:
+    """The book as one that is embedded, where the store has the vectors of all its passages but
+    those that were `refused`, by ordinal, with the reasons."""
+    space, digests = stores.space(), digests_of(new.passages)
+    wanted = [digest for ordinal, digest in digests.items() if ordinal not in refused]
+    if space is None or not digests or stores.embeddings.missing(space, wanted):
         return new
-    reasons = card.refused.get(str(space), {}) if card else {}
-    refused = {int(ordinal): reason for ordinal, reason in reasons.items()}
-    digests = {p.ordinal: p.digest for p in new.passages if p.ordinal not in refused}
-    if stores.embeddings.missing(space, digests.values()):
-        return new
-    if stores.settings.embedding.enabled:
-        stores.semantics.publish(space, new.book.id, digests)
-    return NewBook(new.book, new.pages, new.passages, str(space), refused)
+    return replace(new, space=str(space), refused=refused)
+
+
+def digests_of(passages: Iterable[Passage | StoredPassage]) -> dict[int, str]:
+    """What each passage is embedded under, by ordinal."""
+    return {passage.ordinal: passage.digest for passage in passages}
 
 
 def embed_passages(
@@ -351,7 +366,7 @@ def embed_passages(
     space = stores.space()
     if space is None:
         raise BookBrainError("The endpoint gave no vector for any passage.", "Try again.")
-    digests = {passage.ordinal: passage.digest for passage in passages}
+    digests = digests_of(passages)
     refused = {n: purchase.refused[d] for n, d in digests.items() if d in purchase.refused}
     semantics.publish(space, book_id, digests)
     return str(space), refused, purchase.tokens

@@ -98,7 +98,7 @@ class Library:
             try:
                 report = finish_jobs(self._stores, progress, doubtful=doubtful)
             except KeyboardInterrupt:
-                self._stores.catalog.end_all_jobs()
+                self._stores.catalog.end_all_jobs("add")
                 with self._stores.writing(progress.wait):
                     self._stores.sweep_leftovers()
                 raise

@@ -19,8 +19,9 @@ from bookbrain.formats.text import assemble, make_passages
 from bookbrain.index.segment import count_pages, write_segment
 from bookbrain.log import trace_of
 from bookbrain.messages import packed
+from bookbrain.model import TextId
 from bookbrain.processes import die_with_parent
-from bookbrain.store.rows import page_row, spans_json
+from bookbrain.store.rows import page_row, revision_of, spans_json
 
 
 def main() -> None:
@@ -45,7 +46,7 @@ def _prepare(reader: PdfReader, path: str, book_id: str, segments: str) -> dict[
     passages = make_passages(text.pages)
     counted = count_pages(text.pages)
     try:
-        write_segment(Path(segments), book_id, counted)
+        write_segment(Path(segments), TextId(book_id, revision_of(text.pages)), counted)
     except OSError as error:
         return {"errno": error.errno}
     pages = [page_row(book_id, page) for page in text.pages]

@@ -15,8 +15,8 @@ from typing import Any
 
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.files import PART, free_name, link, sync_folder
-from bookbrain.index.commit import segments_of
-from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment
+from bookbrain.index.commit import texts_of
+from bookbrain.index.segment import SEGMENT_DAMAGE
 from bookbrain.library.jobs import finish_jobs
 from bookbrain.library.maintenance import forget_lost_vectors
 from bookbrain.model import AddReport, Progress
@@ -34,7 +34,7 @@ from bookbrain.store.checksums import (
     torn_tables,
 )
 from bookbrain.store.copy import exchanged, take_books, take_embeddings
-from bookbrain.store.damage import AuditOutcome, look_again
+from bookbrain.store.damage import look_again
 from bookbrain.store.database import (
     open_database,
     open_untrusted,
@@ -195,9 +195,9 @@ def _catch_up(settings: Settings) -> Recovered:
         catalog.forget_removed(catalog.removed())  # what was wanted then is past
         left = stored_files(books) | stored_cards(books)
         gone = [book_id for book_id in catalog.book_ids() if book_id not in left]
-        generation = stores.index_books([i for i in catalog.book_ids() if i in left])
+        commit = stores.index_texts([text for text in catalog.texts() if text.book in left])
         for book_id in gone:
-            catalog.remove_book(book_id, generation)
+            catalog.remove_book(book_id, commit)
         renamed = 0
         for book_id, title, *_ in catalog.card_rows():
             card = read_card(books, book_id)
@@ -317,8 +317,8 @@ def mend_catalog(
         return [aside] if aside.exists() else []
     for book_id, source in sources.items():
         with closing(Catalog(path)) as catalog:
-            generation = catalog.generation()
-        take_books(path, source, generation, only=book_id)
+            commit = catalog.index_commit()
+        take_books(path, source, commit, only=book_id)
     return []
 
 
@@ -430,9 +430,9 @@ def _make_anew(home: Path, part: Path, sources: Mapping[str, Path]) -> None:
     old = home / CATALOG
     said = [(str(name), str(value)) for name, value in {*chain(*_told(old, "setting"))}]
     _set_stamp(home, part, said)
-    generation = _generation(home / "keywords", said, set(sources))
+    commit = _commit_of(home / "keywords", said, set(sources))
     for book_id, source in sorted(sources.items()):
-        take_books(part, source, generation, only=book_id)
+        take_books(part, source, commit, only=book_id)
     left = stored_files(home / "books")
     with closing(open_database(part, MIGRATIONS)) as db, transaction(db):
         jobs = [row for row in {*chain(*_told(old, "job"))} if _is_job(row)]
@@ -444,15 +444,14 @@ def _make_anew(home: Path, part: Path, sources: Mapping[str, Path]) -> None:
             db.execute("INSERT OR IGNORE INTO removed VALUES (?)", (removed,))
 
 
-def _generation(folder: Path, said: Iterable[tuple[str, str]], books: set[str]) -> str | None:
+def _commit_of(folder: Path, said: Iterable[tuple[str, str]], books: set[str]) -> str | None:
     """The keyword index of exactly these books: the one that is told, or another that is there."""
     told = [value for name, value in said if name == "generation"]
     there = [path.stem for path in sorted(folder.glob("*.json"))]
-    for generation in (name for name in [*told, *there] if name in there):
+    for commit in (name for name in [*told, *there] if name in there):
         with suppress(*SEGMENT_DAMAGE):
-            segments = [open_segment(folder / name) for name in segments_of(folder, generation)]
-            if {book.id for segment in segments for book in segment.books} == books:
-                return generation
+            if {text.book for text in texts_of(folder, commit)} == books:
+                return commit
     return None
 
 
@@ -468,7 +467,7 @@ def _set_stamp(home: Path, part: Path, said: Iterable[tuple[str, str]]) -> None:
 
 def _is_job(row: Row) -> bool:
     """Whether it may be one: pages that were exchanged show rows of another table."""
-    kinds = (int, str, str, str, int, int, int)
+    kinds = (int, str, str, str, int, int, int, str, int)
     return [*map(type, row)] == [*kinds[: len(row)]]
 
 
@@ -486,15 +485,12 @@ def _told(path: Path, table: str) -> tuple[list[Row], list[Row]]:
     return found[0] if found else ([], [])
 
 
-def settle(settings: Settings, found: AuditOutcome) -> bool:
+def settle(settings: Settings) -> bool:
     """Have cards, stamps and keyword index as the catalog says, and no book called embedded that
     lacks vectors; whether there was one."""
     with closing(Stores(settings, lost=True)) as stores:
         lacking = forget_lost_vectors(stores)
         write_cards(stores.books, stores.catalog)
         stores.keep_identity()
-        books = stores.catalog.book_ids()
-        derived = any(damage.file.startswith("keywords/") for damage in found.damage)
-        if books and (derived or stores.catalog.generation() is None):
-            stores.catalog.set_generation(stores.index_books(books))
+        stores.index_all()
     return bool(lacking)

@@ -108,10 +108,8 @@ def damaged_aside(home: Path, only: str | None) -> Iterator[list[Path]]:
 def index_copies(other: Stores) -> None:
     """Have a keyword index of all books of the library `other`: its own, where it is of today and
     every number in it is in its bounds."""
-    books = other.catalog.books()
-    drop_unsound(other.segments, {book.id: book.pages for book in books})
-    if books:
-        other.catalog.set_generation(other.index_books(sorted(book.id for book in books)))
+    drop_unsound(other.segments, {book.id: book.pages for book in other.catalog.books()})
+    other.index_all()
 
 
 def replace_books(
@@ -133,11 +131,11 @@ def replace_books(
         _bring_files(stores, other, new)
         take_embeddings(stores.home / STORE, other.home / STORE)
         _publish(stores, other, taken, progress)
-        generation = _bring_index(stores, other, only)
+        commit = _bring_index(stores, other, only)
         others = [book for book in stores.catalog.books() if book.id != only] if only else []
         copy_database(stores.home / CATALOG, before)
         old_spaces, state = stores.catalog.embedded_spaces(), stores.catalog.state()
-        take_books(stores.home / CATALOG, other.home / CATALOG, generation, only)
+        take_books(stores.home / CATALOG, other.home / CATALOG, commit, only)
         for book_id in new:
             stores.take_file(book_id)
         prove(stores, Expected.of([*others, *taken]))
@@ -155,8 +153,8 @@ def replace_books(
 def _put_back(stores: Stores, before: Path) -> None:
     try:
         with closing(Catalog(before)) as catalog:
-            generation = catalog.generation()
-        take_books(stores.home / CATALOG, before, generation)
+            commit = catalog.index_commit()
+        take_books(stores.home / CATALOG, before, commit)
     except (OSError, sqlite3.Error) as error:
         raise BookBrainError(
             fill(
@@ -203,14 +201,17 @@ def _bring_files(stores: Stores, other: Stores, books: Iterable[str]) -> None:
 
 def _bring_index(stores: Stores, other: Stores, only: str | None) -> str | None:
     """A keyword index of the books to be; its name, None for no books."""
+    texts = other.catalog.texts()
     if only:
-        if not stores.catalog.has_book(only):
-            stores.index_book(only, other.catalog.pages(only))
-        return stores.index_books(sorted({*stores.catalog.book_ids(), only}))
-    generation = other.catalog.generation() if other.catalog.book_ids() else None
-    if generation:
-        link_index(other.segments, stores.segments, generation)
-    return generation
+        here = stores.catalog.texts()
+        brought = [text for text in texts if text.book == only]
+        for text in {*brought}.difference(here):
+            stores.index_text(text, other.catalog.pages(only))
+        return stores.index_texts(sorted([t for t in here if t.book != only] + brought))
+    commit = other.catalog.index_commit() if texts else None
+    if commit:
+        link_index(other.segments, stores.segments, commit)
+    return commit
 
 
 def _publish(

@@ -102,8 +102,7 @@ class Semantics:
     def publish(self, space: EmbeddingSpace, book_id: str, digests: Mapping[int, str]) -> None:
         """Give Chroma the stored vectors of a book's passages (digest by ordinal)."""
         stored = self._stores.embeddings.get(space, digests.values())
-        found = {ordinal: stored[d] for ordinal, d in digests.items() if d in stored}
-        self.vectors(space).put(book_id, found)
+        self.vectors(space).put(book_id, digests, stored)
 
     def nearest(
         self, space: EmbeddingSpace, vector: Vector, count: int, books: Sequence[str] | None

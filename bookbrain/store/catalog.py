@@ -9,8 +9,16 @@ from secrets import token_hex
 
 from bookbrain.errors import BookBrainError
 from bookbrain.messages import as_row, fill, of_row
-from bookbrain.model import Book, Page, Passage
-from bookbrain.store.checksums import CATALOG_TABLES, Stamp, create_twins, seal_book, seal_rest
+from bookbrain.model import Book, Page, Passage, TextId
+from bookbrain.store.checksums import (
+    CATALOG_TABLES,
+    Stamp,
+    create_twins,
+    seal_book,
+    seal_rest,
+    text_revision,
+    widen_twin,
+)
 from bookbrain.store.database import MEND, Migration, open_database, transaction
 from bookbrain.store.rows import (
     FoundPage,
@@ -18,6 +26,7 @@ from bookbrain.store.rows import (
     StoredPassage,
     page_row,
     problems_of,
+    revision_of,
     spans_json,
     to_found_page,
     to_page,
@@ -95,7 +104,19 @@ def m004_attempts_at_jobs(connection: sqlite3.Connection) -> None:
 
 def m005_twins(connection: sqlite3.Connection) -> None:
     """The small tables that no seal covers are kept twice."""
-    create_twins(connection, CATALOG_TABLES)
+    create_twins(connection, {**CATALOG_TABLES, "job": CATALOG_TABLES["job"][:7]})
+
+
+def m006_revisions_and_kinds(connection: sqlite3.Connection) -> None:
+    """Which text of a book it is, and what is to be done with the file of a job, how soon."""
+    for statement in (
+        "ALTER TABLE book ADD COLUMN revision TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE job ADD COLUMN kind TEXT NOT NULL DEFAULT 'add'",
+        "ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+    ):
+        connection.execute(statement)
+    widen_twin(connection, "job", CATALOG_TABLES["job"], 2)
+    note_revisions(connection)
 
 
 MIGRATIONS: Sequence[Migration] = (
@@ -104,6 +125,7 @@ MIGRATIONS: Sequence[Migration] = (
     m003_identity_and_seals,
     m004_attempts_at_jobs,
     m005_twins,
+    m006_revisions_and_kinds,
 )
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
                    (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
@@ -120,6 +142,10 @@ class NewBook:
     passages: Sequence[Passage]
     space: str = ""
     refused: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> TextId:
+        return TextId(self.book.id, revision_of(self.pages))
 
 
 class Catalog:
@@ -178,39 +204,33 @@ class Catalog:
 
     # Books
 
-    def add_book(self, new: "NewBook", generation: str, job: int) -> None:
+    def add_book(self, new: NewBook, commit: str, job: int) -> None:
         """Make a book visible: its rows, the keyword index that has it, and the end of its job."""
-        book_id = new.book.id
         with transaction(self._db) as db:
             db.execute(
-                "INSERT INTO book VALUES (?, ?, ?, ?)",
-                (book_id, new.book.title, new.book.file, new.book.added_at),
+                "INSERT INTO book (id, title, file, added_at) VALUES (?, ?, ?, ?)",
+                (new.book.id, new.book.title, new.book.file, new.book.added_at),
             )
-            db.executemany(
-                "INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (page_row(book_id, page) for page in new.pages),
-            )
-            db.executemany(
-                "INSERT INTO passage VALUES (?, ?, ?, ?)",
-                ((book_id, p.ordinal, p.digest, spans_json(p.spans)) for p in new.passages),
-            )
-            if new.space:
-                _set_embedded(db, book_id, new.space, new.refused)
-            db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+            _write_text(db, new, commit)
             db.execute("DELETE FROM job WHERE id = ?", (job,))
-            db.execute("DELETE FROM removed WHERE book_id = ?", (book_id,))
-            seal_book(db, book_id)
-            count_change(db)
+            db.execute("DELETE FROM removed WHERE book_id = ?", (new.book.id,))
 
-    def remove_book(self, book_id: str, generation: str | None) -> None:
-        """Forget a book, and from now on search the keyword index `generation`.
+    def replace_text(self, new: NewBook, commit: str | None) -> None:
+        """Give a book that is there other pages and passages, and search the keyword index that
+        has them. Its title, file and date stay. What is embedded of it is what `new` says."""
+        with transaction(self._db) as db:
+            for table in ("page", "passage", "embedded", "refused"):
+                db.execute(f"DELETE FROM {table} WHERE book_id = ?", (new.book.id,))  # noqa: S608
+            _write_text(db, new, commit)
+
+    def remove_book(self, book_id: str, commit: str | None) -> None:
+        """Forget a book, and from now on search the keyword index `commit`.
 
         It is one of `removed` until its file and its postings are gone.
         """
         with transaction(self._db) as db:
             db.execute("DELETE FROM book WHERE id = ?", (book_id,))
-            if generation:
-                db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+            _set_commit(db, commit)
             db.execute("REPLACE INTO removed VALUES (?)", (book_id,))
             count_change(db)
 
@@ -244,6 +264,11 @@ class Catalog:
         """All books, in the order of their ids."""
         return [row[0] for row in self._db.execute("SELECT id FROM book ORDER BY id")]
 
+    def texts(self) -> list[TextId]:
+        """The text of each book, in the order of the books' ids."""
+        rows = self._db.execute("SELECT id, revision FROM book ORDER BY id")
+        return [TextId(*row) for row in rows]
+
     def books(self, space: str = "") -> list[Book]:
         """All books, oldest first, with their problems: pages that could not be read, and passages
         whose embedding `space` refused."""
@@ -269,13 +294,14 @@ class Catalog:
     def find_pages(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], FoundPage]:
         """Those pages, by book id and number, that are in the library."""
         rows = self._db.execute(
-            """SELECT book_id, title, file, number, label, chapter, headings, problem, text
+            """SELECT book_id, revision, title, file,
+                      number, label, chapter, headings, problem, text
                FROM json_each(?) AS key CROSS JOIN page CROSS JOIN book
                ON book_id = json_extract(key.value, '$[0]')
                AND number = json_extract(key.value, '$[1]') AND book.id = book_id""",
             (json.dumps(list(places)),),
         )
-        return {(row[0], row[3]): to_found_page(row) for row in rows}
+        return {(row[0], row[4]): to_found_page(row) for row in rows}
 
     def pages(self, book_id: str) -> list[Page]:
         """All pages of a book, in order."""
@@ -307,13 +333,13 @@ class Catalog:
 
     # The keyword index in use
 
-    def generation(self) -> str | None:
+    def index_commit(self) -> str | None:
         """The name of the keyword index that belongs to the books of now."""
-        row = self._db.execute("SELECT value FROM setting WHERE name = 'generation'").fetchone()
-        return row[0] if row else None
+        return read_commit(self._db)
 
-    def set_generation(self, generation: str) -> None:
-        self._db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+    def set_index_commit(self, commit: str | None) -> None:
+        """Search this keyword index from now on; the one of before where there is no other."""
+        _set_commit(self._db, commit)
 
     # Embedding
 
@@ -389,20 +415,24 @@ class Catalog:
 
     # Jobs
 
-    def queue(self, paths: Iterable[Path]) -> None:
-        """Ask for files; a file that is asked for already is not asked for twice."""
+    def queue(self, paths: Iterable[Path], kind: str = "add", priority: int = 0) -> None:
+        """Ask for something to be done with files, the higher the `priority` the sooner; what is
+        asked for already is not asked for twice."""
         with transaction(self._db) as db:
-            asked = {row[0] for row in db.execute("SELECT path FROM job")}
+            asked = {row[0] for row in db.execute("SELECT path FROM job WHERE kind = ?", (kind,))}
             wanted = dict.fromkeys(str(path) for path in paths)
             db.executemany(
-                "INSERT INTO job (path, waiting) VALUES (?, '')",
-                ((path,) for path in wanted if path not in asked),
+                "INSERT INTO job (path, waiting, kind, priority) VALUES (?, '', ?, ?)",
+                ((path, kind, priority) for path in wanted if path not in asked),
             )
 
-    def jobs(self) -> list[Job]:
-        """The files on their way in, first come first."""
+    def jobs(self, kind: str = "add") -> list[Job]:
+        """The jobs of this kind, in the order in which they are worked on: of the same priority,
+        first come first."""
         rows = self._db.execute(
-            "SELECT id, path, waiting, step, done, total, attempts FROM job ORDER BY id"
+            """SELECT id, path, waiting, step, done, total, attempts, kind, priority FROM job
+               WHERE kind = ? ORDER BY priority DESC, id""",
+            (kind,),
         )
         return [Job(job, path, of_row(waiting), *rest) for job, path, waiting, *rest in rows]
 
@@ -423,15 +453,16 @@ class Catalog:
                 "UPDATE job SET attempts = attempts - 1 WHERE id = ?", ((job,) for job in jobs)
             )
 
-    def set_waiting(self, reason: str) -> None:
-        """Note why the jobs cannot go on just now; "" when they can."""
-        self._db.execute("UPDATE job SET waiting = ?", (as_row(reason),))
+    def set_waiting(self, reason: str, kind: str = "add") -> None:
+        """Note why the jobs of this kind cannot go on just now; "" when they can."""
+        self._db.execute("UPDATE job SET waiting = ? WHERE kind = ?", (as_row(reason), kind))
 
     def end_job(self, job: int) -> None:
         self._db.execute("DELETE FROM job WHERE id = ?", (job,))
 
-    def end_all_jobs(self) -> None:
-        self._db.execute("DELETE FROM job")
+    def end_all_jobs(self, kind: str = "") -> None:
+        """End the jobs of this kind, or all."""
+        self._db.execute("DELETE FROM job WHERE ? IN (kind, '')", (kind,))
 
 
 def read_stamp(db: sqlite3.Connection) -> Stamp | None:
@@ -449,9 +480,49 @@ def read_stamp(db: sqlite3.Connection) -> Stamp | None:
     return Stamp(values["library"], int(values["changes"]), books)
 
 
+def read_commit(db: sqlite3.Connection) -> str | None:
+    """The name of the keyword index that an open catalog says is to be searched."""
+    row = db.execute("SELECT value FROM setting WHERE name = 'generation'").fetchone()
+    return row[0] if row and type(row[0]) is str else None
+
+
+def note_revisions(db: sqlite3.Connection) -> None:
+    """Say of each book that came without it which text it has: that of its seal."""
+    rows = db.execute(
+        "SELECT pages, book_id FROM seal JOIN book ON id = book_id WHERE revision = ''"
+    ).fetchall()
+    db.executemany(
+        "UPDATE book SET revision = ? WHERE id = ?", ((text_revision(s), i) for s, i in rows)
+    )
+
+
 def count_change(db: sqlite3.Connection) -> None:
     """One more change of the books, in the transaction that makes it."""
     db.execute("UPDATE setting SET value = CAST(value AS INTEGER) + 1 WHERE name = 'changes'")
+
+
+def _write_text(db: sqlite3.Connection, new: NewBook, commit: str | None) -> None:
+    """Write all rows of a book's text, and what names them, in the caller's transaction."""
+    book_id = new.book.id
+    db.executemany(
+        "INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (page_row(book_id, page) for page in new.pages),
+    )
+    db.executemany(
+        "INSERT INTO passage VALUES (?, ?, ?, ?)",
+        ((book_id, p.ordinal, p.digest, spans_json(p.spans)) for p in new.passages),
+    )
+    if new.space:
+        _set_embedded(db, book_id, new.space, new.refused)
+    db.execute("UPDATE book SET revision = ? WHERE id = ?", (new.text.revision, book_id))
+    _set_commit(db, commit)
+    seal_book(db, book_id)
+    count_change(db)
+
+
+def _set_commit(db: sqlite3.Connection, commit: str | None) -> None:
+    if commit:
+        db.execute("REPLACE INTO setting VALUES ('generation', ?)", (commit,))
 
 
 def _set_embedded(

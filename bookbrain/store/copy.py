@@ -15,10 +15,11 @@ from bookbrain.index.segment import SEGMENT_DAMAGE
 from bookbrain.messages import fill
 from bookbrain.model import Book
 from bookbrain.store import catalog, embeddings
-from bookbrain.store.catalog import Catalog, count_change
+from bookbrain.store.catalog import Catalog, count_change, note_revisions
 from bookbrain.store.checksums import seal_book
 from bookbrain.store.database import (
     Migration,
+    columns_of,
     copy_database,
     is_damage,
     locked_database,
@@ -80,11 +81,11 @@ def bring_up_to_date(path: Path) -> None:
     open_database(path, STEPS[path.name]).close()
 
 
-def take_books(live: Path, other: Path, generation: str | None, only: str | None = None) -> None:
+def take_books(live: Path, other: Path, commit: str | None, only: str | None = None) -> None:
     """Make the books of the catalog `other` those of the catalog `live`, in one transaction.
 
-    With `only` that one book is taken over and the others stay. From then on `generation` names
-    the keyword index. What is on its way in stays so. The files of the books that go are to be
+    With `only` that one book is taken over and the others stay. From then on `commit` names the
+    keyword index. What is on its way in stays so. The files of the books that go are to be
     deleted: the catalog says so.
     """
     of_book, values = (" WHERE {} = ?", (only,)) if only else ("", ())
@@ -93,24 +94,25 @@ def take_books(live: Path, other: Path, generation: str | None, only: str | None
             db.execute("INSERT OR IGNORE INTO main.removed SELECT id FROM main.book")
         for table, key in reversed(_TABLES):
             db.execute(f"DELETE FROM main.{table}{of_book.format(key)}", values)  # noqa: S608
-        there = {row[0] for row in db.execute("SELECT name FROM other.sqlite_master")}
-        for table, key in _TABLES:
-            if table in there:
+        for table, key in _TABLES:  # which one of an earlier schema may lack, or a column of it
+            if columns := ", ".join(columns_of(db, table, "other")):
                 db.execute(
-                    f"INSERT INTO main.{table} SELECT * FROM other.{table}{of_book.format(key)}",  # noqa: S608
+                    f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM other.{table}"  # noqa: S608
+                    + of_book.format(key),
                     values,
                 )
-        if "seal" not in there:  # of before there were any, and judged without
+        if not columns_of(db, "seal", "other"):  # of before there were any, and judged without
             for (book_id,) in db.execute(
                 f"SELECT id FROM other.book{of_book.format('id')}",  # noqa: S608
                 values,
             ):
                 seal_book(db, book_id)
+        note_revisions(db)
         db.execute("DELETE FROM main.removed WHERE book_id IN (SELECT id FROM main.book)")
         count_change(db)
         db.execute("DELETE FROM main.setting WHERE name = 'generation'")
-        if generation:
-            db.execute("INSERT INTO main.setting VALUES ('generation', ?)", (generation,))
+        if commit:
+            db.execute("INSERT INTO main.setting VALUES ('generation', ?)", (commit,))
 
 
 def take_embeddings(live: Path, other: Path) -> None:
@@ -267,7 +269,7 @@ def take_snapshot(
     for _ in range(_TRIES):
         remove(folder)
         folder.mkdir(mode=0o700)
-        before = _generation(stores)
+        before = _index_commit(stores)
         _link_index(stores, folder, before)
         copy_database(stores.home / CATALOG, folder / CATALOG, on_copied)
         if unsound := _first(flaws(folder / CATALOG)):
@@ -277,10 +279,10 @@ def take_snapshot(
         with closing(Catalog(folder / CATALOG)) as catalog:
             taken = catalog.books()
             spaces = tuple(sorted(catalog.embedded_spaces()))
-            generation = catalog.generation()
-        if generation != before:
+            commit = catalog.index_commit()
+        if commit != before:
             remove(folder / "keywords")
-            _link_index(stores, folder, generation)
+            _link_index(stores, folder, commit)
         lost = _link_books(stores, folder, taken) if books else []
         if any(not stores.catalog.has_book(book.id) for book in lost):
             continue  # it was removed since
@@ -297,9 +299,9 @@ def _first(found: Iterator[Unsound]) -> tuple[str, ...]:
     return tuple(flaw.what for flaw in islice(found, _MOST_NAMED))
 
 
-def _generation(stores: Stores) -> str | None:
+def _index_commit(stores: Stores) -> str | None:
     try:
-        return stores.catalog.generation()
+        return stores.catalog.index_commit()
     except sqlite3.DatabaseError as error:
         if not is_damage(error):
             raise
@@ -334,22 +336,22 @@ def _link_books(stores: Stores, folder: Path, books: list[Book]) -> list[Book]:
     return lost
 
 
-def _link_index(stores: Stores, folder: Path, generation: str | None) -> None:
+def _link_index(stores: Stores, folder: Path, commit: str | None) -> None:
     """A keyword index, whole or not at all: it is derived."""
-    if generation is None:
+    if commit is None:
         return
     try:
-        link_index(stores.segments, folder / "keywords", generation)
+        link_index(stores.segments, folder / "keywords", commit)
     except SEGMENT_DAMAGE:
         remove(folder / "keywords")
 
 
-def link_index(source: Path, target: Path, generation: str) -> None:
+def link_index(source: Path, target: Path, commit: str) -> None:
     """Have a keyword index of the folder `source` in `target` too; what is there stays.
 
     Raises one of `SEGMENT_DAMAGE` when it is not whole.
     """
     target.mkdir(exist_ok=True)
-    for name in [*segments_of(source, generation), manifest_name(generation)]:
+    for name in [*segments_of(source, commit), manifest_name(commit)]:
         if not (target / name).exists():
             link(source / name, target / name)

@@ -23,7 +23,7 @@ from bookbrain.messages import Filled, as_rows, fill, joined, message_of, of_row
 from bookbrain.paths import STAMP_FILE as STAMP
 from bookbrain.reports import SeenCheck
 from bookbrain.store import database
-from bookbrain.store.catalog import read_stamp
+from bookbrain.store.catalog import read_commit, read_stamp
 from bookbrain.store.checksums import read_stamp_file
 from bookbrain.store.database import is_damage, open_untrusted, suppress_damage
 from bookbrain.store.embeddings import STORE
@@ -243,8 +243,8 @@ def _units(home: Path) -> list[str]:
     units += [f"books/{i}.json" for i in stored_cards(books)]
     units += [f"books/{STAMP}", CATALOG, STORE]
     with suppress(*SEGMENT_DAMAGE, *database.DAMAGE):
-        if generation := _generation(home):
-            units += [f"keywords/{name}" for name in segments_of(home / "keywords", generation)]
+        if commit := _index_commit(home):
+            units += [f"keywords/{name}" for name in segments_of(home / "keywords", commit)]
     return sorted(units)
 
 
@@ -278,13 +278,13 @@ def _of_card(home: Path, unit: str) -> list[Damage]:
 
 
 def _of_segment(home: Path, unit: str) -> list[Damage]:
-    """One that no generation names any more goes with the next writer."""
+    """One that no commit names any more goes with the next writer."""
     try:
         open_segment(home / unit)
     except SEGMENT_DAMAGE:
         with suppress(*SEGMENT_DAMAGE, *database.DAMAGE):
-            generation = _generation(home)
-            if not generation or Path(unit).name not in segments_of(home / "keywords", generation):
+            commit = _index_commit(home)
+            if not commit or Path(unit).name not in segments_of(home / "keywords", commit):
                 return []
         return [Damage(unit, "it is no keyword index any more")]
     return []
@@ -389,12 +389,11 @@ def _named(home: Path, unit: str) -> tuple[str, str]:
     return book_id, titles(home).get(book_id) or (card.title if card else "")
 
 
-def _generation(home: Path) -> str | None:
+def _index_commit(home: Path) -> str | None:
     if not (home / CATALOG).exists():
         return None
     with closing(open_untrusted(home / CATALOG)) as db:
-        row = db.execute("SELECT value FROM setting WHERE name = 'generation'").fetchone()
-    return row[0] if row and type(row[0]) is str else None
+        return read_commit(db)
 
 
 def _size(path: Path) -> int:

@@ -28,10 +28,12 @@ from bookbrain.store.checksums import (
     checksum,
     is_header_right,
     rest_checksum,
+    text_revision,
     torn_tables,
 )
 from bookbrain.store.database import (
     DAMAGE,
+    columns_of,
     fresh_schema,
     is_damage,
     open_untrusted,
@@ -44,7 +46,7 @@ CATALOG = "catalog.sqlite3"  # in the library's folder
 STEPS = {CATALOG: catalog.MIGRATIONS, embeddings.STORE: embeddings.EMBEDDINGS_MIGRATIONS}
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPACE = re.compile(r"(.{1,1000})/([1-9][0-9]{0,5})", re.ASCII)
-_GENERATION = re.compile(r"[\w-]{1,64}", re.ASCII)
+_COMMIT = re.compile(r"[\w-]{1,64}", re.ASCII)
 LONGEST_NAME = 10_000  # characters of what is a name: a title, a label, a problem
 _LONGEST_JSON = 1 << 22  # bytes
 _PAGES_AT_HAND = 16
@@ -137,7 +139,7 @@ def catalog_flaws(db: sqlite3.Connection, only: str | None = None) -> Iterator[U
             yield _row(table)
     for name, value in db.execute("SELECT name, value FROM setting"):
         fits = _is_name(name) and _is_name(value)
-        if not fits or (name == "generation" and not _GENERATION.fullmatch(value)):
+        if not fits or (name == "generation" and not _COMMIT.fullmatch(value)):
             yield _row("setting")
     for row in db.execute("SELECT * FROM job"):
         if not all(type(value) in (str, int) for value in row):
@@ -218,10 +220,15 @@ def _sealed_pages(db: sqlite3.Connection, book_id: str) -> Iterator[bytes] | Non
 
 def _of_rest(db: sqlite3.Connection, book_id: str) -> Iterator[Unsound]:
     """Whether all rows of a book but its pages are what they were."""
-    if has_table(db, "seal"):
-        row = db.execute("SELECT rest FROM seal WHERE book_id = ?", (book_id,)).fetchone()
-        if not row or row[0] != rest_checksum(db, book_id):
-            yield Unsound("its title, its passages or what is embedded cannot be right", book_id)
+    if not has_table(db, "seal"):
+        return
+    row = db.execute("SELECT rest, pages FROM seal WHERE book_id = ?", (book_id,)).fetchone()
+    sound = row and row[0] == rest_checksum(db, book_id)
+    if sound and "revision" in columns_of(db, "book"):
+        said = db.execute("SELECT revision FROM book WHERE id = ?", (book_id,)).fetchone()
+        sound = type(row[1]) is bytes and said == (text_revision(row[1]),)
+    if not sound:
+        yield Unsound("its title, its passages or what is embedded cannot be right", book_id)
 
 
 def has_table(db: sqlite3.Connection, table: str) -> bool:

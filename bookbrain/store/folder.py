@@ -6,7 +6,7 @@ Files and not one: where a disk has no more files, that many of SQLite's can be 
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import file_digest
@@ -24,10 +24,10 @@ from bookbrain.files import (
     write_file,
 )
 from bookbrain.index.bm25 import KeywordIndex
-from bookbrain.index.commit import books_of, drop_unnamed, open_commit, write_commit
+from bookbrain.index.commit import drop_unnamed, open_commit, texts_of, write_commit
 from bookbrain.index.segment import SEGMENT_DAMAGE, count_pages, write_segment
 from bookbrain.messages import fill
-from bookbrain.model import EmbeddingSpace, Page
+from bookbrain.model import EmbeddingSpace, Page, TextId
 from bookbrain.paths import refuse_in_upgrade
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog, read_stamp
@@ -161,6 +161,7 @@ class Stores:
         self._databases = self._closing.enter_context(ExitStack())
         self._open(or_read=True)
         self._keywords: tuple[str, KeywordIndex] | None = None
+        self._indexed: tuple[int, int] | None = None  # the catalog's state, when it was compared
         self._chroma: str | None = None
         self._chroma_use = self._closing.enter_context(ExitStack())
 
@@ -378,45 +379,52 @@ class Stores:
         `on_book` hears of each book whose part is lost, or of another release, and is made again.
         """
         for _ in range(3):  # a writer may swap it between our two looks
-            generation = self.catalog.generation()
-            if generation is None:
-                return None
-            if self._keywords and self._keywords[0] == generation:
+            state = self.catalog.state()
+            if self._keywords and self._indexed == state:
                 return self._keywords[1]
-            try:
-                self._keywords = (generation, open_commit(self.segments, generation))
-            except SEGMENT_DAMAGE:
-                continue
-            return self._keywords[1]
+            commit, texts = self.catalog.index_commit(), self.catalog.texts()
+            if not texts:
+                return None
+            with suppress(*SEGMENT_DAMAGE):
+                if commit and (self._keywords is None or self._keywords[0] != commit):
+                    self._keywords = (commit, open_commit(self.segments, commit))
+                if commit and self._keywords and self._keywords[1].texts.issuperset(texts):
+                    self._indexed = state
+                    return self._keywords[1]
         try:
             with file_lock(self.home / LIBRARY_LOCK):
                 self.open_to_write()
-                self.catalog.set_generation(self.index_books(self.catalog.book_ids(), on_book))
+                self.index_all(on_book)
         except (OSError, sqlite3.Error) as error:
             why = storage_error(error, "Make room, and search again.")
             said = "The keyword index must be made anew, and cannot be. {reason}"
             raise BookBrainError(fill(said, reason=why.message), why.hint) from error
         return self.keywords()
 
-    def index_book(self, book_id: str, pages: list[Page]) -> None:
+    def index_text(self, text: TextId, pages: Sequence[Page]) -> None:
         """Write the segment of a book, each page a document. No search knows of it yet."""
-        write_segment(self.segments, book_id, count_pages(pages))
+        write_segment(self.segments, text, count_pages(pages))
 
-    def index_books(self, book_ids: list[str], on_book: Callable[[], object] = lambda: None) -> str:
-        """Write the keyword index of exactly these books, out of that of now; its name."""
+    def index_texts(
+        self, texts: Sequence[TextId], on_book: Callable[[], object] = lambda: None
+    ) -> str:
+        """Write the keyword index of exactly these texts, out of that of now; its name."""
 
-        def index(book_id: str) -> None:
-            pages = self.catalog.pages(book_id)
-            if not pages:  # it is on its way, and what its preparer wrote is gone
+        def index(text: TextId) -> None:
+            if text not in self.catalog.texts():  # it is on its way: its preparer's file is gone
                 raise BookBrainError("The postings of a new book are lost.", "Add it again.")
-            self.index_book(book_id, pages)
+            self.index_text(text, self.catalog.pages(text.book))
             on_book()
 
-        return write_commit(self.segments, self.catalog.generation(), book_ids, index)
+        return write_commit(self.segments, self.catalog.index_commit(), texts, index)
+
+    def index_all(self, on_book: Callable[[], object] = lambda: None) -> None:
+        """Have a keyword index of all books, and search it. Only for the one writer."""
+        self.catalog.set_index_commit(self.index_texts(self.catalog.texts(), on_book))
 
     def forget_keywords(self) -> None:
         """Delete every keyword index."""
-        self._keywords = None
+        self._keywords = self._indexed = None
         drop_unnamed(self.segments, None)
 
     # What a crash may have left
@@ -424,9 +432,9 @@ class Stores:
     def drop_old_indexes(self) -> None:
         """Remove the keyword indexes that are no longer in use. Only for the one writer.
 
-        The segment of a book that is not in the library yet stays: it is on its way.
+        The segment of a text that is not in the library yet stays: it is on its way.
         """
-        drop_unnamed(self.segments, self.catalog.generation(), set(self.catalog.book_ids()))
+        drop_unnamed(self.segments, self.catalog.index_commit(), set(self.catalog.texts()))
 
     def sweep(self) -> None:
         """Remove what belongs to no book and to no job. Only for the one writer.
@@ -448,7 +456,7 @@ class Stores:
         for path in self.books.glob(f"*{PART}"):
             if is_of_books(path.name.removesuffix(PART)) and path.is_file():
                 remove(path)
-        drop_unnamed(self.segments, self.catalog.generation())
+        drop_unnamed(self.segments, self.catalog.index_commit())
         for name, lock in _WORKPLACES.items():
             if (self.home / name).exists():
                 with suppress(BlockingIOError), file_lock(self.home / lock, on_wait=_leave_it):
@@ -467,11 +475,12 @@ class Stores:
 
     def _drop_postings(self, removed: Collection[str]) -> bool:
         """Have a keyword index without these books; False where there is no room for one yet."""
-        generation, books = self.catalog.generation(), self.catalog.book_ids()
+        commit = self.catalog.index_commit()
         with suppress(*SEGMENT_DAMAGE):
-            if generation and books_of(self.segments, generation) & set(removed) - set(books):
+            held = texts_of(self.segments, commit) if commit else set()
+            if {text.book for text in held.difference(self.catalog.texts())} & set(removed):
                 try:
-                    self.catalog.set_generation(self.index_books(books))
+                    self.index_all()
                 except (OSError, sqlite3.Error) as error:
                     if not lacks_room(error):
                         raise

@@ -2,17 +2,19 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from bookbrain.messages import Filled, fill, message_of, of_row
-from bookbrain.model import Heading, Page, Span
+from bookbrain.model import Heading, Page, Span, TextId
+from bookbrain.store.checksums import checksum, text_revision
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A file on its way in. `waiting` says what for, when a service was not there.
+    """Something that is to be done with a file: its `kind`. "add" makes it a book. `waiting` says
+    what for, when a service was not there.
 
     `step` is what is done with it, "" until its turn comes: `done` of `total` pages or passages.
     `attempts` were begun and ended neither well nor with a reason.
@@ -25,6 +27,8 @@ class Job:
     done: int = 0
     total: int = 0
     attempts: int = 0
+    kind: str = "add"
+    priority: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +43,16 @@ class StoredPassage:
 
 @dataclass(frozen=True, slots=True)
 class FoundPage:
-    """A page, and what its book is called."""
+    """A page, of which text it is, and what its book is called."""
 
-    book_id: str
+    text: TextId
     title: str
     file: str
     page: Page
+
+    @property
+    def book_id(self) -> str:
+        return self.text.book
 
 
 def page_row(book_id: str, page: Page) -> tuple[str, int, str, str, str, str, str]:
@@ -61,8 +69,13 @@ def to_page(row: Sequence[Any]) -> Page:
 
 
 def to_found_page(row: Sequence[Any]) -> FoundPage:
-    book_id, title, file, *page = row
-    return FoundPage(book_id, title, file, to_page(page))
+    book_id, revision, title, file, *page = row
+    return FoundPage(TextId(book_id, revision), title, file, to_page(page))
+
+
+def revision_of(pages: Iterable[Page]) -> str:
+    """Which text of its book these pages are: the same pages are the same text."""
+    return text_revision(b"".join(checksum(*page_row("", page)[1:]) for page in pages))
 
 
 def spans_json(spans: tuple[Span, ...]) -> str:

@@ -76,7 +76,7 @@ def library_lock(home: Path) -> Iterator[None]:
 def notes(folder: Path) -> list[Path]:
     """The JSON files beside the books, and that of the keyword index, below `folder`.
 
-    A generation of the keyword index is none of them: it is made again from the catalog.
+    A commit of the keyword index is none of them: it is made again from the catalog.
     """
     found = [*(folder / "books").glob("*.json"), folder / "keywords" / "library.json"]
     return sorted(path for path in found if is_file(path))

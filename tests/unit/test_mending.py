@@ -40,7 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("mending") / "library"
     make_library(home, books=4, pages=12)
     with closing(Stores(Settings(home))) as stores, stores.writing(lambda: None):
-        stores.catalog.set_generation(stores.index_books(stores.catalog.book_ids()))
+        stores.index_all()
     _backup(home)
     return home
 
@@ -158,7 +158,11 @@ def test_what_a_newer_release_made_is_left_alone(
 def _as_of_the_first_release(home: Path) -> None:
     """Take away what later migrations made, and the files that later releases keep."""
     for name, tables, columns in (
-        (CATALOG, ("seal", "removed", "twin"), ("attempts",)),
+        (
+            CATALOG,
+            ("seal", "removed", "twin"),
+            ("book revision", "job attempts", "job kind", "job priority"),
+        ),
         (STORE, ("checksum", "library", "twin"), ()),
     ):
         with closing(sqlite3.connect(home / name, isolation_level=None)) as db:
@@ -168,7 +172,7 @@ def _as_of_the_first_release(home: Path) -> None:
             for table in tables:
                 db.execute(f"DROP TABLE {table}")
             for column in columns:
-                db.execute(f"ALTER TABLE job DROP COLUMN {column}")
+                db.execute("ALTER TABLE {} DROP COLUMN {}".format(*column.split()))
             db.execute("DELETE FROM setting WHERE name <> 'generation'") if name == CATALOG else 0
             db.execute(f"PRAGMA user_version={2 if name == CATALOG else 1}")
         _settle(home / name)

@@ -56,13 +56,13 @@ def test_a_removed_book_whose_postings_remain_is_not_found_and_they_go(library: 
     home = library.settings.home
     gone = library.find_book("seas.pdf").id
     with closing(Catalog(home / "catalog.sqlite3")) as catalog:
-        catalog.remove_book(gone, catalog.generation())
-        before = catalog.generation()
+        catalog.remove_book(gone, catalog.index_commit())
+        before = catalog.index_commit()
     assert [hit.file for hit in library.search("seal", k=1).hits] == ["land.pdf"]
     library.finish()
     with closing(Catalog(home / "catalog.sqlite3")) as catalog:
         assert catalog.removed() == []
-        assert catalog.generation() != before
+        assert catalog.index_commit() != before
     assert not (home / "books" / f"{gone}.pdf").exists()
     assert [hit.file for hit in library.search("seal", k=1).hits] == ["land.pdf"]
 

@@ -89,7 +89,7 @@ def come(home: Path, text: str, file: str) -> str:
     """A book that the newer release adds."""
     book_id = hashlib.sha256(text.encode()).hexdigest()
     (home / "books" / f"{book_id}.pdf").write_text(text)
-    write(home, "INSERT INTO book VALUES (?, ?, ?, ?)", book_id, text, file, "2026-02-02")
+    write(home, "INSERT INTO book VALUES (?, ?, ?, ?, '')", book_id, text, file, "2026-02-02")
     return book_id
 
 
