@@ -17,7 +17,8 @@ def rebuild() -> None:
 
     Needs no embedding endpoint and costs nothing. Run it where a check or an error says so, such as
     that Chroma lacks passages. The PDFs and the embeddings stay as they are; a book gets another
-    text only where all that could be read of it before still can. A search that begins meanwhile waits for the keyword index. Ended early, it is to be run again.
+    text only where all that could be read of it before still can.
+    A search that begins meanwhile waits for the keyword index. Ended early, it is to be run again.
 
     \b
     For example:

@@ -159,6 +159,8 @@ def changes_between(older: Path | None, newer: Path | None, books: Path) -> Chan
     before = _Contents.of(older) if older else _Contents()
     now = _Contents.of(newer) if newer else before
     files = _pdfs(books)
+    texts = now.texts  # an older catalog may not have kept checksums of its pages
+    same = {i for i in before.books if texts.get(i) == before.texts.get(i, texts.get(i))}
     went = () if newer is None else before.books.keys() - now.books.keys() - files
     return Changes(
         came=tuple(
@@ -172,8 +174,8 @@ def changes_between(older: Path | None, newer: Path | None, books: Path) -> Chan
             if now.books[book_id][0] != before.books[book_id][0]
         ),
         jobs=now.jobs if now.jobs != before.jobs else None,
-        embedded=_new_of(now.embedded, before.embedded, before),
-        refused=_new_of(now.refused, before.refused, before),
+        embedded=_new_of(now.embedded, before.embedded, same),
+        refused=_new_of(now.refused, before.refused, same),
     )
 
 
@@ -241,9 +243,11 @@ def _has_table(db: sqlite3.Connection, name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """Title and file of each book by id, and what else of a catalog is compared."""
+    """Title and file of each book by id, the checksums of its pages, where they are kept, and what
+    else of a catalog is compared."""
 
     books: dict[str, tuple[str, str]] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)
     jobs: tuple[Row, ...] = ()
     embedded: frozenset[Row] = frozenset()
     refused: frozenset[Row] = frozenset()
@@ -252,17 +256,19 @@ class _Contents:
     def of(catalog: Path) -> "_Contents":
         with closing(open_existing(catalog)) as db:
             rows = db.execute("SELECT id, title, file FROM book")
+            sealed = _has_table(db, "seal")
             return _Contents(
                 {book_id: (title, file) for book_id, title, file in rows},
+                dict(db.execute("SELECT book_id, pages FROM seal")) if sealed else {},
                 tuple(db.execute(_JOBS)),
                 frozenset(db.execute(_EMBEDDED)),
                 frozenset(db.execute(_REFUSED)),
             )
 
 
-def _new_of(now: frozenset[Row], before: frozenset[Row], known: _Contents) -> tuple[Row, ...]:
-    """Rows of books that both catalogs have."""
-    return tuple(sorted(row for row in now - before if row[0] in known.books))
+def _new_of(now: frozenset[Row], before: frozenset[Row], same: set[str]) -> tuple[Row, ...]:
+    """Rows of books that both catalogs have, with the same text."""
+    return tuple(sorted(row for row in now - before if row[0] in same))
 
 
 def _pdfs(books: Path) -> set[str]:
