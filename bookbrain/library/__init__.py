@@ -6,7 +6,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from bookbrain.library.findings import Expected
-from bookbrain.library.inbox import INBOX, REJECTED, Rejection, arrivals, dismiss, rejections
+from bookbrain.library.inbox import Rejection, arrivals, dismiss, rejections
 from bookbrain.library.inbox_worker import ingest
 from bookbrain.library.library import Library
 from bookbrain.library.open_book import Chapter, pick
@@ -27,6 +27,7 @@ from bookbrain.library.sources import (
     plan_upload,
     sweep_uploads,
 )
+from bookbrain.paths import PDF, REJECTED
 
 __all__ = [
     "INBOX",
@@ -64,5 +65,5 @@ __all__ = [
 @contextmanager
 def sample_book() -> Iterator[Path]:
     """BookBrain's own handbook, a file until the block ends: for a library without books."""
-    with as_file(files("bookbrain") / "sample" / "handbook.pdf") as path:
+    with as_file(files("bookbrain") / "sample" / f"handbook{PDF}") as path:
         yield path

@@ -16,7 +16,7 @@ from typing import Self
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.files import remove
 from bookbrain.formats.pdf import KilledError
-from bookbrain.library.inbox import INBOX, arrivals
+from bookbrain.library.inbox import arrivals
 from bookbrain.library.prepare import Intake, Prepared
 from bookbrain.log import Event
 from bookbrain.messages import fill
@@ -30,11 +30,11 @@ from bookbrain.model import (
     Step,
     parse_space,
 )
+from bookbrain.paths import PDF
 from bookbrain.search.retrieval import ConnectedStores
-from bookbrain.store.catalog import Catalog, NewBook
+from bookbrain.store.catalog import Catalog, Job, NewBook, StoredPassage
 from bookbrain.store.folder import GO_ON, Stores, storage_error
 from bookbrain.store.identity import read_card, write_cards
-from bookbrain.store.rows import Job, StoredPassage
 
 DOUBTFUL = 2  # attempts without an end, after which a job goes last, and alone
 MOST = 5  # after which it is given up
@@ -48,7 +48,7 @@ class Attempts:
     """
 
     def __init__(self, stores: Stores) -> None:
-        self._catalog = Catalog(stores.home / "catalog.sqlite3")
+        self._catalog = Catalog(stores.paths.catalog)
         self._lock = Lock()
         self._begun: set[int] = set()
 
@@ -123,7 +123,7 @@ class Noted:
 
 def under_way(stores: Stores) -> list[Arrival]:
     """The files that are worked on, those that wait for their turn, and those that go last."""
-    inbox = stores.home / INBOX
+    inbox = stores.paths.inbox
     first, last = parted(stores.catalog.jobs())
     asked = {job.path for job in (*first, *last)}
     return [
@@ -213,7 +213,7 @@ def _remaining(stores: Stores) -> list[Job]:
     """
     remaining = []
     for job in stores.catalog.jobs():
-        if Path(job.path).is_relative_to(stores.home / INBOX) and not os.path.lexists(job.path):
+        if Path(job.path).is_relative_to(stores.paths.inbox) and not os.path.lexists(job.path):
             stores.catalog.end_job(job.id)
         else:
             remaining.append(job)
@@ -290,11 +290,11 @@ def _known(stores: Stores, job: Job, book_id: str, *, mended: bool) -> Outcome:
 
 def _new_book(stores: Stores, path: Path, book_id: str, ready: Prepared) -> Book:
     """What it is called: as its card says, where a lost catalog left one."""
-    card = read_card(stores.books, book_id)
+    card = read_card(stores.paths, book_id)
     if path != stores.stored_file(book_id):
         file = path.name
     else:
-        file = card.file if card else f"{book_id[:12]}.pdf"
+        file = card.file if card else f"{book_id[:12]}{PDF}"
     title = card.title if card else ready.title or Path(file).stem
     now = datetime.now(UTC).isoformat("T", "milliseconds")
     return Book(book_id, title, file, len(ready.pages), 0, card.added_at if card else now)
@@ -309,7 +309,7 @@ def _commit(stores: Stores, new: NewBook, commit: str, job: int) -> None:
         if taken:  # the copy is still there
             remove(stores.stored_file(new.book.id))
         raise
-    write_cards(stores.books, stores.catalog, new.book.id)
+    write_cards(stores.paths, stores.catalog, new.book.id)
 
 
 def _embedded(
@@ -320,7 +320,7 @@ def _embedded(
     Nothing is bought for a book of a lost catalog: what was bought is there.
     """
     if path == stores.stored_file(new.book.id):
-        card = read_card(stores.books, new.book.id)
+        card = read_card(stores.paths, new.book.id)
         reasons = card.refused.get(str(stores.space()), {}) if card else {}
         new = embedded_before(stores, new, {int(n): why for n, why in reasons.items()})
         if new.space and stores.settings.embedding.enabled:

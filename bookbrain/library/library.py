@@ -10,7 +10,7 @@ from typing import Self
 
 from bookbrain.errors import BusyError
 from bookbrain.files import is_locked
-from bookbrain.formats.pdf import find_books
+from bookbrain.formats.format import find_books
 from bookbrain.library import findings, maintenance, replacement
 from bookbrain.library.findings import Expected, Finding, prove
 from bookbrain.library.jobs import finish_jobs, parted, under_way
@@ -34,7 +34,7 @@ from bookbrain.search.retrieval import ConnectedStores, similar
 from bookbrain.settings import Settings
 from bookbrain.store.copy import OnCopied, Snapshot, take_snapshot
 from bookbrain.store.damage import look_again
-from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, WORKER_LOCK, Stores, storage_error
+from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, Stores, storage_error
 
 
 class Library:
@@ -112,7 +112,7 @@ class Library:
 
     def unfinished(self) -> int:
         """How many books a crash left unfinished: nobody works on them, nothing hinders them."""
-        if is_locked(self._stores.home / WORKER_LOCK):
+        if is_locked(self._stores.paths.worker_lock):
             return 0
         return sum(not job.waiting for job in self._stores.catalog.jobs())
 

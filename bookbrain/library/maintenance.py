@@ -17,12 +17,11 @@ from bookbrain.messages import fill
 from bookbrain.model import Book, Outcome, Page, Passage, Plan, Progress, parse_space
 from bookbrain.paths import refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
-from bookbrain.store.catalog import NewBook
+from bookbrain.store.catalog import Job, NewBook
 from bookbrain.store.chroma import forget_local_chroma
 from bookbrain.store.database import lacks_room
 from bookbrain.store.folder import Stores, storage_error
 from bookbrain.store.identity import write_cards
-from bookbrain.store.rows import Job
 
 log = logging.getLogger(__name__)
 _LONGEST = 300  # characters, as of those that are read
@@ -40,7 +39,7 @@ def rename(stores: Stores, book: Book, title: str) -> Book:
         stores.open_to_write()
         stores.check_catalog_in_place()
         stores.catalog.rename_book(book.id, title)
-        write_cards(stores.books, stores.catalog, book.id)
+        write_cards(stores.paths, stores.catalog, book.id)
     except (OSError, sqlite3.Error) as error:
         raise storage_error(error) from error
     record_renaming(book)
@@ -113,7 +112,7 @@ def replace_text(stores: Stores, new: NewBook, commit: str | None = None) -> Non
     stores.catalog.replace_text(new, commit or stores.index_texts([*texts.values()]))
     if before != new.text:
         remove(stores.segments / segment_name([before]))
-    write_cards(stores.books, stores.catalog, new.book.id)
+    write_cards(stores.paths, stores.catalog, new.book.id)
 
 
 def rebuild_vectors(stores: ConnectedStores, progress: Progress) -> None:

@@ -17,23 +17,22 @@ from typing import Any, NamedTuple, Self
 
 from bookbrain.errors import InputError
 from bookbrain.files import PART, sync_folder
+from bookbrain.formats.format import FORMAT
 from bookbrain.formats.pdf import (
     FROM_OUTSIDE,
     Deadlines,
     check_is_pdf,
     killed,
     lines_until,
-    open_pdf,
     read_pdf,
 )
 from bookbrain.formats.text import count_tokens, make_passages, text_of
-from bookbrain.library.inbox import INBOX
 from bookbrain.messages import fill, unpacked
 from bookbrain.model import Page, Passage, Plan, Progress, Step
 from bookbrain.processes import describe_exit, end, start_module
 from bookbrain.settings import Settings
+from bookbrain.store.catalog import Job, parse_spans, to_page
 from bookbrain.store.folder import Stores
-from bookbrain.store.rows import Job, parse_spans, to_page
 
 log = logging.getLogger(__name__)
 _MAX_BYTES = 1 << 30  # of what a preparer says of one book
@@ -255,7 +254,7 @@ class Intake:
         path = Path(job.path)
         with ExitStack() as block:
             block.callback(steps.put, None)
-            file = block.enter_context(open_pdf(path, _folder_of_others(self._stores, path)))
+            file = block.enter_context(FORMAT.open(path, _folder_of_others(self._stores, path)))
             opened = Path(f"/proc/self/fd/{file.fileno()}")  # whatever is at `path` by then
             book_id = file_digest(opened)
             with self._locks.setdefault(book_id, Lock()):
@@ -292,7 +291,7 @@ class Intake:
 
 def _folder_of_others(stores: Stores, path: Path) -> Path | None:
     """The inbox where the file is in it: others may write there."""
-    inbox = stores.home / INBOX
+    inbox = stores.paths.inbox
     return inbox if path.is_relative_to(inbox) else None
 
 

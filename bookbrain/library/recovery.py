@@ -20,7 +20,7 @@ from bookbrain.index.segment import SEGMENT_DAMAGE
 from bookbrain.library.jobs import finish_jobs
 from bookbrain.library.maintenance import forget_lost_vectors
 from bookbrain.model import AddReport, Progress
-from bookbrain.paths import refuse_in_upgrade
+from bookbrain.paths import CATALOG, LibraryPaths, refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import EmbeddingSettings, Settings
 from bookbrain.store.catalog import MIGRATIONS, Catalog, read_stamp
@@ -44,9 +44,8 @@ from bookbrain.store.database import (
     suppress_damage,
     transaction,
 )
-from bookbrain.store.embeddings import EMBEDDINGS_MIGRATIONS, STORE
+from bookbrain.store.embeddings import EMBEDDINGS_MIGRATIONS
 from bookbrain.store.flaws import (
-    CATALOG,
     bad_vectors,
     can_be_vector,
     catalog_flaws,
@@ -58,7 +57,6 @@ from bookbrain.store.flaws import (
 from bookbrain.store.folder import Stores, nobody_at_work, storage_error
 from bookbrain.store.identity import (
     LostCatalogError,
-    card_file,
     check_catalog,
     read_card,
     stamp_copies,
@@ -118,13 +116,13 @@ def begin_again(settings: Settings) -> Recovered:
     """
     home = settings.home
     if (
-        not (home / CATALOG).exists()
+        not LibraryPaths(home).catalog.exists()
         and not stamp_copies(home)
-        and not stored_files(home / "books")
+        and not stored_files(LibraryPaths(home).books)
     ):
         return Recovered()
     try:
-        with closing(Catalog(home / CATALOG, check_catalog(home))) as catalog:
+        with closing(Catalog(LibraryPaths(home).catalog, check_catalog(home))) as catalog:
             catalog.check_structure()
     except LostCatalogError:
         if _is_of_library(home):
@@ -142,7 +140,7 @@ def begin_again(settings: Settings) -> Recovered:
 
 def _is_of_library(home: Path) -> bool:
     """Whether the catalog is this library's, of another time."""
-    path, copies = home / CATALOG, stamp_copies(home)
+    path, copies = LibraryPaths(home).catalog, stamp_copies(home)
     if not path.exists() or not path.stat().st_size or not copies:
         return False
     try:
@@ -162,7 +160,7 @@ def _next_stamp(home: Path) -> tuple[str, int]:
 
 def _set_aside(home: Path) -> Iterator[Path]:
     """The catalog under another name, with what SQLite keeps beside it."""
-    path = home / CATALOG
+    path = LibraryPaths(home).catalog
     free = free_name(path, ".aside")
     for end in ("-wal", "-shm"):
         beside = home / f"{CATALOG}{end}"
@@ -179,7 +177,7 @@ def _make_catalog(home: Path) -> None:
     remove_database(part)
     with closing(Catalog(part)) as catalog:
         catalog.set_stamp(*_next_stamp(home))
-    part.replace(home / CATALOG)
+    part.replace(LibraryPaths(home).catalog)
     sync_folder(home)
 
 
@@ -200,7 +198,7 @@ def _catch_up(settings: Settings) -> Recovered:
             catalog.remove_book(book_id, commit)
         renamed = 0
         for book_id, title, *_ in catalog.card_rows():
-            card = read_card(books, book_id)
+            card = read_card(stores.paths, book_id)
             if card and card.title != title:
                 catalog.rename_book(book_id, card.title)
                 renamed += 1
@@ -220,7 +218,7 @@ def mend_store(home: Path, backup: Path | None) -> list[Path]:
 
     Returns where the old file is kept, if it had to be made anew.
     """
-    path = home / STORE
+    path = LibraryPaths(home).embeddings
     if not path.exists() or not path.stat().st_size:
         with closing(open_database(path, EMBEDDINGS_MIGRATIONS)):
             pass  # what the backup has goes into a new one
@@ -230,7 +228,7 @@ def mend_store(home: Path, backup: Path | None) -> list[Path]:
     with exchanged(path) as (part, aside):
         _salvage(path, part)
         if backup:
-            take_embeddings(part, backup / STORE)
+            take_embeddings(part, LibraryPaths(backup).embeddings)
     return [aside] if aside.exists() else []
 
 
@@ -241,7 +239,7 @@ def _is_torn(path: Path) -> bool:
 
 def _mend_in_place(path: Path, backup: Path | None) -> None:
     if backup:
-        take_embeddings(path, backup / STORE)
+        take_embeddings(path, LibraryPaths(backup).embeddings)
     with closing(open_untrusted(path)) as db:
         bad = [row for row in bad_vectors(db) if row]
     with closing(open_database(path, EMBEDDINGS_MIGRATIONS)) as db:
@@ -297,7 +295,8 @@ def mend_catalog(
     Returns where the old file is kept, if it had to be made anew. For the one writer, after the
     embedding store is mended. What no source has stays as it is, or is not in the new catalog.
     """
-    path = settings.home / CATALOG
+    paths = LibraryPaths(settings.home)
+    path = paths.catalog
     found = list(flaws(path)) if path.exists() else []
     if not found:
         return []
@@ -305,11 +304,11 @@ def mend_catalog(
     told = _sound_books(path)
     wanted = {flaw.book for flaw in found if flaw.book}
     if anew:  # whatever file lies there is of a book, unless it was to be deleted
-        wanted |= _told_books(path) | stored_files(settings.home / "books") - _removed(path)
+        wanted |= _told_books(path) | stored_files(paths.books) - _removed(path)
     wanted -= told - {flaw.book for flaw in found}
     sources = _sources(settings, wanted, backup, work, progress)
-    catalogs = [path, *([backup / CATALOG] if backup else [])]
-    spaces = _spaces(catalogs, "embedded") or _spaces([settings.home / STORE], "embedding")
+    catalogs = [path, *([LibraryPaths(backup).catalog] if backup else [])]
+    spaces = _spaces(catalogs, "embedded") or _spaces([paths.embeddings], "embedding")
     _fit(settings.home, sources, spaces)
     if anew:
         with exchanged(path) as (part, aside):
@@ -349,23 +348,23 @@ def _sources(
     settings: Settings, wanted: set[str], backup: Path | None, work: Path, progress: Progress
 ) -> dict[str, Path]:
     """The catalog that each of these books is taken from, where there is one."""
-    held = _told_books(backup / CATALOG) if backup else set()
-    sources = {book_id: backup / CATALOG for book_id in wanted & held if backup}
-    books = settings.home / "books"
-    left = sorted((wanted - held) & stored_files(books))
+    held = _told_books(LibraryPaths(backup).catalog) if backup else set()
+    sources = {book_id: LibraryPaths(backup).catalog for book_id in wanted & held if backup}
+    paths = LibraryPaths(settings.home)
+    left = sorted((wanted - held) & stored_files(paths.books))
     if not left:
         return sources
     alone = replace(settings, home=work, embedding=EmbeddingSettings(), chroma_url=None)
     with closing(ConnectedStores(alone, lost=True)) as stores:
         for book_id in left:
-            link(books / f"{book_id}.pdf", stores.stored_file(book_id))
-            if read_card(books, book_id):
-                link(card_file(books, book_id), card_file(stores.books, book_id))
+            link(paths.book_file(book_id), stores.stored_file(book_id))
+            if read_card(paths, book_id):
+                link(paths.card(book_id), stores.paths.card(book_id))
         with stores.working(progress.wait):
             stores.catalog.queue(stores.stored_file(book_id) for book_id in left)
             finish_jobs(stores, progress)
         read = stores.catalog.book_ids()
-    return sources | {book_id: work / CATALOG for book_id in read}
+    return sources | {book_id: LibraryPaths(work).catalog for book_id in read}
 
 
 def _spaces(databases: Iterable[Path], table: str) -> set[str]:
@@ -383,9 +382,9 @@ def _fit(home: Path, sources: Mapping[str, Path], spaces: Iterable[str]) -> None
     has all their vectors."""
     for path in set(sources.values()):
         with closing(open_database(path, MIGRATIONS)) as db:
-            db.execute("ATTACH ? AS store", (str(home / STORE),))
+            db.execute("ATTACH ? AS store", (str(LibraryPaths(home).embeddings),))
             for book_id in (b for b, source in sources.items() if source == path):
-                card = read_card(home / "books", book_id)
+                card = read_card(LibraryPaths(home), book_id)
                 with transaction(db):
                     if card:
                         db.execute(
@@ -427,13 +426,13 @@ def _set_embedded(db: sqlite3.Connection, book_id: str, space: str) -> None:
 
 def _make_anew(home: Path, part: Path, sources: Mapping[str, Path]) -> None:
     """Make the catalog `part` of these books, each from its source, and of what else is told."""
-    old = home / CATALOG
+    old = LibraryPaths(home).catalog
     said = [(str(name), str(value)) for name, value in {*chain(*_told(old, "setting"))}]
     _set_stamp(home, part, said)
-    commit = _commit_of(home / "keywords", said, set(sources))
+    commit = _commit_of(LibraryPaths(home).keywords, said, set(sources))
     for book_id, source in sorted(sources.items()):
         take_books(part, source, commit, only=book_id)
-    left = stored_files(home / "books")
+    left = stored_files(LibraryPaths(home).books)
     with closing(open_database(part, MIGRATIONS)) as db, transaction(db):
         jobs = [row for row in {*chain(*_told(old, "job"))} if _is_job(row)]
         for row in sorted(jobs, key=lambda row: (not Path(str(row[1])).exists(), row)):
@@ -490,7 +489,7 @@ def settle(settings: Settings) -> bool:
     lacks vectors; whether there was one."""
     with closing(Stores(settings, lost=True)) as stores:
         lacking = forget_lost_vectors(stores)
-        write_cards(stores.books, stores.catalog)
+        write_cards(stores.paths, stores.catalog)
         stores.keep_identity()
         stores.index_all()
     return bool(lacking)

@@ -14,7 +14,7 @@ from bookbrain.library.maintenance import drop_vectors
 from bookbrain.library.recovery import begin_again
 from bookbrain.messages import Filled, fill, message_of
 from bookbrain.model import Book, Progress, parse_space
-from bookbrain.paths import refuse_in_upgrade
+from bookbrain.paths import CATALOG, STORE, LibraryPaths, refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
@@ -30,12 +30,10 @@ from bookbrain.store.copy import (
     take_embeddings,
 )
 from bookbrain.store.database import copy_database, remove_database
-from bookbrain.store.embeddings import STORE, EmbeddingStore
-from bookbrain.store.flaws import CATALOG, flaws, store_flaws
+from bookbrain.store.embeddings import EmbeddingStore
+from bookbrain.store.flaws import flaws, store_flaws
 from bookbrain.store.folder import Stores, storage_error
 from bookbrain.store.identity import stored_files
-
-_BEFORE = "before.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +52,15 @@ def look_into(home: Path, only: str | None = None) -> Held:
     With `only` that one book alone is looked for, and what is wrong with others does not matter.
     Raises ConfigError when a newer BookBrain made them.
     """
-    for judge in (flaws(home / CATALOG), store_flaws(home)):
+    for judge in (flaws(LibraryPaths(home).catalog), store_flaws(home)):
         for flaw in judge:
             if not only or flaw.book in ("", only):
                 return Held(unsound=flaw.what)
     for name in (CATALOG, STORE):
         bring_up_to_date(home / name)
     with (
-        closing(Catalog(home / CATALOG)) as catalog,
-        closing(EmbeddingStore(home / STORE)) as store,
+        closing(Catalog(LibraryPaths(home).catalog)) as catalog,
+        closing(EmbeddingStore(LibraryPaths(home).embeddings)) as store,
     ):
         found = catalog.book(only) if only else None
         books = catalog.books() if not only else [found] if found else []
@@ -86,20 +84,20 @@ def damaged_aside(home: Path, only: str | None) -> Iterator[list[Path]]:
     They come back when the block fails. Raises BookBrainError where `only` one book is to come.
     """
     refuse_in_upgrade(home)
-    with file_lock(home / "library.lock"):
+    with file_lock(LibraryPaths(home).library_lock):
         if only and (damaged := damaged_databases(home)):
             raise BookBrainError(
                 fill("{path} is damaged: one book cannot be put into it.", path=home / damaged[0]),
                 "Restore the whole backup, without --book.",
             )
-        was_there = (home / CATALOG).exists()
+        was_there = LibraryPaths(home).catalog.exists()
         aside = move_damaged(home)
         aside += begin_again(Settings(home)).aside
     try:
         yield aside
     except BaseException:
         if not was_there:  # what was made for the restored books is no catalog of those here
-            remove_database(home / CATALOG)
+            remove_database(LibraryPaths(home).catalog)
         for path in aside:
             move_back(path)
         raise
@@ -126,16 +124,16 @@ def replace_books(
     taken = other.catalog.books() if not only else [b for b in [other.catalog.book(only)] if b]
     new = [book.id for book in taken]
     there = stored_files(stores.books)
-    before, state = other.home / _BEFORE, None
+    before, state = other.paths.before_restore, None
     try:
         _bring_files(stores, other, new)
-        take_embeddings(stores.home / STORE, other.home / STORE)
+        take_embeddings(stores.paths.embeddings, other.paths.embeddings)
         _publish(stores, other, taken, progress)
         commit = _bring_index(stores, other, only)
         others = [book for book in stores.catalog.books() if book.id != only] if only else []
-        copy_database(stores.home / CATALOG, before)
+        copy_database(stores.paths.catalog, before)
         old_spaces, state = stores.catalog.embedded_spaces(), stores.catalog.state()
-        take_books(stores.home / CATALOG, other.home / CATALOG, commit, only)
+        take_books(stores.paths.catalog, other.paths.catalog, commit, only)
         for book_id in new:
             stores.take_file(book_id)
         prove(stores, Expected.of([*others, *taken]))
@@ -154,7 +152,7 @@ def _put_back(stores: Stores, before: Path) -> None:
     try:
         with closing(Catalog(before)) as catalog:
             commit = catalog.index_commit()
-        take_books(stores.home / CATALOG, before, commit)
+        take_books(stores.paths.catalog, before, commit)
     except (OSError, sqlite3.Error) as error:
         raise BookBrainError(
             fill(

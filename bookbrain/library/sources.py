@@ -20,13 +20,12 @@ from uuid import uuid4
 
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.files import PART, open_in
-from bookbrain.formats.pdf import find_books, open_pdf
-from bookbrain.library.inbox import INBOX
+from bookbrain.formats.format import FORMAT, find_books
 from bookbrain.library.inbox_worker import STAGING, open_inbox
 from bookbrain.library.library import Library
 from bookbrain.messages import fill
 from bookbrain.model import AddReport, Book, Outcome, Plan, Progress, Silent, Step
-from bookbrain.paths import refuse_in_upgrade
+from bookbrain.paths import PDF, LibraryPaths, refuse_in_upgrade
 from bookbrain.store.folder import GO_ON, storage_error
 
 _CHUNK = 1 << 20
@@ -232,7 +231,7 @@ def _are_same(file: BinaryIO, folder: int, name: str) -> bool:
 
 def _opened(path: Path, folder: Path | None) -> BinaryIO:
     try:
-        return open_pdf(path, folder, lent=False)
+        return FORMAT.open(path, folder, lent=False)
     except InputError as error:
         if getattr(error.__cause__, "errno", None) in (errno.EMFILE, errno.ENFILE):
             raise BookBrainError("These are too many files at once.", "Add fewer.") from error
@@ -279,7 +278,7 @@ def land_upload(home: Path, name: str, path: Path) -> None:
 
     Raises BookBrainError when the inbox takes nothing.
     """
-    inbox = home / INBOX
+    inbox = LibraryPaths(home).inbox
     with _room():
         inbox.mkdir(exist_ok=True)
         with path.open("rb") as file:
@@ -296,7 +295,7 @@ def land(library: Library, name: str, file: BinaryIO) -> None:
 
     Unlike what a command copies it waits for nobody who works on the inbox.
     """
-    inbox = library.settings.home / INBOX
+    inbox = LibraryPaths(library.settings.home).inbox
     refuse_in_upgrade(library.settings.home)
     with _room():
         inbox.mkdir(exist_ok=True)
@@ -319,7 +318,7 @@ def add_again(library: Library, book_id: str, seconds: float) -> None:
 
 def sweep_uploads(home: Path) -> None:
     """Remove what an app that was killed had begun to write. Only for the one app of a library."""
-    for left in (home / INBOX).glob(f"{_UPLOADING}*"):
+    for left in LibraryPaths(home).inbox.glob(f"{_UPLOADING}*"):
         with suppress(OSError):  # or somebody else made it
             left.unlink()
 
@@ -327,8 +326,8 @@ def sweep_uploads(home: Path) -> None:
 def _path(given: str) -> Path:
     """The name that a browser gave, as one that a file can have and that is not hidden."""
     name = "".join(c for c in normalize("NFC", Path(given).name) if c.isprintable())
-    stem = name.removesuffix(".pdf").removesuffix(".PDF").lstrip(". ").rstrip()
-    return Path((stem.encode()[:_LONGEST_STEM].decode(errors="ignore") or "book") + ".pdf")
+    stem = name.removesuffix(PDF).removesuffix(PDF.upper()).lstrip(". ").rstrip()
+    return Path((stem.encode()[:_LONGEST_STEM].decode(errors="ignore") or "book") + PDF)
 
 
 @contextmanager

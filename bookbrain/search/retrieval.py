@@ -23,8 +23,8 @@ from bookbrain.search import ranking
 from bookbrain.search.query import Filter, Query, mask_of, parse_query
 from bookbrain.search.ranking import asked_for, best_pages, fold_duplicates
 from bookbrain.search.snippet import Marker, make_snippet
+from bookbrain.store.catalog import FoundPage, StoredPassage
 from bookbrain.store.folder import Stores
-from bookbrain.store.rows import FoundPage, StoredPassage
 
 if TYPE_CHECKING:
     from bookbrain.models.rerank_api import Reranker

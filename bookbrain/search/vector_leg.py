@@ -17,9 +17,9 @@ from bookbrain.messages import fill
 from bookbrain.model import EmbeddingSpace, text_digest
 from bookbrain.models.openai_api import Endpoint, questions
 from bookbrain.models.purchase import Progress, Purchase, embed_texts
+from bookbrain.store.catalog import StoredPassage
 from bookbrain.store.embeddings import Vector, is_sound
 from bookbrain.store.folder import Stores
-from bookbrain.store.rows import StoredPassage
 from bookbrain.store.vectors import PassageKey, Vectors, check_server, cosine
 
 # Up to so many passages are compared one by one, exactly: within chosen books, where Chroma's graph

@@ -14,6 +14,7 @@ from bookbrain.index.commit import manifest_name, segments_of
 from bookbrain.index.segment import SEGMENT_DAMAGE
 from bookbrain.messages import fill
 from bookbrain.model import Book
+from bookbrain.paths import PDF, LibraryPaths
 from bookbrain.store import catalog, embeddings
 from bookbrain.store.catalog import Catalog, count_change, note_revisions
 from bookbrain.store.checksums import seal_book
@@ -28,9 +29,8 @@ from bookbrain.store.database import (
     remove_database,
     transaction,
 )
-from bookbrain.store.embeddings import STORE, EmbeddingStore
+from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.store.flaws import (
-    CATALOG,
     STEPS,
     Unsound,
     bad_vectors,
@@ -266,31 +266,32 @@ def take_snapshot(
     it has had its file and its embeddings before, and where a book was removed meanwhile all is
     done again. Files that never change are linked, not copied.
     """
+    copy = LibraryPaths(folder)
     for _ in range(_TRIES):
         remove(folder)
         folder.mkdir(mode=0o700)
         before = _index_commit(stores)
         _link_index(stores, folder, before)
-        copy_database(stores.home / CATALOG, folder / CATALOG, on_copied)
-        if unsound := _first(flaws(folder / CATALOG)):
-            copy_database(stores.home / STORE, folder / STORE, on_copied)
+        copy_database(stores.paths.catalog, copy.catalog, on_copied)
+        if unsound := _first(flaws(copy.catalog)):
+            copy_database(stores.paths.embeddings, copy.embeddings, on_copied)
             return _rescued(stores, folder, unsound, books=books)
-        forget_jobs(folder / CATALOG)
-        with closing(Catalog(folder / CATALOG)) as catalog:
+        forget_jobs(copy.catalog)
+        with closing(Catalog(copy.catalog)) as catalog:
             taken = catalog.books()
             spaces = tuple(sorted(catalog.embedded_spaces()))
             commit = catalog.index_commit()
         if commit != before:
-            remove(folder / "keywords")
+            remove(copy.keywords)
             _link_index(stores, folder, commit)
         lost = _link_books(stores, folder, taken) if books else []
         if any(not stores.catalog.has_book(book.id) for book in lost):
             continue  # it was removed since
-        copy_database(stores.home / STORE, folder / STORE, on_copied)
+        copy_database(stores.paths.embeddings, copy.embeddings, on_copied)
         if unsound := _first(store_flaws(folder)):
             return Snapshot(tuple(taken), tuple(lost), spaces, 0, unsound)
-        forget_stamp(folder / STORE)
-        with closing(EmbeddingStore(folder / STORE)) as store:
+        forget_stamp(copy.embeddings)
+        with closing(EmbeddingStore(copy.embeddings)) as store:
             return Snapshot(tuple(taken), tuple(lost), spaces, store.count())
     raise BusyError("Books are being removed all the time.", "Run the backup again later.")
 
@@ -310,25 +311,26 @@ def _index_commit(stores: Stores) -> str | None:
 
 def _rescued(stores: Stores, folder: Path, unsound: tuple[str, ...], *, books: bool) -> Snapshot:
     """What there is beside the copy of a catalog that is not sound: all files of books."""
-    remove(folder / "keywords")
-    (folder / "books").mkdir()
-    for path in sorted(stores.books.glob("*.pdf")) if books else ():
+    paths = LibraryPaths(folder)
+    remove(paths.keywords)
+    paths.books.mkdir()
+    for path in sorted(stores.books.glob(f"*{PDF}")) if books else ():
         if is_digest(path.stem) and path.is_file() and not path.is_symlink():
-            link(path, folder / "books" / path.name)
-    told = tuple(told_books(folder / CATALOG))
-    lost = tuple(b for b in told if books and not (folder / "books" / f"{b.id}.pdf").exists())
+            link(path, paths.books / path.name)
+    told = tuple(told_books(paths.catalog))
+    lost = tuple(b for b in told if books and not paths.book_file(b.id).exists())
     return Snapshot(told, lost, (), 0, unsound)
 
 
 def _link_books(stores: Stores, folder: Path, books: list[Book]) -> list[Book]:
     """Those whose file is not there."""
-    (folder / "books").mkdir()
+    LibraryPaths(folder).books.mkdir()
     lost = []
     for book in books:
         source = stores.book_file(book.id)
         try:
             if source.is_file():  # and no folder or pipe
-                link(source, folder / "books" / source.name)
+                link(source, LibraryPaths(folder).books / source.name)
             else:
                 lost.append(book)
         except FileNotFoundError:
@@ -341,9 +343,9 @@ def _link_index(stores: Stores, folder: Path, commit: str | None) -> None:
     if commit is None:
         return
     try:
-        link_index(stores.segments, folder / "keywords", commit)
+        link_index(stores.segments, LibraryPaths(folder).keywords, commit)
     except SEGMENT_DAMAGE:
-        remove(folder / "keywords")
+        remove(LibraryPaths(folder).keywords)
 
 
 def link_index(source: Path, target: Path, commit: str) -> None:

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bookbrain.messages import fill
+from bookbrain.paths import CATALOG, STORE, LibraryPaths
 from bookbrain.store import catalog, embeddings
 from bookbrain.store.checksums import (
     CATALOG_TABLES,
@@ -42,8 +43,7 @@ from bookbrain.store.database import (
     schema_version,
 )
 
-CATALOG = "catalog.sqlite3"  # in the library's folder
-STEPS = {CATALOG: catalog.MIGRATIONS, embeddings.STORE: embeddings.EMBEDDINGS_MIGRATIONS}
+STEPS = {CATALOG: catalog.MIGRATIONS, STORE: embeddings.EMBEDDINGS_MIGRATIONS}
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPACE = re.compile(r"(.{1,1000})/([1-9][0-9]{0,5})", re.ASCII)
 _COMMIT = re.compile(r"[\w-]{1,64}", re.ASCII)
@@ -87,8 +87,8 @@ def store_flaws(home: Path) -> Iterator[Unsound]:
     One that is gone or empty lacks all vectors.
     """
     whole = True
-    if (home / embeddings.STORE).exists():
-        for flaw in flaws(home / embeddings.STORE):
+    if LibraryPaths(home).embeddings.exists():
+        for flaw in flaws(LibraryPaths(home).embeddings):
             whole = False
             yield flaw
     if not whole:
@@ -334,10 +334,10 @@ def can_be_vector(size: int, digest: Any, vector: Any) -> bool:
 
 def _without_vector(home: Path) -> Iterator[Unsound]:
     """Books that are said to be embedded, with passages that have no vector."""
-    store = home / embeddings.STORE
-    if not (home / CATALOG).exists():
+    store = LibraryPaths(home).embeddings
+    if not LibraryPaths(home).catalog.exists():
         return
-    with closing(open_untrusted(home / CATALOG)) as db:
+    with closing(open_untrusted(LibraryPaths(home).catalog)) as db:
         bought = ""
         if store.exists() and store.stat().st_size:
             db.execute("ATTACH ? AS store", (str(store),))

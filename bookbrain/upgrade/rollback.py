@@ -21,23 +21,20 @@ from pathlib import Path
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.files import PART, file_lock, remove, sync_file, sync_folder, write_file
 from bookbrain.messages import fill
+from bookbrain.paths import CATALOG, DATABASES, PDF, STAMP_FILE, STORE, LibraryPaths
 from bookbrain.store.catalog import count_change
 from bookbrain.store.checksums import seal_rest
 from bookbrain.store.database import copy_database, open_existing, remove_database, transaction
-from bookbrain.store.embeddings import STORE
 
-KEPT = ".before-upgrade"  # in the library's folder, whole or not there
-CATALOG = "catalog.sqlite3"
-DATABASES = (CATALOG, STORE)
 _LOCK_SECONDS = 600.0
 
 
 def keep(home: Path) -> None:
-    """Copy both databases, and the notes beside the books, to `KEPT` in the library at `home`.
+    """Copy both databases of the library at `home`, and the notes beside the books, in it.
 
     Raises BusyError while somebody writes to the library for longer than ten minutes.
     """
-    kept = home / KEPT
+    kept = LibraryPaths(home).before_upgrade
     part = kept.with_name(kept.name + PART)
     with library_lock(home):
         remove(kept)
@@ -57,14 +54,14 @@ def keep(home: Path) -> None:
 
 def forget(home: Path) -> None:
     """Remove the copies."""
-    remove(home / KEPT)
+    remove(LibraryPaths(home).before_upgrade)
 
 
 @contextmanager
 def library_lock(home: Path) -> Iterator[None]:
     """Be the one who writes to the library."""
     try:
-        with file_lock(home / "library.lock", seconds=_LOCK_SECONDS):
+        with file_lock(LibraryPaths(home).library_lock, seconds=_LOCK_SECONDS):
             yield
     except TimeoutError as error:
         raise BusyError(
@@ -78,7 +75,8 @@ def notes(folder: Path) -> list[Path]:
 
     A commit of the keyword index is none of them: it is made again from the catalog.
     """
-    found = [*(folder / "books").glob("*.json"), folder / "keywords" / "library.json"]
+    paths = LibraryPaths(folder)
+    found = [*paths.books.glob("*.json"), paths.keywords / STAMP_FILE]
     return sorted(path for path in found if is_file(path))
 
 
@@ -113,7 +111,7 @@ def _sync_tree(top: Path) -> None:
         sync_folder(Path(folder))
 
 
-_PDF = re.compile(r"([0-9a-f]{64})\.pdf")
+_PDF = re.compile(rf"([0-9a-f]{{64}}){re.escape(PDF)}")
 _JOBS = "SELECT path, waiting FROM job ORDER BY id"
 _EMBEDDED = "SELECT book_id, space FROM embedded"
 _REFUSED = "SELECT book_id, space, ordinal, reason FROM refused"
@@ -164,7 +162,7 @@ def changes_between(older: Path | None, newer: Path | None, books: Path) -> Chan
     went = () if newer is None else before.books.keys() - now.books.keys() - files
     return Changes(
         came=tuple(
-            (book_id, now.books[book_id][1] if book_id in now.books else f"{book_id}.pdf")
+            (book_id, now.books[book_id][1] if book_id in now.books else f"{book_id}{PDF}")
             for book_id in sorted(files - before.books.keys())
         ),
         went=tuple(sorted(went)),
@@ -285,9 +283,9 @@ def put_into_inbox(home: Path, book_id: str, file: str) -> Path:
 
     Done twice it is there once. Whoever may change the inbox cannot lead this elsewhere.
     """
-    inbox = home / "inbox"
+    inbox = LibraryPaths(home).inbox
     inbox.mkdir(exist_ok=True, mode=0o2770)
-    source = home / "books" / f"{book_id}.pdf"
+    source = LibraryPaths(home).book_file(book_id)
     folder = os.open(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         for number in count(1):
@@ -348,8 +346,8 @@ def _has(folder: int, name: str, book_id: str) -> bool:
 def _name(file: str, book_id: str) -> str:
     """The name that the owner gave, where it is one that the inbox takes."""
     name = Path(file).name
-    if name.startswith(".") or not name.lower().endswith(".pdf") or "\0" in name:
-        return f"{book_id}.pdf"
+    if name.startswith(".") or not name.lower().endswith(PDF) or "\0" in name:
+        return f"{book_id}{PDF}"
     return name
 
 
@@ -370,7 +368,7 @@ def put_back(home: Path) -> list[str]:
     Raises BusyError while another process has a database open, OSError when there is no room: as
     much as is done then stays right, and the next call goes on.
     """
-    kept = home / KEPT
+    kept = LibraryPaths(home).before_upgrade
     if not kept.is_dir():
         return [fill("The copies of the databases are gone: those of now stay.")]
     with library_lock(home):
@@ -381,7 +379,7 @@ def put_back(home: Path) -> list[str]:
 
 
 def _put_embeddings_back(home: Path, kept: Path) -> None:
-    live, copy = home / STORE, kept / STORE
+    live, copy = LibraryPaths(home).embeddings, kept / STORE
     version = version_of(live)
     if not is_file(copy) and is_file(live):
         _say(kept, [fill("The newer embeddings are kept: {path}", path=_keep_newer(live))])
@@ -401,14 +399,15 @@ def _put_embeddings_back(home: Path, kept: Path) -> None:
 
 
 def _put_catalog_back(home: Path, kept: Path) -> None:
-    live, copy = home / CATALOG, kept / CATALOG
+    live, copy = LibraryPaths(home).catalog, kept / CATALOG
     older, version = version_of(copy), version_of(live)
     if version == older or (older is None and is_file(copy)):
         return
     if version is not None:
         _settle(live)
+    books = LibraryPaths(home).books
     changes = changes_between(
-        copy if older is not None else None, live if version is not None else None, home / "books"
+        copy if older is not None else None, live if version is not None else None, books
     )
     ready = _copied(copy, kept) if older is not None else None
     if ready and changes:
@@ -496,7 +495,7 @@ def _put_notes_back(home: Path, kept: Path) -> None:
     for name, data in before.items():
         if (home / name).parent.is_dir():
             write_file(home / name, data)
-    live, copy = home / STORE, kept / STORE
+    live, copy = LibraryPaths(home).embeddings, kept / STORE
     if (version := version_of(copy)) is not None and version == version_of(live):
         take_stamp_back(live, copy)
 

@@ -18,10 +18,10 @@ from bookbrain.formats.text import make_passages
 from bookbrain.library.jobs import embed_passages
 from bookbrain.library.maintenance import replace_text
 from bookbrain.model import Silent
+from bookbrain.paths import LibraryPaths
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import load_settings
 from bookbrain.store.catalog import NewBook
-from bookbrain.store.chroma import USERS_LOCK
 
 SERVER, KEEPER = "chroma run", "chroma_child"
 _QUERIES = ("lock queue", "the kernel waits", "probe_2_5", '"waits for the socket"')
@@ -88,7 +88,9 @@ class TestOurOwnServer:
         before = local.search("lock queue")
         assert before["degraded"] is None
         for victim in (SERVER, KEEPER):
-            with file_lock(local.home / USERS_LOCK, shared=True):  # keeps the server on
+            with file_lock(
+                LibraryPaths(local.home).chroma_users, shared=True
+            ):  # keeps the server on
                 local.search("lock queue")
                 (server,) = local.processes(SERVER)
                 local.kill(victim)

@@ -14,11 +14,12 @@ from bookbrain.formats.text import make_passages
 from bookbrain.library import Library
 from bookbrain.library.maintenance import replace_text
 from bookbrain.model import Page
+from bookbrain.paths import CATALOG
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import NewBook
 from bookbrain.store.copy import take_books
-from bookbrain.store.flaws import CATALOG, flaws
+from bookbrain.store.flaws import flaws
 
 _WRITTEN = ["Herons fish here", "Cranes stand there"]
 

@@ -30,10 +30,10 @@ from bookbrain.index.segment import open_segment, segment_name
 from bookbrain.library import Library
 from bookbrain.library.findings import prove
 from bookbrain.model import Book, Silent
+from bookbrain.paths import CATALOG
 from bookbrain.settings import BackupSettings, Settings
 from bookbrain.store.catalog import Catalog
 from bookbrain.store.copy import take_books, take_embeddings
-from bookbrain.store.flaws import CATALOG
 
 _NAMES = ("one.pdf", "two.pdf")
 

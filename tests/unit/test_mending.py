@@ -20,15 +20,13 @@ from bookbrain.backup.repair import Repaired, repair_library
 from bookbrain.errors import ConfigError
 from bookbrain.library.recovery import recover
 from bookbrain.model import Silent
-from bookbrain.paths import Layout
+from bookbrain.paths import CATALOG, STORE, Layout
 from bookbrain.settings import Settings
 from bookbrain.store import embeddings
 from bookbrain.store.catalog import MIGRATIONS, Catalog
 from bookbrain.store.copy import move_damaged
 from bookbrain.store.damage import AuditOutcome, check_library, look_at_damage
 from bookbrain.store.database import fresh_schema, open_database
-from bookbrain.store.embeddings import STORE
-from bookbrain.store.flaws import CATALOG
 from bookbrain.store.folder import Stores
 
 _PAGE = 4096

@@ -20,7 +20,7 @@ from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.library import Library
 from bookbrain.library.sources import add_again, land
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Silent, Span
-from bookbrain.paths import Layout, is_upgrading
+from bookbrain.paths import Layout, LibraryPaths, is_upgrading
 from bookbrain.settings import Settings
 from bookbrain.store import embeddings
 from bookbrain.store.catalog import MIGRATIONS, Catalog, NewBook
@@ -28,7 +28,7 @@ from bookbrain.store.checksums import seal_book
 from bookbrain.store.database import open_database
 from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.store.flaws import flaws
-from bookbrain.upgrade.rollback import KEPT, forget, keep, put_back, version_of
+from bookbrain.upgrade.rollback import forget, keep, put_back, version_of
 
 SPACE = EmbeddingSpace("m", 2)
 
@@ -121,11 +121,14 @@ def titles(home: Path) -> dict[str, str]:
 
 
 def test_what_was_not_changed_is_as_it_was_before(home: Path) -> None:
-    before = {name: dump(home / KEPT / name) for name in ("catalog.sqlite3", "embeddings.sqlite3")}
+    before = {
+        name: dump(LibraryPaths(home).before_upgrade / name)
+        for name in ("catalog.sqlite3", "embeddings.sqlite3")
+    }
     assert put_back(home) == []
     forget(home)
     assert {name: dump(home / name) for name in before} == before
-    assert not list(home.glob("*.newer*")) and not (home / KEPT).exists()
+    assert not list(home.glob("*.newer*")) and not LibraryPaths(home).before_upgrade.exists()
     assert (home / "books/one.json").read_text() == "of before"
     assert not (home / "books/library.json").exists()
     assert not (home / "keywords/library.json").exists()
@@ -281,11 +284,11 @@ def _killed_at(number: int, work: Callable[[], object]) -> bool:
 
 
 def test_a_copy_that_was_cut_off_is_made_again(home: Path) -> None:
-    (home / f"{KEPT}.part").mkdir()
+    (home / ".before-upgrade.part").mkdir()
     forget(home)
     keep(home)
-    assert version_of(home / KEPT / "catalog.sqlite3") == len(MIGRATIONS) + 1
-    assert not (home / f"{KEPT}.part").exists()
+    assert version_of(LibraryPaths(home).before_upgrade / "catalog.sqlite3") == len(MIGRATIONS) + 1
+    assert not (home / ".before-upgrade.part").exists()
 
 
 def test_a_damaged_newer_catalog_is_set_aside(home: Path) -> None:
