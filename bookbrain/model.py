@@ -325,6 +325,25 @@ class Silent:
     def end(self, outcome: Outcome) -> None: ...
 
 
+class PassedOn(Silent):
+    """Tells somebody else; for whoever listens too, or says it otherwise."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def wait(self) -> None:
+        self._progress.wait()
+
+    def begin(self, file: str, number: int, of: int) -> None:
+        self._progress.begin(file, number, of)
+
+    def step(self, step: Step, done: int, total: int) -> None:
+        self._progress.step(step, done, total)
+
+    def end(self, outcome: Outcome) -> None:
+        self._progress.end(outcome)
+
+
 def dollars(tokens: int, per_million: float | None) -> str:
     """What tokens cost, "" where the price is not known."""
     if per_million is None:

@@ -14,7 +14,7 @@ from bookbrain.library import Library
 from bookbrain.messages import fill
 from bookbrain.paths import BOOKS, DATABASES, LibraryPaths
 from bookbrain.settings import Settings, without_secrets
-from bookbrain.store.copy import Snapshot
+from bookbrain.store.copy import SCHEMAS, Snapshot
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ def pack(
             "bookbrain": __version__, "chroma": version("chromadb"),
             "python": sys.version.split()[0],
         },
-        schemas=snapshot.schemas,
+        schemas=dict(SCHEMAS),
         spaces=snapshot.spaces,
         complete=request.books and not lost and not snapshot.unsound,
         embeddings=snapshot.embeddings,

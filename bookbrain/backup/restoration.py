@@ -15,15 +15,15 @@ from bookbrain.library import (
     Library,
     damaged_aside,
     look_into,
-    newest_schemas,
     pick,
-    wait_until_closed,
 )
 from bookbrain.log import Event
 from bookbrain.messages import fill, message_of
 from bookbrain.model import Book, Progress
 from bookbrain.paths import BOOKS, DATABASES, LibraryPaths
 from bookbrain.settings import Settings
+from bookbrain.store.chroma import wait_until_ended
+from bookbrain.store.copy import SCHEMAS
 from bookbrain.store.damage import look_again
 
 _RESCUE = (
@@ -45,8 +45,7 @@ def trusting() -> Iterator[None]:
 
 def check_versions(manifest: Manifest) -> None:
     """Raise InputError when a newer BookBrain made the databases."""
-    known = newest_schemas()
-    if any(number > known.get(name, 0) for name, number in manifest.schemas.items()):
+    if any(number > SCHEMAS.get(name, 0) for name, number in manifest.schemas.items()):
         raise InputError(
             "This backup cannot be used: a newer BookBrain made it.", "Upgrade BookBrain."
         )
@@ -211,11 +210,11 @@ def _scratch(home: Path) -> Iterator[Path]:
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder = LibraryPaths(home).verifying
     with file_lock(LibraryPaths(home).verify_lock, on_wait=refuse):
-        wait_until_closed(folder)
+        wait_until_ended(folder)
         remove(folder)
         folder.mkdir(mode=0o700)
         try:
             yield folder
         finally:
-            wait_until_closed(folder)
+            wait_until_ended(folder)
             remove(folder)

@@ -14,8 +14,6 @@ from bookbrain.library.recovery import Recovered, mend_catalog, mend_store, reco
 from bookbrain.library.replacement import (
     damaged_aside,
     look_into,
-    newest_schemas,
-    wait_until_closed,
 )
 from bookbrain.library.sources import (
     Sources,
@@ -48,7 +46,6 @@ __all__ = [
     "look_into",
     "mend_catalog",
     "mend_store",
-    "newest_schemas",
     "open_sources",
     "pick",
     "plan_sources",
@@ -58,7 +55,6 @@ __all__ = [
     "sample_book",
     "settle",
     "sweep_uploads",
-    "wait_until_closed",
 ]
 
 

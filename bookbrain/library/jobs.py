@@ -26,6 +26,7 @@ from bookbrain.model import (
     Book,
     Outcome,
     Passage,
+    PassedOn,
     Progress,
     Step,
     parse_space,
@@ -33,7 +34,7 @@ from bookbrain.model import (
 from bookbrain.paths import PDF
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.catalog import Catalog, Job, NewBook, StoredPassage
-from bookbrain.store.folder import GO_ON, Stores, storage_error
+from bookbrain.store.folder import GO_ON, Stores, storage_error, storage_errors
 from bookbrain.store.identity import read_card, write_cards
 
 DOUBTFUL = 2  # attempts without an end, after which a job goes last, and alone
@@ -91,34 +92,25 @@ def doubt(job: Job) -> str:
 _OFTEN = 0.5  # seconds between two notes of the same step
 
 
-class Noted:
+class Noted(PassedOn):
     """Tells `progress`, and notes in the catalog how far a job is, at most twice a second.
 
     A note that cannot be written is left out: the work itself meets the full disk soon enough.
     """
 
     def __init__(self, progress: Progress, catalog: Catalog, job: int) -> None:
-        self._progress = progress
+        super().__init__(progress)
         self._catalog = catalog
         self._job = job
         self._noted: Step | None = None
         self._next = 0.0
-
-    def wait(self) -> None:
-        self._progress.wait()
-
-    def begin(self, file: str, number: int, of: int) -> None:
-        self._progress.begin(file, number, of)
 
     def step(self, step: Step, done: int, total: int) -> None:
         if step != self._noted or monotonic() >= self._next:
             self._noted, self._next = step, monotonic() + _OFTEN
             with suppress(sqlite3.Error):
                 self._catalog.note_progress(self._job, step, done, total)
-        self._progress.step(step, done, total)
-
-    def end(self, outcome: Outcome) -> None:
-        self._progress.end(outcome)
+        super().step(step, done, total)
 
 
 def under_way(stores: Stores) -> list[Arrival]:
@@ -252,10 +244,8 @@ def _finish(
         )  # which may quote the book
         hint = "Please report this; `bookbrain --verbose add` shows where."
         outcome = Outcome(job.path, "failed", None, reason, hint)
-    try:
+    with storage_errors(GO_ON):
         stores.catalog.end_job(job.id)
-    except (OSError, sqlite3.Error) as error:
-        raise storage_error(error, GO_ON) from error
     return outcome
 
 

@@ -34,7 +34,7 @@ from bookbrain.search.retrieval import ConnectedStores, similar
 from bookbrain.settings import Settings
 from bookbrain.store.copy import OnCopied, Snapshot, take_snapshot
 from bookbrain.store.damage import look_again
-from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, Stores, storage_error
+from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, Stores, storage_errors
 
 
 class Library:
@@ -42,10 +42,8 @@ class Library:
 
     def __init__(self, settings: Settings) -> None:
         """Open or make the library in `settings.home`; raises BookBrainError when it cannot be."""
-        try:
+        with storage_errors():
             self._stores = ConnectedStores(settings)
-        except (OSError, sqlite3.Error) as error:
-            raise storage_error(error) from error
 
     def __enter__(self) -> Self:
         return self
@@ -184,8 +182,11 @@ class Library:
         `first` is called before, when nobody else can write to the library. BusyError when somebody
         else does for so many `seconds`.
         """
-        waiting = progress or Silent()
-        with self._writing(waiting, DELETE_OTHERS, freeing=True, seconds=seconds):
+        waiting = (progress or Silent()).wait
+        with (
+            storage_errors(DELETE_OTHERS),
+            self._stores.writing(waiting, freeing=True, seconds=seconds),
+        ):
             book = self.find_book(book_id)
             first(book)
             maintenance.remove_book(self._stores, book)
@@ -266,7 +267,7 @@ class Library:
     def rebuild(self, progress: Progress | None = None) -> None:
         """Make every derived store again, without a call to the embedding endpoint."""
         progress = progress or Silent()
-        with self._working(progress), self._writing(progress):
+        with self._alone(progress):
             maintenance.rebuild(self._stores, progress)
 
     def plan_embedding(self) -> list[Plan]:
@@ -283,17 +284,15 @@ class Library:
 
     def snapshot(self, folder: Path, *, books: bool, on_copied: OnCopied) -> Snapshot:
         """Put the library of this moment into the new `folder`, which is in the library's own."""
-        try:
+        with storage_errors():
             return take_snapshot(self._stores, folder, books=books, on_copied=on_copied)
-        except (OSError, sqlite3.Error) as error:
-            raise storage_error(error) from error
 
     def try_out(self, expected: Expected, progress: Progress) -> int:
         """Make what an archive does not hold, and see whether the library works.
 
         Asks no embedding endpoint. Returns how many queries were asked; raises BookBrainError.
         """
-        with self._working(progress), self._writing(progress):
+        with self._alone(progress):
             replacement.index_copies(self._stores)
             maintenance.rebuild_vectors(self._stores, progress)
             return prove(self._stores, expected)
@@ -306,26 +305,18 @@ class Library:
         """
         hint = "Make room and run this again: nothing was changed."
         other = Stores(replace(self.settings, home=home))
-        with closing(other), self._working(progress, hint), self._writing(progress, hint):
+        with closing(other), self._alone(progress, hint):
             if not only:
                 replacement.index_copies(other)
             replacement.replace_books(self._stores, other, only, progress)
 
     @contextmanager
     def _working(self, progress: Progress, hint: str = AGAIN) -> Iterator[None]:
-        try:
-            with self._stores.working(progress.wait):
-                yield
-        except (OSError, sqlite3.Error) as error:
-            raise storage_error(error, hint) from error
+        with storage_errors(hint), self._stores.working(progress.wait):
+            yield
 
     @contextmanager
-    def _writing(
-        self, progress: Progress, hint: str = AGAIN, *, freeing: bool = False,
-        seconds: float | None = None,
-    ) -> Iterator[None]:  # fmt: skip
-        try:
-            with self._stores.writing(progress.wait, freeing=freeing, seconds=seconds):
-                yield
-        except (OSError, sqlite3.Error) as error:
-            raise storage_error(error, hint) from error
+    def _alone(self, progress: Progress, hint: str = AGAIN) -> Iterator[None]:
+        """Nobody else works or writes."""
+        with self._working(progress, hint), self._stores.writing(progress.wait):
+            yield

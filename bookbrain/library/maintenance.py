@@ -1,14 +1,13 @@
 """Books are renamed, removed, read again and embedded; derived stores are made again."""
 
 import logging
-import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from bookbrain.errors import ConfigError, InputError, UnavailableError
 from bookbrain.files import remove
-from bookbrain.formats.text import count_tokens
+from bookbrain.formats.text import count_tokens, text_of
 from bookbrain.index.segment import segment_name
 from bookbrain.library.jobs import digests_of, embed_passages, embedded_before
 from bookbrain.library.prepare import Intake, PreparerFault
@@ -20,7 +19,7 @@ from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.catalog import Job, NewBook
 from bookbrain.store.chroma import forget_local_chroma
 from bookbrain.store.database import lacks_room
-from bookbrain.store.folder import Stores, storage_error
+from bookbrain.store.folder import Stores, storage_errors
 from bookbrain.store.identity import write_cards
 
 log = logging.getLogger(__name__)
@@ -35,13 +34,11 @@ def rename(stores: Stores, book: Book, title: str) -> Book:
             fill("A title has 1 to {most} characters.", most=_LONGEST), "Choose another."
         )
     refuse_in_upgrade(stores.home)
-    try:
+    with storage_errors():
         stores.open_to_write()
         stores.check_catalog_in_place()
         stores.catalog.rename_book(book.id, title)
         write_cards(stores.paths, stores.catalog, book.id)
-    except (OSError, sqlite3.Error) as error:
-        raise storage_error(error) from error
     record_renaming(book)
     return replace(book, title=title)
 
@@ -136,24 +133,24 @@ def forget_lost_vectors(stores: Stores) -> list[str]:
 
     The store may have been lost. `embed` buys them again.
     """
-    lost = []
-    for book_id in stores.catalog.book_ids():
-        if spaces := _lacking_spaces(stores, book_id):
-            stores.catalog.forget_embedded(book_id, spaces)
-            lost.append(book_id)
+    lost: list[str] = []
+    for space in sorted(stores.catalog.embedded_spaces()):
+        if lacking := _lacking(stores, space):
+            stores.catalog.forget_embedded(space, lacking)
+            lost += lacking
     return lost
 
 
-def _lacking_spaces(stores: Stores, book_id: str) -> list[str]:
-    """The spaces in which a book is said to be embedded, and is not."""
+def _lacking(stores: Stores, space: str) -> list[str]:
+    """The books that are said to be embedded in a space, and are not."""
+    refused = stores.catalog.refused()
     found = []
-    for name in sorted(stores.catalog.embedded_spaces()):
-        if stores.catalog.is_embedded(book_id, name):
-            refused = stores.catalog.refused_of(book_id, name)
-            passages = stores.catalog.passages(book_id)
-            digests = [p.digest for p in passages if p.ordinal not in refused]
-            if stores.embeddings.missing(parse_space(name), digests):
-                found.append(name)
+    for book_id in (b for b in stores.catalog.book_ids() if stores.catalog.is_embedded(b, space)):
+        skipped = refused.get(book_id, {}).get(space, {})
+        digests = digests_of(stores.catalog.passages(book_id))
+        wanted = [digest for ordinal, digest in digests.items() if ordinal not in skipped]
+        if stores.embeddings.missing(parse_space(space), wanted):
+            found.append(book_id)
     return found
 
 
@@ -197,9 +194,10 @@ def plan_embedding(stores: Stores) -> list[Plan]:
         )
     space = stores.space()
     plans = []
-    unembedded = set(stores.catalog.unembedded_books(str(space) if space else ""))
-    lost = {book_id for book_id in stores.catalog.book_ids() if _lacking_spaces(stores, book_id)}
-    for book_id in sorted(unembedded | lost):
+    wanted = set(stores.catalog.unembedded_books(str(space) if space else ""))
+    for name in stores.catalog.embedded_spaces():
+        wanted.update(_lacking(stores, name))
+    for book_id in sorted(wanted):
         book = stores.catalog.book(book_id)
         passages = stored_passages(stores, book_id)
         texts = {passage.digest: passage.text for passage in passages}
@@ -248,17 +246,14 @@ def _drop_other_spaces(stores: ConnectedStores) -> None:
         return
     for name in stores.catalog.embedded_spaces() - {str(current)}:
         stores.semantics.vectors(current).drop_space(parse_space(name))
-        stores.catalog.forget_space(name)
+        embedded = [b for b in stores.catalog.book_ids() if stores.catalog.is_embedded(b, name)]
+        stores.catalog.forget_embedded(name, embedded)
 
 
 def stored_passages(stores: Stores, book_id: str) -> Sequence[Passage]:
     """A book's passages with their texts, cut from its stored pages."""
     texts = {page.number: page.text for page in stores.catalog.pages(book_id)}
     return [
-        Passage(
-            stored.ordinal,
-            stored.spans,
-            "\n".join(texts[span.page][span.start : span.end] for span in stored.spans),
-        )
+        Passage(stored.ordinal, stored.spans, text_of(texts, stored.spans))
         for stored in stores.catalog.passages(book_id)
     ]

@@ -23,7 +23,7 @@ from bookbrain.model import AddReport, Progress
 from bookbrain.paths import CATALOG, LibraryPaths, refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import EmbeddingSettings, Settings
-from bookbrain.store.catalog import MIGRATIONS, Catalog, read_stamp
+from bookbrain.store.catalog import MIGRATIONS, Catalog, read_stamp, set_refused
 from bookbrain.store.checksums import (
     CATALOG_TABLES,
     STORE_TABLES,
@@ -54,7 +54,7 @@ from bookbrain.store.flaws import (
     has_table,
     is_digest,
 )
-from bookbrain.store.folder import Stores, nobody_at_work, storage_error
+from bookbrain.store.folder import Stores, nobody_at_work, storage_errors
 from bookbrain.store.identity import (
     LostCatalogError,
     check_catalog,
@@ -92,7 +92,7 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
     found by the digests of their texts. Can be run again after a crash at any instant.
     """
     refuse_in_upgrade(settings.home)
-    try:
+    with storage_errors():
         with nobody_at_work(settings.home, progress.wait):
             again = begin_again(settings)
         with closing(ConnectedStores(settings)) as stores, stores.working(progress.wait):
@@ -103,8 +103,6 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
             failed = {outcome.path for outcome in report.outcomes if outcome.status == "failed"}
             strange = [f for f in orphans if str(f) in failed and cards and f.stem not in cards]
             recovered = replace(again, report=report, strange=tuple(strange))
-    except (OSError, sqlite3.Error) as error:
-        raise storage_error(error) from error
     look_again(settings.home)
     return recovered
 
@@ -393,19 +391,10 @@ def _fit(home: Path, sources: Mapping[str, Path], spaces: Iterable[str]) -> None
                         )
                     for space in spaces:
                         if card:
-                            _set_refused(db, book_id, space, card.refused.get(space, {}))
+                            reasons = card.refused.get(space, {}).items()
+                            set_refused(db, book_id, space, {int(n): why for n, why in reasons})
                         _set_embedded(db, book_id, space)
                     seal_rest(db, [book_id])
-
-
-def _set_refused(
-    db: sqlite3.Connection, book_id: str, space: str, refused: Mapping[str, str]
-) -> None:
-    db.execute("DELETE FROM refused WHERE book_id = ? AND space = ?", (book_id, space))
-    db.executemany(
-        "INSERT INTO refused VALUES (?, ?, ?, ?)",
-        ((book_id, space, int(ordinal), reason) for ordinal, reason in refused.items()),
-    )
 
 
 def _set_embedded(db: sqlite3.Connection, book_id: str, space: str) -> None:

@@ -18,9 +18,7 @@ from bookbrain.paths import CATALOG, STORE, LibraryPaths, refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
-from bookbrain.store.chroma import wait_until_ended
 from bookbrain.store.copy import (
-    SCHEMAS,
     bring_up_to_date,
     damaged_databases,
     link_index,
@@ -65,16 +63,6 @@ def look_into(home: Path, only: str | None = None) -> Held:
         found = catalog.book(only) if only else None
         books = catalog.books() if not only else [found] if found else []
         return Held(tuple(books), tuple(catalog.embedded_spaces()), store.count())
-
-
-def newest_schemas() -> dict[str, int]:
-    """How many migrations this BookBrain knows for each database."""
-    return dict(SCHEMAS)
-
-
-def wait_until_closed(home: Path) -> None:
-    """Wait until the Chroma server of a library that nobody uses any more has ended."""
-    wait_until_ended(home)
 
 
 @contextmanager

@@ -24,9 +24,9 @@ from bookbrain.formats.format import FORMAT, find_books
 from bookbrain.library.inbox_worker import STAGING, open_inbox
 from bookbrain.library.library import Library
 from bookbrain.messages import fill
-from bookbrain.model import AddReport, Book, Outcome, Plan, Progress, Silent, Step
+from bookbrain.model import AddReport, Book, Outcome, PassedOn, Plan, Progress, Silent, Step
 from bookbrain.paths import PDF, LibraryPaths, refuse_in_upgrade
-from bookbrain.store.folder import GO_ON, storage_error
+from bookbrain.store.folder import GO_ON, storage_errors
 
 _CHUNK = 1 << 20
 _LONGEST_NAME = 255  # bytes
@@ -76,16 +76,13 @@ def add_sources(library: Library, sources: Sources, progress: Progress | None = 
     progress = progress or Silent()
     for outcome in sources.refused:
         progress.end(outcome)
-    try:
-        with open_inbox(library.settings.home, progress.wait) as inbox:
-            copies = _Copies(progress)
-            with ExitStack() as failed:
-                failed.callback(copies.remove)
-                refused = copies.make(sources.files, inbox)
-                report = library.add(list(copies.given), copies)
-                failed.pop_all()
-    except OSError as error:
-        raise storage_error(error, GO_ON) from error
+    with storage_errors(GO_ON), open_inbox(library.settings.home, progress.wait) as inbox:
+        copies = _Copies(progress)
+        with ExitStack() as failed:
+            failed.callback(copies.remove)
+            refused = copies.make(sources.files, inbox)
+            report = library.add(list(copies.given), copies)
+            failed.pop_all()
     outcomes = (*sources.refused, *refused, *(copies.named(o) for o in report.outcomes))
     return AddReport(outcomes, report.stopped)
 
@@ -95,12 +92,9 @@ def plan_sources(
 ) -> list[Plan]:
     """As `Library.plan`; the copies are in `scratch` for as long as it takes."""
     copies = _Copies(progress or Silent())
-    try:
-        with TemporaryDirectory(prefix="bookbrain-", dir=scratch) as folder:
-            refused = (*sources.refused, *copies.make(sources.files, Path(folder)))
-            plans = library.plan(list(copies.given), copies)
-    except OSError as error:
-        raise storage_error(error) from error
+    with storage_errors(), TemporaryDirectory(prefix="bookbrain-", dir=scratch) as folder:
+        refused = (*sources.refused, *copies.make(sources.files, Path(folder)))
+        plans = library.plan(list(copies.given), copies)
     names = {str(copy): str(given[0]) for copy, given in copies.given.items()}
     names |= {copy.name: given[0].name for copy, given in copies.given.items()}
     return [
@@ -109,21 +103,12 @@ def plan_sources(
     ]
 
 
-class _Copies(Silent):
+class _Copies(PassedOn):
     """The copies of a command, each with the files that it is one of. A copy goes at its end."""
 
     def __init__(self, progress: Progress) -> None:
+        super().__init__(progress)
         self.given: dict[Path, list[Path]] = {}
-        self._progress = progress
-
-    def wait(self) -> None:
-        self._progress.wait()
-
-    def begin(self, file: str, number: int, of: int) -> None:
-        self._progress.begin(file, number, of)
-
-    def step(self, step: Step, done: int, total: int) -> None:
-        self._progress.step(step, done, total)
 
     def make(self, sources: Sequence[Source], folder: Path) -> list[Outcome]:
         """Copy all; the outcomes of those that cannot be read. OSError when there is no room."""
@@ -131,10 +116,10 @@ class _Copies(Silent):
         for number, source in enumerate(sources, start=1):
             self.begin(source.path.name, number, len(sources))
             try:
-                copy = copy_into(folder, source, self._progress)
+                copy = copy_into(folder, source, self)
             except InputError as error:
                 refused.append(_refused(str(source.path), error))
-                self._progress.end(refused[-1])
+                super().end(refused[-1])
                 continue
             self.given.setdefault(copy, []).append(source.path)
         return refused
@@ -142,7 +127,7 @@ class _Copies(Silent):
     def end(self, outcome: Outcome) -> None:
         if Path(outcome.path) in self.given:
             Path(outcome.path).unlink(missing_ok=True)
-        self._progress.end(self.named(outcome))
+        super().end(self.named(outcome))
 
     def named(self, outcome: Outcome) -> Outcome:
         """The outcome under the name that the person gave."""
@@ -263,6 +248,7 @@ def _allow_open_files(number: int) -> None:
 
 
 _UPLOADING = ".upload-"  # how the hidden name of a file begins that is not whole yet
+_MAKE_ROOM = "Make room and upload it again."
 _LONGEST_STEM = 200  # bytes: " (2)" and the name of a reason file have room behind it
 
 
@@ -279,7 +265,7 @@ def land_upload(home: Path, name: str, path: Path) -> None:
     Raises BookBrainError when the inbox takes nothing.
     """
     inbox = LibraryPaths(home).inbox
-    with _room():
+    with storage_errors(_MAKE_ROOM):
         inbox.mkdir(exist_ok=True)
         with path.open("rb") as file:
             try:
@@ -297,7 +283,7 @@ def land(library: Library, name: str, file: BinaryIO) -> None:
     """
     inbox = LibraryPaths(library.settings.home).inbox
     refuse_in_upgrade(library.settings.home)
-    with _room():
+    with storage_errors(_MAKE_ROOM):
         inbox.mkdir(exist_ok=True)
         copy_into(inbox, Source(_path(name), file), prefix=_UPLOADING)
 
@@ -328,11 +314,3 @@ def _path(given: str) -> Path:
     name = "".join(c for c in normalize("NFC", Path(given).name) if c.isprintable())
     stem = name.removesuffix(PDF).removesuffix(PDF.upper()).lstrip(". ").rstrip()
     return Path((stem.encode()[:_LONGEST_STEM].decode(errors="ignore") or "book") + PDF)
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise storage_error(error, "Make room and upload it again.") from error

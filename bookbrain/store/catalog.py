@@ -413,13 +413,13 @@ class Catalog:
             seal_rest(db, [book_id])
             count_change(db)
 
-    def forget_embedded(self, book_id: str, spaces: Iterable[str]) -> None:
-        """Note that a book is not embedded in these spaces: vectors of it are gone."""
-        rows = [(book_id, space) for space in spaces]
+    def forget_embedded(self, space: str, book_ids: Sequence[str]) -> None:
+        """Note that these books are not embedded in a space (any more): vectors of it are gone."""
+        rows = [(book_id, space) for book_id in book_ids]
         with transaction(self._db) as db:
             db.executemany("DELETE FROM embedded WHERE book_id = ? AND space = ?", rows)
             db.executemany("DELETE FROM refused WHERE book_id = ? AND space = ?", rows)
-            seal_rest(db, [book_id])
+            seal_rest(db, book_ids)
             count_change(db)
 
     def refused(self) -> dict[str, dict[str, dict[int, str]]]:
@@ -430,22 +430,6 @@ class Catalog:
         ):
             found.setdefault(book_id, {}).setdefault(space, {})[ordinal] = reason
         return found
-
-    def refused_of(self, book_id: str, space: str) -> set[int]:
-        """The ordinals of a book's passages that `space` refused."""
-        rows = self._db.execute(
-            "SELECT ordinal FROM refused WHERE book_id = ? AND space = ?", (book_id, space)
-        )
-        return {row[0] for row in rows}
-
-    def forget_space(self, space: str) -> None:
-        """Note that no book is embedded in `space` any more."""
-        with transaction(self._db) as db:
-            books = db.execute("SELECT book_id FROM embedded WHERE space = ?", (space,)).fetchall()
-            db.execute("DELETE FROM embedded WHERE space = ?", (space,))
-            db.execute("DELETE FROM refused WHERE space = ?", (space,))
-            seal_rest(db, (row[0] for row in books))
-            count_change(db)
 
     # Jobs
 
@@ -563,6 +547,13 @@ def _set_embedded(
     db: sqlite3.Connection, book_id: str, space: str, refused: Mapping[int, str]
 ) -> None:
     db.execute("REPLACE INTO embedded VALUES (?, ?)", (book_id, space))
+    set_refused(db, book_id, space, refused)
+
+
+def set_refused(
+    db: sqlite3.Connection, book_id: str, space: str, refused: Mapping[int, str]
+) -> None:
+    """Say which passages of a book `space` refused, and why, in the caller's transaction."""
     db.execute("DELETE FROM refused WHERE book_id = ? AND space = ?", (book_id, space))
     db.executemany(
         "INSERT INTO refused VALUES (?, ?, ?, ?)",

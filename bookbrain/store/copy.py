@@ -22,11 +22,11 @@ from bookbrain.store.database import (
     Migration,
     columns_of,
     copy_database,
-    is_damage,
     locked_database,
     open_database,
     open_untrusted,
     remove_database,
+    suppress_damage,
     transaction,
 )
 from bookbrain.store.embeddings import EmbeddingStore
@@ -40,6 +40,7 @@ from bookbrain.store.flaws import (
 )
 from bookbrain.store.folder import Stores
 
+# How many migrations each database has had.
 SCHEMAS = {name: len(steps) for name, steps in STEPS.items()}
 # Children last: what refers to a book comes after it and goes before it.
 _TABLES = (
@@ -251,11 +252,6 @@ class Snapshot:
     embeddings: int
     unsound: tuple[str, ...] = ()
 
-    @property
-    def schemas(self) -> dict[str, int]:
-        """How many migrations each database has had."""
-        return dict(SCHEMAS)
-
 
 def take_snapshot(
     stores: Stores, folder: Path, *, books: bool = True, on_copied: OnCopied
@@ -270,7 +266,9 @@ def take_snapshot(
     for _ in range(_TRIES):
         remove(folder)
         folder.mkdir(mode=0o700)
-        before = _index_commit(stores)
+        before = None
+        with suppress_damage():
+            before = stores.catalog.index_commit()
         _link_index(stores, folder, before)
         copy_database(stores.paths.catalog, copy.catalog, on_copied)
         if unsound := _first(flaws(copy.catalog)):
@@ -298,15 +296,6 @@ def take_snapshot(
 
 def _first(found: Iterator[Unsound]) -> tuple[str, ...]:
     return tuple(flaw.what for flaw in islice(found, _MOST_NAMED))
-
-
-def _index_commit(stores: Stores) -> str | None:
-    try:
-        return stores.catalog.index_commit()
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        return None
 
 
 def _rescued(stores: Stores, folder: Path, unsound: tuple[str, ...], *, books: bool) -> Snapshot:

@@ -6,7 +6,7 @@ looked at once more. It needs no library that can be opened.
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -26,7 +26,7 @@ from bookbrain.reports import SeenCheck
 from bookbrain.store import database
 from bookbrain.store.catalog import read_commit, read_stamp
 from bookbrain.store.checksums import read_stamp_file
-from bookbrain.store.database import is_damage, open_untrusted, suppress_damage
+from bookbrain.store.database import open_untrusted, suppress_damage
 from bookbrain.store.flaws import Unsound, flaws, is_digest, store_flaws
 from bookbrain.store.identity import (
     LostCatalogError,
@@ -194,10 +194,7 @@ def check_library(home: Path, on_bytes: OnBytes = lambda done, total: None) -> C
 def check_again(home: Path, found: AuditOutcome) -> AuditOutcome:
     """What is left of the damage that was found; it is kept."""
     with file_lock(LibraryPaths(home).damage_lock, on_wait=_refuse):
-        units = sorted({damage.file for damage in found.damage} | {CATALOG, STORE})
-        left: list[Damage] = []
-        for unit in units:
-            left += check_unit(home, unit, left)
+        left = _found_in(home, {damage.file for damage in found.damage} | {CATALOG, STORE})
         outcome = replace(found, damage=tuple(dict.fromkeys(left)))
         keep_state(home, CheckState(outcome))
     return outcome
@@ -212,14 +209,19 @@ def look_again(home: Path) -> None:
         file_lock(LibraryPaths(home).damage_lock, on_wait=_refuse),
     ):
         state = read_state(home)
-        left: list[Damage] = []
-        for unit in sorted({damage.file for damage in state.known}):
-            left += check_unit(home, unit, left)
+        left = _found_in(home, {damage.file for damage in state.known})
         last = state.last
         now = tuple(d for d in left if last and d.file in {known.file for known in last.damage})
         new = tuple(d for d in left if d.file in {known.file for known in state.damage})
         state = replace(state, last=replace(last, damage=now) if last else None, damage=new)
         keep_state(home, state)
+
+
+def _found_in(home: Path, units: Iterable[str]) -> list[Damage]:
+    found: list[Damage] = []
+    for unit in sorted(units):
+        found += check_unit(home, unit, found)
+    return found
 
 
 def check_unit(home: Path, unit: str, found: Sequence[Damage] = ()) -> list[Damage]:
@@ -304,21 +306,23 @@ def _of_segment(home: Path, unit: str) -> list[Damage]:
 
 def check_is_not_lost(home: Path) -> None:
     """Raise LostCatalogError where there is no catalog of this library that could be mended."""
+    path = LibraryPaths(home).catalog
     with suppress_damage():
-        if not LibraryPaths(home).catalog.exists() or not any(flaws(LibraryPaths(home).catalog)):
-            check = check_catalog(home)
-            if LibraryPaths(home).catalog.exists():
-                with closing(open_untrusted(LibraryPaths(home).catalog)) as db:
-                    check(db)
+        if not path.exists() or not any(flaws(path)):
+            _check_is_ours(home)
+
+
+def _check_is_ours(home: Path) -> None:
+    check, path = check_catalog(home), LibraryPaths(home).catalog
+    if path.exists():
+        with closing(open_untrusted(path)) as db:
+            check(db)
 
 
 def _of_catalog(home: Path) -> list[Damage]:
-    try:
+    lost: list[Damage] = []
+    with suppress_damage():
         lost = _lost(home)
-    except database.DAMAGE as error:
-        if not is_damage(error):
-            raise
-        lost = []
     return lost or [
         *_told(home, CATALOG, lambda _: flaws(LibraryPaths(home).catalog)),
         *_without_file(home),
@@ -329,10 +333,7 @@ def _of_catalog(home: Path) -> list[Damage]:
 def _lost(home: Path) -> list[Damage]:
     """Where the catalog is not that of the library, the books in it say nothing."""
     try:
-        check = check_catalog(home)
-        if LibraryPaths(home).catalog.exists():
-            with closing(open_untrusted(LibraryPaths(home).catalog)) as db:
-                check(db)
+        _check_is_ours(home)
     except LostCatalogError as error:
         return [Damage(CATALOG, error.message, lost=True)]
     return []

@@ -41,6 +41,7 @@ from bookbrain.store.database import (
     refuse_newer,
     schema_of,
     schema_version,
+    suppress_damage,
 )
 
 STEPS = {CATALOG: catalog.MIGRATIONS, STORE: embeddings.EMBEDDINGS_MIGRATIONS}
@@ -93,11 +94,8 @@ def store_flaws(home: Path) -> Iterator[Unsound]:
             yield flaw
     if not whole:
         return
-    try:
+    with suppress_damage():  # the catalog's, of which `flaws` tells
         yield from _without_vector(home)
-    except DAMAGE as error:  # the catalog's, of which `flaws` tells
-        if not is_damage(error):
-            raise
 
 
 def _of_file(db: sqlite3.Connection, path: Path) -> Iterator[Unsound]:

@@ -39,8 +39,8 @@ from bookbrain.store.identity import (
     Card,
     check_catalog,
     is_of_books,
-    orphans,
     read_card,
+    stored_files,
     write_cards,
 )
 
@@ -79,6 +79,15 @@ def storage_error(error: OSError | sqlite3.Error, hint: str = AGAIN) -> BookBrai
 
 
 _FILES, _SIZE = 8, 1 << 18  # bytes of each: a removal writes some hundred kB
+
+
+@contextmanager
+def storage_errors(hint: str = AGAIN) -> Iterator[None]:
+    """What the disk or SQLite refuse in the block is told as `storage_error` does."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(error, hint) from error
 
 
 def keep_reserve(home: Path, beside: int = _FILES * _SIZE) -> None:
@@ -335,12 +344,8 @@ class Stores:
 
     def orphans(self) -> list[Card]:
         """The files that no book of the catalog names, each with what is known of it."""
-        ids = orphans(self.books, self.catalog.book_ids())
+        ids = sorted(stored_files(self.books).difference(self.catalog.book_ids()))
         return [read_card(self.paths, i) or Card(i, "", f"{i[:12]}{PDF}", "") for i in ids]
-
-    def missing_files(self) -> list[str]:
-        """The books whose file is gone, by id."""
-        return [i for i in self.catalog.book_ids() if not self.book_file(i).is_file()]
 
     def space(self) -> EmbeddingSpace | None:
         """The embedding space of the settings; None while a model's dimensions are not known."""

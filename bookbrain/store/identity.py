@@ -6,7 +6,7 @@ Where the catalog is lost the files and their cards are what the library is made
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -81,11 +81,6 @@ def stored_cards(books: Path) -> set[str]:
 def is_of_books(name: str) -> bool:
     """Whether a file of this name in `books` is ours: a book, a card or the stamp."""
     return name == STAMP or bool(_NAME.fullmatch(name))
-
-
-def orphans(books: Path, known: Iterable[str]) -> list[str]:
-    """The ids of the files in `books` that belong to no book of the catalog."""
-    return sorted(stored_files(books) - set(known))
 
 
 def _ids(books: Path, kind: str) -> set[str]:

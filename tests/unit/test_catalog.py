@@ -273,7 +273,7 @@ def test_what_is_embedded_where(catalog: Catalog) -> None:
     assert catalog.embedded_passages(SPACE) == 3
     assert catalog.embedded_passages(OTHER_SPACE) == 1
     assert catalog.embedded_spaces() == {SPACE, OTHER_SPACE}
-    catalog.forget_space(SPACE)
+    catalog.forget_embedded(SPACE, catalog.book_ids())
     assert catalog.embedded_passages(SPACE) == 0
     assert catalog.embedded_passages(OTHER_SPACE) == 1
     assert catalog.unembedded_books(SPACE) == ["b1", "b2"]
@@ -538,7 +538,7 @@ def test_its_state_tells_of_every_change(catalog: Catalog, file: Path) -> None:
     try:
         changes(lambda: catalog.add_book(_new(), "g1", 0))
         changes(lambda: other.set_embedded("b1", SPACE, {}))
-        changes(lambda: catalog.forget_space(SPACE))
+        changes(lambda: catalog.forget_embedded(SPACE, catalog.book_ids()))
         changes(lambda: other.remove_book("b1", "g2"))
     finally:
         other.close()
