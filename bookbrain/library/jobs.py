@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from types import TracebackType
 from typing import Self
 
 from bookbrain.errors import BookBrainError, InputError
@@ -56,10 +55,7 @@ class Attempts:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def __exit__(self, *_: object) -> None:
         with suppress(sqlite3.Error):  # without room for it they count
             self._catalog.forget_attempts(self._begun)
         self._catalog.close()

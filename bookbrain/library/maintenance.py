@@ -16,7 +16,7 @@ from bookbrain.messages import fill
 from bookbrain.model import Book, Outcome, Page, Passage, Plan, Progress, parse_space
 from bookbrain.paths import refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
-from bookbrain.store.catalog import Job, NewBook
+from bookbrain.store.catalog import Catalog, Job, NewBook
 from bookbrain.store.chroma import forget_local_chroma
 from bookbrain.store.database import lacks_room
 from bookbrain.store.folder import Stores, storage_errors
@@ -95,8 +95,9 @@ def _refused_before(stores: Stores, new: NewBook) -> dict[int, str]:
     return {n: known[digest] for n, digest in digests_of(new.passages).items() if digest in known}
 
 
-def replace_text(stores: Stores, new: NewBook, commit: str | None = None) -> None:
-    """Give a book another text: pages, chapters, passages, postings, and what of it is embedded.
+def replace_text(stores: Stores, new: NewBook, commit: str | None = None) -> bool:
+    """Give a book another text: pages, chapters, passages, postings, and what of it is embedded;
+    False where somebody has removed the book.
 
     Only for the one writer. Its segment is there, written by its preparer, and so are its vectors,
     where it is embedded (`embed_passages`, or `embedded_before` for those that were bought for the
@@ -105,26 +106,35 @@ def replace_text(stores: Stores, new: NewBook, commit: str | None = None) -> Non
     whoever replaces many and makes the keyword index of all in the end.
     """
     texts = {text.book: text for text in stores.catalog.texts()}
-    before, texts[new.book.id] = texts[new.book.id], new.text
+    before, texts[new.book.id] = texts.get(new.book.id), new.text
+    if before is None:
+        return False
     stores.catalog.replace_text(new, commit or stores.index_texts([*texts.values()]))
     if before != new.text:
         remove(stores.segments / segment_name([before]))
     write_cards(stores.paths, stores.catalog, new.book.id)
+    return True
 
 
 def rebuild_vectors(stores: ConnectedStores, progress: Progress) -> None:
     """Make every Chroma collection again, from the embedding store."""
-    spaces = stores.catalog.embedded_spaces()
     if stores.settings.chroma_url is None:
         forget_local_chroma(stores.home)
-    for name in sorted(spaces):
-        space = parse_space(name)
-        stores.semantics.vectors(space).clear()
-        books = [b for b in stores.catalog.books() if stores.catalog.is_embedded(b.id, name)]
-        for number, book in enumerate(books, start=1):
-            progress.begin(book.file, number, len(books))
-            digests = digests_of(stores.catalog.passages(book.id))
-            stores.semantics.publish(space, book.id, digests)
+    for name in stores.catalog.embedded_spaces():
+        stores.semantics.vectors(parse_space(name)).clear()
+    publish_books(stores, stores.catalog, stores.catalog.books(), progress)
+
+
+def publish_books(
+    stores: ConnectedStores, catalog: Catalog, books: Sequence[Book], progress: Progress
+) -> None:
+    """Give Chroma the vectors that it lacks of these books, where `catalog` has them embedded."""
+    for name in sorted(catalog.embedded_spaces()):
+        embedded = [book for book in books if catalog.is_embedded(book.id, name)]
+        for number, book in enumerate(embedded, start=1):
+            progress.begin(book.file, number, len(embedded))
+            digests = digests_of(catalog.passages(book.id))
+            stores.semantics.publish(parse_space(name), book.id, digests)
             progress.step("indexing", len(digests), len(digests))
 
 

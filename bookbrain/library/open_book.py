@@ -100,7 +100,6 @@ def _parsed(typed: str) -> Query | None:
         return None
 
 
-__all__ = ["Chapter", "OpenBook", "Picture", "open_book"]
 _PATIENCE = 20.0  # seconds that somebody waits for a picture
 
 

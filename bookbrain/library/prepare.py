@@ -1,5 +1,6 @@
 """Books are made ready by child processes, the next ones while one is worked on."""
 
+import hashlib
 import json
 import logging
 import os
@@ -9,7 +10,6 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
@@ -304,22 +304,19 @@ def _preparer_count(memory_mb: int) -> int:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hex; InputError when it cannot be read to its end."""
-    digest = sha256()
     try:
         with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(
             fill("it cannot be read ({reason})", reason=error.strerror), "Get the file again."
         ) from error
-    return digest.hexdigest()
 
 
 def _copy_file(path: Path, target: Path, book_id: str) -> None:
     """Copy a book; InputError when it changes while it is copied."""
     part = target.with_name(target.name + PART)
-    digest = sha256()
+    digest = hashlib.sha256()
     with path.open("rb") as source, part.open("wb") as copy:
         while chunk := source.read(_CHUNK):
             digest.update(chunk)

@@ -33,9 +33,10 @@ from bookbrain.store.checksums import (
     told_rows,
     torn_tables,
 )
-from bookbrain.store.copy import exchanged, take_books, take_embeddings
+from bookbrain.store.copy import drop_bad_vectors, exchanged, take_books, take_embeddings
 from bookbrain.store.damage import look_again
 from bookbrain.store.database import (
+    columns_of,
     open_database,
     open_untrusted,
     reading_database,
@@ -46,12 +47,10 @@ from bookbrain.store.database import (
 )
 from bookbrain.store.embeddings import EMBEDDINGS_MIGRATIONS
 from bookbrain.store.flaws import (
-    bad_vectors,
     can_be_vector,
     catalog_flaws,
     dimensions_of,
     flaws,
-    has_table,
     is_digest,
 )
 from bookbrain.store.folder import Stores, nobody_at_work, storage_errors
@@ -205,7 +204,6 @@ def _catch_up(settings: Settings) -> Recovered:
     return Recovered(gone=len(gone), renamed=renamed)
 
 
-_BATCH = 500
 _ROWS = """SELECT embedding.rowid, space, digest, vector, value
            FROM embedding JOIN checksum USING (space, digest) WHERE embedding.rowid"""
 _UNSEALED = "SELECT rowid, space, digest, vector, NULL FROM embedding WHERE embedding.rowid"
@@ -221,7 +219,9 @@ def mend_store(home: Path, backup: Path | None) -> list[Path]:
         with closing(open_database(path, EMBEDDINGS_MIGRATIONS)):
             pass  # what the backup has goes into a new one
     if not any(flaws(path, rows=False)) and not _is_torn(path):
-        _mend_in_place(path, backup)
+        if backup:
+            take_embeddings(path, LibraryPaths(backup).embeddings)
+        drop_bad_vectors(path)
         return []
     with exchanged(path) as (part, aside):
         _salvage(path, part)
@@ -232,24 +232,7 @@ def mend_store(home: Path, backup: Path | None) -> list[Path]:
 
 def _is_torn(path: Path) -> bool:
     with closing(open_untrusted(path)) as db:
-        return has_table(db, "twin") and any(torn_tables(db, STORE_TABLES))
-
-
-def _mend_in_place(path: Path, backup: Path | None) -> None:
-    if backup:
-        take_embeddings(path, LibraryPaths(backup).embeddings)
-    with closing(open_untrusted(path)) as db:
-        bad = [row for row in bad_vectors(db) if row]
-    with closing(open_database(path, EMBEDDINGS_MIGRATIONS)) as db:
-        for first in range(0, len(bad), _BATCH):
-            with transaction(db):
-                rows = [(row,) for row in bad[first : first + _BATCH]]
-                db.executemany("DELETE FROM embedding WHERE rowid = ?", rows)
-        db.execute(
-            """DELETE FROM checksum WHERE NOT EXISTS (
-                   SELECT 1 FROM embedding WHERE embedding.space = checksum.space
-                   AND embedding.digest = checksum.digest)"""
-        )
+        return bool(columns_of(db, "twin")) and any(torn_tables(db, STORE_TABLES))
 
 
 def _salvage(path: Path, part: Path) -> None:
@@ -273,7 +256,7 @@ def _readable(path: Path) -> Iterator[tuple[Any, ...]]:
     first row up to where the file is damaged, then from the last one down."""
     last, whole = 0, False
     with suppress_damage(), closing(open_untrusted(path)) as db:
-        rows = _ROWS if has_table(db, "checksum") else _UNSEALED
+        rows = _ROWS if columns_of(db, "checksum") else _UNSEALED
         with suppress_damage():
             for row in db.execute(f"{rows} > 0 ORDER BY embedding.rowid"):
                 last = row[0]

@@ -1,7 +1,7 @@
 """A library takes over the books of another one: before and after, never between."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +10,10 @@ from bookbrain.errors import OLDER_BACKUP, BookBrainError
 from bookbrain.files import PART, file_lock, link, remove, sync_folder
 from bookbrain.index.commit import drop_unsound
 from bookbrain.library.findings import Expected, prove
-from bookbrain.library.maintenance import drop_vectors
+from bookbrain.library.maintenance import drop_vectors, publish_books
 from bookbrain.library.recovery import begin_again
 from bookbrain.messages import Filled, fill, message_of
-from bookbrain.model import Book, Progress, parse_space
+from bookbrain.model import Book, Progress, Silent
 from bookbrain.paths import CATALOG, STORE, LibraryPaths, refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
@@ -116,7 +116,7 @@ def replace_books(
     try:
         _bring_files(stores, other, new)
         take_embeddings(stores.paths.embeddings, other.paths.embeddings)
-        _publish(stores, other, taken, progress)
+        publish_books(stores, other.catalog, taken, progress)  # no search knows of them yet
         commit = _bring_index(stores, other, only)
         others = [book for book in stores.catalog.books() if book.id != only] if only else []
         copy_database(stores.paths.catalog, before)
@@ -130,6 +130,8 @@ def replace_books(
             _put_back(stores, before)
             stores.catalog.forget_removed(there)
             _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
+        with suppress(BookBrainError):  # where they brought another text of a book that is here
+            publish_books(stores, stores.catalog, [b for b in taken if b.id in old], Silent())
         if isinstance(error, Exception):
             raise _undone(error) from error
         raise
@@ -198,22 +200,6 @@ def _bring_index(stores: Stores, other: Stores, only: str | None) -> str | None:
     if commit:
         link_index(other.segments, stores.segments, commit)
     return commit
-
-
-def _publish(
-    stores: ConnectedStores, other: Stores, books: Sequence[Book], progress: Progress
-) -> None:
-    """Give Chroma the vectors that it lacks. No search knows of them until the catalog does."""
-    spaces = sorted(other.catalog.embedded_spaces())
-    if not spaces:
-        return
-    for name in spaces:
-        embedded = [book for book in books if other.catalog.is_embedded(book.id, name)]
-        for number, book in enumerate(embedded, start=1):
-            progress.begin(book.title, number, len(embedded))
-            digests = {p.ordinal: p.digest for p in other.catalog.passages(book.id)}
-            stores.semantics.publish(parse_space(name), book.id, digests)
-            progress.step("indexing", len(digests), len(digests))
 
 
 def _forget(stores: ConnectedStores, books: Iterable[str], spaces: Iterable[str]) -> None:

@@ -29,19 +29,14 @@ def chroma_url(home: Path, configured: str | None) -> Iterator[str]:
         try:
             using.enter_context(file_lock(LibraryPaths(home).chroma_users, shared=True))
             with file_lock(LibraryPaths(home).chroma_start):
-                port = _running_port(home) or _start(home)
+                running = is_locked(LibraryPaths(home).chroma_server)
+                port = (_port(home) if running else None) or _start(home)
         except OSError as error:
             raise UnavailableError(
                 fill("The Chroma server cannot work here: {error}.", error=error),
                 "It needs room, and to write.",
             ) from error
         yield f"http://127.0.0.1:{port}"
-
-
-def _running_port(home: Path) -> int | None:
-    if not is_locked(LibraryPaths(home).chroma_server):
-        return None
-    return _port(home)
 
 
 def _port(home: Path) -> int | None:

@@ -14,7 +14,7 @@ from bookbrain.index.commit import manifest_name, segments_of
 from bookbrain.index.segment import SEGMENT_DAMAGE
 from bookbrain.messages import fill
 from bookbrain.model import Book
-from bookbrain.paths import PDF, LibraryPaths
+from bookbrain.paths import PDF, STORE, LibraryPaths
 from bookbrain.store import catalog, embeddings
 from bookbrain.store.catalog import Catalog, count_change, note_revisions
 from bookbrain.store.checksums import seal_book
@@ -116,20 +116,25 @@ def take_books(live: Path, other: Path, commit: str | None, only: str | None = N
             db.execute("INSERT INTO main.setting VALUES ('generation', ?)", (commit,))
 
 
+def drop_bad_vectors(path: Path) -> None:
+    """Remove from a store every vector that cannot be used, or is not what it was."""
+    with closing(open_untrusted(path)) as db:
+        bad = [(row,) for row in bad_vectors(db)]
+    with closing(open_database(path, STEPS[STORE])) as new, transaction(new) as db:
+        db.executemany("DELETE FROM embedding WHERE rowid = ?", bad)
+        db.execute(
+            """DELETE FROM checksum WHERE NOT EXISTS (
+                   SELECT 1 FROM embedding WHERE embedding.space = checksum.space
+                   AND embedding.digest = checksum.digest)"""
+        )
+
+
 def take_embeddings(live: Path, other: Path) -> None:
     """Put the vectors of the store `other` into `live`, but for those that are there; what is there
     and cannot be used goes."""
-    with closing(open_untrusted(live)) as db:
-        unsound = list(bad_vectors(db))
+    drop_bad_vectors(live)
     with _beside(live, other, embeddings.EMBEDDINGS_MIGRATIONS) as connection:
-        with transaction(connection) as db:
-            db.executemany("DELETE FROM main.embedding WHERE rowid = ?", ((u,) for u in unsound))
-            db.execute(
-                """DELETE FROM main.checksum WHERE NOT EXISTS (
-                       SELECT 1 FROM main.embedding AS here
-                       WHERE here.space = checksum.space AND here.digest = checksum.digest)"""
-            )
-            db.execute("INSERT OR IGNORE INTO main.model SELECT * FROM other.model")
+        connection.execute("INSERT OR IGNORE INTO main.model SELECT * FROM other.model")
         (last,) = connection.execute("SELECT max(rowid) FROM other.embedding").fetchone()
         for first in range(1, (last or 0) + 1, _BATCH):
             with transaction(connection) as db:

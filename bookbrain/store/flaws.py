@@ -132,7 +132,7 @@ def catalog_flaws(db: sqlite3.Connection, only: str | None = None) -> Iterator[U
     if only:
         yield from _of_row(db, *db.execute(f"{_BOOK} WHERE id = ?", (only,)).fetchone())
         return
-    if has_table(db, "twin"):
+    if columns_of(db, "twin"):
         for table in torn_tables(db, CATALOG_TABLES):
             yield _row(table)
     for name, value in db.execute("SELECT name, value FROM setting"):
@@ -209,7 +209,7 @@ def _of_spaces(db: sqlite3.Connection, book_id: str, passages: int) -> Iterator[
 
 def _sealed_pages(db: sqlite3.Connection, book_id: str) -> Iterator[bytes] | None:
     """What the checksums of a book's pages were; None in a catalog of before there were any."""
-    if not has_table(db, "seal"):
+    if not columns_of(db, "seal"):
         return None
     row = db.execute("SELECT pages FROM seal WHERE book_id = ?", (book_id,)).fetchone()
     sums = row[0] if row and type(row[0]) is bytes else b""
@@ -218,7 +218,7 @@ def _sealed_pages(db: sqlite3.Connection, book_id: str) -> Iterator[bytes] | Non
 
 def _of_rest(db: sqlite3.Connection, book_id: str) -> Iterator[Unsound]:
     """Whether all rows of a book but its pages are what they were."""
-    if not has_table(db, "seal"):
+    if not columns_of(db, "seal"):
         return
     row = db.execute("SELECT rest, pages FROM seal WHERE book_id = ?", (book_id,)).fetchone()
     sound = row and row[0] == rest_checksum(db, book_id)
@@ -227,10 +227,6 @@ def _of_rest(db: sqlite3.Connection, book_id: str) -> Iterator[Unsound]:
         sound = type(row[1]) is bytes and said == (text_revision(row[1]),)
     if not sound:
         yield Unsound("its title, its passages or what is embedded cannot be right", book_id)
-
-
-def has_table(db: sqlite3.Connection, table: str) -> bool:
-    return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone())
 
 
 def _bad_passages(db: sqlite3.Connection, book_id: str, lengths: Sequence[int]) -> Iterator[bool]:
@@ -289,7 +285,7 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
     for name, dimensions in db.execute("SELECT name, dimensions FROM model"):
         if not _is_name(name) or type(dimensions) is not int or dimensions < 1:
             yield _row("model")
-    if has_table(db, "twin"):
+    if columns_of(db, "twin"):
         for table in torn_tables(db, STORE_TABLES):
             yield _row(table)
     if bad := sum(1 for _ in bad_vectors(db)):
@@ -299,7 +295,7 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
 def bad_vectors(db: sqlite3.Connection) -> Iterator[int]:
     """The rowids of the vectors of a store that are not what they were, or can be none; and a 0
     for each checksum without a vector."""
-    sealed = has_table(db, "checksum")
+    sealed = columns_of(db, "checksum")
     known: dict[Any, int] = {}  # bytes of a vector, by space
     of_row = "value FROM embedding LEFT JOIN checksum USING (space, digest)"
     for row, space, digest, vector, found in db.execute(

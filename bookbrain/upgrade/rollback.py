@@ -24,7 +24,13 @@ from bookbrain.messages import fill
 from bookbrain.paths import CATALOG, DATABASES, PDF, STAMP_FILE, STORE, LibraryPaths
 from bookbrain.store.catalog import count_change
 from bookbrain.store.checksums import seal_rest
-from bookbrain.store.database import copy_database, open_existing, remove_database, transaction
+from bookbrain.store.database import (
+    columns_of,
+    copy_database,
+    open_existing,
+    remove_database,
+    transaction,
+)
 
 _LOCK_SECONDS = 600.0
 
@@ -197,7 +203,7 @@ def apply_changes(catalog: Path, changes: Changes) -> None:
                 "REPLACE INTO refused (book_id, space, ordinal, reason) VALUES (?, ?, ?, ?)",
                 changes.refused,
             )
-            if _has_table(db, "seal"):
+            if columns_of(db, "seal"):
                 seal_rest(db, [row[0] for row in db.execute("SELECT id FROM book")])
                 count_change(db)
 
@@ -215,7 +221,7 @@ def take_vectors(older: Path, newer: Path) -> int:
                 "INSERT OR IGNORE INTO embedding (space, digest, vector) "
                 "SELECT space, digest, vector FROM newer.embedding"
             ).rowcount
-            if _has_table(db, "checksum"):
+            if columns_of(db, "checksum"):
                 db.execute("INSERT OR IGNORE INTO checksum SELECT * FROM newer.checksum")
             return taken
 
@@ -223,20 +229,12 @@ def take_vectors(older: Path, newer: Path) -> int:
 def take_stamp_back(newer: Path, older: Path) -> None:
     """Have an embedding store say of its library what one of the same version said before."""
     with closing(open_existing(newer)) as db:
-        if not _has_table(db, "library"):
+        if not columns_of(db, "library"):
             return
         db.execute("ATTACH DATABASE ? AS older", (str(older),))
         with transaction(db):
             db.execute("DELETE FROM main.library")
             db.execute("INSERT INTO main.library SELECT * FROM older.library")
-
-
-def _has_table(db: sqlite3.Connection, name: str) -> bool:
-    """Whether it is there: an older release may not have it."""
-    found = db.execute(
-        "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?", (name,)
-    )
-    return found.fetchone() is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,7 +252,7 @@ class _Contents:
     def of(catalog: Path) -> "_Contents":
         with closing(open_existing(catalog)) as db:
             rows = db.execute("SELECT id, title, file FROM book")
-            sealed = _has_table(db, "seal")
+            sealed = columns_of(db, "seal")
             return _Contents(
                 {book_id: (title, file) for book_id, title, file in rows},
                 dict(db.execute("SELECT book_id, pages FROM seal")) if sealed else {},

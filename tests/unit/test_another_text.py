@@ -112,6 +112,14 @@ def test_the_title_that_somebody_gave_it_stays(stores: ConnectedStores) -> None:
     assert (book.title, book.file) == ("Mine", "a.pdf")
 
 
+def test_a_book_that_was_removed_meanwhile_stays_so(stores: ConnectedStores) -> None:
+    with stores.writing(lambda: None):
+        new = _otherwise(stores, _otters)
+        stores.catalog.remove_book(new.book.id, stores.catalog.index_commit())
+        assert not replace_text(stores, new)
+    assert [book.file for book in stores.catalog.books()] == ["b.pdf"]
+
+
 def test_an_index_of_another_text_does_not_answer_whoever_named_it(
     stores: ConnectedStores, shelved: Path, tmp_path: Path
 ) -> None:
