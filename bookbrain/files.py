@@ -284,18 +284,12 @@ def _make(folder: int, name: str) -> None:
 
 def open_input(path: Path) -> BinaryIO:
     """The file that `path` names or leads to, open to read; InputError where it is none."""
-    try:
-        return _regular(os.open(path, _FILE))
-    except OSError as error:
-        raise _refusal(error) from error
+    return _open(path, _FILE)
 
 
 def open_in(folder: int, name: str) -> BinaryIO:
     """The file of this name in an open folder, open to read; InputError where it is none."""
-    try:
-        return _regular(os.open(name, _FILE | os.O_NOFOLLOW, dir_fd=folder))
-    except OSError as error:
-        raise _refusal(error) from error
+    return _open(name, _FILE | os.O_NOFOLLOW, folder)
 
 
 def open_below(top: Path, path: Path, *, lent: bool = True) -> BinaryIO:
@@ -323,7 +317,11 @@ def _is_lent(file: os.stat_result, folder: os.stat_result) -> bool:
     return file.st_nlink > 1 and not file.st_mode & stat.S_IROTH and bool(foreign)
 
 
-def _regular(descriptor: int) -> BinaryIO:
+def _open(path: Path | str, flags: int, folder: int | None = None) -> BinaryIO:
+    try:
+        descriptor = os.open(path, flags, dir_fd=folder)
+    except OSError as error:
+        raise _refusal(error) from error
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
         return os.fdopen(descriptor, "rb")
     os.close(descriptor)

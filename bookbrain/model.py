@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, is_dataclass
 from hashlib import sha256
 from html import unescape
 from math import isfinite
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 from bookbrain.errors import BookBrainError
 from bookbrain.messages import Language, fill, translated
@@ -97,6 +97,13 @@ class Book:
     passages: int
     added_at: str
     problems: tuple[str, ...] = ()
+
+
+class TextId(NamedTuple):
+    """The text of a book that is searched: read otherwise, it has another `revision`."""
+
+    book: str
+    revision: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,6 +323,25 @@ class Silent:
     def step(self, step: Step, done: int, total: int) -> None: ...
 
     def end(self, outcome: Outcome) -> None: ...
+
+
+class PassedOn(Silent):
+    """Tells somebody else; for whoever listens too, or says it otherwise."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+
+    def wait(self) -> None:
+        self._progress.wait()
+
+    def begin(self, file: str, number: int, of: int) -> None:
+        self._progress.begin(file, number, of)
+
+    def step(self, step: Step, done: int, total: int) -> None:
+        self._progress.step(step, done, total)
+
+    def end(self, outcome: Outcome) -> None:
+        self._progress.end(outcome)
 
 
 def dollars(tokens: int, per_million: float | None) -> str:

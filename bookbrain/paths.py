@@ -1,4 +1,4 @@
-"""Where an installation on a server keeps its things, as `install.sh --domain …` lays them out."""
+"""Where a library keeps its things, and a server, as `install.sh --domain …` lays it out."""
 
 import json
 import os
@@ -9,6 +9,77 @@ from pathlib import Path
 from bookbrain.errors import BusyError, ConfigError
 
 SERVICE_USER = "bookbrain"
+DATABASES = CATALOG, STORE = "catalog.sqlite3", "embeddings.sqlite3"
+BOOKS, KEYWORDS = "books", "keywords"
+STAMP_FILE = "library.json"  # in `books` and in `keywords`
+REJECTED = "rejected"  # in the inbox
+PDF = ".pdf"
+
+
+class Below:
+    """What is in a library's folder under this name."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, paths: "LibraryPaths", _: type) -> Path:
+        return paths.home / self.name
+
+
+@dataclass(frozen=True)
+class LibraryPaths:
+    """Every file, folder and lock of the library in the folder `home`."""
+
+    home: Path
+
+    settings = Below("bookbrain.env")
+    credentials = Below("credentials")
+    catalog = Below(CATALOG)
+    embeddings = Below(STORE)
+    books = Below(BOOKS)  # a PDF and its card for each, and the stamp
+    keywords = Below(KEYWORDS)  # segments, commits, and the stamp
+    incoming = Below("incoming")  # copies of files on their way in
+    inbox = Below("inbox")
+    uploads = Below(".uploads")  # on their way into the inbox
+    reserve = Below("reserve")  # room that is kept to remove a book
+    backups = Below("backups")
+    # Chroma's own server: its data, where it answers, what it says
+    chroma = Below("chroma")
+    chroma_address = Below("chroma.json")
+    chroma_log = Below("chroma.log")
+    # What checks found, and what was told of it
+    damage = Below("check.json")
+    last_check = Below("last-check.json")
+    health = Below("health.json")
+    # Work under way, and what a kill may leave of it
+    snapshot = Below(".backup")  # on its way into an archive
+    restoring = Below(".restoring")  # what an archive brought, on its way into the library
+    verifying = Below(".verifying")  # a library made to see whether an archive works
+    before_restore = Below("before.sqlite3")  # in what an archive brought
+    before_upgrade = Below(".before-upgrade")  # whole or not there
+    purchase_reserve = Below("embeddings.reserve")
+    # Locks: of the writer, of who works on books, takes from the inbox, checks, tells, buys …
+    library_lock = Below("library.lock")
+    worker_lock = Below("worker.lock")
+    inbox_lock = Below("inbox.lock")
+    damage_lock = Below("check.lock")
+    health_lock = Below("health.lock")
+    purchase_lock = Below("embeddings.lock")
+    backup_lock = Below("backup.lock")  # … of a backup or a restore, of a verification
+    verify_lock = Below("verify.lock")
+    chroma_users = Below("chroma.users")  # … and of who uses our Chroma, is it, starts it
+    chroma_server = Below("chroma.server")
+    chroma_start = Below("chroma.start")
+
+    def book_file(self, book_id: str) -> Path:
+        return self.books / f"{book_id}{PDF}"
+
+    def incoming_file(self, book_id: str) -> Path:
+        """Where the copy of a file is until its book is in the catalog."""
+        return self.incoming / f"{book_id}{PDF}"
+
+    def card(self, book_id: str) -> Path:
+        return self.books / f"{book_id}.json"
 
 
 @dataclass(frozen=True)
@@ -25,7 +96,7 @@ class Layout:
     @property
     def inbox(self) -> Path:
         """PDFs that land here are added; what cannot be is in its `rejected`, with the reason."""
-        return self.home / "inbox"
+        return LibraryPaths(self.home).inbox
 
     @property
     def backups(self) -> Path:
@@ -119,6 +190,3 @@ def with_server_defaults(env: Mapping[str, str], layout: Layout = Layout()) -> d
         "CREDENTIALS_DIRECTORY": str(layout.credentials),
         **{name: value for name, value in env.items() if value},
     }
-
-
-STAMP_FILE = "library.json"  # in `books` and in `keywords`

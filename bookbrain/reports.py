@@ -8,8 +8,7 @@ from pathlib import Path
 
 from bookbrain.files import write_file
 from bookbrain.messages import as_rows, of_row
-
-_FILE = "last-check.json"  # in the library's folder
+from bookbrain.paths import LibraryPaths
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +35,14 @@ def keep_check(home: Path, seen: Iterable[SeenCheck], at: datetime) -> None:
         "at": at.isoformat(),
         "seen": [asdict(one, dict_factory=as_rows) for one in seen],
     }
-    write_file(home / _FILE, json.dumps(value, ensure_ascii=False, indent=1).encode())
+    text = json.dumps(value, ensure_ascii=False, indent=1)
+    write_file(LibraryPaths(home).last_check, text.encode())
 
 
 def last_check(home: Path) -> LastCheck | None:
     """What was kept; None where nothing was, or nothing that can be read."""
     try:
-        value = json.loads((home / _FILE).read_bytes())
+        value = json.loads(LibraryPaths(home).last_check.read_bytes())
         found = [SeenCheck(**one) for one in value["seen"]]
         seen = tuple(
             replace(one, seen=of_row(one.seen), remedy=of_row(one.remedy)) for one in found

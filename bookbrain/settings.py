@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from bookbrain.errors import ConfigError
 from bookbrain.messages import Filled, fill, message_of
-from bookbrain.paths import with_server_defaults
+from bookbrain.paths import LibraryPaths, with_server_defaults
 
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*", re.ASCII)
 _WEB = re.compile(r"https?://[^\s/?#]+\S*")
@@ -95,7 +95,6 @@ CHANNELS = Kind(
 )  # fmt: skip
 T = TypeVar("T")
 Group = TypeVar("Group", bound=Any)
-SETTINGS_FILE = "bookbrain.env"
 KEY_CREDENTIAL = "openai-api-key"
 # Of each OpenAI model: its dimensions, and US dollars per million tokens (list price).
 _OPENAI_MODELS = {
@@ -292,7 +291,7 @@ def _places(environ: Mapping[str, str] | None) -> tuple[dict[str, str], Path, Pa
     """The environment, the library and the settings file."""
     env = with_server_defaults(os.environ) if environ is None else dict(environ)
     home = library_home(env)
-    return env, home, Path(env.get("BOOKBRAIN_SETTINGS") or home / SETTINGS_FILE)
+    return env, home, Path(env.get("BOOKBRAIN_SETTINGS") or LibraryPaths(home).settings)
 
 
 def library_home(env: Mapping[str, str]) -> Path:
@@ -315,7 +314,7 @@ def _of_credentials(home: Path, env: Mapping[str, str]) -> dict[str, _Given]:
 
 def read_credential(name: str, home: Path, env: Mapping[str, str]) -> str | None:
     """The secret `name`: from systemd's credentials, else from `credentials/` in the library."""
-    for folder in (env.get("CREDENTIALS_DIRECTORY"), home / "credentials"):
+    for folder in (env.get("CREDENTIALS_DIRECTORY"), LibraryPaths(home).credentials):
         if folder and (path := Path(folder) / name).is_file():
             return _text_of(path).strip() or None
     return None
@@ -418,7 +417,7 @@ def without_secrets(text: str) -> str:
     """
     return "".join(
         f"#{name}=\n" if holds_secret(name, value) else f"{name}={value}\n"
-        for _, name, equals, value in _lines(text, Path(SETTINGS_FILE))
+        for _, name, equals, value in _lines(text, LibraryPaths(Path()).settings)
         if equals and name in KNOWN_KEYS
     )
 

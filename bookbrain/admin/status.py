@@ -27,8 +27,9 @@ from bookbrain.checks.services import Unit, look_at_units
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import print_json, say
 from bookbrain.errors import BookBrainError
-from bookbrain.library import INBOX, Library, arrivals, rejections
+from bookbrain.library import Library, arrivals, rejections
 from bookbrain.messages import fill
+from bookbrain.paths import LibraryPaths
 from bookbrain.privileges import become_service
 from bookbrain.server.access import Site, configured, read_site
 from bookbrain.server.caddy import Machine
@@ -126,7 +127,7 @@ def _meaning(settings: Settings) -> Meaning:
 
 
 def _shelf(settings: Settings) -> LibraryCounts:
-    inbox = settings.home / INBOX
+    inbox = LibraryPaths(settings.home).inbox
     with Library(settings) as library:
         books = library.books()
         return LibraryCounts(

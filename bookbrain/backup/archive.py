@@ -22,15 +22,16 @@ from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
 from bookbrain.library import Expected
 from bookbrain.messages import as_row, fill, message_of, of_row
+from bookbrain.paths import BOOKS, DATABASES, KEYWORDS, PDF
 
 NAME = "manifest.json"
 FORMAT = 1
 MOST_BYTES = 64 << 20  # of a manifest
 _NAMES = re.compile(
     r"settings/bookbrain\.env|secrets/(site\.json|credentials/[a-z0-9-]{1,64})"
-    r"|(catalog|embeddings)\.sqlite3|books/[0-9a-f]{64}\.pdf"
-    r"|keywords/[0-9a-f]{24}(\.json)?"
-    r"|keywords/segments/[0-9a-f]{64}-[0-9]{1,9}\.npz",  # in older archives
+    rf"|{'|'.join(DATABASES)}|{BOOKS}/[0-9a-f]{{64}}\{PDF}"
+    rf"|{KEYWORDS}/[0-9a-f]{{24}}(\.json)?"
+    rf"|{KEYWORDS}/segments/[0-9a-f]{{64}}-[0-9]{{1,9}}\.npz",  # in older archives
     re.ASCII,
 )
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -93,7 +94,7 @@ class Manifest:
     def files(self) -> set[str]:
         """The ids of the books whose files are in it."""
         names = (member.name for member in self.members)
-        return {Path(name).stem for name in names if name.startswith("books/")}
+        return {Path(name).stem for name in names if name.startswith(f"{BOOKS}/")}
 
     @property
     def expected(self) -> Expected:
@@ -152,7 +153,7 @@ def parse_manifest(data: bytes) -> Manifest:
 
 def _has_what_it_needs(manifest: Manifest) -> bool:
     names = [member.name for member in manifest.members]
-    return len(set(names)) == len(names) and {"catalog.sqlite3", "embeddings.sqlite3"} <= {*names}
+    return len(set(names)) == len(names) and {*DATABASES} <= {*names}
 
 
 def _has_the_files(manifest: Manifest) -> bool:
@@ -173,7 +174,7 @@ def _member(given: Any) -> Member:
         raise Flaw("it has a file that does not belong there")
     if member.size < 0 or not _DIGEST.fullmatch(member.sha256):
         raise ValueError
-    if member.name.startswith("books/") and member.name != f"books/{member.sha256}.pdf":
+    if Path(member.name).parent.name == BOOKS and Path(member.name).stem != member.sha256:
         raise Flaw("it has a file that does not belong there")
     return member
 

@@ -15,10 +15,9 @@ from bookbrain.backup.archive import Archive, Flaw, Manifest
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.files import PART, file_lock, is_disk_full, remove
 from bookbrain.messages import fill
-from bookbrain.paths import Layout
+from bookbrain.paths import Layout, LibraryPaths
 from bookbrain.privileges import THIS_MACHINE
 from bookbrain.settings import BackupSettings, Settings
-from bookbrain.store.folder import BACKUP, RESTORING, WORK_LOCK
 
 
 def kept(made: Iterable[datetime], wanted: BackupSettings) -> set[datetime]:
@@ -92,7 +91,7 @@ def backup_folder(settings: Settings, layout: Layout = THIS_MACHINE) -> Path:
     """Where the backups of this library go: on a server beside it, else in it."""
     if settings.home == layout.home and layout.settings.exists():
         return layout.backups
-    return settings.home / "backups"
+    return LibraryPaths(settings.home).backups
 
 
 def archive_name(made: datetime, suffix: str, mark: str = "") -> str:
@@ -177,9 +176,10 @@ def alone(home: Path) -> Iterator[None]:
         raise BusyError("Another backup or restore is under way.", "Wait for it to end.")
 
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with file_lock(home / WORK_LOCK, on_wait=refuse):
-        for left in (BACKUP, RESTORING):  # by one that was killed
-            remove(home / left)
+    paths = LibraryPaths(home)
+    with file_lock(paths.backup_lock, on_wait=refuse):
+        for left in (paths.snapshot, paths.restoring):  # by one that was killed
+            remove(left)
         yield
 
 

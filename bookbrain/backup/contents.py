@@ -12,8 +12,9 @@ from bookbrain.backup.archive import FORMAT, Content, ListedBook, Manifest, Memb
 from bookbrain.backup.archives import OnStep, Steps
 from bookbrain.library import Library
 from bookbrain.messages import fill
+from bookbrain.paths import BOOKS, DATABASES, LibraryPaths
 from bookbrain.settings import Settings, without_secrets
-from bookbrain.store.copy import Snapshot
+from bookbrain.store.copy import SCHEMAS, Snapshot
 
 
 @dataclass(frozen=True)
@@ -48,13 +49,13 @@ def pack(
     contents: dict[str, Content] = {}
     if settings.file and settings.file.is_file():
         text = settings.file.read_text(encoding="utf-8", errors="replace")
-        contents["settings/bookbrain.env"] = without_secrets(text).encode()
+        contents[f"settings/{LibraryPaths(Path()).settings}"] = without_secrets(text).encode()
     if request.encrypt:
         contents |= request.secrets
     files = sorted((path for path in staging.rglob("*") if path.is_file()), key=_order)
     contents |= {str(path.relative_to(staging)): path for path in files}
     members = _measured(contents, on_step)
-    damaged = {m.name for m in members if m.name.startswith("books/") and m.sha256 not in m.name}
+    damaged = {m.name for m in members if m.name.startswith(f"{BOOKS}/") and m.sha256 not in m.name}
     lost = {book.id for book in snapshot.lost} | {Path(name).stem for name in damaged}
     names = tuple(b.file for b in snapshot.books if b.id in lost)
     manifest = Manifest(
@@ -64,7 +65,7 @@ def pack(
             "bookbrain": __version__, "chroma": version("chromadb"),
             "python": sys.version.split()[0],
         },
-        schemas=snapshot.schemas,
+        schemas=dict(SCHEMAS),
         spaces=snapshot.spaces,
         complete=request.books and not lost and not snapshot.unsound,
         embeddings=snapshot.embeddings,
@@ -95,4 +96,4 @@ def _lost(name: str) -> str:
 
 def _order(path: Path) -> tuple[bool, str]:
     """The databases before the many files."""
-    return path.suffix != ".sqlite3", str(path)
+    return path.name not in DATABASES, str(path)

@@ -34,9 +34,9 @@ from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.files import PART, remove, sync_file, sync_folder
 from bookbrain.log import Event
 from bookbrain.messages import fill
+from bookbrain.paths import DATABASES, LibraryPaths
 from bookbrain.processes import run_program
 from bookbrain.settings import Settings, holds_secret
-from bookbrain.store.folder import BACKUP
 
 _SECONDS = 12 * 3600.0
 
@@ -146,7 +146,7 @@ def take_backup(settings: Settings, request: Request, on_step: OnStep) -> NewBac
         for left in left_over(request.folder):
             remove(left)
         _check_room(settings.home, request)
-        staging = settings.home / BACKUP
+        staging = LibraryPaths(settings.home).snapshot
         try:
             made = _free_second(request.folder)
             packed = pack(settings, request, staging, made, on_step)
@@ -190,8 +190,9 @@ def _mark(packed: Packed, request: Request) -> str:
 
 def _check_room(home: Path, request: Request) -> None:
     """The databases are copied beside the library; the archive is about as large as its content."""
-    databases = sum(path.stat().st_size for path in home.glob("*.sqlite3*"))
-    files = size_of(home / "keywords") + (size_of(home / "books") if request.books else 0)
+    databases = sum(p.stat().st_size for name in DATABASES for p in home.glob(f"{name}*"))
+    paths = LibraryPaths(home)
+    files = size_of(paths.keywords) + (size_of(paths.books) if request.books else 0)
     check_room([(home, databases), (request.folder, databases + files)])
 
 

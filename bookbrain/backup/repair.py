@@ -21,10 +21,10 @@ from bookbrain.files import PART, is_disk_full, link, make_way, remove, sync_fol
 from bookbrain.library import Library, mend_catalog, mend_store, settle
 from bookbrain.messages import Filled, fill, message_of
 from bookbrain.model import Progress
-from bookbrain.paths import Layout
+from bookbrain.paths import DATABASES, PDF, Layout, LibraryPaths
 from bookbrain.settings import Settings
 from bookbrain.store.damage import AuditOutcome, check_again, check_is_not_lost
-from bookbrain.store.folder import RESTORING, nobody_at_work
+from bookbrain.store.folder import nobody_at_work
 
 Agree = Callable[[int, int], bool]  # to buying for so many books so many tokens
 
@@ -63,7 +63,7 @@ def repair_library(
     home = settings.home
     folder = backup_folder(settings, layout)
     with alone(home), clear_words():
-        work = home / RESTORING
+        work = LibraryPaths(home).restoring
         try:
             with nobody_at_work(home, progress.wait):
                 check_is_not_lost(home)
@@ -71,7 +71,7 @@ def repair_library(
                 _mend_files(home, brought.files, found)
                 aside = mend_store(home, brought.databases)
                 aside += mend_catalog(settings, brought.databases, work / "read", progress)
-                dropped = settle(settings, found)
+                dropped = settle(settings)
         finally:
             remove(work)
     try:
@@ -89,7 +89,7 @@ def repair_library(
 
 
 def _files(found: AuditOutcome) -> set[str]:
-    return {damage.file for damage in found.damage if damage.file.endswith(".pdf")}
+    return {damage.file for damage in found.damage if damage.file.endswith(PDF)}
 
 
 def _from_backups(folder: Path, work: Path, files: set[str], on_step: OnStep) -> _Brought:
@@ -135,8 +135,7 @@ def _extract(
         wanted = {
             m.name: m.size
             for m in manifest.members
-            if (m.name in files and m.sha256 in m.name)
-            or (databases and m.name.endswith(".sqlite3"))
+            if (m.name in files and m.sha256 in m.name) or (databases and m.name in DATABASES)
         }
         if not wanted and not manifest.is_sound:
             raise Flaw("it is of a damaged library")
@@ -151,16 +150,18 @@ def _extract(
 
 def _mend_files(home: Path, brought: Mapping[str, Path], found: AuditOutcome) -> None:
     """Put the backups' files of books where the damaged ones are, and have others written anew."""
+    paths = LibraryPaths(home)
     for name in {damage.file for damage in found.damage}:
+        path = home / name
         if name in brought:
             part = home / f"{name}{PART}"
             remove(part)
             link(brought[name], part)
-            make_way(home / name)
-            part.replace(home / name)
-        elif (name.startswith("books/") and name.endswith(".json")) or name.startswith("keywords/"):
-            remove(home / name)
-    sync_folder(home / "books")
+            make_way(path)
+            part.replace(path)
+        elif path.parent == paths.keywords or path == paths.card(path.stem):
+            remove(path)
+    sync_folder(paths.books)
 
 
 def _buy(settings: Settings, agree: Agree, progress: Progress) -> None:

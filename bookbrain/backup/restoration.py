@@ -15,16 +15,16 @@ from bookbrain.library import (
     Library,
     damaged_aside,
     look_into,
-    newest_schemas,
     pick,
-    wait_until_closed,
 )
 from bookbrain.log import Event
 from bookbrain.messages import fill, message_of
 from bookbrain.model import Book, Progress
+from bookbrain.paths import BOOKS, DATABASES, LibraryPaths
 from bookbrain.settings import Settings
+from bookbrain.store.chroma import wait_until_ended
+from bookbrain.store.copy import SCHEMAS
 from bookbrain.store.damage import look_again
-from bookbrain.store.folder import RESTORING, VERIFY_LOCK, VERIFYING
 
 _RESCUE = (
     "Choose an older backup. Of this one `--book ID` may still bring a book, and tar unpacks its "
@@ -45,8 +45,7 @@ def trusting() -> Iterator[None]:
 
 def check_versions(manifest: Manifest) -> None:
     """Raise InputError when a newer BookBrain made the databases."""
-    known = newest_schemas()
-    if any(number > known.get(name, 0) for name, number in manifest.schemas.items()):
+    if any(number > SCHEMAS.get(name, 0) for name, number in manifest.schemas.items()):
         raise InputError(
             "This backup cannot be used: a newer BookBrain made it.", "Upgrade BookBrain."
         )
@@ -99,7 +98,7 @@ class Restored:
 def differences(settings: Settings, manifest: Manifest, only: str | None) -> Differences:
     """A library that cannot be opened has no books."""
     now: list[Book] = []
-    if (settings.home / "catalog.sqlite3").exists():
+    if LibraryPaths(settings.home).catalog.exists():
         try:
             with Library(settings) as library:
                 now = library.books()
@@ -131,14 +130,14 @@ def restore(
     """
     manifest = archive.manifest
     check_versions(manifest)
-    home = settings.home
+    home, paths = settings.home, LibraryPaths(settings.home)
     with clear_words(), alone(home), trusting():
-        staging = home / RESTORING
+        staging = paths.restoring
         staging.mkdir(mode=0o700)
         try:
             wanted = _wanted(only)
             size = sum(m.size for m in manifest.members if wanted(m.name))
-            bases = sum(m.size for m in manifest.members if m.name.endswith(".sqlite3"))
+            bases = sum(m.size for m in manifest.members if m.name in DATABASES)
             check_room([(home, size + 2 * bases)])  # the copies, and what the library takes over
             archive.extract(staging, wanted, Steps(on_step, "checking", manifest.size))
             compare(staging, manifest, only)
@@ -149,7 +148,7 @@ def restore(
             remove(staging)
     look_again(home)
     log.info("Restored: %d books", len(books), extra={"fields": Event(event="restore")})
-    lost = [book.file for book in books if not (home / "books" / f"{book.id}.pdf").exists()]
+    lost = [book.file for book in books if not paths.book_file(book.id).exists()]
     return Restored(len(books), tuple(lost), tuple(aside))
 
 
@@ -157,7 +156,7 @@ def _wanted(only: str | None) -> Callable[[str], bool]:
     def is_wanted(name: str) -> bool:
         if name.startswith(("settings/", "secrets/")):
             return False
-        return not only or name.endswith(".sqlite3") or only in name
+        return not only or name in DATABASES or only in name
 
     return is_wanted
 
@@ -198,7 +197,7 @@ def verify(settings: Settings, archive: Archive, on_step: OnStep, progress: Prog
 
 def _is_needed(name: str) -> bool:
     """The files of the books are only read and compared with their checksums."""
-    return not name.startswith(("books/", "settings/", "secrets/"))
+    return not name.startswith((f"{BOOKS}/", "settings/", "secrets/"))
 
 
 @contextmanager
@@ -209,13 +208,13 @@ def _scratch(home: Path) -> Iterator[Path]:
         raise BusyError("Another verification is under way.", "Wait for it to end.")
 
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    folder = home / VERIFYING
-    with file_lock(home / VERIFY_LOCK, on_wait=refuse):
-        wait_until_closed(folder)
+    folder = LibraryPaths(home).verifying
+    with file_lock(LibraryPaths(home).verify_lock, on_wait=refuse):
+        wait_until_ended(folder)
         remove(folder)
         folder.mkdir(mode=0o700)
         try:
             yield folder
         finally:
-            wait_until_closed(folder)
+            wait_until_ended(folder)
             remove(folder)

@@ -21,6 +21,7 @@ from bookbrain.checks.channels import (
     summary_of,
 )
 from bookbrain.files import file_lock, write_file
+from bookbrain.paths import LibraryPaths
 from bookbrain.settings import NotifySettings
 
 _SETTLED = 60.0  # seconds between the first bad answer and the one that counts
@@ -128,7 +129,6 @@ def keep_history(path: Path, history: History) -> None:
             file.truncate()
 
 
-_HISTORY, _LOCK = "health.json", "health.lock"
 _JUST_NOW = 120.0  # seconds
 _NOT_KEPT = "What was told cannot be kept, it may be told again: %s"
 _NOT_TOLD = "%s was not reached: %s"
@@ -140,7 +140,7 @@ def tell_news(
 ) -> None:
     """One message if something changed since the last run, and the ping."""
     with _locked(home):
-        before = read_history(home / _HISTORY)
+        before = read_history(LibraryPaths(home).health)
         after, news = judge(before, checks, time.time())
         if news and settings.channels:
             message = about_changes(news, socket.gethostname(), settings.language)
@@ -158,7 +158,7 @@ def tell_failure(
 ) -> None:
     """The unit that `check` is about has failed: a message, if it is the first one for long."""
     with _locked(home):
-        history, now = read_history(home / _HISTORY), time.time()
+        history, now = read_history(LibraryPaths(home).health), time.time()
         if settings.channels and is_news_of(history, check.subject, now):
             message = about_failure(check, journal, socket.gethostname(), settings.language)
             if _logged(deliver(message, settings.channels, outbox)):
@@ -167,7 +167,7 @@ def tell_failure(
 
 def has_just_run(home: Path) -> bool:
     """Whether a health check came to its end, and told of what it found."""
-    return 0 <= time.time() - read_history(home / _HISTORY).ran < _JUST_NOW
+    return 0 <= time.time() - read_history(LibraryPaths(home).health).ran < _JUST_NOW
 
 
 def tell_nothing(settings: NotifySettings, outbox: Outbox) -> list[Delivery]:
@@ -193,7 +193,7 @@ def _logged(deliveries: Iterable[Delivery]) -> bool:
 def _locked(home: Path) -> Iterator[None]:
     """Alone with the history, where the disk lets us; a broken one is to be told all the same."""
     try:
-        lock = file_lock(home / _LOCK)
+        lock = file_lock(LibraryPaths(home).health_lock)
         lock.__enter__()
     except OSError as error:
         _log.warning(_NOT_KEPT, error)
@@ -207,6 +207,6 @@ def _locked(home: Path) -> Iterator[None]:
 
 def _keep(home: Path, history: History) -> None:
     try:
-        keep_history(home / _HISTORY, history)
+        keep_history(LibraryPaths(home).health, history)
     except OSError as error:
         _log.warning(_NOT_KEPT, error)

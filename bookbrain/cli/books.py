@@ -6,9 +6,10 @@ import click
 
 from bookbrain.cli.command import Command, json_option, open_library
 from bookbrain.cli.terminal import print_books, print_json, say
-from bookbrain.library import INBOX, REJECTED, arrivals, rejections
+from bookbrain.library import arrivals, rejections
 from bookbrain.messages import fill, message_of
 from bookbrain.model import to_json
+from bookbrain.paths import REJECTED, LibraryPaths
 
 _MOST_NAMED = 5  # files of the inbox
 
@@ -20,7 +21,7 @@ def books(as_json: bool) -> None:
     with open_library() as library:
         shelf = library.books()
         findings = library.check_files()
-        inbox = library.settings.home / INBOX
+        inbox = LibraryPaths(library.settings.home).inbox
         last = len(library.doubtful())
         doubtful = library.under_way()[-last:] if last else []
     if as_json:

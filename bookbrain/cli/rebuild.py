@@ -1,4 +1,4 @@
-"""`bookbrain rebuild`: every store that follows from the truth is made again.
+"""`bookbrain rebuild`: every book is read again, and every store that follows is made anew.
 
 The keyword index comes first, then every collection of Chroma, book by book; how, is in
 `library/maintenance.py`.
@@ -13,10 +13,11 @@ from bookbrain.messages import fill
 
 @click.command(cls=Command)
 def rebuild() -> None:
-    """Make the keyword index and the vector index again from what the library keeps.
+    """Read every book again, and make the keyword index and the vector index anew.
 
     Needs no embedding endpoint and costs nothing. Run it where a check or an error says so, such as
-    that Chroma lacks passages. The PDFs, the catalog and the embeddings stay as they are.
+    that Chroma lacks passages. The PDFs and the embeddings stay as they are; a book gets another
+    text only where all that could be read of it before still can.
     A search that begins meanwhile waits for the keyword index. Ended early, it is to be run again.
 
     \b

@@ -1,14 +1,14 @@
-"""PDFs are found, and read in a child process: the text of each, or one reason why not."""
+"""PDFs are opened, and read in a child process: the text of each, or one reason why not."""
 
 import json
 import logging
 import os
+import re
 import select
 import socket
 import subprocess
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
@@ -16,103 +16,15 @@ from time import monotonic
 from typing import IO, Any, BinaryIO, NamedTuple, Self
 
 from bookbrain.errors import InputError
-from bookbrain.files import Entry, link_refusal, open_below, open_input, walk
+from bookbrain.files import open_below, open_input
+from bookbrain.formats.page_image import Picture
 from bookbrain.formats.text import RawBook, RawPage, assemble
 from bookbrain.messages import fill
 from bookbrain.model import BookText
+from bookbrain.paths import PDF
 from bookbrain.processes import describe_exit, end, start_module
 
-_IN_FOLDER = "Name the folder that it leads to."
-
-
-@dataclass(frozen=True, slots=True)
-class FoundFiles:
-    """The books at the paths, in order, and what cannot be used, with the reason.
-
-    `folders` has the folder that was named of each file that was not.
-    """
-
-    files: tuple[Path, ...]
-    unusable: tuple[tuple[str, InputError], ...]
-    folders: Mapping[Path, Path]
-
-
-def find_books(paths: Iterable[str | Path], *, links: bool = True) -> FoundFiles:
-    """Files as they are given; of folders all PDFs below, hidden ones left out, by name.
-
-    A link that is given counts as what it leads to. Links to PDFs that are in a folder are left to
-    whoever opens them, or cannot be used where `links` is false.
-    """
-    files: dict[Path, Path | None] = {}
-    unusable: list[tuple[str, InputError]] = []
-    for given in paths:
-        path = Path(os.path.expanduser(given))
-        if not os.path.exists(path):  # unlike Path.exists, False also for a name that cannot be
-            error = InputError("there is no such file or folder", "Check the path.")
-            unusable.append((_in_unicode(given), error))
-            continue
-        absolute = Path(os.path.abspath(path))  # a link keeps the name that it has
-        if not absolute.is_dir():
-            _add(absolute, None, files, unusable)
-            continue
-        books, passed = _books_in(absolute, links=links)
-        for book in books:
-            _add(book, absolute, files, unusable)
-        if not books and not passed:
-            error = InputError(
-                "there is no PDF in this folder", "Name a folder that has PDFs below it."
-            )
-            passed = [(_in_unicode(given), error)]
-        unusable += passed
-    folders = {path: folder for path, folder in files.items() if folder}
-    return FoundFiles(tuple(files), tuple(unusable), folders)
-
-
-def _add(
-    path: Path, folder: Path | None, files: dict[Path, Path | None],
-    unusable: list[tuple[str, InputError]],
-) -> None:  # fmt: skip
-    if (name := _in_unicode(path)) != str(path):
-        unusable.append((name, InputError("its name is not in UTF-8", "Rename it.")))
-    elif path not in files or folder is None:
-        files[path] = folder
-
-
-def _in_unicode(path: str | Path) -> str:
-    """A path as it can be shown and stored: its bytes may be of any encoding."""
-    return str(path).encode(errors="replace").decode()
-
-
-def _books_in(top: Path, *, links: bool) -> tuple[list[Path], list[tuple[str, InputError]]]:
-    """The PDFs below a folder, and what was passed by there."""
-    books: list[Path] = []
-    passed: list[tuple[str, InputError]] = []
-    try:
-        for entry in walk(top, enter=lambda path: not path.name.startswith(".")):
-            if entry.name.startswith("."):
-                continue
-            if error := _passed_by(entry, links=links):
-                passed.append((_in_unicode(entry.path), error))
-            elif not entry.is_folder and entry.name.lower().endswith(".pdf"):
-                books.append(entry.path)
-    except OSError as error:
-        reason = fill("it cannot be opened ({reason})", reason=error.strerror)
-        return [], [(_in_unicode(top), InputError(reason, "Check its owner and mode."))]
-    return sorted(books), passed
-
-
-def _passed_by(entry: Entry, *, links: bool) -> InputError | None:
-    """Why something in a folder is left out, where a person may have meant it."""
-    if entry.error:
-        return InputError(
-            fill("it cannot be opened ({reason})", reason=entry.error.strerror),
-            "Check its owner and mode.",
-        )
-    if not entry.is_link:
-        return None
-    if entry.path.is_dir():
-        return InputError("it is a link to a folder", _IN_FOLDER)
-    return link_refusal() if not links and entry.name.lower().endswith(".pdf") else None
+_START = b"%PDF-"  # in the first 1,024 bytes
 
 
 def open_pdf(path: Path, folder: Path | None = None, *, lent: bool = True) -> BinaryIO:
@@ -140,7 +52,7 @@ def _check_start(file: BinaryIO) -> None:
         ) from error
     if not start:
         raise InputError("it is empty", "Get the file again.")
-    if b"%PDF-" not in start:
+    if _START not in start:
         raise InputError("it is not a PDF", "BookBrain reads PDF files; convert it first.")
 
 
@@ -366,3 +278,20 @@ def _ask(asking: socket.socket, request: list[str | int]) -> IO[bytes]:
     finally:
         os.close(theirs)
     return pipe
+
+
+class Pdf:
+    """PDF, as a `Format`."""
+
+    suffix = PDF
+    open = staticmethod(open_pdf)
+    reader = PdfReader
+    picture = Picture
+
+    def begins(self, start: bytes) -> bool:
+        return _START in start
+
+    def has_ended(self, start: bytes, tail: bytes, size: int) -> bool:
+        if b"/Linearized" in start and (length := re.search(rb"/L\s+(\d{1,15})\b", start)):
+            return size >= int(length[1])  # such a PDF has an end near its start, too
+        return b"%%EOF" in tail

@@ -14,6 +14,7 @@ from statistics import quantiles
 from bookbrain import korean
 from bookbrain.formats.page_text import clean, is_garbled
 from bookbrain.model import BookText, Heading, Page, Passage, Span
+from bookbrain.paths import PDF
 
 _CODE_START = re.compile(
     r"""\s*(?:[$\#%>]\s|>>>|\.\.\.\s|//|/\*|\\[a-z]+[\[{]|@\w+|<[/\w][^>]*>\s*$
@@ -176,7 +177,7 @@ def _title(title: str, path: Path) -> str:
     junk = not any(map(str.isalpha, name)) or name.lower().startswith(
         ("untitled", "microsoft word")
     )
-    is_file = name.lower().endswith((".pdf", ".doc", ".docx", ".dvi", ".tex", ".indd", ".qxd"))
+    is_file = name.lower().endswith((PDF, ".doc", ".docx", ".dvi", ".tex", ".indd", ".qxd"))
     return "" if junk or is_file or is_garbled(title) or path.stem == name else name[:300]
 
 

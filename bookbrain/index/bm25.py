@@ -85,6 +85,7 @@ class KeywordIndex:
 
     def __init__(self, segments: Sequence[Segment]) -> None:
         sizes = [len(segment.lengths) for segment in segments]
+        self.texts = {book.text for segment in segments for book in segment.books}
         self._segments = segments
         self._known: dict[str, list[_Run]] = {}
         self._starts = [0, *np.cumsum(sizes, dtype=int).tolist()]

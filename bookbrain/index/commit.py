@@ -32,6 +32,7 @@ from bookbrain.index.segment import (
     open_segment,
     segment_name,
 )
+from bookbrain.model import TextId
 
 FANOUT = 4
 SMALLEST = 1 << 16  # postings: up to here all are of one size. About 320 pages.
@@ -77,14 +78,14 @@ _Numbers = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Those books of a segment that shall be in the new one."""
+    """Those texts of a segment that shall be in the new one."""
 
     segment: Segment
-    kept: Collection[str]
+    kept: Collection[TextId]
 
     @property
     def books(self) -> list[SegmentBook]:
-        return [book for book in self.segment.books if book.id in self.kept]
+        return [book for book in self.segment.books if book.text in self.kept]
 
     @property
     def is_whole(self) -> bool:
@@ -110,7 +111,7 @@ def merge(folder: Path, parts: Sequence[Part], chunk: int = CHUNK) -> str:
         inputs.append(_Input(part.segment, renumbered))
         books += placed
         first += sum(book.documents for book in placed)
-    name = segment_name(book.id for book in books)
+    name = segment_name(book.text for book in books)
     lengths = np.concatenate([i.segment.lengths[i.renumbered >= 0] for i in inputs])
     same = np.concatenate([i.segment.signatures[i.renumbered >= 0] for i in inputs])
 
@@ -137,7 +138,7 @@ def _renumbering(part: Part, first: int) -> tuple[Documents, list[SegmentBook]]:
     placed = []
     for book in part.books:
         numbers[book.first : book.first + book.documents] = np.arange(first, first + book.documents)
-        placed.append(SegmentBook(book.id, first, book.documents))
+        placed.append(SegmentBook(book.text, first, book.documents))
         first += book.documents
     return numbers, placed
 
@@ -222,48 +223,51 @@ def segments_of(folder: Path, name: str) -> list[str]:
     return segments
 
 
-def books_of(folder: Path, name: str) -> set[str]:
-    """The books in a commit, by id; raises one of `SEGMENT_DAMAGE` when it is gone or not whole."""
+def texts_of(folder: Path, name: str) -> set[TextId]:
+    """The texts in a commit; raises one of `SEGMENT_DAMAGE` when it is gone or not whole."""
     segments = [open_segment(folder / segment) for segment in segments_of(folder, name)]
-    return {book.id for segment in segments for book in segment.books}
+    return {book.text for segment in segments for book in segment.books}
 
 
-def manifest_name(generation: str) -> str:
-    """The file that is the generation."""
-    return f"{generation}.json"
+def manifest_name(commit: str) -> str:
+    """The file that is the commit."""
+    return f"{commit}.json"
 
 
 def write_commit(
-    folder: Path, current: str | None, book_ids: Sequence[str], index: Callable[[str], None]
+    folder: Path, current: str | None, texts: Sequence[TextId], index: Callable[[TextId], None]
 ) -> str:
-    """Write the generation of exactly these books, from the segments of `current`; its name.
+    """Write the commit of exactly these texts, from the segments of `current`; its name.
 
     `index` writes the segment of one book that has none: it is new, or its segment was damaged.
     """
-    wanted = set(book_ids)
+    wanted = set(texts)
     parts = [
         part
         for segment in (_sound_segments(folder, current) if current else [])
         if (part := Part(segment, wanted)).books
     ]
-    held = {book.id for part in parts for book in part.books}
-    parts += [Part(_own_segment(folder, b, index), {b}) for b in book_ids if b not in held]
+    held = {book.text for part in parts for book in part.books}
+    parts += [Part(_own_segment(folder, t, index), {t}) for t in texts if t not in held]
     names = []
     for group in merge_plan([part.postings for part in parts]):
         chosen = [parts[place] for place in group]
         if len(chosen) == 1 and chosen[0].is_whole:
-            names.append(segment_name(book.id for book in chosen[0].books))
+            names.append(segment_name(book.text for book in chosen[0].books))
         else:
             names.append(merge(folder, chosen))
-    name = content_name(["generation", *names])
+    name = content_name(["commit", *names])
     write_file(folder / manifest_name(name), json.dumps({"shards": names}).encode())
     return name
 
 
-def drop_unnamed(folder: Path, current: str | None, known: set[str] | None = None) -> None:
-    """Remove every generation but `current`, and the segments that it does not name.
+def drop_unnamed(
+    folder: Path, current: str | None, known: Collection[TextId] | None = None
+) -> None:
+    """Remove every commit but `current`, and the segments that it does not name.
 
-    With `known`, segments of a book that is not in it stay, and unfinished ones: it is on its way.
+    With `known`, the segment of one text that is not in it stays, and unfinished ones: it is on
+    its way.
     """
     named = {paths.STAMP_FILE, *([manifest_name(current)] if current else [])}
     if current:
@@ -286,17 +290,18 @@ def drop_unsound(folder: Path, pages: Mapping[str, int]) -> None:
                 remove(path)
 
 
-def _is_coming(path: Path, known: set[str]) -> bool:
-    """Whether it is, or is becoming, the segment of a book that is none of `known`."""
+def _is_coming(path: Path, known: Collection[TextId]) -> bool:
+    """Whether it is, or is becoming, the segment of a text that is none of `known`."""
     if path.name.endswith(PART):
         return True
     with suppress(*SEGMENT_DAMAGE):
-        return any(book.id not in known for book in open_segment(path).books)
+        books = open_segment(path).books
+        return len(books) == 1 and books[0].text not in known
     return False
 
 
 def _sound_segments(folder: Path, name: str) -> Iterator[Segment]:
-    """The segments of a generation that can be used; the others go, for their names are reused."""
+    """The segments of a commit that can be used; the others go, for their names are reused."""
     with suppress(*SEGMENT_DAMAGE):
         for segment in segments_of(folder, name):
             try:
@@ -305,10 +310,10 @@ def _sound_segments(folder: Path, name: str) -> Iterator[Segment]:
                 remove(folder / segment)
 
 
-def _own_segment(folder: Path, book_id: str, index: Callable[[str], None]) -> Segment:
-    path = folder / segment_name([book_id])
+def _own_segment(folder: Path, text: TextId, index: Callable[[TextId], None]) -> Segment:
+    path = folder / segment_name([text])
     with suppress(*SEGMENT_DAMAGE):
         return open_segment(path)
     remove(path)
-    index(book_id)
+    index(text)
     return open_segment(path)

@@ -7,7 +7,8 @@ lowest 8 bits (Li and König, "b-Bit Minwise Hashing", 2010).
 
 A term is known by 64 bits of BLAKE2b: two of ten million terms share them with a chance of 3e-6.
 
-Its name says what is in it: the same books in the same order are always the same segment.
+Its name says what is in it: the same texts in the same order are always the same segment, and
+another text of a book is in another one.
 """
 
 import json
@@ -25,7 +26,7 @@ from rank_bm25 import BM25Plus
 
 from bookbrain.files import new_file
 from bookbrain.index.analyzer import ANALYZER_VERSION, is_word, page_terms
-from bookbrain.model import Page
+from bookbrain.model import Page, TextId
 
 _ALIGNED = 64  # bytes: where an array may begin
 _TAIL = 8  # bytes that say how long the object before them is
@@ -202,7 +203,7 @@ def _digest(term: str) -> bytes:
 
 # What a file gives that is not whole.
 SEGMENT_DAMAGE = (OSError, ValueError, KeyError, TypeError, EOFError, OverflowError, RecursionError)
-LAYOUT = 4  # of the arrays in the file
+LAYOUT = 5  # of the arrays in the file
 _CHUNK = 1 << 20  # postings that are looked at at a time
 
 
@@ -210,9 +211,13 @@ _CHUNK = 1 << 20  # postings that are looked at at a time
 class SegmentBook:
     """A book in a segment; its pages are `documents` of the segment's, from `first`."""
 
-    id: str
+    text: TextId
     first: int
     documents: int
+
+    @property
+    def id(self) -> str:
+        return self.text.book
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,9 +240,9 @@ class Segment:
     signatures: Signatures
 
 
-def segment_name(book_ids: Iterable[str]) -> str:
-    """The name of the segment of these books in this order."""
-    return content_name([f"segment {LAYOUT} {ANALYZER_VERSION}", *book_ids])
+def segment_name(texts: Iterable[TextId]) -> str:
+    """The name of the segment of these texts in this order."""
+    return content_name([f"segment {LAYOUT} {ANALYZER_VERSION}", *map(" ".join, texts)])
 
 
 def content_name(lines: Sequence[str]) -> str:
@@ -245,14 +250,14 @@ def content_name(lines: Sequence[str]) -> str:
     return sha256("\n".join(lines).encode()).hexdigest()[:24]
 
 
-def write_segment(folder: Path, book_id: str, counts: PageCounts) -> str:
+def write_segment(folder: Path, text: TextId, counts: PageCounts) -> str:
     """Write the segment of one book into `folder`, at once, unless it is there; its name."""
-    name = segment_name([book_id])
+    name = segment_name([text])
     if (folder / name).exists():
         return name
     terms, starts = np.unique(counts.terms, return_index=True)
     same = signatures(counts.terms, counts.documents, len(counts.lengths))
-    books = [SegmentBook(book_id, 0, len(same))]
+    books = [SegmentBook(text, 0, len(same))]
     with new_segment(folder / name, books, counts.lengths, same) as file:
         file.write("documents", counts.documents)
         file.write("frequencies", counts.frequencies)
@@ -270,7 +275,7 @@ def new_segment(
     It is at `path`, whole, when the block ends well.
     """
     said = {
-        "books": [[book.id, book.documents] for book in books],
+        "books": [[*book.text, book.documents] for book in books],
         "full": int(np.count_nonzero(lengths)),
         "length": int(lengths.sum(dtype=np.int64)),
     }
@@ -297,7 +302,7 @@ def open_segment(path: Path) -> Segment:
         file.array("signatures", np.uint8).reshape(-1, HASHES),
     )
     if (
-        path.name != segment_name(book.id for book in segment.books)
+        path.name != segment_name(book.text for book in segment.books)
         or len(segment.starts) != len(segment.terms) + 1
         or len(segment.documents) != len(segment.frequencies)
         or int(segment.starts[-1]) != len(segment.documents)
@@ -308,11 +313,11 @@ def open_segment(path: Path) -> Segment:
     return segment
 
 
-def _placed(books: Sequence[tuple[str, int]]) -> Iterator[SegmentBook]:
+def _placed(books: Sequence[tuple[str, str, int]]) -> Iterator[SegmentBook]:
     """The books of a segment, one after another."""
     first = 0
-    for book_id, documents in books:
-        yield SegmentBook(book_id, first, documents)
+    for book_id, revision, documents in books:
+        yield SegmentBook(TextId(book_id, revision), first, documents)
         first += documents
 
 

@@ -6,7 +6,7 @@ from importlib.resources import as_file, files
 from pathlib import Path
 
 from bookbrain.library.findings import Expected
-from bookbrain.library.inbox import INBOX, REJECTED, Rejection, arrivals, dismiss, rejections
+from bookbrain.library.inbox import Rejection, arrivals, dismiss, rejections
 from bookbrain.library.inbox_worker import ingest
 from bookbrain.library.library import Library
 from bookbrain.library.open_book import Chapter, pick
@@ -14,8 +14,6 @@ from bookbrain.library.recovery import Recovered, mend_catalog, mend_store, reco
 from bookbrain.library.replacement import (
     damaged_aside,
     look_into,
-    newest_schemas,
-    wait_until_closed,
 )
 from bookbrain.library.sources import (
     Sources,
@@ -27,6 +25,7 @@ from bookbrain.library.sources import (
     plan_upload,
     sweep_uploads,
 )
+from bookbrain.paths import PDF, REJECTED
 
 __all__ = [
     "INBOX",
@@ -47,7 +46,6 @@ __all__ = [
     "look_into",
     "mend_catalog",
     "mend_store",
-    "newest_schemas",
     "open_sources",
     "pick",
     "plan_sources",
@@ -57,12 +55,11 @@ __all__ = [
     "sample_book",
     "settle",
     "sweep_uploads",
-    "wait_until_closed",
 ]
 
 
 @contextmanager
 def sample_book() -> Iterator[Path]:
     """BookBrain's own handbook, a file until the block ends: for a library without books."""
-    with as_file(files("bookbrain") / "sample" / "handbook.pdf") as path:
+    with as_file(files("bookbrain") / "sample" / f"handbook{PDF}") as path:
         yield path

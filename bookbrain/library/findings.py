@@ -39,8 +39,8 @@ def check_files(stores: Stores) -> list[Finding]:
             "What it cannot take in, move out of that folder."
         )
         findings.append(Finding(seen, remedy))
-    titles = {book_id: title for book_id, title, *_ in stores.catalog.card_rows()}
-    if gone := [titles[i] for i in stores.missing_files() if i in titles]:
+    books = stores.catalog.card_rows()
+    if gone := [title for i, title, *_ in books if not stores.book_file(i).is_file()]:
         seen = fill(
             "Books whose PDF is not in the library: {count} ({names}).",
             count=len(gone),
@@ -74,16 +74,15 @@ def check_chroma(stores: ConnectedStores) -> int:
         return 0
     semantics = stores.semantics
     if (held := semantics.held(space)) < expected:
-        raise UnavailableError(
-            fill(
-                "Chroma lacks {missing} of {expected} passages.",
-                missing=expected - held,
-                expected=expected,
-            ),
-            _REBUILD,
-        )
+        raise UnavailableError(_lacking(held, expected), _REBUILD)
     semantics.check_chroma(space)
     return held
+
+
+def _lacking(held: int, expected: int) -> str:
+    return fill(
+        "Chroma lacks {missing} of {expected} passages.", missing=expected - held, expected=expected
+    )
 
 
 def unembedded(stores: Stores) -> int:
@@ -184,14 +183,7 @@ def _ask_vectors(stores: ConnectedStores, name: str, ids: Sequence[str], random:
     vectors = stores.semantics.vectors(space)
     expected, held = stores.catalog.embedded_passages(name), vectors.count()
     if held < expected:
-        raise BookBrainError(
-            fill(
-                "Chroma lacks {missing} of {expected} passages.",
-                missing=expected - held,
-                expected=expected,
-            ),
-            "Run the same again.",
-        )
+        raise BookBrainError(_lacking(held, expected), "Run the same again.")
     embedded = [i for i in ids if stores.catalog.is_embedded(i, name)]
     chosen = []
     for book_id in random.sample(embedded, min(_PASSAGES, len(embedded))):

@@ -1,7 +1,6 @@
 """What lies in the inbox, and whether it is whole or still on its way."""
 
 import os
-import re
 import stat
 import time
 from collections.abc import Iterator
@@ -11,10 +10,10 @@ from pathlib import Path
 
 from bookbrain.errors import InputError
 from bookbrain.files import PART, Entry, folder_of, open_below, open_in, walk
+from bookbrain.formats.format import FORMAT, is_named_as_book
 from bookbrain.messages import bilingual
+from bookbrain.paths import REJECTED
 
-INBOX = "inbox"  # in the library's folder
-REJECTED = "rejected"  # in the inbox
 _REASON = ".reason.txt"
 _MOST_OF_REASON = 16_000  # bytes
 _UNFINISHED = (".part", ".tmp", ".filepart", ".crdownload")
@@ -72,7 +71,7 @@ def arrivals(inbox: Path) -> list[Path]:
         for entry in _entries(inbox)
         if not entry.is_folder
         and not entry.name.startswith(".") and not entry.name.lower().endswith(_UNFINISHED)
-        and (entry.path.parent == inbox or entry.name.lower().endswith(".pdf"))
+        and (entry.path.parent == inbox or is_named_as_book(entry.name))
     ]  # fmt: skip
 
 
@@ -114,17 +113,15 @@ def is_whole(inbox: Path, path: Path, look: Look, patience: Patience) -> bool:
         file.seek(max(0, look.size - _TAIL))
         tail = file.read(_TAIL)
     unchanged = max(resting, time.time() - look.changed_ns / 1e9)
-    enough = patience.upload if b"%PDF-" in start else patience.stray
+    enough = patience.upload if FORMAT.begins(start) else patience.stray
     return unchanged >= enough or _has_ended(start, tail, look.size)
 
 
 def _has_ended(start: bytes, tail: bytes, size: int) -> bool:
-    """Whether there is nothing to wait for: the end of a PDF, or what can become none."""
-    if b"%PDF-" not in start:
+    """Whether there is nothing to wait for: the end of a book, or what can become none."""
+    if not FORMAT.begins(start):
         return len(start) == _START and start.strip(b"\0") != b""
-    if b"/Linearized" in start and (length := re.search(rb"/L\s+(\d{1,15})\b", start)):
-        return size >= int(length[1])  # such a PDF has an end near its start, too
-    return b"%%EOF" in tail
+    return FORMAT.has_ended(start, tail, size)
 
 
 def reason_file(rejected: Path) -> Path:

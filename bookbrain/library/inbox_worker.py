@@ -13,7 +13,6 @@ from typing import get_args
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.files import PART, file_lock, folder_of, link_refusal
 from bookbrain.library.inbox import (
-    INBOX,
     Look,
     Patience,
     arrivals,
@@ -27,6 +26,7 @@ from bookbrain.library.library import Library
 from bookbrain.log import record_outcome
 from bookbrain.messages import Language, translated
 from bookbrain.model import AddReport, Outcome, Silent, printable
+from bookbrain.paths import LibraryPaths
 
 log = logging.getLogger(__name__)
 PATIENCE = Patience()
@@ -36,9 +36,9 @@ STAGING = ".bookbrain-"  # how the hidden name of a file begins that a command c
 @contextmanager
 def open_inbox(home: Path, on_wait: Callable[[], None] = lambda: None) -> Iterator[Path]:
     """The inbox of the library in `home`, for one at a time; made where there is none."""
-    inbox = home / INBOX
+    inbox = LibraryPaths(home).inbox
     inbox.mkdir(exist_ok=True)
-    with file_lock(home / "inbox.lock", on_wait=on_wait):
+    with file_lock(LibraryPaths(home).inbox_lock, on_wait=on_wait):
         for left in inbox.glob(f"{STAGING}*{PART}"):  # by a command that was killed
             with suppress(OSError):  # or of somebody else's making
                 left.unlink()
@@ -53,7 +53,7 @@ def ingest(library: Library, patience: Patience = PATIENCE) -> BookBrainError | 
     and again go last. Returns the fault that ended the work early and is no book's own: everything
     stays then for the next run.
     """
-    inbox = library.settings.home / INBOX
+    inbox = LibraryPaths(library.settings.home).inbox
     if stopped := _finish(library, doubtful=False):
         return stopped
     looks: dict[Path, Look] = {}

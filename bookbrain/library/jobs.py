@@ -3,29 +3,38 @@
 import logging
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Lock
 from time import monotonic
-from types import TracebackType
 from typing import Self
 
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.files import remove
 from bookbrain.formats.pdf import KilledError
-from bookbrain.library.inbox import INBOX, arrivals
+from bookbrain.library.inbox import arrivals
 from bookbrain.library.prepare import Intake, Prepared
 from bookbrain.log import Event
 from bookbrain.messages import fill
-from bookbrain.model import AddReport, Arrival, Book, Outcome, Passage, Progress, Step
+from bookbrain.model import (
+    AddReport,
+    Arrival,
+    Book,
+    Outcome,
+    Passage,
+    PassedOn,
+    Progress,
+    Step,
+    parse_space,
+)
+from bookbrain.paths import PDF
 from bookbrain.search.retrieval import ConnectedStores
-from bookbrain.store.catalog import Catalog, NewBook
-from bookbrain.store.folder import GO_ON, Stores, storage_error
+from bookbrain.store.catalog import Catalog, Job, NewBook, StoredPassage
+from bookbrain.store.folder import GO_ON, Stores, storage_error, storage_errors
 from bookbrain.store.identity import read_card, write_cards
-from bookbrain.store.rows import Job
 
 DOUBTFUL = 2  # attempts without an end, after which a job goes last, and alone
 MOST = 5  # after which it is given up
@@ -39,17 +48,14 @@ class Attempts:
     """
 
     def __init__(self, stores: Stores) -> None:
-        self._catalog = Catalog(stores.home / "catalog.sqlite3")
+        self._catalog = Catalog(stores.paths.catalog)
         self._lock = Lock()
         self._begun: set[int] = set()
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def __exit__(self, *_: object) -> None:
         with suppress(sqlite3.Error):  # without room for it they count
             self._catalog.forget_attempts(self._begun)
         self._catalog.close()
@@ -82,39 +88,30 @@ def doubt(job: Job) -> str:
 _OFTEN = 0.5  # seconds between two notes of the same step
 
 
-class Noted:
+class Noted(PassedOn):
     """Tells `progress`, and notes in the catalog how far a job is, at most twice a second.
 
     A note that cannot be written is left out: the work itself meets the full disk soon enough.
     """
 
     def __init__(self, progress: Progress, catalog: Catalog, job: int) -> None:
-        self._progress = progress
+        super().__init__(progress)
         self._catalog = catalog
         self._job = job
         self._noted: Step | None = None
         self._next = 0.0
-
-    def wait(self) -> None:
-        self._progress.wait()
-
-    def begin(self, file: str, number: int, of: int) -> None:
-        self._progress.begin(file, number, of)
 
     def step(self, step: Step, done: int, total: int) -> None:
         if step != self._noted or monotonic() >= self._next:
             self._noted, self._next = step, monotonic() + _OFTEN
             with suppress(sqlite3.Error):
                 self._catalog.note_progress(self._job, step, done, total)
-        self._progress.step(step, done, total)
-
-    def end(self, outcome: Outcome) -> None:
-        self._progress.end(outcome)
+        super().step(step, done, total)
 
 
 def under_way(stores: Stores) -> list[Arrival]:
     """The files that are worked on, those that wait for their turn, and those that go last."""
-    inbox = stores.home / INBOX
+    inbox = stores.paths.inbox
     first, last = parted(stores.catalog.jobs())
     asked = {job.path for job in (*first, *last)}
     return [
@@ -204,7 +201,7 @@ def _remaining(stores: Stores) -> list[Job]:
     """
     remaining = []
     for job in stores.catalog.jobs():
-        if Path(job.path).is_relative_to(stores.home / INBOX) and not os.path.lexists(job.path):
+        if Path(job.path).is_relative_to(stores.paths.inbox) and not os.path.lexists(job.path):
             stores.catalog.end_job(job.id)
         else:
             remaining.append(job)
@@ -243,10 +240,8 @@ def _finish(
         )  # which may quote the book
         hint = "Please report this; `bookbrain --verbose add` shows where."
         outcome = Outcome(job.path, "failed", None, reason, hint)
-    try:
+    with storage_errors(GO_ON):
         stores.catalog.end_job(job.id)
-    except (OSError, sqlite3.Error) as error:
-        raise storage_error(error, GO_ON) from error
     return outcome
 
 
@@ -261,8 +256,8 @@ def _add(stores: ConnectedStores, job: Job, intake: Intake, progress: Progress) 
     new, tokens = _embedded(stores, path, NewBook(book, ready.pages, ready.passages), progress)
     progress.step("indexing", 0, 1)
     with stores.writing(progress.wait):
-        generation = stores.index_books([*stores.catalog.book_ids(), book_id])
-        _commit(stores, new, generation, job.id)
+        commit = stores.index_texts([*stores.catalog.texts(), new.text])
+        _commit(stores, new, commit, job.id)
         stores.drop_old_indexes()
     progress.step("indexing", 1, 1)
     return Outcome(job.path, "added", stores.catalog.book(book_id, new.space), tokens=tokens)
@@ -281,26 +276,26 @@ def _known(stores: Stores, job: Job, book_id: str, *, mended: bool) -> Outcome:
 
 def _new_book(stores: Stores, path: Path, book_id: str, ready: Prepared) -> Book:
     """What it is called: as its card says, where a lost catalog left one."""
-    card = read_card(stores.books, book_id)
+    card = read_card(stores.paths, book_id)
     if path != stores.stored_file(book_id):
         file = path.name
     else:
-        file = card.file if card else f"{book_id[:12]}.pdf"
+        file = card.file if card else f"{book_id[:12]}{PDF}"
     title = card.title if card else ready.title or Path(file).stem
     now = datetime.now(UTC).isoformat("T", "milliseconds")
     return Book(book_id, title, file, len(ready.pages), 0, card.added_at if card else now)
 
 
-def _commit(stores: Stores, new: NewBook, generation: str, job: int) -> None:
+def _commit(stores: Stores, new: NewBook, commit: str, job: int) -> None:
     """Make the book visible, with its file where those of books are."""
     taken = stores.take_file(new.book.id)
     try:
-        stores.catalog.add_book(new, generation, job)
+        stores.catalog.add_book(new, commit, job)
     except BaseException:
         if taken:  # the copy is still there
             remove(stores.stored_file(new.book.id))
         raise
-    write_cards(stores.books, stores.catalog, new.book.id)
+    write_cards(stores.paths, stores.catalog, new.book.id)
 
 
 def _embedded(
@@ -311,26 +306,32 @@ def _embedded(
     Nothing is bought for a book of a lost catalog: what was bought is there.
     """
     if path == stores.stored_file(new.book.id):
-        return embedded_before(stores, new), 0
+        card = read_card(stores.paths, new.book.id)
+        reasons = card.refused.get(str(stores.space()), {}) if card else {}
+        new = embedded_before(stores, new, {int(n): why for n, why in reasons.items()})
+        if new.space and stores.settings.embedding.enabled:
+            digests = digests_of(new.passages)
+            stores.semantics.publish(parse_space(new.space), new.book.id, digests)
+        return new, 0
     if not stores.settings.embedding.enabled or not new.passages:
         return new, 0
     space, refused, tokens = embed_passages(stores, new.book.id, new.passages, progress)
-    return NewBook(new.book, new.pages, new.passages, space, refused), tokens
+    return replace(new, space=space, refused=refused), tokens
 
 
-def embedded_before(stores: ConnectedStores, new: NewBook) -> NewBook:
-    """The book with the vectors that the store has of it, where these are all that it had."""
-    space, card = stores.space(), read_card(stores.books, new.book.id)
-    if space is None or not new.passages:
+def embedded_before(stores: Stores, new: NewBook, refused: Mapping[int, str]) -> NewBook:
+    """The book as one that is embedded, where the store has the vectors of all its passages but
+    those that were `refused`, by ordinal, with the reasons."""
+    space, digests = stores.space(), digests_of(new.passages)
+    wanted = [digest for ordinal, digest in digests.items() if ordinal not in refused]
+    if space is None or not digests or stores.embeddings.missing(space, wanted):
         return new
-    reasons = card.refused.get(str(space), {}) if card else {}
-    refused = {int(ordinal): reason for ordinal, reason in reasons.items()}
-    digests = {p.ordinal: p.digest for p in new.passages if p.ordinal not in refused}
-    if stores.embeddings.missing(space, digests.values()):
-        return new
-    if stores.settings.embedding.enabled:
-        stores.semantics.publish(space, new.book.id, digests)
-    return NewBook(new.book, new.pages, new.passages, str(space), refused)
+    return replace(new, space=str(space), refused=refused)
+
+
+def digests_of(passages: Iterable[Passage | StoredPassage]) -> dict[int, str]:
+    """What each passage is embedded under, by ordinal."""
+    return {passage.ordinal: passage.digest for passage in passages}
 
 
 def embed_passages(
@@ -351,7 +352,7 @@ def embed_passages(
     space = stores.space()
     if space is None:
         raise BookBrainError("The endpoint gave no vector for any passage.", "Try again.")
-    digests = {passage.ordinal: passage.digest for passage in passages}
+    digests = digests_of(passages)
     refused = {n: purchase.refused[d] for n, d in digests.items() if d in purchase.refused}
     semantics.publish(space, book_id, digests)
     return str(space), refused, purchase.tokens

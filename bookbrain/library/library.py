@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from bookbrain.errors import BusyError
 from bookbrain.files import is_locked
-from bookbrain.formats.pdf import find_books
+from bookbrain.formats.format import find_books
 from bookbrain.library import findings, maintenance, replacement
 from bookbrain.library.findings import Expected, Finding, prove
 from bookbrain.library.jobs import finish_jobs, parted, under_way
@@ -34,7 +33,7 @@ from bookbrain.search.retrieval import ConnectedStores, similar
 from bookbrain.settings import Settings
 from bookbrain.store.copy import OnCopied, Snapshot, take_snapshot
 from bookbrain.store.damage import look_again
-from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, WORKER_LOCK, Stores, storage_error
+from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, Stores, storage_errors
 
 
 class Library:
@@ -42,18 +41,13 @@ class Library:
 
     def __init__(self, settings: Settings) -> None:
         """Open or make the library in `settings.home`; raises BookBrainError when it cannot be."""
-        try:
+        with storage_errors():
             self._stores = ConnectedStores(settings)
-        except (OSError, sqlite3.Error) as error:
-            raise storage_error(error) from error
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:  # fmt: skip
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -98,7 +92,7 @@ class Library:
             try:
                 report = finish_jobs(self._stores, progress, doubtful=doubtful)
             except KeyboardInterrupt:
-                self._stores.catalog.end_all_jobs()
+                self._stores.catalog.end_all_jobs("add")
                 with self._stores.writing(progress.wait):
                     self._stores.sweep_leftovers()
                 raise
@@ -112,7 +106,7 @@ class Library:
 
     def unfinished(self) -> int:
         """How many books a crash left unfinished: nobody works on them, nothing hinders them."""
-        if is_locked(self._stores.home / WORKER_LOCK):
+        if is_locked(self._stores.paths.worker_lock):
             return 0
         return sum(not job.waiting for job in self._stores.catalog.jobs())
 
@@ -184,8 +178,11 @@ class Library:
         `first` is called before, when nobody else can write to the library. BusyError when somebody
         else does for so many `seconds`.
         """
-        waiting = progress or Silent()
-        with self._writing(waiting, DELETE_OTHERS, freeing=True, seconds=seconds):
+        waiting = (progress or Silent()).wait
+        with (
+            storage_errors(DELETE_OTHERS),
+            self._stores.writing(waiting, freeing=True, seconds=seconds),
+        ):
             book = self.find_book(book_id)
             first(book)
             maintenance.remove_book(self._stores, book)
@@ -266,7 +263,7 @@ class Library:
     def rebuild(self, progress: Progress | None = None) -> None:
         """Make every derived store again, without a call to the embedding endpoint."""
         progress = progress or Silent()
-        with self._working(progress), self._writing(progress):
+        with self._alone(progress):
             maintenance.rebuild(self._stores, progress)
 
     def plan_embedding(self) -> list[Plan]:
@@ -283,17 +280,15 @@ class Library:
 
     def snapshot(self, folder: Path, *, books: bool, on_copied: OnCopied) -> Snapshot:
         """Put the library of this moment into the new `folder`, which is in the library's own."""
-        try:
+        with storage_errors():
             return take_snapshot(self._stores, folder, books=books, on_copied=on_copied)
-        except (OSError, sqlite3.Error) as error:
-            raise storage_error(error) from error
 
     def try_out(self, expected: Expected, progress: Progress) -> int:
         """Make what an archive does not hold, and see whether the library works.
 
         Asks no embedding endpoint. Returns how many queries were asked; raises BookBrainError.
         """
-        with self._working(progress), self._writing(progress):
+        with self._alone(progress):
             replacement.index_copies(self._stores)
             maintenance.rebuild_vectors(self._stores, progress)
             return prove(self._stores, expected)
@@ -306,26 +301,18 @@ class Library:
         """
         hint = "Make room and run this again: nothing was changed."
         other = Stores(replace(self.settings, home=home))
-        with closing(other), self._working(progress, hint), self._writing(progress, hint):
+        with closing(other), self._alone(progress, hint):
             if not only:
                 replacement.index_copies(other)
             replacement.replace_books(self._stores, other, only, progress)
 
     @contextmanager
     def _working(self, progress: Progress, hint: str = AGAIN) -> Iterator[None]:
-        try:
-            with self._stores.working(progress.wait):
-                yield
-        except (OSError, sqlite3.Error) as error:
-            raise storage_error(error, hint) from error
+        with storage_errors(hint), self._stores.working(progress.wait):
+            yield
 
     @contextmanager
-    def _writing(
-        self, progress: Progress, hint: str = AGAIN, *, freeing: bool = False,
-        seconds: float | None = None,
-    ) -> Iterator[None]:  # fmt: skip
-        try:
-            with self._stores.writing(progress.wait, freeing=freeing, seconds=seconds):
-                yield
-        except (OSError, sqlite3.Error) as error:
-            raise storage_error(error, hint) from error
+    def _alone(self, progress: Progress, hint: str = AGAIN) -> Iterator[None]:
+        """Nobody else works or writes."""
+        with self._working(progress, hint), self._stores.writing(progress.wait):
+            yield

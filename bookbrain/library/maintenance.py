@@ -1,23 +1,28 @@
-"""Books are renamed, removed and embedded; derived stores are made again."""
+"""Books are renamed, removed, read again and embedded; derived stores are made again."""
 
-import sqlite3
+import logging
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from bookbrain.errors import ConfigError, InputError, UnavailableError
-from bookbrain.formats.text import count_tokens
-from bookbrain.library.jobs import embed_passages
+from bookbrain.files import remove
+from bookbrain.formats.text import count_tokens, text_of
+from bookbrain.index.segment import segment_name
+from bookbrain.library.jobs import digests_of, embed_passages, embedded_before
+from bookbrain.library.prepare import Intake, PreparerFault
 from bookbrain.log import record_removal, record_renaming
 from bookbrain.messages import fill
-from bookbrain.model import Book, Outcome, Passage, Plan, Progress, parse_space
+from bookbrain.model import Book, Outcome, Page, Passage, Plan, Progress, parse_space
 from bookbrain.paths import refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
+from bookbrain.store.catalog import Catalog, Job, NewBook
 from bookbrain.store.chroma import forget_local_chroma
 from bookbrain.store.database import lacks_room
-from bookbrain.store.folder import Stores, storage_error
+from bookbrain.store.folder import Stores, storage_errors
 from bookbrain.store.identity import write_cards
 
+log = logging.getLogger(__name__)
 _LONGEST = 300  # characters, as of those that are read
 
 
@@ -29,48 +34,107 @@ def rename(stores: Stores, book: Book, title: str) -> Book:
             fill("A title has 1 to {most} characters.", most=_LONGEST), "Choose another."
         )
     refuse_in_upgrade(stores.home)
-    try:
+    with storage_errors():
         stores.open_to_write()
         stores.check_catalog_in_place()
         stores.catalog.rename_book(book.id, title)
-        write_cards(stores.books, stores.catalog, book.id)
-    except (OSError, sqlite3.Error) as error:
-        raise storage_error(error) from error
+        write_cards(stores.paths, stores.catalog, book.id)
     record_renaming(book)
     return replace(book, title=title)
 
 
 def rebuild(stores: ConnectedStores, progress: Progress) -> None:
-    """Make the keyword index and every Chroma collection again, from the catalog and the store.
+    """Read every book again, and make the keyword index and every Chroma collection anew.
 
-    Calls no embedding endpoint.
+    Calls no embedding endpoint. Only for the one writer who is also the one at work.
     """
     books = stores.catalog.books()
     forget_lost_vectors(stores)
-    stores.forget_keywords()
-    for number, book in enumerate(books, start=1):
-        progress.begin(book.file, number, len(books))
-        progress.step("analysing", 0, book.pages)
-        stores.index_book(book.id, stores.catalog.pages(book.id))
-        progress.step("analysing", book.pages, book.pages)
-    if books:
-        stores.catalog.set_generation(stores.index_books([book.id for book in books]))
+    commit = stores.catalog.index_commit()
+    stores.forget_keywords()  # `commit` too: until there is one of all texts, none is searched
+    jobs = [Job(0, str(stores.book_file(book.id)), "") for book in books]
+    with Intake(stores, jobs, (), lambda job: None) as intake:
+        for number, book in enumerate(books, start=1):
+            progress.begin(book.file, number, len(books))
+            new = _read_again(stores, book, intake, progress)
+            if new and commit:
+                replace_text(stores, new, commit)
+    stores.index_all()
     rebuild_vectors(stores, progress)
+
+
+def _read_again(stores: Stores, book: Book, intake: Intake, progress: Progress) -> NewBook | None:
+    """The book with what its file, the next of `intake`, is read as now; None where that is the
+    text that it has, or less: then its postings are made of what the catalog has."""
+    pages = stores.catalog.pages(book.id)
+    (text,) = (text for text in stores.catalog.texts() if text.book == book.id)
+    try:
+        ready = intake.take(progress.step).book
+    except (InputError, PreparerFault) as error:
+        log.warning("kept file=%r: it cannot be read again (%s)", book.file, error)
+        ready = None
+    new = NewBook(book, ready.pages, ready.passages) if ready else None
+    if new and new.text != text and not _is_less(new.pages, pages):
+        return embedded_before(stores, new, _refused_before(stores, new))
+    stores.index_text(text, pages)
+    return None
+
+
+def _is_less(pages: Sequence[Page], before: Sequence[Page]) -> bool:
+    """Whether a page that could be read before is none of `pages`, or cannot be read any more."""
+    readable = {page.number for page in pages if not page.problem}
+    return any(page.number not in readable for page in before if not page.problem)
+
+
+def _refused_before(stores: Stores, new: NewBook) -> dict[int, str]:
+    """The passages whose texts were refused where they stood before, and why, by ordinal."""
+    book_id = new.book.id
+    reasons = stores.catalog.refused().get(book_id, {}).get(str(stores.space()), {})
+    before = digests_of(stores.catalog.passages(book_id))
+    known = {before[ordinal]: why for ordinal, why in reasons.items() if ordinal in before}
+    return {n: known[digest] for n, digest in digests_of(new.passages).items() if digest in known}
+
+
+def replace_text(stores: Stores, new: NewBook, commit: str | None = None) -> bool:
+    """Give a book another text: pages, chapters, passages, postings, and what of it is embedded;
+    False where somebody has removed the book.
+
+    Only for the one writer. Its segment is there, written by its preparer, and so are its vectors,
+    where it is embedded (`embed_passages`, or `embedded_before` for those that were bought for the
+    text of before). One transaction then makes it the text that is searched: whatever is killed
+    leaves the old one or the new one, and each is found by its own postings only. `commit` is for
+    whoever replaces many and makes the keyword index of all in the end.
+    """
+    texts = {text.book: text for text in stores.catalog.texts()}
+    before, texts[new.book.id] = texts.get(new.book.id), new.text
+    if before is None:
+        return False
+    stores.catalog.replace_text(new, commit or stores.index_texts([*texts.values()]))
+    if before != new.text:
+        remove(stores.segments / segment_name([before]))
+    write_cards(stores.paths, stores.catalog, new.book.id)
+    return True
 
 
 def rebuild_vectors(stores: ConnectedStores, progress: Progress) -> None:
     """Make every Chroma collection again, from the embedding store."""
-    spaces = stores.catalog.embedded_spaces()
     if stores.settings.chroma_url is None:
         forget_local_chroma(stores.home)
-    for name in sorted(spaces):
-        space = parse_space(name)
-        stores.semantics.vectors(space).clear()
-        books = [b for b in stores.catalog.books() if stores.catalog.is_embedded(b.id, name)]
-        for number, book in enumerate(books, start=1):
-            progress.begin(book.file, number, len(books))
-            digests = {p.ordinal: p.digest for p in stores.catalog.passages(book.id)}
-            stores.semantics.publish(space, book.id, digests)
+    for name in stores.catalog.embedded_spaces():
+        stores.semantics.vectors(parse_space(name)).clear()
+    publish_books(stores, stores.catalog, stores.catalog.books(), progress)
+
+
+def publish_books(
+    stores: ConnectedStores, catalog: Catalog, books: Sequence[Book], progress: Progress
+) -> None:
+    """Give Chroma the vectors that it lacks of these books, where `catalog` has them embedded."""
+    for name in sorted(catalog.embedded_spaces()):
+        embedded = [book for book in books if catalog.is_embedded(book.id, name)]
+        for number, book in enumerate(embedded, start=1):
+            progress.begin(book.file, number, len(embedded))
+            digests = digests_of(catalog.passages(book.id))
+            stores.semantics.publish(parse_space(name), book.id, digests)
             progress.step("indexing", len(digests), len(digests))
 
 
@@ -79,24 +143,24 @@ def forget_lost_vectors(stores: Stores) -> list[str]:
 
     The store may have been lost. `embed` buys them again.
     """
-    lost = []
-    for book_id in stores.catalog.book_ids():
-        if spaces := _lacking_spaces(stores, book_id):
-            stores.catalog.forget_embedded(book_id, spaces)
-            lost.append(book_id)
+    lost: list[str] = []
+    for space in sorted(stores.catalog.embedded_spaces()):
+        if lacking := _lacking(stores, space):
+            stores.catalog.forget_embedded(space, lacking)
+            lost += lacking
     return lost
 
 
-def _lacking_spaces(stores: Stores, book_id: str) -> list[str]:
-    """The spaces in which a book is said to be embedded, and is not."""
+def _lacking(stores: Stores, space: str) -> list[str]:
+    """The books that are said to be embedded in a space, and are not."""
+    refused = stores.catalog.refused()
     found = []
-    for name in sorted(stores.catalog.embedded_spaces()):
-        if stores.catalog.is_embedded(book_id, name):
-            refused = stores.catalog.refused_of(book_id, name)
-            passages = stores.catalog.passages(book_id)
-            digests = [p.digest for p in passages if p.ordinal not in refused]
-            if stores.embeddings.missing(parse_space(name), digests):
-                found.append(name)
+    for book_id in (b for b in stores.catalog.book_ids() if stores.catalog.is_embedded(b, space)):
+        skipped = refused.get(book_id, {}).get(space, {})
+        digests = digests_of(stores.catalog.passages(book_id))
+        wanted = [digest for ordinal, digest in digests.items() if ordinal not in skipped]
+        if stores.embeddings.missing(parse_space(space), wanted):
+            found.append(book_id)
     return found
 
 
@@ -106,16 +170,16 @@ def remove_book(stores: ConnectedStores, book: Book) -> None:
     Where there is no room for a keyword index without it, that follows when its file is gone, or
     with the next writer; a search leaves the book's pages out.
     """
-    others = [other for other in stores.catalog.book_ids() if other != book.id]
+    others = [text for text in stores.catalog.texts() if text.book != book.id]
     spaces = stores.catalog.embedded_spaces()
-    generation = stores.catalog.generation()
+    commit = stores.catalog.index_commit()
     try:
-        generation = stores.index_books(others)
+        commit = stores.index_texts(others)
     except OSError as error:
         if not lacks_room(error):
             raise
         stores.sweep()  # what was written of it
-    stores.catalog.remove_book(book.id, generation)
+    stores.catalog.remove_book(book.id, commit)
     stores.sweep()
     drop_vectors(stores, book.id, spaces)
     record_removal(book)
@@ -140,9 +204,10 @@ def plan_embedding(stores: Stores) -> list[Plan]:
         )
     space = stores.space()
     plans = []
-    unembedded = set(stores.catalog.unembedded_books(str(space) if space else ""))
-    lost = {book_id for book_id in stores.catalog.book_ids() if _lacking_spaces(stores, book_id)}
-    for book_id in sorted(unembedded | lost):
+    wanted = set(stores.catalog.unembedded_books(str(space) if space else ""))
+    for name in stores.catalog.embedded_spaces():
+        wanted.update(_lacking(stores, name))
+    for book_id in sorted(wanted):
         book = stores.catalog.book(book_id)
         passages = stored_passages(stores, book_id)
         texts = {passage.digest: passage.text for passage in passages}
@@ -191,17 +256,14 @@ def _drop_other_spaces(stores: ConnectedStores) -> None:
         return
     for name in stores.catalog.embedded_spaces() - {str(current)}:
         stores.semantics.vectors(current).drop_space(parse_space(name))
-        stores.catalog.forget_space(name)
+        embedded = [b for b in stores.catalog.book_ids() if stores.catalog.is_embedded(b, name)]
+        stores.catalog.forget_embedded(name, embedded)
 
 
 def stored_passages(stores: Stores, book_id: str) -> Sequence[Passage]:
     """A book's passages with their texts, cut from its stored pages."""
     texts = {page.number: page.text for page in stores.catalog.pages(book_id)}
     return [
-        Passage(
-            stored.ordinal,
-            stored.spans,
-            "\n".join(texts[span.page][span.start : span.end] for span in stored.spans),
-        )
+        Passage(stored.ordinal, stored.spans, text_of(texts, stored.spans))
         for stored in stores.catalog.passages(book_id)
     ]

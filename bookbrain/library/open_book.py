@@ -7,6 +7,7 @@ from typing import Protocol, TypeVar
 from unicodedata import normalize
 
 from bookbrain.errors import InputError, NotFoundError
+from bookbrain.formats.format import FORMAT
 from bookbrain.formats.page_image import Picture
 from bookbrain.index import analyzer
 from bookbrain.index.analyzer import is_word
@@ -99,7 +100,6 @@ def _parsed(typed: str) -> Query | None:
         return None
 
 
-__all__ = ["Chapter", "OpenBook", "Picture", "open_book"]
 _PATIENCE = 20.0  # seconds that somebody waits for a picture
 
 
@@ -150,7 +150,7 @@ class OpenBook:
         """A page with what search would mark on it; NotFoundError where there is no such page."""
         page = self.page(number)
         settings = self._stores.settings
-        return Picture(
+        return FORMAT.picture(
             path=str(self.path),
             number=number,
             width=width,

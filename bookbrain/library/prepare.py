@@ -1,5 +1,6 @@
 """Books are made ready by child processes, the next ones while one is worked on."""
 
+import hashlib
 import json
 import logging
 import os
@@ -9,7 +10,6 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
@@ -17,23 +17,22 @@ from typing import Any, NamedTuple, Self
 
 from bookbrain.errors import InputError
 from bookbrain.files import PART, sync_folder
+from bookbrain.formats.format import FORMAT
 from bookbrain.formats.pdf import (
     FROM_OUTSIDE,
     Deadlines,
     check_is_pdf,
     killed,
     lines_until,
-    open_pdf,
     read_pdf,
 )
 from bookbrain.formats.text import count_tokens, make_passages, text_of
-from bookbrain.library.inbox import INBOX
 from bookbrain.messages import fill, unpacked
 from bookbrain.model import Page, Passage, Plan, Progress, Step
 from bookbrain.processes import describe_exit, end, start_module
 from bookbrain.settings import Settings
+from bookbrain.store.catalog import Job, parse_spans, to_page
 from bookbrain.store.folder import Stores
-from bookbrain.store.rows import Job, parse_spans, to_page
 
 log = logging.getLogger(__name__)
 _MAX_BYTES = 1 << 30  # of what a preparer says of one book
@@ -255,7 +254,7 @@ class Intake:
         path = Path(job.path)
         with ExitStack() as block:
             block.callback(steps.put, None)
-            file = block.enter_context(open_pdf(path, _folder_of_others(self._stores, path)))
+            file = block.enter_context(FORMAT.open(path, _folder_of_others(self._stores, path)))
             opened = Path(f"/proc/self/fd/{file.fileno()}")  # whatever is at `path` by then
             book_id = file_digest(opened)
             with self._locks.setdefault(book_id, Lock()):
@@ -292,7 +291,7 @@ class Intake:
 
 def _folder_of_others(stores: Stores, path: Path) -> Path | None:
     """The inbox where the file is in it: others may write there."""
-    inbox = stores.home / INBOX
+    inbox = stores.paths.inbox
     return inbox if path.is_relative_to(inbox) else None
 
 
@@ -305,22 +304,19 @@ def _preparer_count(memory_mb: int) -> int:
 
 def file_digest(path: Path) -> str:
     """SHA-256 of a file, in hex; InputError when it cannot be read to its end."""
-    digest = sha256()
     try:
         with path.open("rb") as file:
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise InputError(
             fill("it cannot be read ({reason})", reason=error.strerror), "Get the file again."
         ) from error
-    return digest.hexdigest()
 
 
 def _copy_file(path: Path, target: Path, book_id: str) -> None:
     """Copy a book; InputError when it changes while it is copied."""
     part = target.with_name(target.name + PART)
-    digest = sha256()
+    digest = hashlib.sha256()
     with path.open("rb") as source, part.open("wb") as copy:
         while chunk := source.read(_CHUNK):
             digest.update(chunk)

@@ -14,13 +14,15 @@ from types import TracebackType
 from typing import Any
 
 from bookbrain.errors import InputError
-from bookbrain.formats.pdf import KilledError, PdfReader
+from bookbrain.formats.format import FORMAT, Reader
+from bookbrain.formats.pdf import KilledError
 from bookbrain.formats.text import assemble, make_passages
 from bookbrain.index.segment import count_pages, write_segment
 from bookbrain.log import trace_of
 from bookbrain.messages import packed
+from bookbrain.model import TextId
 from bookbrain.processes import die_with_parent
-from bookbrain.store.rows import page_row, spans_json
+from bookbrain.store.catalog import page_row, revision_of, spans_json
 
 
 def main() -> None:
@@ -28,12 +30,12 @@ def main() -> None:
     die_with_parent()
     sys.excepthook = _say_where
     timeout, memory_mb = json.loads(sys.stdin.readline())
-    with PdfReader(timeout=timeout, memory_mb=memory_mb) as reader:
+    with FORMAT.reader(timeout=timeout, memory_mb=memory_mb) as reader:
         for request in sys.stdin:
             _print(_prepare(reader, *json.loads(request)))
 
 
-def _prepare(reader: PdfReader, path: str, book_id: str, segments: str) -> dict[str, Any]:
+def _prepare(reader: Reader, path: str, book_id: str, segments: str) -> dict[str, Any]:
     """Read a book and write its segment into the folder `segments`."""
     try:
         raw = reader.read(Path(path), lambda *at: _print({"step": ["reading", *at]}))
@@ -45,7 +47,7 @@ def _prepare(reader: PdfReader, path: str, book_id: str, segments: str) -> dict[
     passages = make_passages(text.pages)
     counted = count_pages(text.pages)
     try:
-        write_segment(Path(segments), book_id, counted)
+        write_segment(Path(segments), TextId(book_id, revision_of(text.pages)), counted)
     except OSError as error:
         return {"errno": error.errno}
     pages = [page_row(book_id, page) for page in text.pages]

@@ -15,15 +15,15 @@ from typing import Any
 
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.files import PART, free_name, link, sync_folder
-from bookbrain.index.commit import segments_of
-from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment
+from bookbrain.index.commit import texts_of
+from bookbrain.index.segment import SEGMENT_DAMAGE
 from bookbrain.library.jobs import finish_jobs
 from bookbrain.library.maintenance import forget_lost_vectors
 from bookbrain.model import AddReport, Progress
-from bookbrain.paths import refuse_in_upgrade
+from bookbrain.paths import CATALOG, LibraryPaths, refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import EmbeddingSettings, Settings
-from bookbrain.store.catalog import MIGRATIONS, Catalog, read_stamp
+from bookbrain.store.catalog import MIGRATIONS, Catalog, read_stamp, set_refused
 from bookbrain.store.checksums import (
     CATALOG_TABLES,
     STORE_TABLES,
@@ -33,9 +33,10 @@ from bookbrain.store.checksums import (
     told_rows,
     torn_tables,
 )
-from bookbrain.store.copy import exchanged, take_books, take_embeddings
-from bookbrain.store.damage import AuditOutcome, look_again
+from bookbrain.store.copy import drop_bad_vectors, exchanged, take_books, take_embeddings
+from bookbrain.store.damage import look_again
 from bookbrain.store.database import (
+    columns_of,
     open_database,
     open_untrusted,
     reading_database,
@@ -44,21 +45,17 @@ from bookbrain.store.database import (
     suppress_damage,
     transaction,
 )
-from bookbrain.store.embeddings import EMBEDDINGS_MIGRATIONS, STORE
+from bookbrain.store.embeddings import EMBEDDINGS_MIGRATIONS
 from bookbrain.store.flaws import (
-    CATALOG,
-    bad_vectors,
     can_be_vector,
     catalog_flaws,
     dimensions_of,
     flaws,
-    has_table,
     is_digest,
 )
-from bookbrain.store.folder import Stores, nobody_at_work, storage_error
+from bookbrain.store.folder import Stores, nobody_at_work, storage_errors
 from bookbrain.store.identity import (
     LostCatalogError,
-    card_file,
     check_catalog,
     read_card,
     stamp_copies,
@@ -94,7 +91,7 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
     found by the digests of their texts. Can be run again after a crash at any instant.
     """
     refuse_in_upgrade(settings.home)
-    try:
+    with storage_errors():
         with nobody_at_work(settings.home, progress.wait):
             again = begin_again(settings)
         with closing(ConnectedStores(settings)) as stores, stores.working(progress.wait):
@@ -105,8 +102,6 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
             failed = {outcome.path for outcome in report.outcomes if outcome.status == "failed"}
             strange = [f for f in orphans if str(f) in failed and cards and f.stem not in cards]
             recovered = replace(again, report=report, strange=tuple(strange))
-    except (OSError, sqlite3.Error) as error:
-        raise storage_error(error) from error
     look_again(settings.home)
     return recovered
 
@@ -118,13 +113,13 @@ def begin_again(settings: Settings) -> Recovered:
     """
     home = settings.home
     if (
-        not (home / CATALOG).exists()
+        not LibraryPaths(home).catalog.exists()
         and not stamp_copies(home)
-        and not stored_files(home / "books")
+        and not stored_files(LibraryPaths(home).books)
     ):
         return Recovered()
     try:
-        with closing(Catalog(home / CATALOG, check_catalog(home))) as catalog:
+        with closing(Catalog(LibraryPaths(home).catalog, check_catalog(home))) as catalog:
             catalog.check_structure()
     except LostCatalogError:
         if _is_of_library(home):
@@ -142,7 +137,7 @@ def begin_again(settings: Settings) -> Recovered:
 
 def _is_of_library(home: Path) -> bool:
     """Whether the catalog is this library's, of another time."""
-    path, copies = home / CATALOG, stamp_copies(home)
+    path, copies = LibraryPaths(home).catalog, stamp_copies(home)
     if not path.exists() or not path.stat().st_size or not copies:
         return False
     try:
@@ -162,7 +157,7 @@ def _next_stamp(home: Path) -> tuple[str, int]:
 
 def _set_aside(home: Path) -> Iterator[Path]:
     """The catalog under another name, with what SQLite keeps beside it."""
-    path = home / CATALOG
+    path = LibraryPaths(home).catalog
     free = free_name(path, ".aside")
     for end in ("-wal", "-shm"):
         beside = home / f"{CATALOG}{end}"
@@ -179,7 +174,7 @@ def _make_catalog(home: Path) -> None:
     remove_database(part)
     with closing(Catalog(part)) as catalog:
         catalog.set_stamp(*_next_stamp(home))
-    part.replace(home / CATALOG)
+    part.replace(LibraryPaths(home).catalog)
     sync_folder(home)
 
 
@@ -195,12 +190,12 @@ def _catch_up(settings: Settings) -> Recovered:
         catalog.forget_removed(catalog.removed())  # what was wanted then is past
         left = stored_files(books) | stored_cards(books)
         gone = [book_id for book_id in catalog.book_ids() if book_id not in left]
-        generation = stores.index_books([i for i in catalog.book_ids() if i in left])
+        commit = stores.index_texts([text for text in catalog.texts() if text.book in left])
         for book_id in gone:
-            catalog.remove_book(book_id, generation)
+            catalog.remove_book(book_id, commit)
         renamed = 0
         for book_id, title, *_ in catalog.card_rows():
-            card = read_card(books, book_id)
+            card = read_card(stores.paths, book_id)
             if card and card.title != title:
                 catalog.rename_book(book_id, card.title)
                 renamed += 1
@@ -209,7 +204,6 @@ def _catch_up(settings: Settings) -> Recovered:
     return Recovered(gone=len(gone), renamed=renamed)
 
 
-_BATCH = 500
 _ROWS = """SELECT embedding.rowid, space, digest, vector, value
            FROM embedding JOIN checksum USING (space, digest) WHERE embedding.rowid"""
 _UNSEALED = "SELECT rowid, space, digest, vector, NULL FROM embedding WHERE embedding.rowid"
@@ -220,40 +214,25 @@ def mend_store(home: Path, backup: Path | None) -> list[Path]:
 
     Returns where the old file is kept, if it had to be made anew.
     """
-    path = home / STORE
+    path = LibraryPaths(home).embeddings
     if not path.exists() or not path.stat().st_size:
         with closing(open_database(path, EMBEDDINGS_MIGRATIONS)):
             pass  # what the backup has goes into a new one
     if not any(flaws(path, rows=False)) and not _is_torn(path):
-        _mend_in_place(path, backup)
+        if backup:
+            take_embeddings(path, LibraryPaths(backup).embeddings)
+        drop_bad_vectors(path)
         return []
     with exchanged(path) as (part, aside):
         _salvage(path, part)
         if backup:
-            take_embeddings(part, backup / STORE)
+            take_embeddings(part, LibraryPaths(backup).embeddings)
     return [aside] if aside.exists() else []
 
 
 def _is_torn(path: Path) -> bool:
     with closing(open_untrusted(path)) as db:
-        return has_table(db, "twin") and any(torn_tables(db, STORE_TABLES))
-
-
-def _mend_in_place(path: Path, backup: Path | None) -> None:
-    if backup:
-        take_embeddings(path, backup / STORE)
-    with closing(open_untrusted(path)) as db:
-        bad = [row for row in bad_vectors(db) if row]
-    with closing(open_database(path, EMBEDDINGS_MIGRATIONS)) as db:
-        for first in range(0, len(bad), _BATCH):
-            with transaction(db):
-                rows = [(row,) for row in bad[first : first + _BATCH]]
-                db.executemany("DELETE FROM embedding WHERE rowid = ?", rows)
-        db.execute(
-            """DELETE FROM checksum WHERE NOT EXISTS (
-                   SELECT 1 FROM embedding WHERE embedding.space = checksum.space
-                   AND embedding.digest = checksum.digest)"""
-        )
+        return bool(columns_of(db, "twin")) and any(torn_tables(db, STORE_TABLES))
 
 
 def _salvage(path: Path, part: Path) -> None:
@@ -277,7 +256,7 @@ def _readable(path: Path) -> Iterator[tuple[Any, ...]]:
     first row up to where the file is damaged, then from the last one down."""
     last, whole = 0, False
     with suppress_damage(), closing(open_untrusted(path)) as db:
-        rows = _ROWS if has_table(db, "checksum") else _UNSEALED
+        rows = _ROWS if columns_of(db, "checksum") else _UNSEALED
         with suppress_damage():
             for row in db.execute(f"{rows} > 0 ORDER BY embedding.rowid"):
                 last = row[0]
@@ -297,7 +276,8 @@ def mend_catalog(
     Returns where the old file is kept, if it had to be made anew. For the one writer, after the
     embedding store is mended. What no source has stays as it is, or is not in the new catalog.
     """
-    path = settings.home / CATALOG
+    paths = LibraryPaths(settings.home)
+    path = paths.catalog
     found = list(flaws(path)) if path.exists() else []
     if not found:
         return []
@@ -305,11 +285,11 @@ def mend_catalog(
     told = _sound_books(path)
     wanted = {flaw.book for flaw in found if flaw.book}
     if anew:  # whatever file lies there is of a book, unless it was to be deleted
-        wanted |= _told_books(path) | stored_files(settings.home / "books") - _removed(path)
+        wanted |= _told_books(path) | stored_files(paths.books) - _removed(path)
     wanted -= told - {flaw.book for flaw in found}
     sources = _sources(settings, wanted, backup, work, progress)
-    catalogs = [path, *([backup / CATALOG] if backup else [])]
-    spaces = _spaces(catalogs, "embedded") or _spaces([settings.home / STORE], "embedding")
+    catalogs = [path, *([LibraryPaths(backup).catalog] if backup else [])]
+    spaces = _spaces(catalogs, "embedded") or _spaces([paths.embeddings], "embedding")
     _fit(settings.home, sources, spaces)
     if anew:
         with exchanged(path) as (part, aside):
@@ -317,8 +297,8 @@ def mend_catalog(
         return [aside] if aside.exists() else []
     for book_id, source in sources.items():
         with closing(Catalog(path)) as catalog:
-            generation = catalog.generation()
-        take_books(path, source, generation, only=book_id)
+            commit = catalog.index_commit()
+        take_books(path, source, commit, only=book_id)
     return []
 
 
@@ -349,23 +329,23 @@ def _sources(
     settings: Settings, wanted: set[str], backup: Path | None, work: Path, progress: Progress
 ) -> dict[str, Path]:
     """The catalog that each of these books is taken from, where there is one."""
-    held = _told_books(backup / CATALOG) if backup else set()
-    sources = {book_id: backup / CATALOG for book_id in wanted & held if backup}
-    books = settings.home / "books"
-    left = sorted((wanted - held) & stored_files(books))
+    held = _told_books(LibraryPaths(backup).catalog) if backup else set()
+    sources = {book_id: LibraryPaths(backup).catalog for book_id in wanted & held if backup}
+    paths = LibraryPaths(settings.home)
+    left = sorted((wanted - held) & stored_files(paths.books))
     if not left:
         return sources
     alone = replace(settings, home=work, embedding=EmbeddingSettings(), chroma_url=None)
     with closing(ConnectedStores(alone, lost=True)) as stores:
         for book_id in left:
-            link(books / f"{book_id}.pdf", stores.stored_file(book_id))
-            if read_card(books, book_id):
-                link(card_file(books, book_id), card_file(stores.books, book_id))
+            link(paths.book_file(book_id), stores.stored_file(book_id))
+            if read_card(paths, book_id):
+                link(paths.card(book_id), stores.paths.card(book_id))
         with stores.working(progress.wait):
             stores.catalog.queue(stores.stored_file(book_id) for book_id in left)
             finish_jobs(stores, progress)
         read = stores.catalog.book_ids()
-    return sources | {book_id: work / CATALOG for book_id in read}
+    return sources | {book_id: LibraryPaths(work).catalog for book_id in read}
 
 
 def _spaces(databases: Iterable[Path], table: str) -> set[str]:
@@ -383,9 +363,9 @@ def _fit(home: Path, sources: Mapping[str, Path], spaces: Iterable[str]) -> None
     has all their vectors."""
     for path in set(sources.values()):
         with closing(open_database(path, MIGRATIONS)) as db:
-            db.execute("ATTACH ? AS store", (str(home / STORE),))
+            db.execute("ATTACH ? AS store", (str(LibraryPaths(home).embeddings),))
             for book_id in (b for b, source in sources.items() if source == path):
-                card = read_card(home / "books", book_id)
+                card = read_card(LibraryPaths(home), book_id)
                 with transaction(db):
                     if card:
                         db.execute(
@@ -394,19 +374,10 @@ def _fit(home: Path, sources: Mapping[str, Path], spaces: Iterable[str]) -> None
                         )
                     for space in spaces:
                         if card:
-                            _set_refused(db, book_id, space, card.refused.get(space, {}))
+                            reasons = card.refused.get(space, {}).items()
+                            set_refused(db, book_id, space, {int(n): why for n, why in reasons})
                         _set_embedded(db, book_id, space)
                     seal_rest(db, [book_id])
-
-
-def _set_refused(
-    db: sqlite3.Connection, book_id: str, space: str, refused: Mapping[str, str]
-) -> None:
-    db.execute("DELETE FROM refused WHERE book_id = ? AND space = ?", (book_id, space))
-    db.executemany(
-        "INSERT INTO refused VALUES (?, ?, ?, ?)",
-        ((book_id, space, int(ordinal), reason) for ordinal, reason in refused.items()),
-    )
 
 
 def _set_embedded(db: sqlite3.Connection, book_id: str, space: str) -> None:
@@ -427,13 +398,13 @@ def _set_embedded(db: sqlite3.Connection, book_id: str, space: str) -> None:
 
 def _make_anew(home: Path, part: Path, sources: Mapping[str, Path]) -> None:
     """Make the catalog `part` of these books, each from its source, and of what else is told."""
-    old = home / CATALOG
+    old = LibraryPaths(home).catalog
     said = [(str(name), str(value)) for name, value in {*chain(*_told(old, "setting"))}]
     _set_stamp(home, part, said)
-    generation = _generation(home / "keywords", said, set(sources))
+    commit = _commit_of(LibraryPaths(home).keywords, said, set(sources))
     for book_id, source in sorted(sources.items()):
-        take_books(part, source, generation, only=book_id)
-    left = stored_files(home / "books")
+        take_books(part, source, commit, only=book_id)
+    left = stored_files(LibraryPaths(home).books)
     with closing(open_database(part, MIGRATIONS)) as db, transaction(db):
         jobs = [row for row in {*chain(*_told(old, "job"))} if _is_job(row)]
         for row in sorted(jobs, key=lambda row: (not Path(str(row[1])).exists(), row)):
@@ -444,15 +415,14 @@ def _make_anew(home: Path, part: Path, sources: Mapping[str, Path]) -> None:
             db.execute("INSERT OR IGNORE INTO removed VALUES (?)", (removed,))
 
 
-def _generation(folder: Path, said: Iterable[tuple[str, str]], books: set[str]) -> str | None:
+def _commit_of(folder: Path, said: Iterable[tuple[str, str]], books: set[str]) -> str | None:
     """The keyword index of exactly these books: the one that is told, or another that is there."""
     told = [value for name, value in said if name == "generation"]
     there = [path.stem for path in sorted(folder.glob("*.json"))]
-    for generation in (name for name in [*told, *there] if name in there):
+    for commit in (name for name in [*told, *there] if name in there):
         with suppress(*SEGMENT_DAMAGE):
-            segments = [open_segment(folder / name) for name in segments_of(folder, generation)]
-            if {book.id for segment in segments for book in segment.books} == books:
-                return generation
+            if {text.book for text in texts_of(folder, commit)} == books:
+                return commit
     return None
 
 
@@ -468,7 +438,7 @@ def _set_stamp(home: Path, part: Path, said: Iterable[tuple[str, str]]) -> None:
 
 def _is_job(row: Row) -> bool:
     """Whether it may be one: pages that were exchanged show rows of another table."""
-    kinds = (int, str, str, str, int, int, int)
+    kinds = (int, str, str, str, int, int, int, str, int)
     return [*map(type, row)] == [*kinds[: len(row)]]
 
 
@@ -486,15 +456,12 @@ def _told(path: Path, table: str) -> tuple[list[Row], list[Row]]:
     return found[0] if found else ([], [])
 
 
-def settle(settings: Settings, found: AuditOutcome) -> bool:
+def settle(settings: Settings) -> bool:
     """Have cards, stamps and keyword index as the catalog says, and no book called embedded that
     lacks vectors; whether there was one."""
     with closing(Stores(settings, lost=True)) as stores:
         lacking = forget_lost_vectors(stores)
-        write_cards(stores.books, stores.catalog)
+        write_cards(stores.paths, stores.catalog)
         stores.keep_identity()
-        books = stores.catalog.book_ids()
-        derived = any(damage.file.startswith("keywords/") for damage in found.damage)
-        if books and (derived or stores.catalog.generation() is None):
-            stores.catalog.set_generation(stores.index_books(books))
+        stores.index_all()
     return bool(lacking)

@@ -1,7 +1,7 @@
 """A library takes over the books of another one: before and after, never between."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,17 +10,15 @@ from bookbrain.errors import OLDER_BACKUP, BookBrainError
 from bookbrain.files import PART, file_lock, link, remove, sync_folder
 from bookbrain.index.commit import drop_unsound
 from bookbrain.library.findings import Expected, prove
-from bookbrain.library.maintenance import drop_vectors
+from bookbrain.library.maintenance import drop_vectors, publish_books
 from bookbrain.library.recovery import begin_again
 from bookbrain.messages import Filled, fill, message_of
-from bookbrain.model import Book, Progress, parse_space
-from bookbrain.paths import refuse_in_upgrade
+from bookbrain.model import Book, Progress, Silent
+from bookbrain.paths import CATALOG, STORE, LibraryPaths, refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
-from bookbrain.store.chroma import wait_until_ended
 from bookbrain.store.copy import (
-    SCHEMAS,
     bring_up_to_date,
     damaged_databases,
     link_index,
@@ -30,12 +28,10 @@ from bookbrain.store.copy import (
     take_embeddings,
 )
 from bookbrain.store.database import copy_database, remove_database
-from bookbrain.store.embeddings import STORE, EmbeddingStore
-from bookbrain.store.flaws import CATALOG, flaws, store_flaws
+from bookbrain.store.embeddings import EmbeddingStore
+from bookbrain.store.flaws import flaws, store_flaws
 from bookbrain.store.folder import Stores, storage_error
 from bookbrain.store.identity import stored_files
-
-_BEFORE = "before.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +50,19 @@ def look_into(home: Path, only: str | None = None) -> Held:
     With `only` that one book alone is looked for, and what is wrong with others does not matter.
     Raises ConfigError when a newer BookBrain made them.
     """
-    for judge in (flaws(home / CATALOG), store_flaws(home)):
+    for judge in (flaws(LibraryPaths(home).catalog), store_flaws(home)):
         for flaw in judge:
             if not only or flaw.book in ("", only):
                 return Held(unsound=flaw.what)
     for name in (CATALOG, STORE):
         bring_up_to_date(home / name)
     with (
-        closing(Catalog(home / CATALOG)) as catalog,
-        closing(EmbeddingStore(home / STORE)) as store,
+        closing(Catalog(LibraryPaths(home).catalog)) as catalog,
+        closing(EmbeddingStore(LibraryPaths(home).embeddings)) as store,
     ):
         found = catalog.book(only) if only else None
         books = catalog.books() if not only else [found] if found else []
         return Held(tuple(books), tuple(catalog.embedded_spaces()), store.count())
-
-
-def newest_schemas() -> dict[str, int]:
-    """How many migrations this BookBrain knows for each database."""
-    return dict(SCHEMAS)
-
-
-def wait_until_closed(home: Path) -> None:
-    """Wait until the Chroma server of a library that nobody uses any more has ended."""
-    wait_until_ended(home)
 
 
 @contextmanager
@@ -86,20 +72,20 @@ def damaged_aside(home: Path, only: str | None) -> Iterator[list[Path]]:
     They come back when the block fails. Raises BookBrainError where `only` one book is to come.
     """
     refuse_in_upgrade(home)
-    with file_lock(home / "library.lock"):
+    with file_lock(LibraryPaths(home).library_lock):
         if only and (damaged := damaged_databases(home)):
             raise BookBrainError(
                 fill("{path} is damaged: one book cannot be put into it.", path=home / damaged[0]),
                 "Restore the whole backup, without --book.",
             )
-        was_there = (home / CATALOG).exists()
+        was_there = LibraryPaths(home).catalog.exists()
         aside = move_damaged(home)
         aside += begin_again(Settings(home)).aside
     try:
         yield aside
     except BaseException:
         if not was_there:  # what was made for the restored books is no catalog of those here
-            remove_database(home / CATALOG)
+            remove_database(LibraryPaths(home).catalog)
         for path in aside:
             move_back(path)
         raise
@@ -108,10 +94,8 @@ def damaged_aside(home: Path, only: str | None) -> Iterator[list[Path]]:
 def index_copies(other: Stores) -> None:
     """Have a keyword index of all books of the library `other`: its own, where it is of today and
     every number in it is in its bounds."""
-    books = other.catalog.books()
-    drop_unsound(other.segments, {book.id: book.pages for book in books})
-    if books:
-        other.catalog.set_generation(other.index_books(sorted(book.id for book in books)))
+    drop_unsound(other.segments, {book.id: book.pages for book in other.catalog.books()})
+    other.index_all()
 
 
 def replace_books(
@@ -128,16 +112,16 @@ def replace_books(
     taken = other.catalog.books() if not only else [b for b in [other.catalog.book(only)] if b]
     new = [book.id for book in taken]
     there = stored_files(stores.books)
-    before, state = other.home / _BEFORE, None
+    before, state = other.paths.before_restore, None
     try:
         _bring_files(stores, other, new)
-        take_embeddings(stores.home / STORE, other.home / STORE)
-        _publish(stores, other, taken, progress)
-        generation = _bring_index(stores, other, only)
+        take_embeddings(stores.paths.embeddings, other.paths.embeddings)
+        publish_books(stores, other.catalog, taken, progress)  # no search knows of them yet
+        commit = _bring_index(stores, other, only)
         others = [book for book in stores.catalog.books() if book.id != only] if only else []
-        copy_database(stores.home / CATALOG, before)
+        copy_database(stores.paths.catalog, before)
         old_spaces, state = stores.catalog.embedded_spaces(), stores.catalog.state()
-        take_books(stores.home / CATALOG, other.home / CATALOG, generation, only)
+        take_books(stores.paths.catalog, other.paths.catalog, commit, only)
         for book_id in new:
             stores.take_file(book_id)
         prove(stores, Expected.of([*others, *taken]))
@@ -146,6 +130,8 @@ def replace_books(
             _put_back(stores, before)
             stores.catalog.forget_removed(there)
             _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
+        with suppress(BookBrainError):  # where they brought another text of a book that is here
+            publish_books(stores, stores.catalog, [b for b in taken if b.id in old], Silent())
         if isinstance(error, Exception):
             raise _undone(error) from error
         raise
@@ -155,8 +141,8 @@ def replace_books(
 def _put_back(stores: Stores, before: Path) -> None:
     try:
         with closing(Catalog(before)) as catalog:
-            generation = catalog.generation()
-        take_books(stores.home / CATALOG, before, generation)
+            commit = catalog.index_commit()
+        take_books(stores.paths.catalog, before, commit)
     except (OSError, sqlite3.Error) as error:
         raise BookBrainError(
             fill(
@@ -203,30 +189,17 @@ def _bring_files(stores: Stores, other: Stores, books: Iterable[str]) -> None:
 
 def _bring_index(stores: Stores, other: Stores, only: str | None) -> str | None:
     """A keyword index of the books to be; its name, None for no books."""
+    texts = other.catalog.texts()
     if only:
-        if not stores.catalog.has_book(only):
-            stores.index_book(only, other.catalog.pages(only))
-        return stores.index_books(sorted({*stores.catalog.book_ids(), only}))
-    generation = other.catalog.generation() if other.catalog.book_ids() else None
-    if generation:
-        link_index(other.segments, stores.segments, generation)
-    return generation
-
-
-def _publish(
-    stores: ConnectedStores, other: Stores, books: Sequence[Book], progress: Progress
-) -> None:
-    """Give Chroma the vectors that it lacks. No search knows of them until the catalog does."""
-    spaces = sorted(other.catalog.embedded_spaces())
-    if not spaces:
-        return
-    for name in spaces:
-        embedded = [book for book in books if other.catalog.is_embedded(book.id, name)]
-        for number, book in enumerate(embedded, start=1):
-            progress.begin(book.title, number, len(embedded))
-            digests = {p.ordinal: p.digest for p in other.catalog.passages(book.id)}
-            stores.semantics.publish(parse_space(name), book.id, digests)
-            progress.step("indexing", len(digests), len(digests))
+        here = stores.catalog.texts()
+        brought = [text for text in texts if text.book == only]
+        for text in {*brought}.difference(here):
+            stores.index_text(text, other.catalog.pages(only))
+        return stores.index_texts(sorted([t for t in here if t.book != only] + brought))
+    commit = other.catalog.index_commit() if texts else None
+    if commit:
+        link_index(other.segments, stores.segments, commit)
+    return commit
 
 
 def _forget(stores: ConnectedStores, books: Iterable[str], spaces: Iterable[str]) -> None:

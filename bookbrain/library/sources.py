@@ -20,14 +20,13 @@ from uuid import uuid4
 
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.files import PART, open_in
-from bookbrain.formats.pdf import find_books, open_pdf
-from bookbrain.library.inbox import INBOX
+from bookbrain.formats.format import FORMAT, find_books
 from bookbrain.library.inbox_worker import STAGING, open_inbox
 from bookbrain.library.library import Library
 from bookbrain.messages import fill
-from bookbrain.model import AddReport, Book, Outcome, Plan, Progress, Silent, Step
-from bookbrain.paths import refuse_in_upgrade
-from bookbrain.store.folder import GO_ON, storage_error
+from bookbrain.model import AddReport, Book, Outcome, PassedOn, Plan, Progress, Silent, Step
+from bookbrain.paths import PDF, LibraryPaths, refuse_in_upgrade
+from bookbrain.store.folder import GO_ON, storage_errors
 
 _CHUNK = 1 << 20
 _LONGEST_NAME = 255  # bytes
@@ -77,16 +76,13 @@ def add_sources(library: Library, sources: Sources, progress: Progress | None = 
     progress = progress or Silent()
     for outcome in sources.refused:
         progress.end(outcome)
-    try:
-        with open_inbox(library.settings.home, progress.wait) as inbox:
-            copies = _Copies(progress)
-            with ExitStack() as failed:
-                failed.callback(copies.remove)
-                refused = copies.make(sources.files, inbox)
-                report = library.add(list(copies.given), copies)
-                failed.pop_all()
-    except OSError as error:
-        raise storage_error(error, GO_ON) from error
+    with storage_errors(GO_ON), open_inbox(library.settings.home, progress.wait) as inbox:
+        copies = _Copies(progress)
+        with ExitStack() as failed:
+            failed.callback(copies.remove)
+            refused = copies.make(sources.files, inbox)
+            report = library.add(list(copies.given), copies)
+            failed.pop_all()
     outcomes = (*sources.refused, *refused, *(copies.named(o) for o in report.outcomes))
     return AddReport(outcomes, report.stopped)
 
@@ -96,12 +92,9 @@ def plan_sources(
 ) -> list[Plan]:
     """As `Library.plan`; the copies are in `scratch` for as long as it takes."""
     copies = _Copies(progress or Silent())
-    try:
-        with TemporaryDirectory(prefix="bookbrain-", dir=scratch) as folder:
-            refused = (*sources.refused, *copies.make(sources.files, Path(folder)))
-            plans = library.plan(list(copies.given), copies)
-    except OSError as error:
-        raise storage_error(error) from error
+    with storage_errors(), TemporaryDirectory(prefix="bookbrain-", dir=scratch) as folder:
+        refused = (*sources.refused, *copies.make(sources.files, Path(folder)))
+        plans = library.plan(list(copies.given), copies)
     names = {str(copy): str(given[0]) for copy, given in copies.given.items()}
     names |= {copy.name: given[0].name for copy, given in copies.given.items()}
     return [
@@ -110,21 +103,12 @@ def plan_sources(
     ]
 
 
-class _Copies(Silent):
+class _Copies(PassedOn):
     """The copies of a command, each with the files that it is one of. A copy goes at its end."""
 
     def __init__(self, progress: Progress) -> None:
+        super().__init__(progress)
         self.given: dict[Path, list[Path]] = {}
-        self._progress = progress
-
-    def wait(self) -> None:
-        self._progress.wait()
-
-    def begin(self, file: str, number: int, of: int) -> None:
-        self._progress.begin(file, number, of)
-
-    def step(self, step: Step, done: int, total: int) -> None:
-        self._progress.step(step, done, total)
 
     def make(self, sources: Sequence[Source], folder: Path) -> list[Outcome]:
         """Copy all; the outcomes of those that cannot be read. OSError when there is no room."""
@@ -132,10 +116,10 @@ class _Copies(Silent):
         for number, source in enumerate(sources, start=1):
             self.begin(source.path.name, number, len(sources))
             try:
-                copy = copy_into(folder, source, self._progress)
+                copy = copy_into(folder, source, self)
             except InputError as error:
                 refused.append(_refused(str(source.path), error))
-                self._progress.end(refused[-1])
+                super().end(refused[-1])
                 continue
             self.given.setdefault(copy, []).append(source.path)
         return refused
@@ -143,7 +127,7 @@ class _Copies(Silent):
     def end(self, outcome: Outcome) -> None:
         if Path(outcome.path) in self.given:
             Path(outcome.path).unlink(missing_ok=True)
-        self._progress.end(self.named(outcome))
+        super().end(self.named(outcome))
 
     def named(self, outcome: Outcome) -> Outcome:
         """The outcome under the name that the person gave."""
@@ -232,7 +216,7 @@ def _are_same(file: BinaryIO, folder: int, name: str) -> bool:
 
 def _opened(path: Path, folder: Path | None) -> BinaryIO:
     try:
-        return open_pdf(path, folder, lent=False)
+        return FORMAT.open(path, folder, lent=False)
     except InputError as error:
         if getattr(error.__cause__, "errno", None) in (errno.EMFILE, errno.ENFILE):
             raise BookBrainError("These are too many files at once.", "Add fewer.") from error
@@ -264,6 +248,7 @@ def _allow_open_files(number: int) -> None:
 
 
 _UPLOADING = ".upload-"  # how the hidden name of a file begins that is not whole yet
+_MAKE_ROOM = "Make room and upload it again."
 _LONGEST_STEM = 200  # bytes: " (2)" and the name of a reason file have room behind it
 
 
@@ -279,8 +264,8 @@ def land_upload(home: Path, name: str, path: Path) -> None:
 
     Raises BookBrainError when the inbox takes nothing.
     """
-    inbox = home / INBOX
-    with _room():
+    inbox = LibraryPaths(home).inbox
+    with storage_errors(_MAKE_ROOM):
         inbox.mkdir(exist_ok=True)
         with path.open("rb") as file:
             try:
@@ -296,9 +281,9 @@ def land(library: Library, name: str, file: BinaryIO) -> None:
 
     Unlike what a command copies it waits for nobody who works on the inbox.
     """
-    inbox = library.settings.home / INBOX
+    inbox = LibraryPaths(library.settings.home).inbox
     refuse_in_upgrade(library.settings.home)
-    with _room():
+    with storage_errors(_MAKE_ROOM):
         inbox.mkdir(exist_ok=True)
         copy_into(inbox, Source(_path(name), file), prefix=_UPLOADING)
 
@@ -319,7 +304,7 @@ def add_again(library: Library, book_id: str, seconds: float) -> None:
 
 def sweep_uploads(home: Path) -> None:
     """Remove what an app that was killed had begun to write. Only for the one app of a library."""
-    for left in (home / INBOX).glob(f"{_UPLOADING}*"):
+    for left in LibraryPaths(home).inbox.glob(f"{_UPLOADING}*"):
         with suppress(OSError):  # or somebody else made it
             left.unlink()
 
@@ -327,13 +312,5 @@ def sweep_uploads(home: Path) -> None:
 def _path(given: str) -> Path:
     """The name that a browser gave, as one that a file can have and that is not hidden."""
     name = "".join(c for c in normalize("NFC", Path(given).name) if c.isprintable())
-    stem = name.removesuffix(".pdf").removesuffix(".PDF").lstrip(". ").rstrip()
-    return Path((stem.encode()[:_LONGEST_STEM].decode(errors="ignore") or "book") + ".pdf")
-
-
-@contextmanager
-def _room() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise storage_error(error, "Make room and upload it again.") from error
+    stem = name.removesuffix(PDF).removesuffix(PDF.upper()).lstrip(". ").rstrip()
+    return Path((stem.encode()[:_LONGEST_STEM].decode(errors="ignore") or "book") + PDF)

@@ -20,21 +20,20 @@ from bookbrain.files import file_lock
 from bookbrain.messages import as_row, packed
 from bookbrain.model import EmbeddingSpace, text_digest
 from bookbrain.models.openai_api import BatchOutcome, Endpoint, refuses_everything
+from bookbrain.paths import LibraryPaths
 from bookbrain.settings import EmbeddingSettings
-from bookbrain.store.embeddings import STORE, EmbeddingStore, Vector
+from bookbrain.store.embeddings import EmbeddingStore, Vector
 
-LOCK = "embeddings.lock"
 # OpenAI takes 2,048 inputs and 300,000 tokens; small requests lose less when one fails.
 _BATCH_TEXTS = 128
 _BATCH_BYTES = 600_000
-_RESERVE = "embeddings.reserve"
 
 
 def main() -> None:
     order = json.load(sys.stdin)
     settings = EmbeddingSettings(**order["settings"])
     try:
-        with file_lock(Path(order["home"]) / LOCK):
+        with file_lock(LibraryPaths(Path(order["home"])).purchase_lock):
             outcome = _buy(Path(order["home"]), settings, order["texts"])
     except BookBrainError as error:
         said = {"error": packed(error.message), "hint": packed(error.hint), "quoted": error.quoted}
@@ -46,7 +45,7 @@ def main() -> None:
 
 def _buy(home: Path, settings: EmbeddingSettings, texts: Sequence[str]) -> BatchOutcome:
     """Embed those of the texts that the store does not have; each answer is kept at once."""
-    store = EmbeddingStore(home / STORE)
+    store = EmbeddingStore(LibraryPaths(home).embeddings)
     dimensions = settings.expected_dimensions or store.own_dimensions(settings.model)
     endpoint = Endpoint(settings, dimensions)
     outcome = BatchOutcome()
@@ -54,7 +53,7 @@ def _buy(home: Path, settings: EmbeddingSettings, texts: Sequence[str]) -> Batch
     done = 0
 
     def keep(vectors: dict[str, Vector]) -> None:
-        (home / _RESERVE).unlink(missing_ok=True)
+        LibraryPaths(home).purchase_reserve.unlink(missing_ok=True)
         if dimensions is None and endpoint.dimensions:
             store.set_own_dimensions(settings.model, endpoint.dimensions)
         size = next(iter(vectors.values())).size
@@ -66,7 +65,7 @@ def _buy(home: Path, settings: EmbeddingSettings, texts: Sequence[str]) -> Batch
         endpoint.embed(batch, outcome, keep)
         done += len(batch)
         _print({"done": done, "total": len(wanted), "tokens": outcome.tokens})
-    (home / _RESERVE).unlink(missing_ok=True)
+    LibraryPaths(home).purchase_reserve.unlink(missing_ok=True)
     if len(outcome.refused) > 1 and not outcome.embedded:
         raise refuses_everything(next(iter(outcome.refused.values())))
     return outcome
@@ -100,7 +99,7 @@ def _reserve(home: Path, size: int) -> None:
 
     The space is freed just before the answer is written.
     """
-    descriptor = os.open(home / _RESERVE, os.O_WRONLY | os.O_CREAT, 0o600)
+    descriptor = os.open(LibraryPaths(home).purchase_reserve, os.O_WRONLY | os.O_CREAT, 0o600)
     try:
         os.posix_fallocate(descriptor, 0, 3 * size + 1_000_000)  # row, write-ahead log, indexes
     finally:

@@ -23,8 +23,8 @@ from bookbrain.search import ranking
 from bookbrain.search.query import Filter, Query, mask_of, parse_query
 from bookbrain.search.ranking import asked_for, best_pages, fold_duplicates
 from bookbrain.search.snippet import Marker, make_snippet
+from bookbrain.store.catalog import FoundPage, StoredPassage
 from bookbrain.store.folder import Stores
-from bookbrain.store.rows import FoundPage, StoredPassage
 
 if TYPE_CHECKING:
     from bookbrain.models.rerank_api import Reranker
@@ -187,10 +187,15 @@ def answer(asked: Asked, mode: Mode, k: int) -> tuple[tuple[Hit, ...], str | Non
 
 
 def _pages(asked: Asked, documents: Iterable[int]) -> dict[int, FoundPage]:
-    """The pages of the documents, but for those whose book was removed meanwhile."""
+    """The pages of the documents, but for those whose book was removed meanwhile, or has another
+    text."""
     places = {document: asked.index.place(document) for document in documents}
     found = asked.stores.catalog.find_pages(places.values())
-    return {document: found[place] for document, place in places.items() if place in found}
+    return {
+        document: found[place]
+        for document, place in places.items()
+        if place in found and found[place].text in asked.index.texts
+    }
 
 
 def _keyword_leg(asked: Asked) -> _Leg:

@@ -17,9 +17,9 @@ from bookbrain.messages import fill
 from bookbrain.model import EmbeddingSpace, text_digest
 from bookbrain.models.openai_api import Endpoint, questions
 from bookbrain.models.purchase import Progress, Purchase, embed_texts
+from bookbrain.store.catalog import StoredPassage
 from bookbrain.store.embeddings import Vector, is_sound
 from bookbrain.store.folder import Stores
-from bookbrain.store.rows import StoredPassage
 from bookbrain.store.vectors import PassageKey, Vectors, check_server, cosine
 
 # Up to so many passages are compared one by one, exactly: within chosen books, where Chroma's graph
@@ -102,8 +102,7 @@ class Semantics:
     def publish(self, space: EmbeddingSpace, book_id: str, digests: Mapping[int, str]) -> None:
         """Give Chroma the stored vectors of a book's passages (digest by ordinal)."""
         stored = self._stores.embeddings.get(space, digests.values())
-        found = {ordinal: stored[d] for ordinal, d in digests.items() if d in stored}
-        self.vectors(space).put(book_id, found)
+        self.vectors(space).put(book_id, digests, stored)
 
     def nearest(
         self, space: EmbeddingSpace, vector: Vector, count: int, books: Sequence[str] | None

@@ -3,26 +3,25 @@
 import json
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from secrets import token_hex
+from typing import Any
 
 from bookbrain.errors import BookBrainError
-from bookbrain.messages import as_row, fill, of_row
-from bookbrain.model import Book, Page, Passage
-from bookbrain.store.checksums import CATALOG_TABLES, Stamp, create_twins, seal_book, seal_rest
-from bookbrain.store.database import MEND, Migration, open_database, transaction
-from bookbrain.store.rows import (
-    FoundPage,
-    Job,
-    StoredPassage,
-    page_row,
-    problems_of,
-    spans_json,
-    to_found_page,
-    to_page,
-    to_passage,
+from bookbrain.messages import Filled, as_row, fill, message_of, of_row
+from bookbrain.model import Book, Heading, Page, Passage, Span, TextId
+from bookbrain.store.checksums import (
+    CATALOG_TABLES,
+    Stamp,
+    checksum,
+    create_twins,
+    seal_book,
+    seal_rest,
+    text_revision,
+    widen_twin,
 )
+from bookbrain.store.database import MEND, Migration, open_database, transaction
 
 
 def m001_create_tables(connection: sqlite3.Connection) -> None:
@@ -95,7 +94,19 @@ def m004_attempts_at_jobs(connection: sqlite3.Connection) -> None:
 
 def m005_twins(connection: sqlite3.Connection) -> None:
     """The small tables that no seal covers are kept twice."""
-    create_twins(connection, CATALOG_TABLES)
+    create_twins(connection, {**CATALOG_TABLES, "job": CATALOG_TABLES["job"][:7]})
+
+
+def m006_revisions_and_kinds(connection: sqlite3.Connection) -> None:
+    """Which text of a book it is, and what is to be done with the file of a job, how soon."""
+    for statement in (
+        "ALTER TABLE book ADD COLUMN revision TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE job ADD COLUMN kind TEXT NOT NULL DEFAULT 'add'",
+        "ALTER TABLE job ADD COLUMN priority INTEGER NOT NULL DEFAULT 0",
+    ):
+        connection.execute(statement)
+    widen_twin(connection, "job", CATALOG_TABLES["job"], 2)
+    note_revisions(connection)
 
 
 MIGRATIONS: Sequence[Migration] = (
@@ -104,10 +115,55 @@ MIGRATIONS: Sequence[Migration] = (
     m003_identity_and_seals,
     m004_attempts_at_jobs,
     m005_twins,
+    m006_revisions_and_kinds,
 )
 _BOOKS = """SELECT id, title, file, (SELECT count(*) FROM page WHERE book_id = id),
                    (SELECT count(*) FROM passage WHERE book_id = id), added_at FROM book"""
 _PAGES = "SELECT number, label, chapter, headings, problem, text FROM page"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """Something that is to be done with a file: its `kind`. "add" makes it a book. `waiting` says
+    what for, when a service was not there.
+
+    `step` is what is done with it, "" until its turn comes: `done` of `total` pages or passages.
+    `attempts` were begun and ended neither well nor with a reason.
+    """
+
+    id: int
+    path: str
+    waiting: str
+    step: str = ""
+    done: int = 0
+    total: int = 0
+    attempts: int = 0
+    kind: str = "add"
+    priority: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPassage:
+    """A passage as the catalog has it: its text is looked up by its spans."""
+
+    book_id: str
+    ordinal: int
+    digest: str
+    spans: tuple[Span, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPage:
+    """A page, of which text it is, and what its book is called."""
+
+    text: TextId
+    title: str
+    file: str
+    page: Page
+
+    @property
+    def book_id(self) -> str:
+        return self.text.book
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +176,10 @@ class NewBook:
     passages: Sequence[Passage]
     space: str = ""
     refused: Mapping[int, str] = field(default_factory=dict)
+
+    @property
+    def text(self) -> TextId:
+        return TextId(self.book.id, revision_of(self.pages))
 
 
 class Catalog:
@@ -178,39 +238,33 @@ class Catalog:
 
     # Books
 
-    def add_book(self, new: "NewBook", generation: str, job: int) -> None:
+    def add_book(self, new: NewBook, commit: str, job: int) -> None:
         """Make a book visible: its rows, the keyword index that has it, and the end of its job."""
-        book_id = new.book.id
         with transaction(self._db) as db:
             db.execute(
-                "INSERT INTO book VALUES (?, ?, ?, ?)",
-                (book_id, new.book.title, new.book.file, new.book.added_at),
+                "INSERT INTO book (id, title, file, added_at) VALUES (?, ?, ?, ?)",
+                (new.book.id, new.book.title, new.book.file, new.book.added_at),
             )
-            db.executemany(
-                "INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?)",
-                (page_row(book_id, page) for page in new.pages),
-            )
-            db.executemany(
-                "INSERT INTO passage VALUES (?, ?, ?, ?)",
-                ((book_id, p.ordinal, p.digest, spans_json(p.spans)) for p in new.passages),
-            )
-            if new.space:
-                _set_embedded(db, book_id, new.space, new.refused)
-            db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+            _write_text(db, new, commit)
             db.execute("DELETE FROM job WHERE id = ?", (job,))
-            db.execute("DELETE FROM removed WHERE book_id = ?", (book_id,))
-            seal_book(db, book_id)
-            count_change(db)
+            db.execute("DELETE FROM removed WHERE book_id = ?", (new.book.id,))
 
-    def remove_book(self, book_id: str, generation: str | None) -> None:
-        """Forget a book, and from now on search the keyword index `generation`.
+    def replace_text(self, new: NewBook, commit: str | None) -> None:
+        """Give a book that is there other pages and passages, and search the keyword index that
+        has them. Its title, file and date stay. What is embedded of it is what `new` says."""
+        with transaction(self._db) as db:
+            for table in ("page", "passage", "embedded", "refused"):
+                db.execute(f"DELETE FROM {table} WHERE book_id = ?", (new.book.id,))  # noqa: S608
+            _write_text(db, new, commit)
+
+    def remove_book(self, book_id: str, commit: str | None) -> None:
+        """Forget a book, and from now on search the keyword index `commit`.
 
         It is one of `removed` until its file and its postings are gone.
         """
         with transaction(self._db) as db:
             db.execute("DELETE FROM book WHERE id = ?", (book_id,))
-            if generation:
-                db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+            _set_commit(db, commit)
             db.execute("REPLACE INTO removed VALUES (?)", (book_id,))
             count_change(db)
 
@@ -244,6 +298,11 @@ class Catalog:
         """All books, in the order of their ids."""
         return [row[0] for row in self._db.execute("SELECT id FROM book ORDER BY id")]
 
+    def texts(self) -> list[TextId]:
+        """The text of each book, in the order of the books' ids."""
+        rows = self._db.execute("SELECT id, revision FROM book ORDER BY id")
+        return [TextId(*row) for row in rows]
+
     def books(self, space: str = "") -> list[Book]:
         """All books, oldest first, with their problems: pages that could not be read, and passages
         whose embedding `space` refused."""
@@ -269,13 +328,14 @@ class Catalog:
     def find_pages(self, places: Iterable[tuple[str, int]]) -> dict[tuple[str, int], FoundPage]:
         """Those pages, by book id and number, that are in the library."""
         rows = self._db.execute(
-            """SELECT book_id, title, file, number, label, chapter, headings, problem, text
+            """SELECT book_id, revision, title, file,
+                      number, label, chapter, headings, problem, text
                FROM json_each(?) AS key CROSS JOIN page CROSS JOIN book
                ON book_id = json_extract(key.value, '$[0]')
                AND number = json_extract(key.value, '$[1]') AND book.id = book_id""",
             (json.dumps(list(places)),),
         )
-        return {(row[0], row[3]): to_found_page(row) for row in rows}
+        return {(row[0], row[4]): to_found_page(row) for row in rows}
 
     def pages(self, book_id: str) -> list[Page]:
         """All pages of a book, in order."""
@@ -307,13 +367,13 @@ class Catalog:
 
     # The keyword index in use
 
-    def generation(self) -> str | None:
+    def index_commit(self) -> str | None:
         """The name of the keyword index that belongs to the books of now."""
-        row = self._db.execute("SELECT value FROM setting WHERE name = 'generation'").fetchone()
-        return row[0] if row else None
+        return read_commit(self._db)
 
-    def set_generation(self, generation: str) -> None:
-        self._db.execute("REPLACE INTO setting VALUES ('generation', ?)", (generation,))
+    def set_index_commit(self, commit: str | None) -> None:
+        """Search this keyword index from now on; the one of before where there is no other."""
+        _set_commit(self._db, commit)
 
     # Embedding
 
@@ -353,13 +413,13 @@ class Catalog:
             seal_rest(db, [book_id])
             count_change(db)
 
-    def forget_embedded(self, book_id: str, spaces: Iterable[str]) -> None:
-        """Note that a book is not embedded in these spaces: vectors of it are gone."""
-        rows = [(book_id, space) for space in spaces]
+    def forget_embedded(self, space: str, book_ids: Sequence[str]) -> None:
+        """Note that these books are not embedded in a space (any more): vectors of it are gone."""
+        rows = [(book_id, space) for book_id in book_ids]
         with transaction(self._db) as db:
             db.executemany("DELETE FROM embedded WHERE book_id = ? AND space = ?", rows)
             db.executemany("DELETE FROM refused WHERE book_id = ? AND space = ?", rows)
-            seal_rest(db, [book_id])
+            seal_rest(db, book_ids)
             count_change(db)
 
     def refused(self) -> dict[str, dict[str, dict[int, str]]]:
@@ -371,38 +431,26 @@ class Catalog:
             found.setdefault(book_id, {}).setdefault(space, {})[ordinal] = reason
         return found
 
-    def refused_of(self, book_id: str, space: str) -> set[int]:
-        """The ordinals of a book's passages that `space` refused."""
-        rows = self._db.execute(
-            "SELECT ordinal FROM refused WHERE book_id = ? AND space = ?", (book_id, space)
-        )
-        return {row[0] for row in rows}
-
-    def forget_space(self, space: str) -> None:
-        """Note that no book is embedded in `space` any more."""
-        with transaction(self._db) as db:
-            books = db.execute("SELECT book_id FROM embedded WHERE space = ?", (space,)).fetchall()
-            db.execute("DELETE FROM embedded WHERE space = ?", (space,))
-            db.execute("DELETE FROM refused WHERE space = ?", (space,))
-            seal_rest(db, (row[0] for row in books))
-            count_change(db)
-
     # Jobs
 
-    def queue(self, paths: Iterable[Path]) -> None:
-        """Ask for files; a file that is asked for already is not asked for twice."""
+    def queue(self, paths: Iterable[Path], kind: str = "add", priority: int = 0) -> None:
+        """Ask for something to be done with files, the higher the `priority` the sooner; what is
+        asked for already is not asked for twice."""
         with transaction(self._db) as db:
-            asked = {row[0] for row in db.execute("SELECT path FROM job")}
+            asked = {row[0] for row in db.execute("SELECT path FROM job WHERE kind = ?", (kind,))}
             wanted = dict.fromkeys(str(path) for path in paths)
             db.executemany(
-                "INSERT INTO job (path, waiting) VALUES (?, '')",
-                ((path,) for path in wanted if path not in asked),
+                "INSERT INTO job (path, waiting, kind, priority) VALUES (?, '', ?, ?)",
+                ((path, kind, priority) for path in wanted if path not in asked),
             )
 
-    def jobs(self) -> list[Job]:
-        """The files on their way in, first come first."""
+    def jobs(self, kind: str = "add") -> list[Job]:
+        """The jobs of this kind, in the order in which they are worked on: of the same priority,
+        first come first."""
         rows = self._db.execute(
-            "SELECT id, path, waiting, step, done, total, attempts FROM job ORDER BY id"
+            """SELECT id, path, waiting, step, done, total, attempts, kind, priority FROM job
+               WHERE kind = ? ORDER BY priority DESC, id""",
+            (kind,),
         )
         return [Job(job, path, of_row(waiting), *rest) for job, path, waiting, *rest in rows]
 
@@ -423,15 +471,16 @@ class Catalog:
                 "UPDATE job SET attempts = attempts - 1 WHERE id = ?", ((job,) for job in jobs)
             )
 
-    def set_waiting(self, reason: str) -> None:
-        """Note why the jobs cannot go on just now; "" when they can."""
-        self._db.execute("UPDATE job SET waiting = ?", (as_row(reason),))
+    def set_waiting(self, reason: str, kind: str = "add") -> None:
+        """Note why the jobs of this kind cannot go on just now; "" when they can."""
+        self._db.execute("UPDATE job SET waiting = ? WHERE kind = ?", (as_row(reason), kind))
 
     def end_job(self, job: int) -> None:
         self._db.execute("DELETE FROM job WHERE id = ?", (job,))
 
-    def end_all_jobs(self) -> None:
-        self._db.execute("DELETE FROM job")
+    def end_all_jobs(self, kind: str = "") -> None:
+        """End the jobs of this kind, or all."""
+        self._db.execute("DELETE FROM job WHERE ? IN (kind, '')", (kind,))
 
 
 def read_stamp(db: sqlite3.Connection) -> Stamp | None:
@@ -449,17 +498,149 @@ def read_stamp(db: sqlite3.Connection) -> Stamp | None:
     return Stamp(values["library"], int(values["changes"]), books)
 
 
+def read_commit(db: sqlite3.Connection) -> str | None:
+    """The name of the keyword index that an open catalog says is to be searched."""
+    row = db.execute("SELECT value FROM setting WHERE name = 'generation'").fetchone()
+    return row[0] if row and type(row[0]) is str else None
+
+
+def note_revisions(db: sqlite3.Connection) -> None:
+    """Say of each book that came without it which text it has: that of its seal."""
+    rows = db.execute(
+        "SELECT pages, book_id FROM seal JOIN book ON id = book_id WHERE revision = ''"
+    ).fetchall()
+    db.executemany(
+        "UPDATE book SET revision = ? WHERE id = ?", ((text_revision(s), i) for s, i in rows)
+    )
+
+
 def count_change(db: sqlite3.Connection) -> None:
     """One more change of the books, in the transaction that makes it."""
     db.execute("UPDATE setting SET value = CAST(value AS INTEGER) + 1 WHERE name = 'changes'")
+
+
+def _write_text(db: sqlite3.Connection, new: NewBook, commit: str | None) -> None:
+    """Write all rows of a book's text, and what names them, in the caller's transaction."""
+    book_id = new.book.id
+    db.executemany(
+        "INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (page_row(book_id, page) for page in new.pages),
+    )
+    db.executemany(
+        "INSERT INTO passage VALUES (?, ?, ?, ?)",
+        ((book_id, p.ordinal, p.digest, spans_json(p.spans)) for p in new.passages),
+    )
+    if new.space:
+        _set_embedded(db, book_id, new.space, new.refused)
+    db.execute("UPDATE book SET revision = ? WHERE id = ?", (new.text.revision, book_id))
+    _set_commit(db, commit)
+    seal_book(db, book_id)
+    count_change(db)
+
+
+def _set_commit(db: sqlite3.Connection, commit: str | None) -> None:
+    if commit:
+        db.execute("REPLACE INTO setting VALUES ('generation', ?)", (commit,))
 
 
 def _set_embedded(
     db: sqlite3.Connection, book_id: str, space: str, refused: Mapping[int, str]
 ) -> None:
     db.execute("REPLACE INTO embedded VALUES (?, ?)", (book_id, space))
+    set_refused(db, book_id, space, refused)
+
+
+def set_refused(
+    db: sqlite3.Connection, book_id: str, space: str, refused: Mapping[int, str]
+) -> None:
+    """Say which passages of a book `space` refused, and why, in the caller's transaction."""
     db.execute("DELETE FROM refused WHERE book_id = ? AND space = ?", (book_id, space))
     db.executemany(
         "INSERT INTO refused VALUES (?, ?, ?, ?)",
         ((book_id, space, ordinal, reason) for ordinal, reason in refused.items()),
     )
+
+
+# Rows
+
+
+def page_row(book_id: str, page: Page) -> tuple[str, int, str, str, str, str, str]:
+    headings = json.dumps([[h.start, h.title] for h in page.headings], ensure_ascii=False)
+    return (book_id, page.number, page.label, page.chapter, headings, page.problem, page.text)
+
+
+def to_page(row: Sequence[Any]) -> Page:
+    """The page of a row without its book's id."""
+    number, label, chapter, headings, problem, text = row
+    return Page(
+        number, label, chapter, text, tuple(Heading(*h) for h in json.loads(headings)), problem
+    )
+
+
+def to_found_page(row: Sequence[Any]) -> FoundPage:
+    book_id, revision, title, file, *page = row
+    return FoundPage(TextId(book_id, revision), title, file, to_page(page))
+
+
+def revision_of(pages: Iterable[Page]) -> str:
+    """Which text of its book these pages are: the same pages are the same text."""
+    return text_revision(b"".join(checksum(*page_row("", page)[1:]) for page in pages))
+
+
+def spans_json(spans: tuple[Span, ...]) -> str:
+    return json.dumps([list(asdict(span).values()) for span in spans])
+
+
+def parse_spans(said: str) -> tuple[Span, ...]:
+    """Those that `spans_json` was given."""
+    return tuple(Span(*span) for span in json.loads(said))
+
+
+def to_passage(row: Sequence[Any]) -> StoredPassage:
+    book_id, ordinal, digest, spans = row
+    return StoredPassage(book_id, ordinal, digest, parse_spans(spans))
+
+
+def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, ...]:
+    """Those of a book of the catalog: pages, and passages whose embedding `space` refused."""
+    pages: dict[str, list[int]] = {}
+    for number, problem in db.execute(
+        "SELECT number, problem FROM page WHERE book_id = ? AND problem <> '' ORDER BY number",
+        (book_id,),
+    ):
+        pages.setdefault(problem, []).append(number)
+    refused: dict[str, list[int]] = {}
+    for reason, spans in db.execute(
+        """SELECT reason, spans FROM refused LEFT JOIN passage USING (book_id, ordinal)
+           WHERE book_id = ? AND space = ? ORDER BY ordinal""",
+        (book_id, space),
+    ):
+        refused.setdefault(reason, []).append(parse_spans(spans)[0].page if spans else 0)
+    return (
+        *(
+            fill("{pages}: {problem}", pages=_pages(numbers), problem=message_of(problem))
+            for problem, numbers in pages.items()
+        ),
+        *(
+            fill(
+                "{pages}: a passage is found by keyword only, its embedding was refused ({reason})",
+                pages=_pages(numbers),
+                reason=of_row(reason),
+            )
+            for reason, numbers in refused.items()
+        ),
+    )
+
+
+def _pages(numbers: Sequence[int]) -> Filled:
+    """'page 3', 'pages 1-4, 9'."""
+    runs: list[list[int]] = []
+    for number in dict.fromkeys(numbers):
+        if runs and number == runs[-1][1] + 1:
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    listed = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in runs)
+    if len(runs) == 1 and runs[0][0] == runs[0][1]:
+        return fill("page {number}", number=listed)
+    return fill("pages {numbers}", numbers=listed)

@@ -22,7 +22,7 @@ from typing import Any
 
 from bookbrain.files import open_file, write_file
 from bookbrain.paths import STAMP_FILE
-from bookbrain.store.database import suppress_damage
+from bookbrain.store.database import columns_of, suppress_damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,11 @@ def page_checksums(db: sqlite3.Connection, book_id: str) -> bytes:
     return b"".join(checksum(*row) for row in db.execute(_PAGES, (book_id,)))
 
 
+def text_revision(pages: bytes) -> str:
+    """What tells one text of a book from another, of the checksums of its pages: 24 hex digits."""
+    return sha256(pages).hexdigest()[:24]
+
+
 def rest_checksum(db: sqlite3.Connection, book_id: str) -> bytes:
     """The checksum of all other rows of a book as they are now."""
     digest = blake2b(digest_size=SIZE)
@@ -117,7 +122,7 @@ Row = tuple[str | int, ...]
 CATALOG_TABLES: Mapping[str, Sequence[str]] = {
     "setting": ("name", "value"),
     "removed": ("book_id",),
-    "job": ("id", "path", "waiting", "step", "done", "total", "attempts"),
+    "job": ("id", "path", "waiting", "step", "done", "total", "attempts", "kind", "priority"),
 }
 _BETWEEN = "\x1f"
 STORE_TABLES: Mapping[str, Sequence[str]] = {
@@ -134,20 +139,38 @@ def create_twins(db: sqlite3.Connection, tables: Mapping[str, Sequence[str]]) ->
         ) WITHOUT ROWID"""
     )
     for table, columns in tables.items():
-        new = f"REPLACE INTO twin VALUES ('{table}', NEW.{columns[0]}, {_row(columns, 'NEW.')})"  # noqa: S608
-        old = f"DELETE FROM twin WHERE name = '{table}' AND key = OLD.{columns[0]}"  # noqa: S608
-        for event, does in (("INSERT", new), ("DELETE", old), ("UPDATE", f"{old}; {new}")):
-            db.execute(
-                f"CREATE TRIGGER {table}_{event.lower()} AFTER {event} ON {table} BEGIN {does}; END"
-            )
+        _copy_changes(db, table, columns)
         db.execute(
             f"INSERT INTO twin SELECT '{table}', {columns[0]}, {_row(columns)} FROM {table}"  # noqa: S608
         )
 
 
+def widen_twin(db: sqlite3.Connection, table: str, columns: Sequence[str], added: int) -> None:
+    """Keep the last so many of a table's `columns` twice, too; they are new, and as they began."""
+    for event in ("insert", "delete", "update"):
+        db.execute(f"DROP TRIGGER {table}_{event}")
+    _copy_changes(db, table, columns)
+    # Added to the copies, not copied anew: they stay witnesses of the columns of before.
+    defaults = {row[1]: row[4] for row in db.execute(f"PRAGMA table_info({table})")}
+    new = "".join(f" || char(31) || quote({defaults[name]})" for name in columns[-added:])
+    db.execute(f"UPDATE twin SET row = row{new} WHERE name = ?", (table,))  # noqa: S608
+
+
+def _copy_changes(db: sqlite3.Connection, table: str, columns: Sequence[str]) -> None:
+    new = f"REPLACE INTO twin VALUES ('{table}', NEW.{columns[0]}, {_row(columns, 'NEW.')})"  # noqa: S608
+    old = f"DELETE FROM twin WHERE name = '{table}' AND key = OLD.{columns[0]}"  # noqa: S608
+    for event, does in (("INSERT", new), ("DELETE", old), ("UPDATE", f"{old}; {new}")):
+        db.execute(
+            f"CREATE TRIGGER {table}_{event.lower()} AFTER {event} ON {table} BEGIN {does}; END"
+        )
+
+
 def torn_tables(db: sqlite3.Connection, tables: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """Those of the tables whose rows and copies are not the same."""
-    for table, columns in tables.items():
+    """Those of the tables whose rows and copies are not the same. A database of an older schema
+    lacks some of the last columns."""
+    for table, newest in tables.items():
+        there = columns_of(db, table)
+        columns = [column for column in newest if column in there] or newest
         rows = f"SELECT {columns[0]}, {_row(columns)} FROM {table}"  # noqa: S608
         copies = f"SELECT key, row FROM twin WHERE name = '{table}'"  # noqa: S608
         for one, other in ((rows, copies), (copies, rows)):
@@ -167,9 +190,9 @@ def told_rows(
     rows: list[Row] = []
     copies: list[Row] = []
     with suppress_damage():
-        there = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
-        known = [column for column in columns if column in there]
-        _tell(rows, db.execute(f"SELECT {_row(known)} FROM {table}"), len(known))  # noqa: S608
+        there = columns_of(db, table)
+        columns = [column for column in columns if column in there] or columns
+        _tell(rows, db.execute(f"SELECT {_row(columns)} FROM {table}"), len(columns))  # noqa: S608
     with suppress_damage():
         said = db.execute("SELECT row FROM twin WHERE name = ?", (table,))
         _tell(copies, said, len(columns))

@@ -10,13 +10,9 @@ from pathlib import Path
 from bookbrain.errors import UnavailableError
 from bookbrain.files import file_lock, is_locked, remove
 from bookbrain.messages import fill
+from bookbrain.paths import LibraryPaths
 from bookbrain.processes import start_module
 
-USERS_LOCK = "chroma.users"
-SERVER_LOCK = "chroma.server"
-START_LOCK = "chroma.start"
-ADDRESS = "chroma.json"
-LOG = "chroma.log"
 _START_SECONDS = 60.0
 
 
@@ -31,9 +27,10 @@ def chroma_url(home: Path, configured: str | None) -> Iterator[str]:
         return
     with ExitStack() as using:
         try:
-            using.enter_context(file_lock(home / USERS_LOCK, shared=True))
-            with file_lock(home / START_LOCK):
-                port = _running_port(home) or _start(home)
+            using.enter_context(file_lock(LibraryPaths(home).chroma_users, shared=True))
+            with file_lock(LibraryPaths(home).chroma_start):
+                running = is_locked(LibraryPaths(home).chroma_server)
+                port = (_port(home) if running else None) or _start(home)
         except OSError as error:
             raise UnavailableError(
                 fill("The Chroma server cannot work here: {error}.", error=error),
@@ -42,22 +39,16 @@ def chroma_url(home: Path, configured: str | None) -> Iterator[str]:
         yield f"http://127.0.0.1:{port}"
 
 
-def _running_port(home: Path) -> int | None:
-    if not is_locked(home / SERVER_LOCK):
-        return None
-    return _port(home)
-
-
 def _port(home: Path) -> int | None:
     try:
-        return int(json.loads((home / ADDRESS).read_text())["port"])
+        return int(json.loads(LibraryPaths(home).chroma_address.read_text())["port"])
     except (OSError, ValueError, KeyError):
         return None
 
 
 def _start(home: Path) -> int:
-    (home / ADDRESS).unlink(missing_ok=True)
-    with (home / LOG).open("wb") as log:
+    LibraryPaths(home).chroma_address.unlink(missing_ok=True)
+    with LibraryPaths(home).chroma_log.open("wb") as log:
         keeper = start_module(
             "bookbrain.store.chroma_child", str(home), stdout=log, stderr=subprocess.STDOUT
         )
@@ -68,18 +59,19 @@ def _start(home: Path) -> int:
         time.sleep(0.02)
     raise UnavailableError(
         "The Chroma server did not start.",
-        fill("See {log}; `bookbrain rebuild` makes it anew.", log=home / LOG),
+        fill("See {log}; `bookbrain rebuild` makes it anew.", log=LibraryPaths(home).chroma_log),
     )
 
 
 def wait_until_ended(home: Path) -> None:
     """Wait until our own server, which nobody uses any more, has ended."""
     deadline = time.monotonic() + _START_SECONDS
-    while is_locked(home / SERVER_LOCK) and time.monotonic() < deadline:
+    while is_locked(LibraryPaths(home).chroma_server) and time.monotonic() < deadline:
         time.sleep(0.05)
 
 
 def forget_local_chroma(home: Path) -> None:
     """Delete our own server's data, unless somebody uses it just now."""
-    if not is_locked(home / USERS_LOCK) and not is_locked(home / SERVER_LOCK):
-        remove(home / "chroma")
+    paths = LibraryPaths(home)
+    if not is_locked(paths.chroma_users) and not is_locked(paths.chroma_server):
+        remove(paths.chroma)

@@ -16,8 +16,8 @@ from pathlib import Path
 from subprocess import Popen
 
 from bookbrain.files import write_file
+from bookbrain.paths import LibraryPaths
 from bookbrain.processes import end, start_program
-from bookbrain.store.chroma import ADDRESS, SERVER_LOCK, USERS_LOCK
 
 _CHECK_SECONDS = 0.25
 
@@ -25,18 +25,18 @@ _CHECK_SECONDS = 0.25
 def main() -> None:
     home = Path(sys.argv[1])
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
-    server_lock = os.open(home / SERVER_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    server_lock = os.open(LibraryPaths(home).chroma_server, os.O_RDWR | os.O_CREAT, 0o600)
     fcntl.flock(server_lock, fcntl.LOCK_EX)  # waits for the last server to be gone
     os.set_inheritable(server_lock, True)
-    users_lock = os.open(home / USERS_LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+    users_lock = os.open(LibraryPaths(home).chroma_users, os.O_RDWR | os.O_CREAT, 0o600)
     port = _free_port()
     server = _serve(home, port)
     try:
         if _wait_until_ready(server, port):
-            write_file(home / ADDRESS, json.dumps({"port": port}).encode())
+            write_file(LibraryPaths(home).chroma_address, json.dumps({"port": port}).encode())
             _wait_until_unused(server, users_lock)
     finally:
-        (home / ADDRESS).unlink(missing_ok=True)
+        LibraryPaths(home).chroma_address.unlink(missing_ok=True)
         end(server, grace=30)
 
 
@@ -47,7 +47,7 @@ def _free_port() -> int:
 
 
 def _serve(home: Path, port: int) -> "Popen[bytes]":
-    folder = home / "chroma"
+    folder = LibraryPaths(home).chroma
     folder.mkdir(mode=0o700, exist_ok=True)
     program = Path(sys.executable).with_name("chroma")
     command = [str(program), "run", "--path", str(folder), "--host", "127.0.0.1"]

@@ -14,22 +14,23 @@ from bookbrain.index.commit import manifest_name, segments_of
 from bookbrain.index.segment import SEGMENT_DAMAGE
 from bookbrain.messages import fill
 from bookbrain.model import Book
+from bookbrain.paths import PDF, STORE, LibraryPaths
 from bookbrain.store import catalog, embeddings
-from bookbrain.store.catalog import Catalog, count_change
+from bookbrain.store.catalog import Catalog, count_change, note_revisions
 from bookbrain.store.checksums import seal_book
 from bookbrain.store.database import (
     Migration,
+    columns_of,
     copy_database,
-    is_damage,
     locked_database,
     open_database,
     open_untrusted,
     remove_database,
+    suppress_damage,
     transaction,
 )
-from bookbrain.store.embeddings import STORE, EmbeddingStore
+from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.store.flaws import (
-    CATALOG,
     STEPS,
     Unsound,
     bad_vectors,
@@ -39,6 +40,7 @@ from bookbrain.store.flaws import (
 )
 from bookbrain.store.folder import Stores
 
+# How many migrations each database has had.
 SCHEMAS = {name: len(steps) for name, steps in STEPS.items()}
 # Children last: what refers to a book comes after it and goes before it.
 _TABLES = (
@@ -80,11 +82,11 @@ def bring_up_to_date(path: Path) -> None:
     open_database(path, STEPS[path.name]).close()
 
 
-def take_books(live: Path, other: Path, generation: str | None, only: str | None = None) -> None:
+def take_books(live: Path, other: Path, commit: str | None, only: str | None = None) -> None:
     """Make the books of the catalog `other` those of the catalog `live`, in one transaction.
 
-    With `only` that one book is taken over and the others stay. From then on `generation` names
-    the keyword index. What is on its way in stays so. The files of the books that go are to be
+    With `only` that one book is taken over and the others stay. From then on `commit` names the
+    keyword index. What is on its way in stays so. The files of the books that go are to be
     deleted: the catalog says so.
     """
     of_book, values = (" WHERE {} = ?", (only,)) if only else ("", ())
@@ -93,40 +95,46 @@ def take_books(live: Path, other: Path, generation: str | None, only: str | None
             db.execute("INSERT OR IGNORE INTO main.removed SELECT id FROM main.book")
         for table, key in reversed(_TABLES):
             db.execute(f"DELETE FROM main.{table}{of_book.format(key)}", values)  # noqa: S608
-        there = {row[0] for row in db.execute("SELECT name FROM other.sqlite_master")}
-        for table, key in _TABLES:
-            if table in there:
+        for table, key in _TABLES:  # which one of an earlier schema may lack, or a column of it
+            if columns := ", ".join(columns_of(db, table, "other")):
                 db.execute(
-                    f"INSERT INTO main.{table} SELECT * FROM other.{table}{of_book.format(key)}",  # noqa: S608
+                    f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM other.{table}"  # noqa: S608
+                    + of_book.format(key),
                     values,
                 )
-        if "seal" not in there:  # of before there were any, and judged without
+        if not columns_of(db, "seal", "other"):  # of before there were any, and judged without
             for (book_id,) in db.execute(
                 f"SELECT id FROM other.book{of_book.format('id')}",  # noqa: S608
                 values,
             ):
                 seal_book(db, book_id)
+        note_revisions(db)
         db.execute("DELETE FROM main.removed WHERE book_id IN (SELECT id FROM main.book)")
         count_change(db)
         db.execute("DELETE FROM main.setting WHERE name = 'generation'")
-        if generation:
-            db.execute("INSERT INTO main.setting VALUES ('generation', ?)", (generation,))
+        if commit:
+            db.execute("INSERT INTO main.setting VALUES ('generation', ?)", (commit,))
+
+
+def drop_bad_vectors(path: Path) -> None:
+    """Remove from a store every vector that cannot be used, or is not what it was."""
+    with closing(open_untrusted(path)) as db:
+        bad = [(row,) for row in bad_vectors(db)]
+    with closing(open_database(path, STEPS[STORE])) as new, transaction(new) as db:
+        db.executemany("DELETE FROM embedding WHERE rowid = ?", bad)
+        db.execute(
+            """DELETE FROM checksum WHERE NOT EXISTS (
+                   SELECT 1 FROM embedding WHERE embedding.space = checksum.space
+                   AND embedding.digest = checksum.digest)"""
+        )
 
 
 def take_embeddings(live: Path, other: Path) -> None:
     """Put the vectors of the store `other` into `live`, but for those that are there; what is there
     and cannot be used goes."""
-    with closing(open_untrusted(live)) as db:
-        unsound = list(bad_vectors(db))
+    drop_bad_vectors(live)
     with _beside(live, other, embeddings.EMBEDDINGS_MIGRATIONS) as connection:
-        with transaction(connection) as db:
-            db.executemany("DELETE FROM main.embedding WHERE rowid = ?", ((u,) for u in unsound))
-            db.execute(
-                """DELETE FROM main.checksum WHERE NOT EXISTS (
-                       SELECT 1 FROM main.embedding AS here
-                       WHERE here.space = checksum.space AND here.digest = checksum.digest)"""
-            )
-            db.execute("INSERT OR IGNORE INTO main.model SELECT * FROM other.model")
+        connection.execute("INSERT OR IGNORE INTO main.model SELECT * FROM other.model")
         (last,) = connection.execute("SELECT max(rowid) FROM other.embedding").fetchone()
         for first in range(1, (last or 0) + 1, _BATCH):
             with transaction(connection) as db:
@@ -249,11 +257,6 @@ class Snapshot:
     embeddings: int
     unsound: tuple[str, ...] = ()
 
-    @property
-    def schemas(self) -> dict[str, int]:
-        """How many migrations each database has had."""
-        return dict(SCHEMAS)
-
 
 def take_snapshot(
     stores: Stores, folder: Path, *, books: bool = True, on_copied: OnCopied
@@ -264,31 +267,34 @@ def take_snapshot(
     it has had its file and its embeddings before, and where a book was removed meanwhile all is
     done again. Files that never change are linked, not copied.
     """
+    copy = LibraryPaths(folder)
     for _ in range(_TRIES):
         remove(folder)
         folder.mkdir(mode=0o700)
-        before = _generation(stores)
+        before = None
+        with suppress_damage():
+            before = stores.catalog.index_commit()
         _link_index(stores, folder, before)
-        copy_database(stores.home / CATALOG, folder / CATALOG, on_copied)
-        if unsound := _first(flaws(folder / CATALOG)):
-            copy_database(stores.home / STORE, folder / STORE, on_copied)
+        copy_database(stores.paths.catalog, copy.catalog, on_copied)
+        if unsound := _first(flaws(copy.catalog)):
+            copy_database(stores.paths.embeddings, copy.embeddings, on_copied)
             return _rescued(stores, folder, unsound, books=books)
-        forget_jobs(folder / CATALOG)
-        with closing(Catalog(folder / CATALOG)) as catalog:
+        forget_jobs(copy.catalog)
+        with closing(Catalog(copy.catalog)) as catalog:
             taken = catalog.books()
             spaces = tuple(sorted(catalog.embedded_spaces()))
-            generation = catalog.generation()
-        if generation != before:
-            remove(folder / "keywords")
-            _link_index(stores, folder, generation)
+            commit = catalog.index_commit()
+        if commit != before:
+            remove(copy.keywords)
+            _link_index(stores, folder, commit)
         lost = _link_books(stores, folder, taken) if books else []
         if any(not stores.catalog.has_book(book.id) for book in lost):
             continue  # it was removed since
-        copy_database(stores.home / STORE, folder / STORE, on_copied)
+        copy_database(stores.paths.embeddings, copy.embeddings, on_copied)
         if unsound := _first(store_flaws(folder)):
             return Snapshot(tuple(taken), tuple(lost), spaces, 0, unsound)
-        forget_stamp(folder / STORE)
-        with closing(EmbeddingStore(folder / STORE)) as store:
+        forget_stamp(copy.embeddings)
+        with closing(EmbeddingStore(copy.embeddings)) as store:
             return Snapshot(tuple(taken), tuple(lost), spaces, store.count())
     raise BusyError("Books are being removed all the time.", "Run the backup again later.")
 
@@ -297,36 +303,28 @@ def _first(found: Iterator[Unsound]) -> tuple[str, ...]:
     return tuple(flaw.what for flaw in islice(found, _MOST_NAMED))
 
 
-def _generation(stores: Stores) -> str | None:
-    try:
-        return stores.catalog.generation()
-    except sqlite3.DatabaseError as error:
-        if not is_damage(error):
-            raise
-        return None
-
-
 def _rescued(stores: Stores, folder: Path, unsound: tuple[str, ...], *, books: bool) -> Snapshot:
     """What there is beside the copy of a catalog that is not sound: all files of books."""
-    remove(folder / "keywords")
-    (folder / "books").mkdir()
-    for path in sorted(stores.books.glob("*.pdf")) if books else ():
+    paths = LibraryPaths(folder)
+    remove(paths.keywords)
+    paths.books.mkdir()
+    for path in sorted(stores.books.glob(f"*{PDF}")) if books else ():
         if is_digest(path.stem) and path.is_file() and not path.is_symlink():
-            link(path, folder / "books" / path.name)
-    told = tuple(told_books(folder / CATALOG))
-    lost = tuple(b for b in told if books and not (folder / "books" / f"{b.id}.pdf").exists())
+            link(path, paths.books / path.name)
+    told = tuple(told_books(paths.catalog))
+    lost = tuple(b for b in told if books and not paths.book_file(b.id).exists())
     return Snapshot(told, lost, (), 0, unsound)
 
 
 def _link_books(stores: Stores, folder: Path, books: list[Book]) -> list[Book]:
     """Those whose file is not there."""
-    (folder / "books").mkdir()
+    LibraryPaths(folder).books.mkdir()
     lost = []
     for book in books:
         source = stores.book_file(book.id)
         try:
             if source.is_file():  # and no folder or pipe
-                link(source, folder / "books" / source.name)
+                link(source, LibraryPaths(folder).books / source.name)
             else:
                 lost.append(book)
         except FileNotFoundError:
@@ -334,22 +332,22 @@ def _link_books(stores: Stores, folder: Path, books: list[Book]) -> list[Book]:
     return lost
 
 
-def _link_index(stores: Stores, folder: Path, generation: str | None) -> None:
+def _link_index(stores: Stores, folder: Path, commit: str | None) -> None:
     """A keyword index, whole or not at all: it is derived."""
-    if generation is None:
+    if commit is None:
         return
     try:
-        link_index(stores.segments, folder / "keywords", generation)
+        link_index(stores.segments, LibraryPaths(folder).keywords, commit)
     except SEGMENT_DAMAGE:
-        remove(folder / "keywords")
+        remove(LibraryPaths(folder).keywords)
 
 
-def link_index(source: Path, target: Path, generation: str) -> None:
+def link_index(source: Path, target: Path, commit: str) -> None:
     """Have a keyword index of the folder `source` in `target` too; what is there stays.
 
     Raises one of `SEGMENT_DAMAGE` when it is not whole.
     """
     target.mkdir(exist_ok=True)
-    for name in [*segments_of(source, generation), manifest_name(generation)]:
+    for name in [*segments_of(source, commit), manifest_name(commit)]:
         if not (target / name).exists():
             link(source / name, target / name)

@@ -6,7 +6,7 @@ looked at once more. It needs no library that can be opened.
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -20,24 +20,22 @@ from bookbrain.files import file_lock, write_file
 from bookbrain.index.commit import segments_of
 from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment
 from bookbrain.messages import Filled, as_rows, fill, joined, message_of, of_row
+from bookbrain.paths import CATALOG, STORE, LibraryPaths
 from bookbrain.paths import STAMP_FILE as STAMP
 from bookbrain.reports import SeenCheck
 from bookbrain.store import database
-from bookbrain.store.catalog import read_stamp
+from bookbrain.store.catalog import read_commit, read_stamp
 from bookbrain.store.checksums import read_stamp_file
-from bookbrain.store.database import is_damage, open_untrusted, suppress_damage
-from bookbrain.store.embeddings import STORE
-from bookbrain.store.flaws import CATALOG, Unsound, flaws, is_digest, store_flaws
+from bookbrain.store.database import open_untrusted, suppress_damage
+from bookbrain.store.flaws import Unsound, flaws, is_digest, store_flaws
 from bookbrain.store.identity import (
     LostCatalogError,
-    card_file,
     check_catalog,
     read_card,
     stored_cards,
     stored_files,
 )
 
-FILE = "check.json"  # in the library's folder
 _MOST_NAMED = 3
 _LONG = timedelta(weeks=3)
 _CHECK = "Run `bookbrain-admin check`; on a server with sudo."
@@ -129,7 +127,7 @@ def look_at_damage(home: Path, now: datetime) -> SeenCheck:
 def read_state(home: Path) -> CheckState:
     """What is kept; nothing where it cannot be read: then a check begins anew."""
     try:
-        kept = json.loads((home / FILE).read_bytes())
+        kept = json.loads(LibraryPaths(home).damage.read_bytes())
         last = kept["last"]
         return CheckState(
             AuditOutcome(
@@ -151,14 +149,13 @@ def keep_state(home: Path, state: CheckState) -> None:
     """Keep it in place of the one before, whole; raises OSError."""
     value = asdict(state, dict_factory=as_rows)
     text = json.dumps(value, default=datetime.isoformat, ensure_ascii=False, indent=1)
-    write_file(home / FILE, text.encode())
+    write_file(LibraryPaths(home).damage, text.encode())
 
 
 def _all(kept: list[dict[str, Any]]) -> tuple[Damage, ...]:
     return tuple(Damage(**{**one, "what": of_row(one["what"])}) for one in kept)
 
 
-LOCK = "check.lock"  # in the library's folder; whoever checks holds it
 _OFTEN = 2.0  # seconds between two notes of how far it is
 _MOST = 200  # pieces of damage that are told of one database
 OnBytes = Callable[[int, int], None]
@@ -170,7 +167,7 @@ def check_library(home: Path, on_bytes: OnBytes = lambda done, total: None) -> C
     `on_bytes` hears how many bytes of how many are checked. Whatever ends it keeps how far it was.
     Raises BusyError where another check is under way.
     """
-    with file_lock(home / LOCK, on_wait=_refuse):
+    with file_lock(LibraryPaths(home).damage_lock, on_wait=_refuse):
         state, noted = read_state(home), monotonic()
         units = _units(home)
         total = sum(_size(home / unit) for unit in units)
@@ -196,11 +193,8 @@ def check_library(home: Path, on_bytes: OnBytes = lambda done, total: None) -> C
 
 def check_again(home: Path, found: AuditOutcome) -> AuditOutcome:
     """What is left of the damage that was found; it is kept."""
-    with file_lock(home / LOCK, on_wait=_refuse):
-        units = sorted({damage.file for damage in found.damage} | {CATALOG, STORE})
-        left: list[Damage] = []
-        for unit in units:
-            left += check_unit(home, unit, left)
+    with file_lock(LibraryPaths(home).damage_lock, on_wait=_refuse):
+        left = _found_in(home, {damage.file for damage in found.damage} | {CATALOG, STORE})
         outcome = replace(found, damage=tuple(dict.fromkeys(left)))
         keep_state(home, CheckState(outcome))
     return outcome
@@ -210,16 +204,24 @@ def look_again(home: Path) -> None:
     """Forget the damage that was mended by other means than a repair, if no check is under way."""
     if not read_state(home).known:
         return
-    with suppress(BusyError, OSError, sqlite3.Error), file_lock(home / LOCK, on_wait=_refuse):
+    with (
+        suppress(BusyError, OSError, sqlite3.Error),
+        file_lock(LibraryPaths(home).damage_lock, on_wait=_refuse),
+    ):
         state = read_state(home)
-        left: list[Damage] = []
-        for unit in sorted({damage.file for damage in state.known}):
-            left += check_unit(home, unit, left)
+        left = _found_in(home, {damage.file for damage in state.known})
         last = state.last
         now = tuple(d for d in left if last and d.file in {known.file for known in last.damage})
         new = tuple(d for d in left if d.file in {known.file for known in state.damage})
         state = replace(state, last=replace(last, damage=now) if last else None, damage=new)
         keep_state(home, state)
+
+
+def _found_in(home: Path, units: Iterable[str]) -> list[Damage]:
+    found: list[Damage] = []
+    for unit in sorted(units):
+        found += check_unit(home, unit, found)
+    return found
 
 
 def check_unit(home: Path, unit: str, found: Sequence[Damage] = ()) -> list[Damage]:
@@ -229,23 +231,36 @@ def check_unit(home: Path, unit: str, found: Sequence[Damage] = ()) -> list[Dama
     if unit == STORE:
         sound = all(damage.file != CATALOG for damage in found)  # else it says not what is to be
         return _told(home, STORE, store_flaws if sound else _flaws_of_store)
-    if unit == f"books/{STAMP}":
-        there = (home / unit).exists() and not read_stamp_file(home / "books")
+    books, keywords = LibraryPaths(home).books, LibraryPaths(home).keywords
+    if home / unit == books / STAMP:
+        there = (home / unit).exists() and not read_stamp_file(books)
         return [Damage(unit, "it is not what was written")] if there else []
-    look = _of_segment if unit.startswith("keywords/") else _of_file
+    look = _of_segment if (home / unit).parent == keywords else _of_file
     return (_of_card if unit.endswith(".json") else look)(home, unit)
 
 
 def _units(home: Path) -> list[str]:
     """What there is to check, in an order that does not change: a check goes on by it."""
-    books = home / "books"
-    units = [f"books/{i}.pdf" for i in stored_files(books)]
-    units += [f"books/{i}.json" for i in stored_cards(books)]
-    units += [f"books/{STAMP}", CATALOG, STORE]
+    paths = LibraryPaths(home)
+    files = [paths.book_file(book_id) for book_id in stored_files(paths.books)]
+    files += [paths.card(book_id) for book_id in stored_cards(paths.books)]
+    files += [paths.books / STAMP, paths.catalog, paths.embeddings]
     with suppress(*SEGMENT_DAMAGE, *database.DAMAGE):
-        if generation := _generation(home):
-            units += [f"keywords/{name}" for name in segments_of(home / "keywords", generation)]
-    return sorted(units)
+        files += [paths.keywords / name for name in _segments(paths)]
+    return sorted(_unit(home, path) for path in files)
+
+
+def _unit(home: Path, path: Path) -> str:
+    return str(path.relative_to(home))
+
+
+def _segments(paths: LibraryPaths) -> list[str]:
+    """Those of the commit in use; raises as `segments_of`, or one of `database.DAMAGE`."""
+    if not paths.catalog.exists():
+        return []
+    with closing(open_untrusted(paths.catalog)) as db:
+        commit = read_commit(db)
+    return segments_of(paths.keywords, commit) if commit else []
 
 
 def _of_file(home: Path, unit: str) -> list[Damage]:
@@ -272,19 +287,18 @@ def _of_file(home: Path, unit: str) -> list[Damage]:
 
 def _of_card(home: Path, unit: str) -> list[Damage]:
     for _ in range(2):
-        if read_card(home / "books", Path(unit).stem) or not (home / unit).exists():
+        if read_card(LibraryPaths(home), Path(unit).stem) or not (home / unit).exists():
             return []
     return [Damage(unit, "it is not what was written", *_named(home, unit))]
 
 
 def _of_segment(home: Path, unit: str) -> list[Damage]:
-    """One that no generation names any more goes with the next writer."""
+    """One that no commit names any more goes with the next writer."""
     try:
         open_segment(home / unit)
     except SEGMENT_DAMAGE:
         with suppress(*SEGMENT_DAMAGE, *database.DAMAGE):
-            generation = _generation(home)
-            if not generation or Path(unit).name not in segments_of(home / "keywords", generation):
+            if Path(unit).name not in _segments(LibraryPaths(home)):
                 return []
         return [Damage(unit, "it is no keyword index any more")]
     return []
@@ -292,23 +306,25 @@ def _of_segment(home: Path, unit: str) -> list[Damage]:
 
 def check_is_not_lost(home: Path) -> None:
     """Raise LostCatalogError where there is no catalog of this library that could be mended."""
+    path = LibraryPaths(home).catalog
     with suppress_damage():
-        if not (home / CATALOG).exists() or not any(flaws(home / CATALOG)):
-            check = check_catalog(home)
-            if (home / CATALOG).exists():
-                with closing(open_untrusted(home / CATALOG)) as db:
-                    check(db)
+        if not path.exists() or not any(flaws(path)):
+            _check_is_ours(home)
+
+
+def _check_is_ours(home: Path) -> None:
+    check, path = check_catalog(home), LibraryPaths(home).catalog
+    if path.exists():
+        with closing(open_untrusted(path)) as db:
+            check(db)
 
 
 def _of_catalog(home: Path) -> list[Damage]:
-    try:
+    lost: list[Damage] = []
+    with suppress_damage():
         lost = _lost(home)
-    except database.DAMAGE as error:
-        if not is_damage(error):
-            raise
-        lost = []
     return lost or [
-        *_told(home, CATALOG, lambda _: flaws(home / CATALOG)),
+        *_told(home, CATALOG, lambda _: flaws(LibraryPaths(home).catalog)),
         *_without_file(home),
         *_without_card(home),
     ]
@@ -317,39 +333,38 @@ def _of_catalog(home: Path) -> list[Damage]:
 def _lost(home: Path) -> list[Damage]:
     """Where the catalog is not that of the library, the books in it say nothing."""
     try:
-        check = check_catalog(home)
-        if (home / CATALOG).exists():
-            with closing(open_untrusted(home / CATALOG)) as db:
-                check(db)
+        _check_is_ours(home)
     except LostCatalogError as error:
         return [Damage(CATALOG, error.message, lost=True)]
     return []
 
 
 def _flaws_of_store(home: Path) -> Iterator[Unsound]:
-    return flaws(home / STORE) if (home / STORE).exists() else iter(())
+    return (
+        flaws(LibraryPaths(home).embeddings) if LibraryPaths(home).embeddings.exists() else iter(())
+    )
 
 
 def _without_file(home: Path) -> Iterator[Damage]:
+    paths = LibraryPaths(home)
     for book_id, title in titles(home).items():
-        paths = [home / folder / f"{book_id}.pdf" for folder in ("books", "incoming")]
-        if not any(path.is_file() for path in paths) and book_id in titles(home):
-            file = str(paths[0].relative_to(home))
-            yield Damage(file, "it is gone", book_id, title)
+        file, copy = paths.book_file(book_id), paths.incoming_file(book_id)
+        if not file.is_file() and not copy.is_file() and book_id in titles(home):
+            yield Damage(_unit(home, file), "it is gone", book_id, title)
 
 
 def _without_card(home: Path) -> Iterator[Damage]:
     """Once the stamp of now is beside the books, their cards are, too."""
     stamp = None
-    if (home / CATALOG).exists():
-        with suppress_damage(), closing(open_untrusted(home / CATALOG)) as db:
+    if LibraryPaths(home).catalog.exists():
+        with suppress_damage(), closing(open_untrusted(LibraryPaths(home).catalog)) as db:
             stamp = read_stamp(db)
-    if not stamp or read_stamp_file(home / "books") != stamp:
+    if not stamp or read_stamp_file(LibraryPaths(home).books) != stamp:
         return
     for book_id, title in titles(home).items():
-        card = card_file(home / "books", book_id)
+        card = LibraryPaths(home).card(book_id)
         if not card.is_file() and book_id in titles(home):
-            yield Damage(str(card.relative_to(home)), "it is gone", book_id, title)
+            yield Damage(_unit(home, card), "it is gone", book_id, title)
 
 
 def _told(home: Path, name: str, ask: Callable[[Path], Iterator[Unsound]]) -> list[Damage]:
@@ -372,8 +387,8 @@ def _told(home: Path, name: str, ask: Callable[[Path], Iterator[Unsound]]) -> li
 def titles(home: Path) -> dict[str, str]:
     """The titles of the books by id, of a catalog of whatever kind, as far as they can be told."""
     found: dict[str, str] = {}
-    if (home / CATALOG).exists():
-        with suppress(*database.DAMAGE), closing(open_untrusted(home / CATALOG)) as db:
+    if LibraryPaths(home).catalog.exists():
+        with suppress(*database.DAMAGE), closing(open_untrusted(LibraryPaths(home).catalog)) as db:
             for book_id, title in db.execute("SELECT id, title FROM book"):
                 if is_digest(book_id):
                     found[book_id] = (
@@ -385,16 +400,8 @@ def titles(home: Path) -> dict[str, str]:
 def _named(home: Path, unit: str) -> tuple[str, str]:
     """The id and the title of the book that a file in `books` is of."""
     book_id = Path(unit).stem
-    card = read_card(home / "books", book_id)
+    card = read_card(LibraryPaths(home), book_id)
     return book_id, titles(home).get(book_id) or (card.title if card else "")
-
-
-def _generation(home: Path) -> str | None:
-    if not (home / CATALOG).exists():
-        return None
-    with closing(open_untrusted(home / CATALOG)) as db:
-        row = db.execute("SELECT value FROM setting WHERE name = 'generation'").fetchone()
-    return row[0] if row and type(row[0]) is str else None
 
 
 def _size(path: Path) -> int:

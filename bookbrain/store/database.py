@@ -272,6 +272,11 @@ def refuse_newer(
         )
 
 
+def columns_of(connection: sqlite3.Connection, table: str, database: str = "main") -> list[str]:
+    """The columns that a table has, in order; none where there is no such table."""
+    return [row[1] for row in connection.execute(f"PRAGMA {database}.table_info({table})")]
+
+
 Schema = list[tuple[str, str, str, str | None]]
 
 

@@ -13,7 +13,6 @@ from bookbrain.store.checksums import STORE_TABLES, Stamp, checksum, create_twin
 from bookbrain.store.database import Migration, open_database, transaction
 
 Vector = NDArray[np.float32]
-STORE = "embeddings.sqlite3"  # in the library's folder
 LENGTHS = (1e-9, 1e9)  # of a vector: beyond them the products of two are not of float32
 _MAX_VARIABLES = 500  # well below SQLite's limit of parameters in one statement
 

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 from bookbrain.messages import fill
+from bookbrain.paths import CATALOG, STORE, LibraryPaths
 from bookbrain.store import catalog, embeddings
 from bookbrain.store.checksums import (
     CATALOG_TABLES,
@@ -28,23 +29,25 @@ from bookbrain.store.checksums import (
     checksum,
     is_header_right,
     rest_checksum,
+    text_revision,
     torn_tables,
 )
 from bookbrain.store.database import (
     DAMAGE,
+    columns_of,
     fresh_schema,
     is_damage,
     open_untrusted,
     refuse_newer,
     schema_of,
     schema_version,
+    suppress_damage,
 )
 
-CATALOG = "catalog.sqlite3"  # in the library's folder
-STEPS = {CATALOG: catalog.MIGRATIONS, embeddings.STORE: embeddings.EMBEDDINGS_MIGRATIONS}
+STEPS = {CATALOG: catalog.MIGRATIONS, STORE: embeddings.EMBEDDINGS_MIGRATIONS}
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPACE = re.compile(r"(.{1,1000})/([1-9][0-9]{0,5})", re.ASCII)
-_GENERATION = re.compile(r"[\w-]{1,64}", re.ASCII)
+_COMMIT = re.compile(r"[\w-]{1,64}", re.ASCII)
 LONGEST_NAME = 10_000  # characters of what is a name: a title, a label, a problem
 _LONGEST_JSON = 1 << 22  # bytes
 _PAGES_AT_HAND = 16
@@ -85,17 +88,14 @@ def store_flaws(home: Path) -> Iterator[Unsound]:
     One that is gone or empty lacks all vectors.
     """
     whole = True
-    if (home / embeddings.STORE).exists():
-        for flaw in flaws(home / embeddings.STORE):
+    if LibraryPaths(home).embeddings.exists():
+        for flaw in flaws(LibraryPaths(home).embeddings):
             whole = False
             yield flaw
     if not whole:
         return
-    try:
+    with suppress_damage():  # the catalog's, of which `flaws` tells
         yield from _without_vector(home)
-    except DAMAGE as error:  # the catalog's, of which `flaws` tells
-        if not is_damage(error):
-            raise
 
 
 def _of_file(db: sqlite3.Connection, path: Path) -> Iterator[Unsound]:
@@ -132,12 +132,12 @@ def catalog_flaws(db: sqlite3.Connection, only: str | None = None) -> Iterator[U
     if only:
         yield from _of_row(db, *db.execute(f"{_BOOK} WHERE id = ?", (only,)).fetchone())
         return
-    if has_table(db, "twin"):
+    if columns_of(db, "twin"):
         for table in torn_tables(db, CATALOG_TABLES):
             yield _row(table)
     for name, value in db.execute("SELECT name, value FROM setting"):
         fits = _is_name(name) and _is_name(value)
-        if not fits or (name == "generation" and not _GENERATION.fullmatch(value)):
+        if not fits or (name == "generation" and not _COMMIT.fullmatch(value)):
             yield _row("setting")
     for row in db.execute("SELECT * FROM job"):
         if not all(type(value) in (str, int) for value in row):
@@ -209,7 +209,7 @@ def _of_spaces(db: sqlite3.Connection, book_id: str, passages: int) -> Iterator[
 
 def _sealed_pages(db: sqlite3.Connection, book_id: str) -> Iterator[bytes] | None:
     """What the checksums of a book's pages were; None in a catalog of before there were any."""
-    if not has_table(db, "seal"):
+    if not columns_of(db, "seal"):
         return None
     row = db.execute("SELECT pages FROM seal WHERE book_id = ?", (book_id,)).fetchone()
     sums = row[0] if row and type(row[0]) is bytes else b""
@@ -218,14 +218,15 @@ def _sealed_pages(db: sqlite3.Connection, book_id: str) -> Iterator[bytes] | Non
 
 def _of_rest(db: sqlite3.Connection, book_id: str) -> Iterator[Unsound]:
     """Whether all rows of a book but its pages are what they were."""
-    if has_table(db, "seal"):
-        row = db.execute("SELECT rest FROM seal WHERE book_id = ?", (book_id,)).fetchone()
-        if not row or row[0] != rest_checksum(db, book_id):
-            yield Unsound("its title, its passages or what is embedded cannot be right", book_id)
-
-
-def has_table(db: sqlite3.Connection, table: str) -> bool:
-    return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone())
+    if not columns_of(db, "seal"):
+        return
+    row = db.execute("SELECT rest, pages FROM seal WHERE book_id = ?", (book_id,)).fetchone()
+    sound = row and row[0] == rest_checksum(db, book_id)
+    if sound and "revision" in columns_of(db, "book"):
+        said = db.execute("SELECT revision FROM book WHERE id = ?", (book_id,)).fetchone()
+        sound = type(row[1]) is bytes and said == (text_revision(row[1]),)
+    if not sound:
+        yield Unsound("its title, its passages or what is embedded cannot be right", book_id)
 
 
 def _bad_passages(db: sqlite3.Connection, book_id: str, lengths: Sequence[int]) -> Iterator[bool]:
@@ -284,7 +285,7 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
     for name, dimensions in db.execute("SELECT name, dimensions FROM model"):
         if not _is_name(name) or type(dimensions) is not int or dimensions < 1:
             yield _row("model")
-    if has_table(db, "twin"):
+    if columns_of(db, "twin"):
         for table in torn_tables(db, STORE_TABLES):
             yield _row(table)
     if bad := sum(1 for _ in bad_vectors(db)):
@@ -294,7 +295,7 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
 def bad_vectors(db: sqlite3.Connection) -> Iterator[int]:
     """The rowids of the vectors of a store that are not what they were, or can be none; and a 0
     for each checksum without a vector."""
-    sealed = has_table(db, "checksum")
+    sealed = columns_of(db, "checksum")
     known: dict[Any, int] = {}  # bytes of a vector, by space
     of_row = "value FROM embedding LEFT JOIN checksum USING (space, digest)"
     for row, space, digest, vector, found in db.execute(
@@ -327,10 +328,10 @@ def can_be_vector(size: int, digest: Any, vector: Any) -> bool:
 
 def _without_vector(home: Path) -> Iterator[Unsound]:
     """Books that are said to be embedded, with passages that have no vector."""
-    store = home / embeddings.STORE
-    if not (home / CATALOG).exists():
+    store = LibraryPaths(home).embeddings
+    if not LibraryPaths(home).catalog.exists():
         return
-    with closing(open_untrusted(home / CATALOG)) as db:
+    with closing(open_untrusted(LibraryPaths(home).catalog)) as db:
         bought = ""
         if store.exists() and store.stat().st_size:
             db.execute("ATTACH ? AS store", (str(store),))

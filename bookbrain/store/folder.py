@@ -6,7 +6,7 @@ Files and not one: where a disk has no more files, that many of SQLite's can be 
 import errno
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from hashlib import file_digest
@@ -24,25 +24,23 @@ from bookbrain.files import (
     write_file,
 )
 from bookbrain.index.bm25 import KeywordIndex
-from bookbrain.index.commit import books_of, drop_unnamed, open_commit, write_commit
+from bookbrain.index.commit import drop_unnamed, open_commit, texts_of, write_commit
 from bookbrain.index.segment import SEGMENT_DAMAGE, count_pages, write_segment
 from bookbrain.messages import fill
-from bookbrain.model import EmbeddingSpace, Page
-from bookbrain.paths import refuse_in_upgrade
+from bookbrain.model import EmbeddingSpace, Page, TextId
+from bookbrain.paths import PDF, LibraryPaths, refuse_in_upgrade
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog, read_stamp
 from bookbrain.store.checksums import read_stamp_file, write_stamp_file
 from bookbrain.store.chroma import chroma_url
 from bookbrain.store.database import MEND, is_damage, lacks_room, reading_database
-from bookbrain.store.embeddings import STORE, EmbeddingStore
-from bookbrain.store.flaws import CATALOG
+from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.store.identity import (
     Card,
-    card_file,
     check_catalog,
     is_of_books,
-    orphans,
     read_card,
+    stored_files,
     write_cards,
 )
 
@@ -80,8 +78,16 @@ def storage_error(error: OSError | sqlite3.Error, hint: str = AGAIN) -> BookBrai
     )
 
 
-RESERVE = "reserve"  # in the library's folder
 _FILES, _SIZE = 8, 1 << 18  # bytes of each: a removal writes some hundred kB
+
+
+@contextmanager
+def storage_errors(hint: str = AGAIN) -> Iterator[None]:
+    """What the disk or SQLite refuse in the block is told as `storage_error` does."""
+    try:
+        yield
+    except (OSError, sqlite3.Error) as error:
+        raise storage_error(error, hint) from error
 
 
 def keep_reserve(home: Path, beside: int = _FILES * _SIZE) -> None:
@@ -89,7 +95,7 @@ def keep_reserve(home: Path, beside: int = _FILES * _SIZE) -> None:
 
     It is of random bytes, which no disk makes small.
     """
-    folder = home / RESERVE
+    folder = LibraryPaths(home).reserve
     missing = [path for n in range(_FILES) if not _is_whole(path := folder / str(n))]
     try:
         folder.mkdir(mode=0o700, exist_ok=True)
@@ -105,13 +111,14 @@ def keep_reserve(home: Path, beside: int = _FILES * _SIZE) -> None:
 
 def give_up_reserve(home: Path) -> None:
     """Let go of it where there is no other room. Only for the one writer, who needs it."""
-    probe = home / f"{RESERVE}.part"
+    folder = LibraryPaths(home).reserve
+    probe = folder.with_name(f"{folder.name}{PART}")
     try:
         write_file(probe, os.urandom(_FILES * _SIZE))
     except OSError as error:
         if not lacks_room(error):
             raise
-        remove(home / RESERVE)
+        remove(folder)
     finally:
         remove(probe)
 
@@ -120,22 +127,15 @@ def _is_whole(path: Path) -> bool:
     return path.exists() and path.stat().st_blocks * 512 >= _SIZE
 
 
-BACKUP = ".backup"  # a snapshot on its way into an archive
-RESTORING = ".restoring"  # what an archive brought, on its way into the library
-VERIFYING = ".verifying"  # a library made to see whether an archive works
-# Whoever has one of these folders holds its lock.
-WORK_LOCK, VERIFY_LOCK = "backup.lock", "verify.lock"
-LIBRARY_LOCK, WORKER_LOCK = "library.lock", "worker.lock"  # of the writer; of who works on books
 _ROOM = 1 << 20  # bytes without which nothing is begun
-_WORKPLACES = {BACKUP: WORK_LOCK, RESTORING: WORK_LOCK, VERIFYING: VERIFY_LOCK}
 
 
 @contextmanager
 def nobody_at_work(home: Path, on_wait: Callable[[], None]) -> Iterator[None]:
     """Hold both locks of a library that is not open: nobody works on it, nobody writes to it."""
     with (
-        file_lock(home / WORKER_LOCK, on_wait=on_wait),
-        file_lock(home / LIBRARY_LOCK, on_wait=on_wait),
+        file_lock(LibraryPaths(home).worker_lock, on_wait=on_wait),
+        file_lock(LibraryPaths(home).library_lock, on_wait=on_wait),
     ):
         yield
 
@@ -150,9 +150,8 @@ class Stores:
         """
         self.settings = settings
         self.home = settings.home
-        self.books = self.home / "books"
-        self.incoming = self.home / "incoming"
-        self.segments = self.home / "keywords"
+        self.paths = paths = LibraryPaths(settings.home)
+        self.books, self.incoming, self.segments = paths.books, paths.incoming, paths.keywords
         for folder in (self.home, self.books, self.incoming, self.segments):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._closing = ExitStack()
@@ -161,20 +160,21 @@ class Stores:
         self._databases = self._closing.enter_context(ExitStack())
         self._open(or_read=True)
         self._keywords: tuple[str, KeywordIndex] | None = None
+        self._indexed: tuple[int, int] | None = None  # the catalog's state, when it was compared
         self._chroma: str | None = None
         self._chroma_use = self._closing.enter_context(ExitStack())
 
     def _open(self, *, or_read: bool) -> None:
         self._databases.close()
-        path = self.home / CATALOG
+        path = self.paths.catalog
         self._seen = _look(path)
         check = [] if self._lost else [check_catalog(self.home)]
         self.catalog = Catalog(path, *check, or_read=or_read)
         self._databases.callback(self.catalog.close)
         if self.writable:
             self._seen = _look(path)
-        self.embeddings = EmbeddingStore(self.home / STORE, or_read=or_read)
-        self._store = _file(self.home / STORE)
+        self.embeddings = EmbeddingStore(self.paths.embeddings, or_read=or_read)
+        self._store = _file(self.paths.embeddings)
         self._databases.callback(self.embeddings.close)
 
     def close(self) -> None:
@@ -205,7 +205,7 @@ class Stores:
         embedded. Waits for another one at work, having said so by `on_wait`; raises as `writing`.
         """
         refuse_in_upgrade(self.home)
-        with file_lock(self.home / WORKER_LOCK, on_wait=on_wait):
+        with file_lock(self.paths.worker_lock, on_wait=on_wait):
             with self.writing(on_wait):
                 self.sweep_leftovers()
             self._works = True
@@ -229,7 +229,7 @@ class Stores:
         with ExitStack() as lock:
             try:
                 lock.enter_context(
-                    file_lock(self.home / LIBRARY_LOCK, on_wait=on_wait, seconds=seconds)
+                    file_lock(self.paths.library_lock, on_wait=on_wait, seconds=seconds)
                 )
             except TimeoutError as error:
                 raise BusyError(
@@ -258,9 +258,9 @@ class Stores:
 
         Of a catalog that was opened to be read: whether anything of it has changed.
         """
-        if _file(self.home / STORE) != self._store:
+        if _file(self.paths.embeddings) != self._store:
             return True
-        now, before = _look(self.home / CATALOG), self._seen
+        now, before = _look(self.paths.catalog), self._seen
         if now is None or before is None or not self.writable:
             return now != before
         if now.size >= before.size:
@@ -269,7 +269,7 @@ class Stores:
 
     def check_catalog_in_place(self) -> None:
         """Raise BusyError where what is written now would go into a file that nobody will open."""
-        path = self.home / CATALOG
+        path = self.paths.catalog
         replaced = self.is_replaced()
         if not replaced:
             try:
@@ -291,7 +291,7 @@ class Stores:
 
     def stored_file(self, book_id: str) -> Path:
         """Where the file of a book is when all is done."""
-        return self.books / f"{book_id}.pdf"
+        return self.paths.book_file(book_id)
 
     def has_file(self, book_id: str) -> bool:
         """Whether the file of a book is there and is what it was; it is read to its end."""
@@ -305,7 +305,7 @@ class Stores:
 
     def incoming_file(self, book_id: str) -> Path:
         """Where the copy of a file is until its book is in the catalog."""
-        return self.incoming / f"{book_id}.pdf"
+        return self.paths.incoming_file(book_id)
 
     def take_file(self, book_id: str) -> bool:
         """Put the copy of a file where those of books are, in place of a damaged one; False where
@@ -329,7 +329,7 @@ class Stores:
         stamp = self.catalog.stamp()
         if self.embeddings.stamp() == stamp == read_stamp_file(self.books):
             return
-        write_cards(self.books, self.catalog)
+        write_cards(self.paths, self.catalog)
         for folder in (self.books, self.segments):
             write_stamp_file(folder, stamp)
         self.embeddings.set_stamp(stamp)
@@ -337,19 +337,15 @@ class Stores:
     def keep_identity_if_idle(self) -> None:
         """The same for whoever does not write; BlockingIOError or BusyError while somebody does."""
         refuse_in_upgrade(self.home)
-        with file_lock(self.home / LIBRARY_LOCK, on_wait=_leave_it):
+        with file_lock(self.paths.library_lock, on_wait=_leave_it):
             self.check_catalog_in_place()
             self.keep_identity()
             keep_reserve(self.home)
 
     def orphans(self) -> list[Card]:
         """The files that no book of the catalog names, each with what is known of it."""
-        ids = orphans(self.books, self.catalog.book_ids())
-        return [read_card(self.books, i) or Card(i, "", f"{i[:12]}.pdf", "") for i in ids]
-
-    def missing_files(self) -> list[str]:
-        """The books whose file is gone, by id."""
-        return [i for i in self.catalog.book_ids() if not self.book_file(i).is_file()]
+        ids = sorted(stored_files(self.books).difference(self.catalog.book_ids()))
+        return [read_card(self.paths, i) or Card(i, "", f"{i[:12]}{PDF}", "") for i in ids]
 
     def space(self) -> EmbeddingSpace | None:
         """The embedding space of the settings; None while a model's dimensions are not known."""
@@ -378,45 +374,52 @@ class Stores:
         `on_book` hears of each book whose part is lost, or of another release, and is made again.
         """
         for _ in range(3):  # a writer may swap it between our two looks
-            generation = self.catalog.generation()
-            if generation is None:
-                return None
-            if self._keywords and self._keywords[0] == generation:
+            state = self.catalog.state()
+            if self._keywords and self._indexed == state:
                 return self._keywords[1]
-            try:
-                self._keywords = (generation, open_commit(self.segments, generation))
-            except SEGMENT_DAMAGE:
-                continue
-            return self._keywords[1]
+            commit, texts = self.catalog.index_commit(), self.catalog.texts()
+            if not texts:
+                return None
+            with suppress(*SEGMENT_DAMAGE):
+                if commit and (self._keywords is None or self._keywords[0] != commit):
+                    self._keywords = (commit, open_commit(self.segments, commit))
+                if commit and self._keywords and self._keywords[1].texts.issuperset(texts):
+                    self._indexed = state
+                    return self._keywords[1]
         try:
-            with file_lock(self.home / LIBRARY_LOCK):
+            with file_lock(self.paths.library_lock):
                 self.open_to_write()
-                self.catalog.set_generation(self.index_books(self.catalog.book_ids(), on_book))
+                self.index_all(on_book)
         except (OSError, sqlite3.Error) as error:
             why = storage_error(error, "Make room, and search again.")
             said = "The keyword index must be made anew, and cannot be. {reason}"
             raise BookBrainError(fill(said, reason=why.message), why.hint) from error
         return self.keywords()
 
-    def index_book(self, book_id: str, pages: list[Page]) -> None:
+    def index_text(self, text: TextId, pages: Sequence[Page]) -> None:
         """Write the segment of a book, each page a document. No search knows of it yet."""
-        write_segment(self.segments, book_id, count_pages(pages))
+        write_segment(self.segments, text, count_pages(pages))
 
-    def index_books(self, book_ids: list[str], on_book: Callable[[], object] = lambda: None) -> str:
-        """Write the keyword index of exactly these books, out of that of now; its name."""
+    def index_texts(
+        self, texts: Sequence[TextId], on_book: Callable[[], object] = lambda: None
+    ) -> str:
+        """Write the keyword index of exactly these texts, out of that of now; its name."""
 
-        def index(book_id: str) -> None:
-            pages = self.catalog.pages(book_id)
-            if not pages:  # it is on its way, and what its preparer wrote is gone
+        def index(text: TextId) -> None:
+            if text not in self.catalog.texts():  # it is on its way: its preparer's file is gone
                 raise BookBrainError("The postings of a new book are lost.", "Add it again.")
-            self.index_book(book_id, pages)
+            self.index_text(text, self.catalog.pages(text.book))
             on_book()
 
-        return write_commit(self.segments, self.catalog.generation(), book_ids, index)
+        return write_commit(self.segments, self.catalog.index_commit(), texts, index)
+
+    def index_all(self, on_book: Callable[[], object] = lambda: None) -> None:
+        """Have a keyword index of all books, and search it. Only for the one writer."""
+        self.catalog.set_index_commit(self.index_texts(self.catalog.texts(), on_book))
 
     def forget_keywords(self) -> None:
         """Delete every keyword index."""
-        self._keywords = None
+        self._keywords = self._indexed = None
         drop_unnamed(self.segments, None)
 
     # What a crash may have left
@@ -424,9 +427,9 @@ class Stores:
     def drop_old_indexes(self) -> None:
         """Remove the keyword indexes that are no longer in use. Only for the one writer.
 
-        The segment of a book that is not in the library yet stays: it is on its way.
+        The segment of a text that is not in the library yet stays: it is on its way.
         """
-        drop_unnamed(self.segments, self.catalog.generation(), set(self.catalog.book_ids()))
+        drop_unnamed(self.segments, self.catalog.index_commit(), set(self.catalog.texts()))
 
     def sweep(self) -> None:
         """Remove what belongs to no book and to no job. Only for the one writer.
@@ -436,7 +439,7 @@ class Stores:
         stays while somebody works.
         """
         self._delete_removed()
-        with suppress(BlockingIOError), file_lock(self.home / WORKER_LOCK, on_wait=_leave_it):
+        with suppress(BlockingIOError), file_lock(self.paths.worker_lock, on_wait=_leave_it):
             self.sweep_leftovers()
 
     def sweep_leftovers(self) -> None:
@@ -448,18 +451,22 @@ class Stores:
         for path in self.books.glob(f"*{PART}"):
             if is_of_books(path.name.removesuffix(PART)) and path.is_file():
                 remove(path)
-        drop_unnamed(self.segments, self.catalog.generation())
-        for name, lock in _WORKPLACES.items():
-            if (self.home / name).exists():
-                with suppress(BlockingIOError), file_lock(self.home / lock, on_wait=_leave_it):
-                    remove(self.home / name)
+        drop_unnamed(self.segments, self.catalog.index_commit())
+        paths = self.paths
+        for folder, lock in (
+            (paths.snapshot, paths.backup_lock), (paths.restoring, paths.backup_lock),
+            (paths.verifying, paths.verify_lock),
+        ):  # fmt: skip
+            if folder.exists():  # whoever has it holds its lock
+                with suppress(BlockingIOError), file_lock(lock, on_wait=_leave_it):
+                    remove(folder)
 
     def _delete_removed(self) -> None:
         removed = self.catalog.removed()
         for book_id in removed:
             if not self.catalog.has_book(book_id):
                 remove(self.stored_file(book_id))
-                remove(card_file(self.books, book_id))
+                remove(self.paths.card(book_id))
         if removed:
             sync_folder(self.books)
             if self._drop_postings(removed):
@@ -467,11 +474,12 @@ class Stores:
 
     def _drop_postings(self, removed: Collection[str]) -> bool:
         """Have a keyword index without these books; False where there is no room for one yet."""
-        generation, books = self.catalog.generation(), self.catalog.book_ids()
+        commit = self.catalog.index_commit()
         with suppress(*SEGMENT_DAMAGE):
-            if generation and books_of(self.segments, generation) & set(removed) - set(books):
+            held = texts_of(self.segments, commit) if commit else set()
+            if {text.book for text in held.difference(self.catalog.texts())} & set(removed):
                 try:
-                    self.catalog.set_generation(self.index_books(books))
+                    self.index_all()
                 except (OSError, sqlite3.Error) as error:
                     if not lacks_room(error):
                         raise

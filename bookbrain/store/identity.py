@@ -6,7 +6,7 @@ Where the catalog is lost the files and their cards are what the library is made
 import json
 import re
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from hashlib import sha256
@@ -16,11 +16,11 @@ from bookbrain.errors import ConfigError
 from bookbrain.files import open_file, write_file
 from bookbrain.messages import fill, message_of
 from bookbrain.paths import STAMP_FILE as STAMP
+from bookbrain.paths import LibraryPaths
 from bookbrain.store.catalog import Catalog, read_stamp
 from bookbrain.store.checksums import STORE_TABLES, Stamp, read_stamp_file, torn_tables
 from bookbrain.store.database import DAMAGE, reading_database, schema_version
-from bookbrain.store.embeddings import STORE
-from bookbrain.store.flaws import CATALOG, LONGEST_NAME
+from bookbrain.store.flaws import LONGEST_NAME
 
 _NAME = re.compile(r"([0-9a-f]{64})\.(pdf|json)", re.ASCII)
 _MOST_BYTES = 1 << 26
@@ -38,13 +38,9 @@ class Card:
     refused: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
-def card_file(books: Path, book_id: str) -> Path:
-    return books / f"{book_id}.json"
-
-
-def read_card(books: Path, book_id: str) -> Card | None:
-    """The card of a book in the folder `books`; None where there is none that is whole."""
-    path = card_file(books, book_id)
+def read_card(paths: LibraryPaths, book_id: str) -> Card | None:
+    """The card of a book of a library; None where there is none that is whole."""
+    path = paths.card(book_id)
     try:
         if path.stat().st_size > _MOST_BYTES:
             return None
@@ -58,8 +54,8 @@ def read_card(books: Path, book_id: str) -> Card | None:
     return card if whole else None
 
 
-def write_cards(books: Path, catalog: Catalog, book_id: str | None = None) -> None:
-    """Have the cards of all books of the catalog, or of one, in the folder `books` as they are."""
+def write_cards(paths: LibraryPaths, catalog: Catalog, book_id: str | None = None) -> None:
+    """Have the cards of all books of the catalog, or of one, in the library as they are."""
     refused = catalog.refused()
     for row in catalog.card_rows(book_id):
         of_book = {
@@ -67,9 +63,9 @@ def write_cards(books: Path, catalog: Catalog, book_id: str | None = None) -> No
             for space, reasons in refused.get(row[0], {}).items()
         }
         card = Card(*row, of_book)
-        if read_card(books, card.id) != card:
+        if read_card(paths, card.id) != card:
             text = json.dumps({**asdict(card), "sha256": _seal(card)}, indent=1)
-            write_file(card_file(books, card.id), text.encode())
+            write_file(paths.card(card.id), text.encode())
 
 
 def stored_files(books: Path) -> set[str]:
@@ -85,11 +81,6 @@ def stored_cards(books: Path) -> set[str]:
 def is_of_books(name: str) -> bool:
     """Whether a file of this name in `books` is ours: a book, a card or the stamp."""
     return name == STAMP or bool(_NAME.fullmatch(name))
-
-
-def orphans(books: Path, known: Iterable[str]) -> list[str]:
-    """The ids of the files in `books` that belong to no book of the catalog."""
-    return sorted(stored_files(books) - set(known))
 
 
 def _ids(books: Path, kind: str) -> set[str]:
@@ -135,9 +126,9 @@ def check_catalog(home: Path) -> Callable[[sqlite3.Connection], None]:
     Where there is no catalog it is made here and now, before a file is made for it.
     """
     copies = stamp_copies(home)
-    files = len(stored_files(home / "books"))
+    files = len(stored_files(LibraryPaths(home).books))
     books = max([files, *(stamp.books for stamp in copies)])
-    path = home / CATALOG
+    path = LibraryPaths(home).catalog
     if books and (not path.exists() or path.stat().st_size == 0):
         if path.exists():
             raise _lost(home, "The catalog is empty.", files)
@@ -169,8 +160,9 @@ def stamp_copies(home: Path) -> list[Stamp]:
     That of the books comes first. That of the keyword index, which can be made again, counts only
     where no other one is left.
     """
-    truth = [read_stamp_file(home / "books"), _embeddings_stamp(home / STORE)]
-    return [s for s in truth if s] or [s for s in [read_stamp_file(home / "keywords")] if s]
+    paths = LibraryPaths(home)
+    truth = [read_stamp_file(paths.books), _embeddings_stamp(paths.embeddings)]
+    return [s for s in truth if s] or [s for s in [read_stamp_file(paths.keywords)] if s]
 
 
 def _embeddings_stamp(path: Path) -> Stamp | None:
@@ -192,7 +184,7 @@ def _lost(home: Path, what: str, files: int) -> LostCatalogError:
         fill(
             "{what} PDFs in {folder}: {files}.",
             what=message_of(what),
-            folder=home / "books",
+            folder=LibraryPaths(home).books,
             files=files,
         ),
         _WAYS_OUT,

@@ -62,26 +62,38 @@ class Vectors:
         """How many passages the collection holds."""
         return self._run(self._count, soon=soon)
 
-    def put(self, book_id: str, vectors: Mapping[int, Vector]) -> None:
-        """Add the vectors of a book's passages, by ordinal, but for those that are there.
+    def put(self, book_id: str, digests: Mapping[int, str], vectors: Mapping[str, Vector]) -> None:
+        """Have those of the vectors, by digest, that a book's passages have, and no others of it.
 
-        A passage's vector never changes, and to write one again would cost Chroma's graph links.
+        What is there stays: to write a vector again would cost Chroma's graph links.
         """
-        ordinals = sorted(vectors)
-        for start in range(0, len(ordinals), _BATCH):
-            names = {f"{book_id}:{n}": vectors[n] for n in ordinals[start : start + _BATCH]}
-            self._run(partial(self._put, book_id, names))
+        there = self._run(partial(self._digests, book_id))
+        wanted = {f"{book_id}:{n}": d for n, d in sorted(digests.items()) if d in vectors}
+        gone = sorted(there.keys() - wanted.keys())
+        for start in range(0, len(gone), _BATCH):
+            self._run(partial(self._delete, gone[start : start + _BATCH]))
+        new = [name for name, digest in wanted.items() if there.get(name) != digest]
+        for start in range(0, len(new), _BATCH):
+            some = {name: wanted[name] for name in new[start : start + _BATCH]}
+            self._run(partial(self._put, book_id, some, vectors))
 
-    async def _put(self, book_id: str, names: dict[str, Vector]) -> None:
-        collection = await self._collection()
-        for name in (await collection.get(ids=list(names), include=[]))["ids"]:
-            del names[name]
-        if names:
-            await collection.upsert(
-                ids=list(names),
-                embeddings=[_for_chroma(vector) for vector in names.values()],
-                metadatas=[{"book": book_id}] * len(names),
-            )
+    async def _digests(self, book_id: str) -> dict[str, object]:
+        """What the passages are of that are there; "" of one that an old release put there."""
+        found = await (await self._collection()).get(where={"book": book_id}, include=["metadatas"])
+        said = found["metadatas"] or []
+        return {i: (of or {}).get("digest", "") for i, of in zip(found["ids"], said, strict=True)}
+
+    async def _delete(self, names: list[str]) -> None:
+        await (await self._collection()).delete(ids=names)
+
+    async def _put(
+        self, book_id: str, digests: Mapping[str, str], vectors: Mapping[str, Vector]
+    ) -> None:
+        await (await self._collection()).upsert(
+            ids=list(digests),
+            embeddings=[_for_chroma(vectors[digest]) for digest in digests.values()],
+            metadatas=[{"book": book_id, "digest": digest} for digest in digests.values()],
+        )
 
     def remove_book(self, book_id: str) -> None:
         """Remove the vectors of a book; none there is fine."""

@@ -21,23 +21,26 @@ from pathlib import Path
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.files import PART, file_lock, remove, sync_file, sync_folder, write_file
 from bookbrain.messages import fill
+from bookbrain.paths import CATALOG, DATABASES, PDF, STAMP_FILE, STORE, LibraryPaths
 from bookbrain.store.catalog import count_change
 from bookbrain.store.checksums import seal_rest
-from bookbrain.store.database import copy_database, open_existing, remove_database, transaction
-from bookbrain.store.embeddings import STORE
+from bookbrain.store.database import (
+    columns_of,
+    copy_database,
+    open_existing,
+    remove_database,
+    transaction,
+)
 
-KEPT = ".before-upgrade"  # in the library's folder, whole or not there
-CATALOG = "catalog.sqlite3"
-DATABASES = (CATALOG, STORE)
 _LOCK_SECONDS = 600.0
 
 
 def keep(home: Path) -> None:
-    """Copy both databases, and the notes beside the books, to `KEPT` in the library at `home`.
+    """Copy both databases of the library at `home`, and the notes beside the books, in it.
 
     Raises BusyError while somebody writes to the library for longer than ten minutes.
     """
-    kept = home / KEPT
+    kept = LibraryPaths(home).before_upgrade
     part = kept.with_name(kept.name + PART)
     with library_lock(home):
         remove(kept)
@@ -57,14 +60,14 @@ def keep(home: Path) -> None:
 
 def forget(home: Path) -> None:
     """Remove the copies."""
-    remove(home / KEPT)
+    remove(LibraryPaths(home).before_upgrade)
 
 
 @contextmanager
 def library_lock(home: Path) -> Iterator[None]:
     """Be the one who writes to the library."""
     try:
-        with file_lock(home / "library.lock", seconds=_LOCK_SECONDS):
+        with file_lock(LibraryPaths(home).library_lock, seconds=_LOCK_SECONDS):
             yield
     except TimeoutError as error:
         raise BusyError(
@@ -76,9 +79,10 @@ def library_lock(home: Path) -> Iterator[None]:
 def notes(folder: Path) -> list[Path]:
     """The JSON files beside the books, and that of the keyword index, below `folder`.
 
-    A generation of the keyword index is none of them: it is made again from the catalog.
+    A commit of the keyword index is none of them: it is made again from the catalog.
     """
-    found = [*(folder / "books").glob("*.json"), folder / "keywords" / "library.json"]
+    paths = LibraryPaths(folder)
+    found = [*paths.books.glob("*.json"), paths.keywords / STAMP_FILE]
     return sorted(path for path in found if is_file(path))
 
 
@@ -113,7 +117,7 @@ def _sync_tree(top: Path) -> None:
         sync_folder(Path(folder))
 
 
-_PDF = re.compile(r"([0-9a-f]{64})\.pdf")
+_PDF = re.compile(rf"([0-9a-f]{{64}}){re.escape(PDF)}")
 _JOBS = "SELECT path, waiting FROM job ORDER BY id"
 _EMBEDDED = "SELECT book_id, space FROM embedded"
 _REFUSED = "SELECT book_id, space, ordinal, reason FROM refused"
@@ -159,10 +163,12 @@ def changes_between(older: Path | None, newer: Path | None, books: Path) -> Chan
     before = _Contents.of(older) if older else _Contents()
     now = _Contents.of(newer) if newer else before
     files = _pdfs(books)
+    texts = now.texts  # an older catalog may not have kept checksums of its pages
+    same = {i for i in before.books if texts.get(i) == before.texts.get(i, texts.get(i))}
     went = () if newer is None else before.books.keys() - now.books.keys() - files
     return Changes(
         came=tuple(
-            (book_id, now.books[book_id][1] if book_id in now.books else f"{book_id}.pdf")
+            (book_id, now.books[book_id][1] if book_id in now.books else f"{book_id}{PDF}")
             for book_id in sorted(files - before.books.keys())
         ),
         went=tuple(sorted(went)),
@@ -172,8 +178,8 @@ def changes_between(older: Path | None, newer: Path | None, books: Path) -> Chan
             if now.books[book_id][0] != before.books[book_id][0]
         ),
         jobs=now.jobs if now.jobs != before.jobs else None,
-        embedded=_new_of(now.embedded, before.embedded, before),
-        refused=_new_of(now.refused, before.refused, before),
+        embedded=_new_of(now.embedded, before.embedded, same),
+        refused=_new_of(now.refused, before.refused, same),
     )
 
 
@@ -197,7 +203,7 @@ def apply_changes(catalog: Path, changes: Changes) -> None:
                 "REPLACE INTO refused (book_id, space, ordinal, reason) VALUES (?, ?, ?, ?)",
                 changes.refused,
             )
-            if _has_table(db, "seal"):
+            if columns_of(db, "seal"):
                 seal_rest(db, [row[0] for row in db.execute("SELECT id FROM book")])
                 count_change(db)
 
@@ -215,7 +221,7 @@ def take_vectors(older: Path, newer: Path) -> int:
                 "INSERT OR IGNORE INTO embedding (space, digest, vector) "
                 "SELECT space, digest, vector FROM newer.embedding"
             ).rowcount
-            if _has_table(db, "checksum"):
+            if columns_of(db, "checksum"):
                 db.execute("INSERT OR IGNORE INTO checksum SELECT * FROM newer.checksum")
             return taken
 
@@ -223,7 +229,7 @@ def take_vectors(older: Path, newer: Path) -> int:
 def take_stamp_back(newer: Path, older: Path) -> None:
     """Have an embedding store say of its library what one of the same version said before."""
     with closing(open_existing(newer)) as db:
-        if not _has_table(db, "library"):
+        if not columns_of(db, "library"):
             return
         db.execute("ATTACH DATABASE ? AS older", (str(older),))
         with transaction(db):
@@ -231,19 +237,13 @@ def take_stamp_back(newer: Path, older: Path) -> None:
             db.execute("INSERT INTO main.library SELECT * FROM older.library")
 
 
-def _has_table(db: sqlite3.Connection, name: str) -> bool:
-    """Whether it is there: an older release may not have it."""
-    found = db.execute(
-        "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?", (name,)
-    )
-    return found.fetchone() is not None
-
-
 @dataclass(frozen=True, slots=True)
 class _Contents:
-    """Title and file of each book by id, and what else of a catalog is compared."""
+    """Title and file of each book by id, the checksums of its pages, where they are kept, and what
+    else of a catalog is compared."""
 
     books: dict[str, tuple[str, str]] = field(default_factory=dict)
+    texts: dict[str, bytes] = field(default_factory=dict)
     jobs: tuple[Row, ...] = ()
     embedded: frozenset[Row] = frozenset()
     refused: frozenset[Row] = frozenset()
@@ -252,17 +252,19 @@ class _Contents:
     def of(catalog: Path) -> "_Contents":
         with closing(open_existing(catalog)) as db:
             rows = db.execute("SELECT id, title, file FROM book")
+            sealed = columns_of(db, "seal")
             return _Contents(
                 {book_id: (title, file) for book_id, title, file in rows},
+                dict(db.execute("SELECT book_id, pages FROM seal")) if sealed else {},
                 tuple(db.execute(_JOBS)),
                 frozenset(db.execute(_EMBEDDED)),
                 frozenset(db.execute(_REFUSED)),
             )
 
 
-def _new_of(now: frozenset[Row], before: frozenset[Row], known: _Contents) -> tuple[Row, ...]:
-    """Rows of books that both catalogs have."""
-    return tuple(sorted(row for row in now - before if row[0] in known.books))
+def _new_of(now: frozenset[Row], before: frozenset[Row], same: set[str]) -> tuple[Row, ...]:
+    """Rows of books that both catalogs have, with the same text."""
+    return tuple(sorted(row for row in now - before if row[0] in same))
 
 
 def _pdfs(books: Path) -> set[str]:
@@ -279,9 +281,9 @@ def put_into_inbox(home: Path, book_id: str, file: str) -> Path:
 
     Done twice it is there once. Whoever may change the inbox cannot lead this elsewhere.
     """
-    inbox = home / "inbox"
+    inbox = LibraryPaths(home).inbox
     inbox.mkdir(exist_ok=True, mode=0o2770)
-    source = home / "books" / f"{book_id}.pdf"
+    source = LibraryPaths(home).book_file(book_id)
     folder = os.open(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         for number in count(1):
@@ -342,8 +344,8 @@ def _has(folder: int, name: str, book_id: str) -> bool:
 def _name(file: str, book_id: str) -> str:
     """The name that the owner gave, where it is one that the inbox takes."""
     name = Path(file).name
-    if name.startswith(".") or not name.lower().endswith(".pdf") or "\0" in name:
-        return f"{book_id}.pdf"
+    if name.startswith(".") or not name.lower().endswith(PDF) or "\0" in name:
+        return f"{book_id}{PDF}"
     return name
 
 
@@ -364,7 +366,7 @@ def put_back(home: Path) -> list[str]:
     Raises BusyError while another process has a database open, OSError when there is no room: as
     much as is done then stays right, and the next call goes on.
     """
-    kept = home / KEPT
+    kept = LibraryPaths(home).before_upgrade
     if not kept.is_dir():
         return [fill("The copies of the databases are gone: those of now stay.")]
     with library_lock(home):
@@ -375,7 +377,7 @@ def put_back(home: Path) -> list[str]:
 
 
 def _put_embeddings_back(home: Path, kept: Path) -> None:
-    live, copy = home / STORE, kept / STORE
+    live, copy = LibraryPaths(home).embeddings, kept / STORE
     version = version_of(live)
     if not is_file(copy) and is_file(live):
         _say(kept, [fill("The newer embeddings are kept: {path}", path=_keep_newer(live))])
@@ -395,14 +397,15 @@ def _put_embeddings_back(home: Path, kept: Path) -> None:
 
 
 def _put_catalog_back(home: Path, kept: Path) -> None:
-    live, copy = home / CATALOG, kept / CATALOG
+    live, copy = LibraryPaths(home).catalog, kept / CATALOG
     older, version = version_of(copy), version_of(live)
     if version == older or (older is None and is_file(copy)):
         return
     if version is not None:
         _settle(live)
+    books = LibraryPaths(home).books
     changes = changes_between(
-        copy if older is not None else None, live if version is not None else None, home / "books"
+        copy if older is not None else None, live if version is not None else None, books
     )
     ready = _copied(copy, kept) if older is not None else None
     if ready and changes:
@@ -490,7 +493,7 @@ def _put_notes_back(home: Path, kept: Path) -> None:
     for name, data in before.items():
         if (home / name).parent.is_dir():
             write_file(home / name, data)
-    live, copy = home / STORE, kept / STORE
+    live, copy = LibraryPaths(home).embeddings, kept / STORE
     if (version := version_of(copy)) is not None and version == version_of(live):
         take_stamp_back(live, copy)
 

@@ -21,6 +21,7 @@ from bookbrain.library import Library
 from bookbrain.log import Event
 from bookbrain.messages import Language, fill
 from bookbrain.model import Mode, SearchResult, result_markdown, to_json
+from bookbrain.paths import PDF
 from bookbrain.remote import in_thread
 from bookbrain.settings import Settings
 from bookbrain.web.shelf import Shelf
@@ -245,7 +246,7 @@ def make_picture_routes(shelf: Shelf) -> list[Route]:
 
     return [
         Route("/page/{book_id}/{number}.png", picture, methods=METHODS),
-        Route("/book/{book_id}.pdf", file, methods=METHODS),
+        Route(f"/book/{{book_id}}{PDF}", file, methods=METHODS),
         Route("/page/{rest:path}", nothing, methods=METHODS),  # Streamlit would show its page
         Route("/book/{rest:path}", nothing, methods=METHODS),
     ]

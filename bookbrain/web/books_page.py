@@ -12,7 +12,6 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.library import (
-    INBOX,
     Library,
     Rejection,
     add_again,
@@ -23,7 +22,7 @@ from bookbrain.library import (
 )
 from bookbrain.messages import fill
 from bookbrain.model import Arrival, Book, Plan, dollars
-from bookbrain.paths import Layout
+from bookbrain.paths import Layout, LibraryPaths
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.web.frame import PAGES, plain, show_line, tr
 from bookbrain.web.shelf import Shelf, the_desk, the_shelf, wake_ingestion
@@ -36,7 +35,7 @@ def show_arrivals() -> None:
     """The progress of what is under way, and why other files could not be added."""
     with the_shelf().library() as library:
         count = len(library.under_way())
-        rejected = rejections(library.settings.home / INBOX)
+        rejected = rejections(LibraryPaths(library.settings.home).inbox)
     if count:
         st.fragment(partial(_show_progress, count), run_every=_OFTEN)()
     for number, rejection in enumerate(rejected):
@@ -76,7 +75,7 @@ def _show_rejection(rejection: Rejection, number: int) -> None:
         )
         if st.button(tr("Delete this file"), key=f"dismiss-{number}", type="tertiary"):
             with the_shelf().library() as library:
-                dismiss(library.settings.home / INBOX, rejection)
+                dismiss(LibraryPaths(library.settings.home).inbox, rejection)
             st.rerun()
 
 

@@ -11,6 +11,7 @@ from bookbrain.errors import BookBrainError, NotFoundError
 from bookbrain.library import Chapter
 from bookbrain.messages import fill
 from bookbrain.model import Book, Page
+from bookbrain.paths import PDF
 from bookbrain.web.frame import WIDTH, link, picture, show_line, show_links, tr
 from bookbrain.web.shelf import the_shelf
 
@@ -221,7 +222,7 @@ def _address(place: _Place, number: int, zoom: str) -> str:
 
 
 def _file_address(place: _Place) -> str:
-    return f"/book/{place.book.id}.pdf#page={place.number}"
+    return f"/book/{place.book.id}{PDF}#page={place.number}"
 
 
 if __name__ == "__main__":

@@ -25,6 +25,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bookbrain.errors import InputError
 from bookbrain.files import is_disk_full, remove
 from bookbrain.messages import fill
+from bookbrain.paths import PDF, LibraryPaths
 from bookbrain.remote import in_thread
 
 LARGEST = 300 << 20  # bytes of one file
@@ -56,7 +57,7 @@ class Uploads:
     """
 
     def __init__(self, home: Path, most: int = MOST, away: float = _AWAY) -> None:
-        self._folder = home / _FOLDER
+        self._folder = LibraryPaths(home).uploads
         self._most = most
         self._patience = away
         self._lock = Lock()
@@ -335,7 +336,7 @@ class _Parts:
             return
         _, options = parse_options_header(value)
         if b"filename" in options:
-            self.name = options[b"filename"].decode(errors="replace") or "upload.pdf"
+            self.name = options[b"filename"].decode(errors="replace") or f"upload{PDF}"
             self._in_file = True
             self._files += 1
 
@@ -347,7 +348,7 @@ def _with_token(scope: Scope, token: str) -> tuple[Scope, Receive]:
     """The request with a token in the place of the file."""
     body = (
         f"--{_BOUNDARY}\r\n"
-        'Content-Disposition: form-data; name="file"; filename="upload.pdf"\r\n'
+        f'Content-Disposition: form-data; name="file"; filename="upload{PDF}"\r\n'
         f"Content-Type: application/pdf\r\n\r\n{token}\r\n--{_BOUNDARY}--\r\n"
     ).encode()
     own = (b"content-length", b"content-type", b"transfer-encoding")

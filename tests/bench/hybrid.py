@@ -29,10 +29,10 @@ from support.openai_process import OpenAIProcess
 from support.prose import technical_pages
 from support.shelf import Shelf
 
-from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span
+from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span, TextId
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import EmbeddingSettings, Settings
-from bookbrain.store.catalog import NewBook
+from bookbrain.store.catalog import NewBook, revision_of
 from bookbrain.store.vectors import Vectors
 
 SPACE = EmbeddingSpace("text-embedding-3-small", 1536)
@@ -89,8 +89,7 @@ def fill(home: Path, chroma: str, number: int) -> None:
             passages = (seed + 1) * PAGES_OF_A_BOOK
             print(f"{passages:,} passages, {time.monotonic() - started:.0f} s", flush=True)
     if first < number:
-        generation = stores.index_books(stores.catalog.book_ids())
-        stores.catalog.set_generation(generation)
+        stores.index_all()
         stores.drop_old_indexes()
     stores.close()
 
@@ -103,7 +102,7 @@ def add(stores: ConnectedStores, seed: int) -> None:
     vectors = {passage.digest: embed(passage.text, SPACE.dimensions) for passage in passages}
     stores.embeddings.put(SPACE, vectors)
     stores.semantics.publish(SPACE, name, {p.ordinal: p.digest for p in passages})
-    stores.index_book(name, pages)
+    stores.index_text(TextId(name, revision_of(pages)), pages)
     book = Book(name, f"Book {seed}", f"book{seed}.pdf", len(pages), len(passages), "")
     stores.catalog.add_book(NewBook(book, pages, passages, str(SPACE)), "", 0)
 

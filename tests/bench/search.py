@@ -208,13 +208,13 @@ def print_table(engines: dict[str, Measured], queries: Sequence[Terms], document
 
 def print_growth(folder: Path, pages: Sequence[Terms]) -> None:
     """What opening ours takes, and one more book in it."""
-    (generation,) = folder.glob("*.json")
+    (commit,) = folder.glob("*.json")
     started = time.perf_counter()
-    index = open_commit(folder, generation.stem)
+    index = open_commit(folder, commit.stem)
     opened = time.perf_counter()
     books = list(dict.fromkeys(index.place(n)[0] for n in range(index.documents)))
     begun = time.perf_counter()
-    add_book(folder, generation.stem, [*books, "new"], pages)
+    add_book(folder, commit.stem, [*books, "new"], pages)
     print(f"\nopening it: {opened - started:.3f} s; "
           f"one more book of {len(pages)} pages: {time.perf_counter() - begun:.2f} s")  # fmt: skip
 

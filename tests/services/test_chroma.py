@@ -2,16 +2,26 @@
 
 import shutil
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support import pdfs
 from support.chroma_server import ChromaServer
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
 
 from bookbrain.files import file_lock
-from bookbrain.store.chroma import USERS_LOCK
+from bookbrain.formats.text import make_passages
+from bookbrain.library.jobs import embed_passages
+from bookbrain.library.maintenance import replace_text
+from bookbrain.model import Silent
+from bookbrain.paths import LibraryPaths
+from bookbrain.search.retrieval import ConnectedStores
+from bookbrain.settings import load_settings
+from bookbrain.store.catalog import NewBook
 
 SERVER, KEEPER = "chroma run", "chroma_child"
 _QUERIES = ("lock queue", "the kernel waits", "probe_2_5", '"waits for the socket"')
@@ -78,7 +88,9 @@ class TestOurOwnServer:
         before = local.search("lock queue")
         assert before["degraded"] is None
         for victim in (SERVER, KEEPER):
-            with file_lock(local.home / USERS_LOCK, shared=True):  # keeps the server on
+            with file_lock(
+                LibraryPaths(local.home).chroma_users, shared=True
+            ):  # keeps the server on
                 local.search("lock queue")
                 (server,) = local.processes(SERVER)
                 local.kill(victim)
@@ -182,6 +194,37 @@ def test_rebuild_makes_every_derived_store_again_for_nothing(
     assert not openai.requests
     shutil.rmtree(local.home / "keywords")  # without a rebuild: the keyword index mends itself
     assert answers(local) == before
+
+
+@pytest.mark.slow
+def test_another_text_costs_what_is_new_in_it(
+    shelf: Shelf, openai: OpenAIProcess, tmp_path: Path
+) -> None:
+    lines = ["\n".join(f"Word {n} of page {p} waits." for n in range(40)) for p in range(30)]
+    shelf.add(pdfs.book(tmp_path / "a.pdf", [*lines, "Herons fish"]))
+    openai.forget()
+    with closing(ConnectedStores(load_settings(shelf.env))) as stores:
+        (book,), space = stores.catalog.books(), stores.space()
+        assert space
+        pages = stores.catalog.pages(book.id)
+        pages[-1] = replace(pages[-1], text="Otters swim")
+        new = NewBook(book, pages, make_passages(pages))
+        before = {p.digest for p in stores.catalog.passages(book.id)}
+        bought = [p.text for p in new.passages if p.digest not in before]
+        with stores.working(lambda: None):
+            name, refused, _ = embed_passages(stores, book.id, new.passages, Silent())
+            stores.index_text(new.text, pages)
+            with stores.writing(lambda: None):
+                replace_text(stores, replace(new, space=name, refused=refused))
+        assert 0 < len(bought) < len(new.passages)
+        assert sum(served.texts for served in openai.requests) == len(bought)
+        assert stores.semantics.held(space) == len(new.passages)
+        vectors = stores.embeddings.get(space, [p.digest for p in new.passages])
+        for passage in new.passages:
+            nearest = stores.semantics.vectors(space).nearest(vectors[passage.digest], 1)
+            assert nearest == [(book.id, passage.ordinal)]
+    answer = shelf.search("otters swim")
+    assert (answer["degraded"], answer["hits"][0]["page"]) == (None, 31)
 
 
 @pytest.mark.slow

@@ -2,7 +2,7 @@
 
 A few kills of each kind run here. All of them by one command, a thousand in an hour or so:
 
-    BOOKBRAIN_KILLS=100 tests/run tests/services/test_kills.py   # of each of the twelve kinds
+    BOOKBRAIN_KILLS=100 tests/run tests/services/test_kills.py   # of each of the thirteen kinds
 
 An upgrade is killed with its whole machine: see tests/host.
 """
@@ -46,6 +46,26 @@ from bookbrain.library import Library
 from bookbrain.library.sources import land
 with Library(load_settings()) as library, open(sys.argv[1], "rb") as file:
     land(library, Path(sys.argv[1]).name, file)
+"""
+
+
+_READ_OTHERWISE = """
+from contextlib import closing
+from dataclasses import replace
+from bookbrain.formats.text import make_passages
+from bookbrain.library.maintenance import replace_text
+from bookbrain.search.retrieval import ConnectedStores
+from bookbrain.settings import load_settings
+from bookbrain.store.catalog import NewBook
+with closing(ConnectedStores(load_settings())) as stores, stores.writing(lambda: None):
+    for book in stores.catalog.books():
+        pages = [
+            replace(page, text=page.text.replace("lock", "otter"))
+            for page in stores.catalog.pages(book.id)
+        ]
+        new = NewBook(book, pages, make_passages(pages))
+        stores.index_text(new.text, pages)
+        replace_text(stores, new)
 """
 
 
@@ -111,6 +131,12 @@ def _damaged(shelf: Shelf, books: Path) -> None:
             flip(path, bits)
 
 
+def _read_otherwise(shelf: Shelf, books: Path) -> None:
+    """With another text than its file has now."""
+    _one(shelf, books)
+    _run(shelf, ("read otherwise",))
+
+
 def _in_inbox(shelf: Shelf, books: Path) -> None:
     _one(shelf, books)
     inbox = shelf.home / "inbox"
@@ -119,12 +145,14 @@ def _in_inbox(shelf: Shelf, books: Path) -> None:
         shutil.copy(books / name, inbox)
 
 
+_PROGRAMS = {"land": _LAND, "read otherwise": _READ_OTHERWISE}
 _KINDS = {
     "add": Kind(("add", "{books}/2.pdf", "{books}/3.pdf"), _one),
     "remove": Kind(("remove", "1.pdf", "--yes"), _all, settled=True, loses=frozenset({"1.pdf"})),
     "rename": Kind(("rename", "1.pdf", "Another title"), _all, settled=True),
     "embed": Kind(("embed", "--yes"), _without_vectors),
     "rebuild": Kind(("rebuild",), _all, settled=True),
+    "another text": Kind(("rebuild",), _read_otherwise, settled=True),
     "backup": Kind(("admin", "backup"), _all, settled=True),
     "restore": Kind(
         ("admin", "restore", "{home}/kept.tar.zst", "--yes"), _with_backup, settled=True,
@@ -174,6 +202,8 @@ def test_killed_at_random_instants(
             instant = random.Random(f"{name} {number}").random() * seconds
             killed += _kill(shelf, kind.command, books, instant, whole=number % 2 == 0)
             _check_left(shelf, kind, before, after)
+            if name == "another text":
+                _check_found(shelf)
             for command in (*kind.again, kind.command, *kind.again):
                 _finish(shelf, command, books)
             assert _differences(_state(shelf.home), after) == {}, (name, number, instant)
@@ -193,8 +223,8 @@ def _start(shelf: Shelf, command: tuple[str, ...], books: Path | None) -> "subpr
     words = [word.format(books=books, home=shelf.home) for word in command]
     if words[0] == "admin":
         program, words = ["-c", "from bookbrain.admin import main; main()"], words[1:]
-    elif words[0] == "land":
-        program, words = ["-c", _LAND], words[1:]
+    elif words[0] in _PROGRAMS:
+        program, words = ["-c", _PROGRAMS[words[0]]], words[1:]
     else:
         program = ["-m", "bookbrain.cli"]
     return subprocess.Popen(
@@ -256,6 +286,14 @@ def _check_left(shelf: Shelf, kind: Kind, before: dict[str, Any], after: dict[st
         of_books = ("book", "page", "passage", "embedded")
         seen = {table: left["rows"][table] for table in of_books}
         assert seen in [{table: s["rows"][table] for table in of_books} for s in (before, after)]
+
+
+def _check_found(shelf: Shelf) -> None:
+    """The book is found by the text that it has, and not by the other one."""
+    pages = str(_rows(shelf.home / "catalog.sqlite3")["page"])
+    for word in ("lock", "otter"):
+        hits = shelf.search(word, "--mode", "keyword")["hits"]
+        assert bool(hits) == (word in pages), (word, hits)
 
 
 def _state(home: Path) -> dict[str, Any]:

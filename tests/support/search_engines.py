@@ -11,6 +11,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from support.shelving import first_text
 
 from bookbrain.index.bm25 import K1, B
 from bookbrain.index.commit import drop_unnamed, open_commit, write_commit
@@ -26,21 +27,20 @@ Engine = Callable[[Documents, Path], Ask]
 
 def bookbrain(documents: Documents, folder: Path) -> Ask:
     """Book by book, as a library grows."""
-    generation = None
+    commit = None
     books: list[str] = []
     for pages in _books(documents):
         books.append(f"{len(books):05}")
-        generation = add_book(folder, generation, books, pages)
-    index = open_commit(folder, generation or "")
+        commit = add_book(folder, commit, books, pages)
+    index = open_commit(folder, commit or "")
     return lambda query: [*index.best(index.look_up(Counter(query)), K)]
 
 
-def add_book(
-    folder: Path, generation: str | None, books: Sequence[str], pages: Sequence[Terms]
-) -> str:
+def add_book(folder: Path, commit: str | None, books: Sequence[str], pages: Sequence[Terms]) -> str:
     """Add the last of the books, whose pages these are, to the index of the others."""
-    write_segment(folder, books[-1], count_terms(pages))
-    written = write_commit(folder, generation, books, _is_there)
+    texts = [first_text(book) for book in books]
+    write_segment(folder, texts[-1], count_terms(pages))
+    written = write_commit(folder, commit, texts, _is_there)
     drop_unnamed(folder, written)
     return written
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from bookbrain.index.bm25 import KeywordIndex
 from bookbrain.index.commit import open_commit, write_commit
 from bookbrain.index.segment import count_terms, write_segment
+from bookbrain.model import TextId
 
 Documents = Sequence[Sequence[str]]
 
@@ -20,9 +21,14 @@ def index_of(folder: Path, books: Sequence[Documents]) -> KeywordIndex:
 def shelve(
     folder: Path, current: str | None, books: Sequence[str], texts: dict[str, Documents]
 ) -> str:
-    """The generation of exactly these books, made out of `current`."""
+    """The commit of exactly these books, made out of `current`."""
 
-    def index(book_id: str) -> None:
-        write_segment(folder, book_id, count_terms(texts[book_id]))
+    def index(text: TextId) -> None:
+        write_segment(folder, text, count_terms(texts[text.book]))
 
-    return write_commit(folder, current, books, index)
+    return write_commit(folder, current, [first_text(book) for book in books], index)
+
+
+def first_text(book_id: str) -> TextId:
+    """A book's text where it never has another one."""
+    return TextId(book_id, "")

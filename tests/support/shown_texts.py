@@ -11,7 +11,7 @@ _TELLING = {
     "fill", "message_of", "say", "shown", "tr", "translated", "echo", "secho", "confirm",
     "BookBrainError", "InputError", "NotFoundError", "UnavailableError", "BusyError", "ConfigError",
     "UsageError", "Flaw", "Unsound", "Damage", "Check", "SeenCheck", "Delivery", "Outcome",
-    "on_step", "Steps", "pick", "storage_error", "Kind", "_setting",
+    "on_step", "Steps", "pick", "storage_error", "storage_errors", "Kind", "_setting",
 }  # fmt: skip
 _MESSAGES_OF = {
     "fill": slice(1),

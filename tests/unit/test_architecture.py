@@ -1,11 +1,14 @@
 """What ARCHITECTURE.md promises of the modules, read from their syntax trees."""
 
 import ast
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from bookbrain.paths import PDF, Below, LibraryPaths
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bookbrain"
@@ -157,6 +160,8 @@ def late():
     sp.run(["x"])
     open_it("x")
     os.path.join("a")
+    'no docstring'
+    return home / "in.home"
 try: late()
 except (ValueError, Exception): pass
 try: late()
@@ -176,6 +181,7 @@ def test_the_instruments_see_what_is_hidden() -> None:
     }  # fmt: skip
     assert {"subprocess.run", "sqlite3.connect", "late"} <= set(calls(SEEN))
     assert len(list(blanket_excepts(SEEN))) == 2
+    assert {("no docstring", False), ("in.home", True)} <= set(texts(SEEN))
     assert len(MODULES) > 30
 
 
@@ -267,6 +273,45 @@ def test_processes_start_in_children_only() -> None:
 def test_databases_are_opened_in_one_place() -> None:
     openers = {path for path, tree in MODULES.items() if "sqlite3.connect" in set(calls(tree))}
     assert openers == CALL_HOMES["sqlite3.connect"]
+
+
+def texts(tree: ast.Module) -> Iterator[tuple[str, bool]]:
+    """The texts in a module that are no docstrings; and whether each is a part of a path: `x / it`,
+    or the beginning of it."""
+    docs = {id(node.body[0].value) for node in ast.walk(tree) if _has_docstring(node)}
+    parts = {
+        id(constant)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
+        for constant in ast.walk(node.right)
+    }
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
+            yield node.value, id(node) in parts
+
+
+def _has_docstring(node: ast.AST) -> bool:
+    kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+    return isinstance(node, kinds) and ast.get_docstring(node) is not None
+
+
+def test_what_is_in_a_library_is_named_in_one_place() -> None:
+    names = {below.name for below in vars(LibraryPaths).values() if isinstance(below, Below)}
+    assert len(names) > 25
+    assert [
+        (path, text)
+        for path, tree in MODULES.items()
+        if path != "paths.py"
+        for text, is_part in texts(tree)
+        if (" " not in text and any(name in text for name in names if "." in name.lstrip(".")))
+        or (is_part and text.strip("/").split("/")[0] in names)
+    ] == []
+
+
+def test_how_the_file_of_a_book_ends_is_said_in_one_place() -> None:
+    end = re.compile(rf"{re.escape(PDF)}\b")
+    said = [path for path, tree in MODULES.items() for text, _ in texts(tree) if end.search(text)]
+    assert said == ["paths.py"]
 
 
 def test_modules_that_are_started_exist() -> None:

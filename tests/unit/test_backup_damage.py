@@ -30,7 +30,9 @@ from bookbrain.index.segment import open_segment, segment_name
 from bookbrain.library import Library
 from bookbrain.library.findings import prove
 from bookbrain.model import Book, Silent
+from bookbrain.paths import CATALOG
 from bookbrain.settings import BackupSettings, Settings
+from bookbrain.store.catalog import Catalog
 from bookbrain.store.copy import take_books, take_embeddings
 
 _NAMES = ("one.pdf", "two.pdf")
@@ -424,7 +426,9 @@ def test_a_hostile_keyword_index_is_made_anew(
     shutil.rmtree(settings.home / "keywords")
     _restore(settings, evil)
     assert _finds(settings) == list(_NAMES)
-    for name in [segment_name(_ids(settings)), *(segment_name([i]) for i in _ids(settings))]:
+    with closing(Catalog(settings.home / CATALOG)) as catalog:
+        texts = catalog.texts()
+    for name in [segment_name(texts), *(segment_name([text]) for text in texts)]:
         if (path := settings.home / "keywords" / name).exists():
             assert int(open_segment(path).documents.max()) < 80
     assert (tmp_path / "victim" / "mine").exists()

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 from support.damaged import make_library
 
+from bookbrain.library.findings import check_files
+from bookbrain.paths import LibraryPaths
 from bookbrain.settings import Settings
 from bookbrain.store.checksums import read_stamp_file
 from bookbrain.store.folder import Stores
-from bookbrain.store.identity import card_file, read_card, stored_cards, stored_files
+from bookbrain.store.identity import read_card, stored_cards, stored_files
 
 
 @pytest.fixture(scope="module")
@@ -42,12 +44,12 @@ def home(whole: Path, tmp_path: Path) -> Path:
 )  # fmt: skip
 def test_a_card_that_a_catalog_cannot_take_is_none(home: Path, changed: dict[str, Any]) -> None:
     book_id = min(stored_files(home / "books"))
-    card = read_card(home / "books", book_id)
+    card = read_card(LibraryPaths(home), book_id)
     assert card
-    _write(card_file(home / "books", book_id), asdict(card))
-    assert read_card(home / "books", book_id) == card
-    _write(card_file(home / "books", book_id), asdict(card) | changed)
-    assert read_card(home / "books", book_id) is None
+    _write(LibraryPaths(home).card(book_id), asdict(card))
+    assert read_card(LibraryPaths(home), book_id) == card
+    _write(LibraryPaths(home).card(book_id), asdict(card) | changed)
+    assert read_card(LibraryPaths(home), book_id) is None
 
 
 def _write(path: Path, values: dict[str, Any]) -> None:
@@ -62,14 +64,18 @@ def test_pipes_and_folders_with_our_names_are_not_waited_for(home: Path) -> None
     os.mkfifo(books / f"{'a' * 64}.pdf")
     (books / f"{'b' * 64}.pdf").mkdir()
     (books / f"{'c' * 64}.pdf").symlink_to("nowhere")
-    for path in (books / f"{first}.pdf", card_file(books, first), books / "library.json"):
+    paths = LibraryPaths(books.parent)
+    for path in (paths.book_file(first), paths.card(first), books / "library.json"):
         path.unlink()
         os.mkfifo(path)
     assert stored_files(books) == stored_cards(books) == {second}
-    assert read_card(books, first) is None
+    assert read_card(paths, first) is None
     assert read_stamp_file(books) is None
     with closing(Stores(Settings(home))) as stores:
-        assert stores.missing_files() == [first]
+        book = stores.catalog.book(first)
+        assert book
+        gone = f"Books whose PDF is not in the library: 1 ({book.title})."
+        assert gone in [finding.seen for finding in check_files(stores)]
         assert not stores.has_file(first)
 
 

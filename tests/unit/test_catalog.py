@@ -4,15 +4,24 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.model import Book, Heading, Page, Passage, Span
-from bookbrain.store.catalog import MIGRATIONS, Catalog, NewBook
-from bookbrain.store.database import open_database, transaction
-from bookbrain.store.rows import FoundPage, Job, StoredPassage
+from bookbrain.store.catalog import (
+    MIGRATIONS,
+    Catalog,
+    FoundPage,
+    Job,
+    NewBook,
+    StoredPassage,
+    page_row,
+)
+from bookbrain.store.checksums import CATALOG_TABLES, seal_book, told_rows, torn_tables
+from bookbrain.store.database import fresh_schema, open_database, schema_of, transaction
 
 SPACE = "text-embedding-3-small/1536"
 OTHER_SPACE = "bge-m3/1024"
@@ -83,7 +92,7 @@ def test_a_book_comes_back_as_it_was_put(catalog: Catalog) -> None:
         StoredPassage("b1", p.ordinal, p.digest, p.spans) for p in new.passages
     ]
     assert catalog.find_passage("b1", 1) == catalog.passages("b1")[1]
-    assert catalog.generation() == "generation-1"
+    assert catalog.index_commit() == "generation-1"
     assert [job.path for job in catalog.jobs()] == ["/b.pdf"], "its own job ended, no other"
     assert catalog.is_embedded("b1", SPACE)
     assert not catalog.is_embedded("b1", OTHER_SPACE)
@@ -105,7 +114,7 @@ def test_what_is_not_there(catalog: Catalog) -> None:
     ]
     pages = catalog.find_pages([*wanted, ("b1", 4)])
     assert pages == {
-        ("b1", page.number): FoundPage("b1", "Title of b1", "b1.pdf", page)
+        ("b1", page.number): FoundPage(_new().text, "Title of b1", "b1.pdf", page)
         for page in catalog.pages("b1")[:2]
     }
     assert catalog.find_pages([]) == {}
@@ -177,7 +186,7 @@ def test_a_process_that_dies_in_the_transaction_leaves_nothing(file: Path) -> No
         from bookbrain.store.database import open_database, transaction
         from bookbrain.store.catalog import MIGRATIONS
         with transaction(open_database(Path(sys.argv[1]), MIGRATIONS)) as writing:
-            writing.execute("INSERT INTO book VALUES ('b1', 't', 'f', 'now')")
+            writing.execute("INSERT INTO book VALUES ('b1', 't', 'f', 'now', '')")
             print(writing.execute("SELECT count(*) FROM book").fetchone()[0], flush=True)
             os._exit(9)
     """
@@ -264,7 +273,7 @@ def test_what_is_embedded_where(catalog: Catalog) -> None:
     assert catalog.embedded_passages(SPACE) == 3
     assert catalog.embedded_passages(OTHER_SPACE) == 1
     assert catalog.embedded_spaces() == {SPACE, OTHER_SPACE}
-    catalog.forget_space(SPACE)
+    catalog.forget_embedded(SPACE, catalog.book_ids())
     assert catalog.embedded_passages(SPACE) == 0
     assert catalog.embedded_passages(OTHER_SPACE) == 1
     assert catalog.unembedded_books(SPACE) == ["b1", "b2"]
@@ -284,6 +293,21 @@ def test_jobs_are_first_come_first_and_none_twice(catalog: Catalog) -> None:
     assert [job.path for job in catalog.jobs()] == ["/a.pdf", "/m.pdf", "/z.pdf"]
     catalog.end_all_jobs()
     assert catalog.jobs() == []
+
+
+def test_jobs_have_a_kind_and_the_urgent_ones_come_first(catalog: Catalog) -> None:
+    catalog.queue([Path("/z.pdf"), Path("/a.pdf")])
+    catalog.queue([Path("/a.pdf")], "other")
+    catalog.queue([Path("/now.pdf"), Path("/a.pdf")], priority=2)
+    assert [(job.path, job.priority) for job in catalog.jobs()] == [
+        ("/now.pdf", 2), ("/z.pdf", 0), ("/a.pdf", 0),
+    ]  # fmt: skip
+    catalog.set_waiting("OpenAI does not answer.")
+    assert [(job.path, job.kind, job.waiting) for job in catalog.jobs("other")] == [
+        ("/a.pdf", "other", "")
+    ]
+    catalog.end_all_jobs("add")
+    assert (catalog.jobs(), len(catalog.jobs("other"))) == ([], 1)
 
 
 def test_waiting_says_what_for(catalog: Catalog) -> None:
@@ -337,6 +361,36 @@ def test_a_catalog_of_the_first_version_keeps_what_it_has(file: Path) -> None:
     catalog.close()
 
 
+def test_a_catalog_of_before_revisions_says_which_text_each_book_has(file: Path) -> None:
+    with closing(open_database(file, MIGRATIONS[:5])) as database:
+        database.execute("INSERT INTO job (path, waiting) VALUES ('/a.pdf', 'no Chroma')")
+        database.execute("INSERT INTO book VALUES ('b1', 'Title of b1', 'b1.pdf', 'now')")
+        new = _new()
+        for page in new.pages:
+            database.execute("INSERT INTO page VALUES (?, ?, ?, ?, ?, ?, ?)", page_row("b1", page))
+        seal_book(database, "b1")
+        seal = database.execute("SELECT * FROM seal").fetchall()
+        assert list(torn_tables(database, CATALOG_TABLES)) == []
+        assert len(told_rows(database, "job", CATALOG_TABLES["job"])[1]) == 1
+    with closing(Catalog(file)) as catalog:
+        assert catalog.texts() == [new.text]
+        assert catalog.jobs() == [Job(1, "/a.pdf", "no Chroma")]
+        catalog.queue([Path("/b.pdf")], priority=1)
+    with closing(open_database(file, MIGRATIONS)) as database:
+        assert database.execute("SELECT * FROM seal").fetchall() == seal
+        assert list(torn_tables(database, CATALOG_TABLES)) == []
+        assert schema_of(database) == fresh_schema(MIGRATIONS)
+
+
+def test_a_migration_takes_no_damage_for_right(file: Path) -> None:
+    with closing(open_database(file, MIGRATIONS[:5])) as database:
+        database.execute("INSERT INTO job (path, waiting) VALUES ('/a.pdf', '')")
+        database.execute("UPDATE twin SET row = replace(row, 'a.pdf', 'b.pdf')")
+    Catalog(file).close()
+    with closing(open_database(file, MIGRATIONS)) as database:
+        assert list(torn_tables(database, CATALOG_TABLES)) == ["job"]
+
+
 def test_two_connections_see_each_others_commits(catalog: Catalog, file: Path) -> None:
     other = Catalog(file)
     try:
@@ -345,10 +399,10 @@ def test_two_connections_see_each_others_commits(catalog: Catalog, file: Path) -
         other.add_book(_new(), "g1", 1)
         assert catalog.jobs() == []
         assert catalog.has_book("b1")
-        assert catalog.generation() == "g1"
+        assert catalog.index_commit() == "g1"
         catalog.remove_book("b1", "g2")
         assert other.book_ids() == []
-        assert other.generation() == "g2"
+        assert other.index_commit() == "g2"
     finally:
         other.close()
 
@@ -366,14 +420,14 @@ def test_readers_do_not_wait_for_the_writer(catalog: Catalog, file: Path) -> Non
 
 
 def test_what_was_committed_is_there_after_opening_again(catalog: Catalog, file: Path) -> None:
-    assert catalog.generation() is None
+    assert catalog.index_commit() is None
     catalog.add_book(_new(), "g1", 0)
-    catalog.set_generation("g2")
+    catalog.set_index_commit("g2")
     catalog.close()
     again = Catalog(file)
     try:
         assert again.books() == [_new().book]
-        assert again.generation() == "g2"
+        assert again.index_commit() == "g2"
     finally:
         again.close()
 
@@ -484,7 +538,7 @@ def test_its_state_tells_of_every_change(catalog: Catalog, file: Path) -> None:
     try:
         changes(lambda: catalog.add_book(_new(), "g1", 0))
         changes(lambda: other.set_embedded("b1", SPACE, {}))
-        changes(lambda: catalog.forget_space(SPACE))
+        changes(lambda: catalog.forget_embedded(SPACE, catalog.book_ids()))
         changes(lambda: other.remove_book("b1", "g2"))
     finally:
         other.close()

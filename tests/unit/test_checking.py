@@ -13,9 +13,9 @@ from support.flips import DATABASES, dump, flip, says_the_same
 
 from bookbrain.errors import BusyError
 from bookbrain.files import file_lock
+from bookbrain.paths import CATALOG
 from bookbrain.store.catalog import Catalog
-from bookbrain.store.damage import LOCK, check_library, look_at_damage, read_state
-from bookbrain.store.flaws import CATALOG
+from bookbrain.store.damage import check_library, look_at_damage, read_state
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_what_is_kept_of_a_check_may_be_damaged_itself(home: Path) -> None:
 
 
 def test_one_at_a_time(home: Path) -> None:
-    with file_lock(home / LOCK), pytest.raises(BusyError):
+    with file_lock(home / "check.lock"), pytest.raises(BusyError):
         check_library(home)
 
 

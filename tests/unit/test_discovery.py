@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from bookbrain.errors import InputError
-from bookbrain.formats.pdf import check_is_pdf, find_books
+from bookbrain.formats.format import find_books
+from bookbrain.formats.pdf import check_is_pdf
 
 
 def touch(path: Path, data: bytes = b"%PDF-1.7") -> Path:

@@ -20,15 +20,13 @@ from bookbrain.backup.repair import Repaired, repair_library
 from bookbrain.errors import ConfigError
 from bookbrain.library.recovery import recover
 from bookbrain.model import Silent
-from bookbrain.paths import Layout
+from bookbrain.paths import CATALOG, STORE, Layout
 from bookbrain.settings import Settings
 from bookbrain.store import embeddings
 from bookbrain.store.catalog import MIGRATIONS, Catalog
 from bookbrain.store.copy import move_damaged
 from bookbrain.store.damage import AuditOutcome, check_library, look_at_damage
 from bookbrain.store.database import fresh_schema, open_database
-from bookbrain.store.embeddings import STORE
-from bookbrain.store.flaws import CATALOG
 from bookbrain.store.folder import Stores
 
 _PAGE = 4096
@@ -40,7 +38,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = tmp_path_factory.mktemp("mending") / "library"
     make_library(home, books=4, pages=12)
     with closing(Stores(Settings(home))) as stores, stores.writing(lambda: None):
-        stores.catalog.set_generation(stores.index_books(stores.catalog.book_ids()))
+        stores.index_all()
     _backup(home)
     return home
 
@@ -158,7 +156,11 @@ def test_what_a_newer_release_made_is_left_alone(
 def _as_of_the_first_release(home: Path) -> None:
     """Take away what later migrations made, and the files that later releases keep."""
     for name, tables, columns in (
-        (CATALOG, ("seal", "removed", "twin"), ("attempts",)),
+        (
+            CATALOG,
+            ("seal", "removed", "twin"),
+            ("book revision", "job attempts", "job kind", "job priority"),
+        ),
         (STORE, ("checksum", "library", "twin"), ()),
     ):
         with closing(sqlite3.connect(home / name, isolation_level=None)) as db:
@@ -168,7 +170,7 @@ def _as_of_the_first_release(home: Path) -> None:
             for table in tables:
                 db.execute(f"DROP TABLE {table}")
             for column in columns:
-                db.execute(f"ALTER TABLE job DROP COLUMN {column}")
+                db.execute("ALTER TABLE {} DROP COLUMN {}".format(*column.split()))
             db.execute("DELETE FROM setting WHERE name <> 'generation'") if name == CATALOG else 0
             db.execute(f"PRAGMA user_version={2 if name == CATALOG else 1}")
         _settle(home / name)

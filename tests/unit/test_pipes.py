@@ -10,6 +10,7 @@ from support import pdfs
 
 from bookbrain.errors import BookBrainError
 from bookbrain.library import Library
+from bookbrain.paths import LibraryPaths
 from bookbrain.settings import Settings
 from bookbrain.store.checksums import read_stamp_file
 from bookbrain.store.identity import read_card
@@ -43,6 +44,6 @@ def test_is_not_waited_for(tmp_path: Path, name: str) -> None:
         library.unfinished()
     if file.is_fifo():
         read_stamp_file(file.parent)
-        read_card(home / "books", book_id)
+        read_card(LibraryPaths(home), book_id)
         with refused:
             keep(home)

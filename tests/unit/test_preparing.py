@@ -16,8 +16,9 @@ from bookbrain.formats.pdf import read_pdf
 from bookbrain.formats.text import make_passages
 from bookbrain.index.segment import count_pages, open_segment, segment_name, write_segment
 from bookbrain.library.prepare import Prepared, Preparer, PreparerFault
-from bookbrain.model import Step
+from bookbrain.model import Step, TextId
 from bookbrain.settings import Settings
+from bookbrain.store.catalog import revision_of
 
 _ID = "a" * 64
 
@@ -52,7 +53,8 @@ def test_it_is_what_this_process_would_make(preparer: Preparer, tmp_path: Path) 
     assert (book.title, book.pages) == ("Locks", text.pages)
     assert book.passages == make_passages(text.pages)
     (tmp_path / "here").mkdir()
-    name = write_segment(tmp_path / "here", _ID, count_pages(text.pages))
+    made = TextId(_ID, revision_of(text.pages))
+    name = write_segment(tmp_path / "here", made, count_pages(text.pages))
     assert (tmp_path / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
 
 
@@ -62,8 +64,10 @@ def test_one_child_for_all_books(preparer: Preparer, tmp_path: Path) -> None:
     children = preparers()
     for number in range(2):
         path = pdfs.book(tmp_path / f"{number}.pdf", [f"Book {number}"])
-        assert prepare(preparer, path, f"{number}" * 64).pages[0].text == f"Book {number}"
-        assert open_segment(tmp_path / segment_name([f"{number}" * 64])).full == 1
+        book = prepare(preparer, path, f"{number}" * 64)
+        assert book.pages[0].text == f"Book {number}"
+        made = TextId(f"{number}" * 64, revision_of(book.pages))
+        assert open_segment(tmp_path / segment_name([made])).full == 1
     assert preparers() == children
     assert len(children) == 1
 

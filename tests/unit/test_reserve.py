@@ -12,6 +12,7 @@ from support import pdfs
 from bookbrain import cli
 from bookbrain.library import Library
 from bookbrain.model import Book, Page, Passage, Span
+from bookbrain.paths import LibraryPaths
 from bookbrain.settings import Settings
 from bookbrain.store import folder
 from bookbrain.store.catalog import Catalog, NewBook
@@ -26,24 +27,24 @@ def library(tmp_path: Path) -> Iterator[Library]:
 
 
 def kept(home: Path) -> list[int]:
-    return [path.stat().st_size for path in sorted((home / folder.RESERVE).iterdir())]
+    return [path.stat().st_size for path in sorted(LibraryPaths(home).reserve.iterdir())]
 
 
 def test_a_writer_keeps_room_and_makes_it_whole_again(library: Library) -> None:
     home = library.settings.home
     whole = kept(home)
     assert sum(whole) >= 1 << 21
-    (home / folder.RESERVE / "3").unlink()
-    with (home / folder.RESERVE / "4").open("wb") as file:
+    (LibraryPaths(home).reserve / "3").unlink()
+    with (LibraryPaths(home).reserve / "4").open("wb") as file:
         file.truncate(whole[4])  # a copy that takes no room
     library.remove("land.pdf")
     assert kept(home) == whole
-    assert (home / folder.RESERVE / "4").stat().st_blocks * 512 >= whole[4]
+    assert (LibraryPaths(home).reserve / "4").stat().st_blocks * 512 >= whole[4]
 
 
 def test_a_disk_without_that_room_is_left_alone(tmp_path: Path) -> None:
     folder.keep_reserve(tmp_path, beside=1 << 62)
-    assert not list((tmp_path / folder.RESERVE).iterdir())
+    assert not list(LibraryPaths(tmp_path).reserve.iterdir())
 
 
 def test_there_is_no_need_to_give_it_up_where_there_is_room(library: Library) -> None:
@@ -58,13 +59,13 @@ def test_a_removed_book_whose_postings_remain_is_not_found_and_they_go(library: 
     home = library.settings.home
     gone = library.find_book("seas.pdf").id
     with closing(Catalog(home / "catalog.sqlite3")) as catalog:
-        catalog.remove_book(gone, catalog.generation())
-        before = catalog.generation()
+        catalog.remove_book(gone, catalog.index_commit())
+        before = catalog.index_commit()
     assert [hit.file for hit in library.search("seal", k=1).hits] == ["land.pdf"]
     library.finish()
     with closing(Catalog(home / "catalog.sqlite3")) as catalog:
         assert catalog.removed() == []
-        assert catalog.generation() != before
+        assert catalog.index_commit() != before
     assert not (home / "books" / f"{gone}.pdf").exists()
     assert [hit.file for hit in library.search("seal", k=1).hits] == ["land.pdf"]
 

@@ -12,9 +12,10 @@ import pytest
 from bookbrain.errors import ConfigError
 from bookbrain.formats.text import make_passages
 from bookbrain.model import Book, EmbeddingSpace, Heading, Page
+from bookbrain.paths import CATALOG, STORE
 from bookbrain.store.catalog import Catalog, NewBook
-from bookbrain.store.embeddings import STORE, EmbeddingStore
-from bookbrain.store.flaws import CATALOG, Unsound, flaws, store_flaws
+from bookbrain.store.embeddings import EmbeddingStore
+from bookbrain.store.flaws import Unsound, flaws, store_flaws
 
 _SPACE = EmbeddingSpace("임베딩 모델", 8)
 _WORDS = "the lock waits for the queue and the socket, 그리고 버퍼는 커널을 기다린다. "

@@ -11,8 +11,7 @@ from bookbrain.library import Library
 from bookbrain.library.jobs import Noted
 from bookbrain.model import Arrival, Silent, Step
 from bookbrain.settings import Settings
-from bookbrain.store.catalog import Catalog
-from bookbrain.store.rows import Job
+from bookbrain.store.catalog import Catalog, Job
 
 
 @pytest.fixture

@@ -20,13 +20,15 @@ from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.library import Library
 from bookbrain.library.sources import add_again, land
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Silent, Span
-from bookbrain.paths import Layout, is_upgrading
+from bookbrain.paths import Layout, LibraryPaths, is_upgrading
 from bookbrain.settings import Settings
 from bookbrain.store import embeddings
 from bookbrain.store.catalog import MIGRATIONS, Catalog, NewBook
+from bookbrain.store.checksums import seal_book
 from bookbrain.store.database import open_database
 from bookbrain.store.embeddings import EmbeddingStore
-from bookbrain.upgrade.rollback import KEPT, forget, keep, put_back, version_of
+from bookbrain.store.flaws import flaws
+from bookbrain.upgrade.rollback import forget, keep, put_back, version_of
 
 SPACE = EmbeddingSpace("m", 2)
 
@@ -89,7 +91,7 @@ def come(home: Path, text: str, file: str) -> str:
     """A book that the newer release adds."""
     book_id = hashlib.sha256(text.encode()).hexdigest()
     (home / "books" / f"{book_id}.pdf").write_text(text)
-    write(home, "INSERT INTO book VALUES (?, ?, ?, ?)", book_id, text, file, "2026-02-02")
+    write(home, "INSERT INTO book VALUES (?, ?, ?, ?, '')", book_id, text, file, "2026-02-02")
     return book_id
 
 
@@ -119,11 +121,14 @@ def titles(home: Path) -> dict[str, str]:
 
 
 def test_what_was_not_changed_is_as_it_was_before(home: Path) -> None:
-    before = {name: dump(home / KEPT / name) for name in ("catalog.sqlite3", "embeddings.sqlite3")}
+    before = {
+        name: dump(LibraryPaths(home).before_upgrade / name)
+        for name in ("catalog.sqlite3", "embeddings.sqlite3")
+    }
     assert put_back(home) == []
     forget(home)
     assert {name: dump(home / name) for name in before} == before
-    assert not list(home.glob("*.newer*")) and not (home / KEPT).exists()
+    assert not list(home.glob("*.newer*")) and not LibraryPaths(home).before_upgrade.exists()
     assert (home / "books/one.json").read_text() == "of before"
     assert not (home / "books/library.json").exists()
     assert not (home / "keywords/library.json").exists()
@@ -163,6 +168,40 @@ def test_the_older_catalog_is_not_refused_for_what_came(tmp_path: Path, damaged:
         library.add(sorted((home / "inbox").glob("*.pdf")))
     with Library(Settings(home)) as library:
         assert len(library.books()) == 4
+
+
+def test_another_text_goes_with_the_release_that_read_it(tmp_path: Path) -> None:
+    """Back to a catalog of before revisions, and of jobs of one kind."""
+    home = tmp_path / "library"
+    (home / "books").mkdir(parents=True)
+    made = NewBook(
+        Book("a" * 64, "A", "a.pdf", 1, 1, "2026-01-01T00:00:00+00:00"),
+        [Page(1, "1", "", "before")], [Passage(0, (Span(1, 0, 6),), "before")],
+    )  # fmt: skip
+    with closing(open_database(home / "catalog.sqlite3", MIGRATIONS[:5])) as db:
+        db.execute("INSERT INTO book VALUES (?, 'A', 'a.pdf', ?)", ("a" * 64, made.book.added_at))
+        db.execute("INSERT INTO page VALUES (?, 1, '1', '', '[]', '', 'before')", ("a" * 64,))
+        digest = made.passages[0].digest
+        db.execute("INSERT INTO passage VALUES (?, 0, ?, '[[1, 0, 6]]')", ("a" * 64, digest))
+        db.execute("INSERT INTO setting VALUES ('generation', 'of-before')")
+        seal_book(db, "a" * 64)
+    (home / "books" / f"{'a' * 64}.pdf").write_bytes(b"a")
+    keep(home)
+    now = [Page(1, "1", "", "now")], [Passage(0, (Span(1, 0, 3),), "now")]
+    with closing(Catalog(home / "catalog.sqlite3")) as catalog:
+        assert catalog.texts() == [made.text]
+        catalog.replace_text(NewBook(made.book, *now, space=str(SPACE)), "of-now")
+        catalog.rename_book("a" * 64, "Renamed")
+        catalog.queue([Path("/inbox/b.pdf")], priority=3)
+    put_back(home)
+    assert version_of(home / "catalog.sqlite3") == 5
+    assert list(flaws(home / "catalog.sqlite3")) == []
+    with closing(Catalog(home / "catalog.sqlite3")) as catalog:  # the next upgrade
+        assert catalog.texts() == [made.text]
+        assert catalog.index_commit() == "of-before"
+        assert [book.title for book in catalog.books()] == ["Renamed"]
+        assert [job.path for job in catalog.jobs()] == ["/inbox/b.pdf"]
+        assert catalog.embedded_spaces() == set(), "these vectors are of the other text"
 
 
 def change_everything(home: Path) -> None:
@@ -245,11 +284,11 @@ def _killed_at(number: int, work: Callable[[], object]) -> bool:
 
 
 def test_a_copy_that_was_cut_off_is_made_again(home: Path) -> None:
-    (home / f"{KEPT}.part").mkdir()
+    (home / ".before-upgrade.part").mkdir()
     forget(home)
     keep(home)
-    assert version_of(home / KEPT / "catalog.sqlite3") == len(MIGRATIONS) + 1
-    assert not (home / f"{KEPT}.part").exists()
+    assert version_of(LibraryPaths(home).before_upgrade / "catalog.sqlite3") == len(MIGRATIONS) + 1
+    assert not (home / ".before-upgrade.part").exists()
 
 
 def test_a_damaged_newer_catalog_is_set_aside(home: Path) -> None:

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span
+from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span, TextId
+from bookbrain.paths import STORE
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
-from bookbrain.store.catalog import NewBook
-from bookbrain.store.embeddings import STORE, is_sound, vector_of
+from bookbrain.store.catalog import NewBook, revision_of
+from bookbrain.store.embeddings import is_sound, vector_of
 from bookbrain.store.vectors import cosine
 
 
@@ -77,7 +78,7 @@ def test_vectors_that_an_old_release_kept_break_no_search(tmp_path: Path) -> Non
         torn = passages[-1].digest
         db.execute("UPDATE embedding SET vector = x'00' WHERE digest = ?", (torn,))
     pages = [Page(1, "1", "", "Nine signs")]
-    stores.index_book("b", pages)
+    stores.index_text(TextId("b", revision_of(pages)), pages)
     book = Book("b", "B", "b.pdf", 1, len(passages), "")
     stores.catalog.add_book(NewBook(book, pages, passages, str(space)), "", 0)
     query = np.array([1, 0, 0, 0], np.float32)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.shelving import Documents, shelve
+from support.shelving import Documents, first_text, shelve
 
 from bookbrain.files import PART
 from bookbrain.index.bm25 import KeywordIndex
@@ -47,8 +47,9 @@ def one_segment(folder: Path, books: Sequence[str], chunk: int = CHUNK) -> Keywo
     """The index of the books in one single segment."""
     folder.mkdir(exist_ok=True)
     for book in books:
-        write_segment(folder, book, count_terms(_TEXTS[book]))
-    parts = [Part(open_segment(folder / segment_name([book])), {book}) for book in books]
+        write_segment(folder, first_text(book), count_terms(_TEXTS[book]))
+    texts = [first_text(book) for book in books]
+    parts = [Part(open_segment(folder / segment_name([text])), {text}) for text in texts]
     return KeywordIndex([open_segment(folder / merge(folder, parts, chunk))])
 
 
@@ -72,14 +73,14 @@ def test_any_adds_and_removals_give_the_scores_of_one_segment(
     with TemporaryDirectory() as folder:
         segments = Path(folder) / "shards"
         segments.mkdir()
-        generation, books = None, dict[str, None]()
+        commit, books = None, dict[str, None]()
         for change in changes:
             for book in change:
                 books.pop(book) if book in books else books.setdefault(book)
-            generation = shelve(segments, generation, [*books], _TEXTS)
-            drop_unnamed(segments, generation, set(books))
-        assert generation
-        index = open_commit(segments, generation)
+            commit = shelve(segments, commit, [*books], _TEXTS)
+            drop_unnamed(segments, commit, {first_text(book) for book in books})
+        assert commit
+        index = open_commit(segments, commit)
         if not books:
             assert index.documents == 0
             return
@@ -90,11 +91,11 @@ def test_books_added_one_by_one_become_the_segments_of_those_added_at_once(tmp_p
     slow, fast = tmp_path / "slow", tmp_path / "fast"
     slow.mkdir()
     fast.mkdir()
-    generation = None
+    commit = None
     for n in range(1, len(_TEXTS) + 1):
-        generation = shelve(slow, generation, [*_TEXTS][:n], _TEXTS)
-    assert generation == shelve(fast, None, [*_TEXTS], _TEXTS)
-    assert len(segments_of(fast, generation)) <= 4
+        commit = shelve(slow, commit, [*_TEXTS][:n], _TEXTS)
+    assert commit == shelve(fast, None, [*_TEXTS], _TEXTS)
+    assert len(segments_of(fast, commit)) <= 4
 
 
 def test_merging_in_many_chunks_is_merging_in_one(tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_a_removed_book_leaves_nothing(tmp_path: Path) -> None:
     assert index.document("a", 1) is None
 
 
-def test_the_generation_of_before_works_until_it_is_dropped(tmp_path: Path) -> None:
+def test_the_commit_of_before_works_until_it_is_dropped(tmp_path: Path) -> None:
     books = [*_TEXTS]
     before = shelve(tmp_path, None, books[:5], _TEXTS)
     expected = answers(open_commit(tmp_path, before))
@@ -127,14 +128,14 @@ def test_the_generation_of_before_works_until_it_is_dropped(tmp_path: Path) -> N
 
 
 def test_the_segment_of_a_book_on_its_way_is_not_dropped(tmp_path: Path) -> None:
-    generation = shelve(tmp_path, None, ["book00"], _TEXTS)
-    coming = tmp_path / write_segment(tmp_path, "book01", count_terms(_TEXTS["book01"]))
-    unfinished = tmp_path / f"{segment_name(['book02'])}{PART}"
+    commit = shelve(tmp_path, None, ["book00"], _TEXTS)
+    coming = tmp_path / write_segment(tmp_path, first_text("book01"), count_terms(_TEXTS["book01"]))
+    unfinished = tmp_path / f"{segment_name([first_text('book02')])}{PART}"
     unfinished.touch()
-    drop_unnamed(tmp_path, generation, {"book00"})
+    drop_unnamed(tmp_path, commit, {first_text("book00")})
     assert coming.exists()
     assert unfinished.exists()
-    drop_unnamed(tmp_path, generation)
+    drop_unnamed(tmp_path, commit)
     assert not coming.exists()
     assert not unfinished.exists()
 
@@ -160,27 +161,27 @@ def test_a_segment_that_is_not_whole_is_made_again(
     tmp_path: Path, damage: Callable[[bytes], bytes]
 ) -> None:
     books = [*_TEXTS][:9]
-    generation = shelve(tmp_path, None, books, _TEXTS)
-    expected = answers(open_commit(tmp_path, generation))
-    for segment in segments_of(tmp_path, generation):
+    commit = shelve(tmp_path, None, books, _TEXTS)
+    expected = answers(open_commit(tmp_path, commit))
+    for segment in segments_of(tmp_path, commit):
         (tmp_path / segment).write_bytes(damage((tmp_path / segment).read_bytes()))
     with pytest.raises(SEGMENT_DAMAGE):
-        open_commit(tmp_path, generation)
-    again = shelve(tmp_path, generation, books, _TEXTS)
+        open_commit(tmp_path, commit)
+    again = shelve(tmp_path, commit, books, _TEXTS)
     assert answers(open_commit(tmp_path, again)) == expected
 
 
 def test_a_lost_manifest_costs_no_answer(tmp_path: Path) -> None:
     books = [*_TEXTS][:9]
-    generation = shelve(tmp_path, None, books, _TEXTS)
-    expected = answers(open_commit(tmp_path, generation))
-    (tmp_path / f"{generation}.json").unlink()
-    again = shelve(tmp_path, generation, books, _TEXTS)
+    commit = shelve(tmp_path, None, books, _TEXTS)
+    expected = answers(open_commit(tmp_path, commit))
+    (tmp_path / f"{commit}.json").unlink()
+    again = shelve(tmp_path, commit, books, _TEXTS)
     assert answers(open_commit(tmp_path, again)) == expected
 
 
 def test_a_segment_of_another_layout_is_not_read(tmp_path: Path) -> None:
-    name = write_segment(tmp_path, "book00", count_terms(_TEXTS["book00"]))
+    name = write_segment(tmp_path, first_text("book00"), count_terms(_TEXTS["book00"]))
     other = (tmp_path / name).replace(tmp_path / ("0" * 24))
     shutil.copy(other, tmp_path / name)
     assert open_segment(tmp_path / name).books[0].id == "book00"
