@@ -7,6 +7,7 @@ the catalog's after the embeddings'. Killed at any instant, the same call again 
 
 import errno
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -14,9 +15,10 @@ import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.files import PART, file_lock, remove, sync_file, sync_folder, write_file
@@ -114,29 +116,24 @@ def _sync_tree(top: Path) -> None:
 
 
 _PDF = re.compile(r"([0-9a-f]{64})\.pdf")
-_JOBS = "SELECT path, waiting FROM job ORDER BY id"
-_EMBEDDED = "SELECT book_id, space FROM embedded"
-_REFUSED = "SELECT book_id, space, ordinal, reason FROM refused"
-Row = tuple[object, ...]
+_JOBS = "SELECT path, waiting FROM {}.job ORDER BY id"
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """`came` are the PDFs that the older catalog does not know, by id, with their file names;
-    `went` the books that were removed, `titles` those that were renamed, by id.
+    """`came` are the PDFs that the older catalog does not know, by id, with their file names.
 
-    `jobs` are the files on their way in, None where they are as they were.
+    `went` counts the books that were removed, `renamed` those with another title; `others` is 0
+    where all else is as it was.
     """
 
-    came: tuple[tuple[str, str], ...] = ()
-    went: tuple[str, ...] = ()
-    titles: tuple[tuple[str, str], ...] = ()
-    jobs: tuple[Row, ...] | None = None
-    embedded: tuple[Row, ...] = ()
-    refused: tuple[Row, ...] = ()
+    came: tuple[tuple[str, str], ...]
+    went: int = 0
+    renamed: int = 0
+    others: int = 0
 
     def __bool__(self) -> bool:
-        return self != Changes()
+        return self != Changes(())
 
 
 def version_of(database: Path) -> int | None:
@@ -151,55 +148,65 @@ def version_of(database: Path) -> int | None:
         return None
 
 
-def changes_between(older: Path | None, newer: Path | None, books: Path) -> Changes:
-    """Of two catalogs, by their contents, and the PDFs in `books`.
+def take_changes(older: Path | None, newer: Path | None, books: Path) -> Changes:
+    """Make in the older catalog what was changed since in the newer one; what that is.
 
+    Only the books that came, by the PDFs in `books`, are not in it: these are to be added again.
     Without `older` the library was empty; without `newer` only the PDFs say what is there.
     """
-    before = _Contents.of(older) if older else _Contents()
-    now = _Contents.of(newer) if newer else before
     files = _pdfs(books)
-    went = () if newer is None else before.books.keys() - now.books.keys() - files
-    return Changes(
-        came=tuple(
-            (book_id, now.books[book_id][1] if book_id in now.books else f"{book_id}.pdf")
-            for book_id in sorted(files - before.books.keys())
-        ),
-        went=tuple(sorted(went)),
-        titles=tuple(
-            (book_id, now.books[book_id][0])
-            for book_id in sorted(before.books.keys() & now.books.keys())
-            if now.books[book_id][0] != before.books[book_id][0]
-        ),
-        jobs=now.jobs if now.jobs != before.jobs else None,
-        embedded=_new_of(now.embedded, before.embedded, before),
-        refused=_new_of(now.refused, before.refused, before),
-    )
-
-
-def apply_changes(catalog: Path, changes: Changes) -> None:
-    """Make them in the older catalog, but for the books that came: these are to be added again."""
-    with closing(open_existing(catalog)) as db:
+    names = dict(_rows(newer, "SELECT id, file FROM book"))
+    known = {book_id for (book_id,) in _rows(older, "SELECT id FROM book")}
+    came = tuple((book_id, names.get(book_id, f"{book_id}.pdf")) for book_id in files - known)
+    changes = Changes(tuple(sorted(came)), others=len(_rows(newer, _JOBS.format("main"))))
+    if older is None:
+        return changes
+    with closing(open_existing(older)) as db:
         db.execute("PRAGMA foreign_keys=ON")
+        if newer is not None:
+            db.execute("ATTACH DATABASE ? AS newer", (str(newer),))
         with transaction(db):
-            db.executemany(
-                "DELETE FROM book WHERE id = ?", ((book_id,) for book_id in changes.went)
-            )
-            db.executemany(
-                "UPDATE book SET title = ? WHERE id = ?",
-                ((title, book_id) for book_id, title in changes.titles),
-            )
-            if changes.jobs is not None:
-                db.execute("DELETE FROM job")
-                db.executemany("INSERT INTO job (path, waiting) VALUES (?, ?)", changes.jobs)
-            db.executemany("REPLACE INTO embedded (book_id, space) VALUES (?, ?)", changes.embedded)
-            db.executemany(
-                "REPLACE INTO refused (book_id, space, ordinal, reason) VALUES (?, ?, ?, ?)",
-                changes.refused,
-            )
-            if _has_table(db, "seal"):
+            if newer is not None:
+                changes = Changes(changes.came, *_take(db, files))
+            if changes and _has_table(db, "seal"):
                 seal_rest(db, [row[0] for row in db.execute("SELECT id FROM book")])
                 count_change(db)
+    return changes
+
+
+def _take(db: sqlite3.Connection, files: set[str]) -> tuple[int, int, int]:
+    """Change an older catalog, to which the newer one is attached: as `Changes` counts it."""
+    went = db.execute(
+        "DELETE FROM main.book WHERE id NOT IN (SELECT id FROM newer.book) "
+        "AND id NOT IN (SELECT value FROM json_each(?))",
+        (json.dumps([*files]),),
+    ).rowcount
+    renamed = db.execute(
+        "UPDATE main.book SET title = now.title FROM newer.book AS now "
+        "WHERE now.id = book.id AND now.title <> book.title"
+    ).rowcount
+    before, jobs = (db.execute(_JOBS.format(name)).fetchall() for name in ("main", "newer"))
+    others = int(jobs != before)
+    if others:
+        db.execute("DELETE FROM main.job")
+        db.executemany("INSERT INTO main.job (path, waiting) VALUES (?, ?)", jobs)
+    for table, columns in (
+        ("embedded", "book_id, space"), ("refused", "book_id, space, ordinal, reason"),
+    ):  # fmt: skip
+        others += db.execute(
+            f"REPLACE INTO main.{table} ({columns}) "  # noqa: S608  (words of ours)
+            f"SELECT {columns} FROM newer.{table} WHERE book_id IN (SELECT id FROM main.book) "
+            f"EXCEPT SELECT {columns} FROM main.{table}"
+        ).rowcount
+    return went, renamed, others
+
+
+def _rows(catalog: Path | None, query: str) -> list[Any]:
+    """What is asked of it; nothing without one."""
+    if catalog is None:
+        return []
+    with closing(open_existing(catalog)) as db:
+        return db.execute(query).fetchall()
 
 
 def take_vectors(older: Path, newer: Path) -> int:
@@ -237,32 +244,6 @@ def _has_table(db: sqlite3.Connection, name: str) -> bool:
         "SELECT 1 FROM main.sqlite_master WHERE type = 'table' AND name = ?", (name,)
     )
     return found.fetchone() is not None
-
-
-@dataclass(frozen=True, slots=True)
-class _Contents:
-    """Title and file of each book by id, and what else of a catalog is compared."""
-
-    books: dict[str, tuple[str, str]] = field(default_factory=dict)
-    jobs: tuple[Row, ...] = ()
-    embedded: frozenset[Row] = frozenset()
-    refused: frozenset[Row] = frozenset()
-
-    @staticmethod
-    def of(catalog: Path) -> "_Contents":
-        with closing(open_existing(catalog)) as db:
-            rows = db.execute("SELECT id, title, file FROM book")
-            return _Contents(
-                {book_id: (title, file) for book_id, title, file in rows},
-                tuple(db.execute(_JOBS)),
-                frozenset(db.execute(_EMBEDDED)),
-                frozenset(db.execute(_REFUSED)),
-            )
-
-
-def _new_of(now: frozenset[Row], before: frozenset[Row], known: _Contents) -> tuple[Row, ...]:
-    """Rows of books that both catalogs have."""
-    return tuple(sorted(row for row in now - before if row[0] in known.books))
 
 
 def _pdfs(books: Path) -> set[str]:
@@ -401,12 +382,8 @@ def _put_catalog_back(home: Path, kept: Path) -> None:
         return
     if version is not None:
         _settle(live)
-    changes = changes_between(
-        copy if older is not None else None, live if version is not None else None, home / "books"
-    )
     ready = _copied(copy, kept) if older is not None else None
-    if ready and changes:
-        apply_changes(ready, changes)
+    changes = take_changes(ready, live if version is not None else None, home / "books")
     said = _changed(changes)
     said += _arrived([put_into_inbox(home, *book) for book in changes.came])
     if version is None:
@@ -504,21 +481,10 @@ def _say(kept: Path, said: Sequence[str]) -> None:
 
 
 def _changed(changes: Changes) -> list[str]:
-    said: list[str] = []
-    if changes.went:
-        said.append(
-            fill(
-                "Books that were removed meanwhile stay removed: {number}.",
-                number=len(changes.went),
-            )
-        )
-    if changes.titles:
-        said.append(
-            fill(
-                "Titles that were changed meanwhile are kept: {number}.", number=len(changes.titles)
-            )
-        )
-    return said
+    went = fill("Books that were removed meanwhile stay removed: {number}.", number=changes.went)
+    renamed = fill("Titles that were changed meanwhile are kept: {number}.", number=changes.renamed)
+    counts = ((went, changes.went), (renamed, changes.renamed))
+    return [line for line, number in counts if number]
 
 
 def _arrived(files: Sequence[Path]) -> list[str]:
@@ -526,12 +492,8 @@ def _arrived(files: Sequence[Path]) -> list[str]:
         fill("This book came meanwhile and is added again: {path}", path=path)
         for path in files[:_MOST_NAMED]
     ]
-    if len(files) > _MOST_NAMED:
-        left = len(files) - _MOST_NAMED
-        named.append(
-            fill(
-                "Other books in the inbox that came meanwhile and are added again: {number}.",
-                number=left,
-            )
-        )
-    return named
+    others = fill(
+        "Other books in the inbox that came meanwhile and are added again: {number}.",
+        number=len(files) - _MOST_NAMED,
+    )
+    return [*named, others] if len(files) > _MOST_NAMED else named
