@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol, cast
 from bookbrain.errors import BookBrainError, ConfigError, InputError
 from bookbrain.files import open_file
 from bookbrain.messages import fill
-from bookbrain.processes import PIPE, end, start_filter
+from bookbrain.processes import PIPE, end, start_program
 
 
 class Writable(Protocol):
@@ -138,7 +138,7 @@ def _start(
     command: list[str], stdin: BinaryIO | int, stdout: BinaryIO | int, said: BinaryIO
 ) -> "Popen[bytes]":
     try:
-        return start_filter(command, stdin=stdin, stdout=stdout, stderr=said)
+        return start_program(command, stdin=stdin, stdout=stdout, stderr=said)
     except FileNotFoundError as error:
         raise ConfigError(
             fill("The program {program} is not installed.", program=command[0]),
