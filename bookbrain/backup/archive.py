@@ -9,14 +9,14 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from struct import pack
 from tarfile import BLOCKSIZE, GNU_FORMAT, NUL, REGTYPE, TarError, TarInfo
-from typing import Any, BinaryIO, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, Protocol, cast, get_args, get_origin, get_type_hints
 
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
@@ -34,7 +34,6 @@ _NAMES = re.compile(
     re.ASCII,
 )
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-T = TypeVar("T")
 
 
 class Flaw(Exception):
@@ -126,25 +125,15 @@ def parse_manifest(data: bytes) -> Manifest:
         version = given["format"]
         if type(version) is int and version > FORMAT:
             raise Flaw("a newer BookBrain made it")
-        found = Manifest(
-            format=_typed(version, int),
-            made=_typed(given["made"], str),
-            versions=_mapping(given["versions"], str),
-            schemas=_mapping(given["schemas"], int),
-            spaces=tuple(_typed(space, str) for space in _typed(given["spaces"], list)),
-            complete=_typed(given["complete"], bool),
-            embeddings=_typed(given["embeddings"], int),
-            books=tuple(_book(book) for book in _typed(given["books"], list)),
-            members=tuple(_member(member) for member in _typed(given["members"], list)),
-            unsound=tuple(
-                of_row(_typed(flaw, str)) for flaw in _typed(given.get("unsound", []), list)
-            ),
-        )
+        found: Manifest = _decoded(Manifest, given)
+        found = replace(found, unsound=tuple(map(of_row, found.unsound)))
         aware = found.time.tzinfo is not None
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Flaw("its manifest is damaged") from error
     if not aware or found.format < 1 or not _has_what_it_needs(found):
         raise Flaw("its manifest is damaged")
+    if not all(map(_belongs, found.members)):
+        raise Flaw("it has a file that does not belong there")
     if not _has_the_files(found):
         raise Flaw("its files are not those of its books")
     return found
@@ -152,7 +141,13 @@ def parse_manifest(data: bytes) -> Manifest:
 
 def _has_what_it_needs(manifest: Manifest) -> bool:
     names = [member.name for member in manifest.members]
-    return len(set(names)) == len(names) and {"catalog.sqlite3", "embeddings.sqlite3"} <= {*names}
+    digests = [m.sha256 for m in manifest.members] + [book.id for book in manifest.books]
+    return (
+        len(set(names)) == len(names)
+        and {"catalog.sqlite3", "embeddings.sqlite3"} <= {*names}
+        and all(map(_DIGEST.fullmatch, digests))
+        and all(member.size >= 0 for member in manifest.members)
+    )
 
 
 def _has_the_files(manifest: Manifest) -> bool:
@@ -165,40 +160,28 @@ def _has_the_files(manifest: Manifest) -> bool:
     return bool(manifest.unsound) or manifest.files <= {*ids}
 
 
-def _member(given: Any) -> Member:
-    member = Member(
-        _typed(given["name"], str), _typed(given["size"], int), _typed(given["sha256"], str)
+def _belongs(member: Member) -> bool:
+    """Whether its name may be in an archive; that of a book's file says what is in it."""
+    is_book = member.name.startswith("books/")
+    return bool(_NAMES.fullmatch(member.name)) and (
+        not is_book or member.name == f"books/{member.sha256}.pdf"
     )
-    if not _NAMES.fullmatch(member.name):
-        raise Flaw("it has a file that does not belong there")
-    if member.size < 0 or not _DIGEST.fullmatch(member.sha256):
-        raise ValueError
-    if member.name.startswith("books/") and member.name != f"books/{member.sha256}.pdf":
-        raise Flaw("it has a file that does not belong there")
-    return member
 
 
-def _book(given: Any) -> ListedBook:
-    book = ListedBook(
-        _typed(given["id"], str),
-        _typed(given["title"], str),
-        _typed(given["file"], str),
-        _typed(given["pages"], int),
-        _typed(given["passages"], int),
-    )
-    if not _DIGEST.fullmatch(book.id):
-        raise ValueError
-    return book
-
-
-def _mapping(given: Any, kind: type[T]) -> dict[str, T]:
-    return {key: _typed(value, kind) for key, value in _typed(given, dict).items()}
-
-
-def _typed(value: Any, kind: type[T]) -> T:
-    if type(value) is not kind:
+def _decoded(kind: Any, given: Any) -> Any:
+    """What JSON has for a value of this kind; raises TypeError or KeyError for any other."""
+    of = get_args(kind)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        there = [f.name for f in fields(kind) if f.default is MISSING or f.name in given]
+        return kind(**{name: _decoded(hints[name], given[name]) for name in there})  # type: ignore[operator]
+    if get_origin(kind) is tuple:
+        return tuple(_decoded(of[0], one) for one in _decoded(list, given))
+    if of:
+        return {key: _decoded(of[1], one) for key, one in _decoded(dict, given).items()}
+    if type(given) is not kind:
         raise TypeError
-    return value
+    return given
 
 
 _CHUNK = 1 << 20
@@ -280,9 +263,7 @@ class Archive:
 
     def check(self, on_bytes: OnBytes) -> None:
         """Read everything to the end, and keep nothing."""
-        for _, content in self.members():
-            for chunk in content:
-                on_bytes(len(chunk))
+        self.extract(Path(), lambda name: False, on_bytes)
 
     def extract(self, folder: Path, wanted: Callable[[str], bool], on_bytes: OnBytes) -> None:
         """Write the wanted members into `folder`, and check the others."""
@@ -307,10 +288,8 @@ class Archive:
             chunk = self._read(min(left, _CHUNK))
             left -= len(chunk)
             digest.update(chunk)
-            if not left and digest.hexdigest() != member.sha256:
-                raise Flaw("a file in it does not have its checksum")
             yield chunk
-        if not member.size and digest.hexdigest() != member.sha256:
+        if digest.hexdigest() != member.sha256:
             raise Flaw("a file in it does not have its checksum")
 
     def _header(self, name: str, most: int) -> int:
