@@ -24,26 +24,20 @@ def evaluate(file: Path, count: int, mode: Mode, as_json: bool) -> None:
     with open_library() as library:
         result = library.evaluate(golden, k=count, mode=mode)
     if result.degraded:
-        say(fill("Note: {reason}", reason=result.degraded), dim=True, err=True)
+        say("Note: {reason}", reason=result.degraded, dim=True, err=True)
     if as_json:
         print_json(to_json(_evaluation_json(result)))
         return
     for name, measure in _measures(result).items():
         say(
-            fill(
-                "{name:<7} {value:.3f}   (95 %: {low:.3f} … {high:.3f}, {queries} queries)",
-                name=name,
-                value=measure.value,
-                low=measure.low,
-                high=measure.high,
-                queries=len(result.ids),
-            )
+            "{name:<7} {value:.3f}   (95 %: {low:.3f} … {high:.3f}, {queries} queries)",
+            name=name,
+            value=measure.value,
+            low=measure.low,
+            high=measure.high,
+            queries=len(result.ids),
         )
-    say(
-        fill(
-            "a query takes {half} ms (p50), {most} ms (p95)", half=result.p50_ms, most=result.p95_ms
-        )
-    )
+    say("a query takes {half} ms (p50), {most} ms (p95)", half=result.p50_ms, most=result.p95_ms)
     missed = [i for i, r in zip(result.ids, result.ranks, strict=True) if not r or r > count]
     say(fill("missed: {ids}", ids=" ".join(missed)) if missed else "missed: none")
 

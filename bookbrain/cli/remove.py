@@ -4,7 +4,6 @@ import click
 
 from bookbrain.cli.command import Command, open_library
 from bookbrain.cli.terminal import say, shown, shown_progress, typed
-from bookbrain.messages import fill
 
 
 @click.command(cls=Command)
@@ -23,9 +22,9 @@ def remove(book: str, yes: bool) -> None:
         found = library.find_book(book)
         if not yes:
             click.confirm(
-                shown(fill("Remove {title} ({file})?", title=found.title, file=found.file)),
+                shown("Remove {title} ({file})?", title=found.title, file=found.file),
                 abort=True,
             )
         with shown_progress() as progress:
             library.remove(found.id, progress)
-    say(fill("Removed {title}.", title=found.title))
+    say("Removed {title}.", title=found.title)

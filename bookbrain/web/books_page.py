@@ -22,7 +22,7 @@ from bookbrain.library import (
     rejections,
 )
 from bookbrain.messages import fill
-from bookbrain.model import Arrival, Book, Plan, dollars
+from bookbrain.model import Arrival, Book, Plan, estimate
 from bookbrain.paths import Layout
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.web.frame import PAGES, plain, show_line, tr
@@ -167,11 +167,9 @@ def show_upload() -> None:
     largest, most = LARGEST >> 20, MOST >> 20
     files = st.file_uploader(
         tr(
-            fill(
-                "PDF files, each up to {size} MB, all together up to {most:,} MB",
-                size=largest,
-                most=most,
-            )
+            "PDF files, each up to {size} MB, all together up to {most:,} MB",
+            size=largest,
+            most=most,
         ),
         type="pdf",
         accept_multiple_files=True,
@@ -203,7 +201,7 @@ def _planned(file: UploadedFile) -> Plan:
     if upload.refused:
         return Plan(upload.name, reason=upload.refused.message, hint=upload.refused.hint)
     if file.file_id not in plans:
-        with st.spinner(tr(fill("Reading {file} …", file=plain(upload.name)))):
+        with st.spinner(tr("Reading {file} …", file=plain(upload.name))):
             try:
                 plans[file.file_id] = plan(upload)
             except BookBrainError as error:
@@ -251,23 +249,16 @@ def _show_total(plans: Sequence[Plan], embedding: EmbeddingSettings) -> None:
         show_line("remark", tr(text))
     elif len(plans) > 1:
         price = _price(sum(plan.tokens for plan in plans), embedding)
-        show_line("remark", tr(fill("In all {sizes}.", sizes=price)))
+        show_line("remark", tr("In all {sizes}.", sizes=price))
 
 
 def _sizes(plan: Plan, embedding: EmbeddingSettings) -> str:
-    sizes = tr(
-        fill("pages: {pages:,}, passages: {passages:,}", pages=plan.pages, passages=plan.passages)
-    )
+    sizes = tr("pages: {pages:,}, passages: {passages:,}", pages=plan.pages, passages=plan.passages)
     return f"{sizes} · {_price(plan.tokens, embedding)}" if embedding.enabled else sizes
 
 
 def _price(tokens: int, embedding: EmbeddingSettings) -> str:
-    cost = dollars(tokens, embedding.dollars_per_million_tokens)
-    return tr(
-        fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
-        if cost
-        else fill("about {tokens:,} tokens", tokens=tokens)
-    )
+    return tr(estimate(tokens, embedding.dollars_per_million_tokens))
 
 
 _FEW = 10  # so many books need no filter
@@ -313,12 +304,10 @@ def _show_totals(books: Sequence[Book], missing: int) -> None:
     show_line(
         "remark",
         tr(
-            fill(
-                "books: {books:,}, pages: {pages:,}, passages: {passages:,}",
-                books=len(books),
-                pages=pages,
-                passages=passages,
-            )
+            "books: {books:,}, pages: {pages:,}, passages: {passages:,}",
+            books=len(books),
+            pages=pages,
+            passages=passages,
         ),
     )
     if missing:
@@ -385,16 +374,12 @@ def _show_book(book: Book) -> None:
                 query_params={"book": book.id, "page": "1"},
             )
             counts = tr(
-                fill(
-                    "pages: {pages:,}, passages: {passages:,}",
-                    pages=book.pages,
-                    passages=book.passages,
-                )
+                "pages: {pages:,}, passages: {passages:,}", pages=book.pages, passages=book.passages
             )
-            added = tr(fill("Added on {date}", date=book.added_at[:10]))
+            added = tr("Added on {date}", date=book.added_at[:10])
             show_line("about", " · ".join((book.file, counts, added)))
             if book.problems:
-                with st.expander(tr(fill("Problems: {number}", number=len(book.problems)))):
+                with st.expander(tr("Problems: {number}", number=len(book.problems))):
                     for problem in book.problems:
                         show_line("remark", tr(problem))
         changes: dict[str, Change] = {

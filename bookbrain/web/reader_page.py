@@ -202,7 +202,7 @@ def _show_sheet(place: _Place) -> None:
         bind="query-params",
         label_visibility="collapsed",
     )
-    alt = tr(fill("Page {number} of {title}", number=place.number, title=place.book.title))
+    alt = tr("Page {number} of {title}", number=place.number, title=place.book.title)
     style = zoom if zoom == "fit" else f"z{zoom}"
     sheet = f'<img src="{_address(place, place.number, zoom)}" alt="{escape(alt)}">'
     st.html(

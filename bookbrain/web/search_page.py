@@ -11,7 +11,6 @@ from urllib.parse import quote, urlencode
 import streamlit as st
 
 from bookbrain.errors import BookBrainError
-from bookbrain.messages import fill
 from bookbrain.model import Book, Hit, LegHit, Mode, SearchResult, citation
 from bookbrain.web.api import LONGEST_QUERY, MOST_HITS, Question, check_length, find, page_of
 from bookbrain.web.frame import WIDTH, link, picture, plain, show_line, tongue, tr
@@ -56,7 +55,7 @@ def _group(hits: Sequence[Hit], query: str) -> str:
     first, *others = hits
     if not others:
         return _hit(first, query)
-    more = escape(tr(fill("More pages of this book: {count}", count=len(others))))
+    more = escape(tr("More pages of this book: {count}", count=len(others)))
     rest = "".join(_hit(hit, query) for hit in others)
     folded = f'<details class="more"><summary>{more}</summary>{rest}</details>'
     return _hit(first, query) + folded
@@ -278,7 +277,7 @@ def _show_result(asked: Question, result: SearchResult, options: Options) -> Non
 
 def _summary(asked: Question, result: SearchResult) -> str:
     """How many, how long it took, and the whole result to take away."""
-    said = tr(fill("Pages: {count}, in {time:.0f} ms", count=len(result.hits), time=result.took_ms))
+    said = tr("Pages: {count}, in {time:.0f} ms", count=len(result.hits), time=result.took_ms)
     query = escape(urlencode(_parameters(asked), doseq=True))
     return (
         f'<p class="quiet" role="status">{escape(said)} · '
@@ -300,7 +299,7 @@ def _show_origin(known: Facts, similar: str) -> None:
     book_id, page = page_of(similar)
     title = next((book.title for book in known.books if book.id == book_id), book_id)
     place = f'<a href="{link("/read", book=book_id, page=page)}">{escape(title)}</a>'
-    said = escape(tr(fill("Similar to page {page} of the file:", page=page)))
+    said = escape(tr("Similar to page {page} of the file:", page=page))
     st.html(f'<p class="quiet">{said} {place}</p>')
 
 

@@ -21,6 +21,8 @@ _MESSAGES_OF = {
     "Kind": slice(2, 3),
     "_setting": slice(3, 4),
 }
+_FILLING = ("fill", "say", "shown", "tr")  # which get its values, too
+_STYLE = ("fg", "dim", "err")
 _KEYWORDS = ("reason", "hint", "seen", "remedy", "help")
 
 # Messages that go another way: what functions have in them, and what variables are.
@@ -53,8 +55,9 @@ def given_as_data(package: Path) -> list[str]:
         f"{module.path}:{node.lineno}: {text!r}"
         for module in _modules(package)
         for node in ast.walk(module.tree)
-        if isinstance(node, ast.Call) and _name(node.func) == "fill"
+        if isinstance(node, ast.Call) and _name(node.func) in _FILLING
         for value in node.keywords
+        if value.arg not in _STYLE
         for text in module.texts(value.value)
         if any(c.isalpha() for c in words_of(text))
     )
@@ -112,7 +115,7 @@ class _Module:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Call) and (name := _name(node.func)) in _TELLING:
                 yield from node.args[_MESSAGES_OF.get(name, slice(None))]
-                if name != "fill":
+                if name not in _FILLING:
                     yield from (k.value for k in node.keywords if k.arg in _KEYWORDS)
 
     def pieced(self, node: ast.expr) -> Iterator[ast.expr]:
