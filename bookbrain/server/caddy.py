@@ -182,8 +182,6 @@ class Caddy:
         It is looked for where `config` has it listen, then where Caddy listens by itself: it may
         not have heard of that yet. Raises UnavailableError when it does not answer.
         """
-        pass  # only a server has it
-
         listen = listen_address(config)
         if not listen:
             raise ConfigError(
@@ -203,8 +201,6 @@ class Caddy:
 
     def works_by(self, config: str) -> bool:
         """Whether the running server does."""
-        pass  # only a server has it
-
         listen = listen_address(config)
         return bool(listen) and read(listen) == json.loads(config)
 
