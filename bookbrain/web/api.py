@@ -68,6 +68,10 @@ def _as_json(value: object, status: int = 200) -> Response:
 _log = logging.getLogger(__name__)
 
 
+LONGEST_QUERY = 10_000  # characters
+USUAL_HITS, MOST_HITS = 10, 100
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What is looked for, and how: as the arguments of `Library.search`.
@@ -76,7 +80,7 @@ class Question:
     """
 
     query: str = ""
-    k: int = 10
+    k: int = USUAL_HITS
     mode: Mode = "hybrid"
     books: tuple[str, ...] = ()
     weight: float | None = None
@@ -119,14 +123,12 @@ def _ask(library: Library, question: Question) -> SearchResult:
     )  # fmt: skip
 
 
-LONGEST_QUERY = 10_000  # characters
-MOST_HITS = 100
 T = TypeVar("T", int, float)
 
 
 def question_of(params: QueryParams) -> Question:
     """Raises InputError for what cannot be meant; what is left out is as `Question` has it."""
-    count = _whole(params, "k", 10, 1, MOST_HITS)
+    count = _whole(params, "k", USUAL_HITS, 1, MOST_HITS)
     if similar := params.get("similar"):
         return Question(k=count, similar=page_of(similar))
     query = params.get("q", "")

@@ -15,8 +15,7 @@ from bookbrain.web.frame import WIDTH, link, picture, show_line, show_links, tr
 from bookbrain.web.shelf import the_shelf
 
 _A4 = 794  # CSS pixels that an A4 page is wide in its own size
-_SHARPNESS = 1.5  # pixels of a picture for each pixel of CSS
-_WIDTHS = {"fit": WIDTH, "100": WIDTH, "150": 1800, "200": 2400}  # of the pictures
+_WIDTHS = {"fit": WIDTH, "100": WIDTH, "150": 1800, "200": 2400}  # of pictures: 1.5 to a CSS pixel
 _STYLE = f"""<style>
 .sheet {{ overflow-x: auto; }}
 .sheet img {{ border: 1px solid #8885; display: block; height: auto; }}
@@ -100,10 +99,7 @@ def _find_place() -> _Place:
 
 def _show_head(place: _Place) -> None:
     chapter = place.chapter()
-    where = [
-        tr(place.page.place),
-        "" if chapter is None else place.chapters[chapter].title,
-    ]
+    where = [tr(place.page.place), "" if chapter is None else place.chapters[chapter].title]
     if place.matches:
         where.append(tr(_count(place)))
     problem = tr(_problem(place.page))
@@ -153,7 +149,8 @@ def _show_side(place: _Place) -> None:
     """What else one may want of this page."""
     _choose_chapter(place)
     _choose_page(place)
-    st.link_button(tr("The PDF at this page"), _file_address(place), icon=":material/open_in_new:")
+    address = f"/book/{place.book.id}.pdf#page={place.number}"
+    st.link_button(tr("The PDF at this page"), address, icon=":material/open_in_new:")
     similar = f"{place.book.id}:{place.number}"
     show_links(
         (tr("Similar pages"), link("/", similar=similar)),
@@ -169,45 +166,31 @@ def _choose_chapter(place: _Place) -> None:
         return
     key = f"chapter-{place.book.id}-{place.number}"
     st.selectbox(
-        tr("Chapter"),
-        range(len(place.chapters)),
-        index=place.chapter(),
+        tr("Chapter"), range(len(place.chapters)), index=place.chapter(), key=key,
         format_func=lambda index: place.chapters[index].title,
-        key=key,
         on_change=lambda: _go(place.chapters[st.session_state[key]].page),
-    )
+    )  # fmt: skip
 
 
 def _choose_page(place: _Place) -> None:
     key = f"page-{place.book.id}-{place.number}"
     st.number_input(
-        tr("Page of the file"),
-        1,
-        place.book.pages,
-        place.number,
-        key=key,
+        tr("Page of the file"), 1, place.book.pages, place.number, key=key,
         on_change=lambda: _go(st.session_state[key]),
-    )
+    )  # fmt: skip
 
 
 def _show_sheet(place: _Place) -> None:
     names = {"fit": tr("Fit"), "100": "100 %", "150": "150 %", "200": "200 %"}
     zoom = st.segmented_control(
-        tr("Zoom"),
-        list(_WIDTHS),
-        default="fit",
-        required=True,
-        format_func=names.__getitem__,
-        key="zoom",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+        tr("Zoom"), list(_WIDTHS), default="fit", required=True, format_func=names.__getitem__,
+        key="zoom", bind="query-params", label_visibility="collapsed",
+    )  # fmt: skip
     alt = tr("Page {number} of {title}", number=place.number, title=place.book.title)
     style = zoom if zoom == "fit" else f"z{zoom}"
-    sheet = f'<img src="{_address(place, place.number, zoom)}" alt="{escape(alt)}">'
     st.html(
         f'<div class="sheet {style}" tabindex="0" role="region" aria-label="{escape(alt)}">'
-        f"{sheet}</div>"
+        f'<img src="{_address(place, place.number, zoom)}" alt="{escape(alt)}"></div>'
     )
     soon = "".join(
         f'<img src="{_address(place, number, zoom)}" alt="">'
@@ -218,10 +201,6 @@ def _show_sheet(place: _Place) -> None:
 
 def _address(place: _Place, number: int, zoom: str) -> str:
     return picture(place.book.id, number, place.query, _WIDTHS[zoom])
-
-
-def _file_address(place: _Place) -> str:
-    return f"/book/{place.book.id}.pdf#page={place.number}"
 
 
 if __name__ == "__main__":

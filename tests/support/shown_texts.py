@@ -34,7 +34,7 @@ _OTHERS = {
     "model.py": ("Step",),
     "store/folder.py": ("GO_ON", "DELETE_OTHERS"),
     "store/identity.py": ("check_catalog", "_WAYS_OUT"),
-    "web/search_page.py": ("_called",),
+    "web/search_page.py": ("_CALLED",),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")
 
