@@ -22,6 +22,7 @@ from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
 from bookbrain.library import Expected
 from bookbrain.messages import as_row, fill, message_of, of_row
+from bookbrain.model import Book
 
 NAME = "manifest.json"
 FORMAT = 1
@@ -62,6 +63,11 @@ class ListedBook:
     file: str
     pages: int
     passages: int
+
+
+def listed(book: Book) -> ListedBook:
+    """A book of the library, as a manifest has it."""
+    return ListedBook(book.id, book.title, book.file, book.pages, book.passages)
 
 
 @dataclass(frozen=True, slots=True)

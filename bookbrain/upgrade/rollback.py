@@ -15,12 +15,20 @@ import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 from bookbrain.errors import BookBrainError, BusyError
-from bookbrain.files import PART, file_lock, name_file, remove, sync_file, sync_folder, write_file
+from bookbrain.files import (
+    PART,
+    file_lock,
+    free_name,
+    name_file,
+    remove,
+    sync_file,
+    sync_folder,
+    write_file,
+)
 from bookbrain.messages import fill
 from bookbrain.store.catalog import count_change
 from bookbrain.store.checksums import seal_rest
@@ -374,17 +382,13 @@ def _in_use(live: Path) -> BusyError:
 
 def _keep_newer(live: Path) -> Path:
     """Another name for the database, which stays when the older one takes its place."""
-    for number in count(1):
-        target = live.with_name(f"{live.name}.newer" + (f"-{number}" if number > 1 else ""))
-        try:
-            os.link(live, target, follow_symlinks=False)
-        except FileExistsError:
-            if not target.is_symlink() and target.samefile(live):
-                return target
-            continue
-        sync_folder(live.parent)
-        return target
-    raise AssertionError("there is always another number")
+    for known in live.parent.glob(f"{live.name}.newer*"):
+        if not known.is_symlink() and known.samefile(live):
+            return known
+    target = free_name(live, ".newer")
+    os.link(live, target, follow_symlinks=False)
+    sync_folder(live.parent)
+    return target
 
 
 def _set_damaged_aside(live: Path) -> list[str]:
