@@ -119,7 +119,11 @@ class Service:
             while True:
                 if self._failures >= _PATIENT:
                     if self._trying or self._is_left_alone():
-                        raise self._resting()
+                        raise UnavailableError(
+                            fill(
+                                "{where} fails, and is left alone for a moment.", where=self._where
+                            )
+                        )
                     self._trying = True
                 elif self._free <= 0:
                     if not self._changed.wait(max(until - monotonic(), 0)):
@@ -143,11 +147,6 @@ class Service:
 
     def _is_left_alone(self) -> bool:
         return monotonic() < self._asked_again_at
-
-    def _resting(self) -> UnavailableError:
-        return UnavailableError(
-            fill("{where} fails, and is left alone for a moment.", where=self._where)
-        )
 
     def _crowded(self) -> BusyError:
         return BusyError(fill("Too many searches wait for {where}.", where=self._where))

@@ -165,16 +165,11 @@ _ROUND, _PLANS = "upload_round", "upload_plans"  # of the session
 def show_upload() -> None:
     """The place to drop files, and what is known of those that were."""
     largest, most = LARGEST >> 20, MOST >> 20
+    label = "PDF files, each up to {size} MB, all together up to {most:,} MB"
     files = st.file_uploader(
-        tr(
-            "PDF files, each up to {size} MB, all together up to {most:,} MB",
-            size=largest,
-            most=most,
-        ),
-        type="pdf",
-        accept_multiple_files=True,
+        tr(label, size=largest, most=most), type="pdf", accept_multiple_files=True,
         key=f"upload-{st.session_state.get(_ROUND, 0)}",
-    )
+    )  # fmt: skip
     if not files:
         return
     plans = [(file, _planned(file)) for file in files]
@@ -263,15 +258,7 @@ def _price(tokens: int, embedding: EmbeddingSettings) -> str:
 
 _FEW = 10  # so many books need no filter
 _ON_A_PAGE = 20
-_STYLE = """<style>
-.cover { width: 4.5rem; height: 6rem; object-fit: cover; object-position: top;
-         background: rgba(128, 128, 128, 0.15); border-radius: 0.25rem; display: block; }
-.about, .remark, .error, .plan { margin: 0; overflow-wrap: anywhere; }
-.about { opacity: 0.75; font-size: 0.9rem; }
-[class*="st-key-book-"] [data-testid="stPageLink"] a { padding-left: 0; }
-[class*="st-key-book-"] [data-testid="stPageLink"] p { font-size: 1.05rem; font-weight: 600;
-    white-space: normal; overflow-wrap: anywhere; }
-</style>"""
+_STYLE = "<style>.about, .remark, .error, .plan { margin: 0; overflow-wrap: anywhere; }</style>"
 
 
 def show_page() -> None:
@@ -301,21 +288,14 @@ def show_page() -> None:
 
 def _show_totals(books: Sequence[Book], missing: int) -> None:
     pages, passages = sum(b.pages for b in books), sum(b.passages for b in books)
-    show_line(
-        "remark",
-        tr(
-            "books: {books:,}, pages: {pages:,}, passages: {passages:,}",
-            books=len(books),
-            pages=pages,
-            passages=passages,
-        ),
-    )
+    counts = tr(
+        "books: {books:,}, pages: {pages:,}, passages: {passages:,}",
+        books=len(books), pages=pages, passages=passages,
+    )  # fmt: skip
+    show_line("remark", counts)
     if missing:
-        text = fill(
-            "Books that are not found by meaning yet: {missing}. Run `bookbrain embed`.",
-            missing=missing,
-        )
-        show_line("remark", tr(text))
+        text = "Books that are not found by meaning yet: {missing}. Run `bookbrain embed`."
+        show_line("remark", tr(text, missing=missing))
 
 
 def _show_beginning(home: Path) -> None:

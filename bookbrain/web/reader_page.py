@@ -14,18 +14,7 @@ from bookbrain.model import Book, Page
 from bookbrain.web.frame import WIDTH, link, picture, show_line, show_links, tr
 from bookbrain.web.shelf import the_shelf
 
-_A4 = 794  # CSS pixels that an A4 page is wide in its own size
 _WIDTHS = {"fit": WIDTH, "100": WIDTH, "150": 1800, "200": 2400}  # of pictures: 1.5 to a CSS pixel
-_STYLE = f"""<style>
-.sheet {{ overflow-x: auto; }}
-.sheet img {{ border: 1px solid #8885; display: block; height: auto; }}
-.sheet.fit img {{ width: 100%; }}
-.sheet.z100 img {{ width: {_A4}px; }}
-.sheet.z150 img {{ width: {_A4 * 1.5}px; }}
-.sheet.z200 img {{ width: {_A4 * 2}px; }}
-.st-key-zoom [aria-checked="true"] p {{ color: light-dark(#1a1a1a, #fff); font-weight: 600; }}
-.volume {{ font-size: 1.4rem; overflow-wrap: anywhere; padding: 0; }}
-</style>"""
 _NUMBER = re.compile("[0-9]{1,6}", re.ASCII)
 
 
@@ -68,7 +57,6 @@ class _Place:
 
 def show_page() -> None:
     """The page that the address names: `book`, `page` (of the file), `find` (or `q`), `zoom`."""
-    st.html(_STYLE)
     try:
         place = _find_place()
     except BookBrainError as error:

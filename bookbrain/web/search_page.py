@@ -1,7 +1,7 @@
 """The search page: a box, its options, and below it what was found."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
@@ -182,7 +182,7 @@ def _show_legs(known: Facts) -> tuple[Mode, float | None]:
     return mode, weight
 
 
-_CALLED: Mapping[Mode, str] = {
+_CALLED = {
     "hybrid": "Keywords and meaning",
     "keyword": "Keywords only",
     "vector": "Meaning only",

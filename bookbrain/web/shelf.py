@@ -53,7 +53,7 @@ class Shelf:
         without its message: that could hold a part of a book or of a query. Raises BusyError when
         no library gets free in time.
         """
-        with _failures_told(), self._quick.library() as library:
+        with _failures_told(), self._quick.place(), self._quick.lend() as library:
             yield library
 
     @contextmanager
@@ -94,11 +94,6 @@ class _Row:
         self._lock = Lock()
         self._free: list[Library] = []
         self._closed = False
-
-    @contextmanager
-    def library(self) -> Iterator[Library]:
-        with self.place(), self.lend() as library:
-            yield library
 
     @contextmanager
     def place(self) -> Iterator[None]:
