@@ -197,12 +197,18 @@ def _take(db: sqlite3.Connection, files: set[str]) -> tuple[int, int, int]:
     if others:
         db.execute("DELETE FROM main.job")
         db.executemany("INSERT INTO main.job (path, waiting) VALUES (?, ?)", jobs)
+    same = "SELECT id FROM main.book"
+    if _has_table(db, "seal"):  # of another text nothing is embedded here
+        same += (
+            " EXCEPT SELECT book_id FROM main.seal AS old LEFT JOIN newer.seal AS now "
+            "USING (book_id) WHERE now.pages IS NOT old.pages"
+        )
     for table, columns in (
         ("embedded", "book_id, space"), ("refused", "book_id, space, ordinal, reason"),
     ):  # fmt: skip
         others += db.execute(
             f"REPLACE INTO main.{table} ({columns}) "  # noqa: S608  (words of ours)
-            f"SELECT {columns} FROM newer.{table} WHERE book_id IN (SELECT id FROM main.book) "
+            f"SELECT {columns} FROM newer.{table} WHERE book_id IN ({same}) "
             f"EXCEPT SELECT {columns} FROM main.{table}"
         ).rowcount
     return went, renamed, others
