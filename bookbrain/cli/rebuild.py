@@ -1,14 +1,14 @@
 """`bookbrain rebuild`: every store that follows from the truth is made again.
 
 The keyword index comes first, then every collection of Chroma, book by book; how, is in
-`library/maintenance.py`. What the truth is, and what follows from it, is said in ARCHITECTURE.md,
-among the terms.
+`library/maintenance.py`.
 """
 
 import click
 
 from bookbrain.cli.command import Command, open_library
 from bookbrain.cli.terminal import say, shown_progress
+from bookbrain.messages import fill
 
 
 @click.command(cls=Command)
@@ -27,4 +27,4 @@ def rebuild() -> None:
         with shown_progress() as progress:
             library.rebuild(progress)
         count = len(library.books())
-    say("Indexes rebuilt. Books: {count}.", count=count)
+    say(fill("Indexes rebuilt. Books: {count}.", count=count))

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Literal
 from unicodedata import normalize
 
 import streamlit as st
@@ -80,27 +79,16 @@ def _show_rejection(rejection: Rejection, number: int) -> None:
             st.rerun()
 
 
-Change = Literal["rename", "add again", "remove"]
 _PATIENCE = 3.0  # seconds for another writer to be done
 _ASKING = "asking"  # of the session: which change of which book the dialog is about
-
-
-def ask(change: Change, book_id: str) -> None:
-    """Open the dialog, at the next run."""
-    st.session_state[_ASKING] = (change, book_id)
 
 
 def show_dialog(books: dict[str, Book]) -> None:
     """The dialog that was asked for, if one was; it stays until it is answered or closed."""
     change, book_id = st.session_state.get(_ASKING, ("", ""))
-    dialogs: dict[str, tuple[str, Callable[[Book], None]]] = {
-        "rename": (tr("Rename"), _rename),
-        "add again": (tr("Add this book again?"), _add_again),
-        "remove": (tr("Remove this book?"), _remove),
-    }
     if book := books.get(book_id):
-        title, show = dialogs[change]
-        st.dialog(title, on_dismiss=_close)(show)(book)
+        title, show = _DIALOGS[change]
+        st.dialog(tr(title), on_dismiss=_close)(show)(book)
 
 
 def _close() -> None:
@@ -144,6 +132,14 @@ def _remove(book: Book) -> None:
     if st.button(tr("Remove"), type="primary"):
         with st.spinner(tr("Removing …")):
             _do(lambda library: library.remove(book.id, seconds=_PATIENCE))
+
+
+# By what a person chooses: what the dialog is called, and shows.
+_DIALOGS = {
+    "Rename": ("Rename", _rename),
+    "Add again": ("Add this book again?", _add_again),
+    "Remove": ("Remove this book?", _remove),
+}
 
 
 def _do(change: Callable[[Library], object], shelf: Shelf | None = None) -> None:
@@ -362,15 +358,13 @@ def _show_book(book: Book) -> None:
                 with st.expander(tr("Problems: {number}", number=len(book.problems))):
                     for problem in book.problems:
                         show_line("remark", tr(problem))
-        changes: dict[str, Change] = {
-            tr("Rename"): "rename", tr("Add again"): "add again", tr("Remove"): "remove"
-        }  # fmt: skip
+        changes = {tr(change): change for change in _DIALOGS}
         chosen = st.menu_button(
             tr("Change"), list(changes), key=f"change-{book.id}", type="tertiary",
             icon=":material/edit:",
         )  # fmt: skip
-        if chosen:
-            ask(changes[chosen], book.id)
+        if chosen:  # at the next run
+            st.session_state[_ASKING] = (changes[chosen], book.id)
 
 
 if __name__ == "__main__":

@@ -250,7 +250,7 @@ class ToDisk:
         parts = _Parts(Headers(scope=scope).get("content-type", ""))
         with await in_thread(lambda: self._uploads.open(upload)) as file:
             async for chunk in _chunks(receive, self._limits):
-                parts.feed(chunk)
+                parts.parser.write(chunk)
                 if len(parts.data) >= _PIECE:
                     await self._write(upload, file, parts)
             parts.end()
@@ -300,7 +300,7 @@ class _Parts:
         self._in_file = False
         self._whole = False
         self._field, self._value = bytearray(), bytearray()
-        self._parser = MultipartParser(
+        self.parser = MultipartParser(
             options[b"boundary"],
             {
                 "on_part_begin": self._begin,
@@ -311,9 +311,6 @@ class _Parts:
                 "on_end": self._end_form,
             },
         )
-
-    def feed(self, chunk: bytes) -> None:
-        self._parser.write(chunk)
 
     def end(self) -> None:
         """Raise _NoFileError where there was no file, several, or one that is cut off."""

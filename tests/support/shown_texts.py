@@ -34,6 +34,7 @@ _OTHERS = {
     "model.py": ("Step",),
     "store/folder.py": ("GO_ON", "DELETE_OTHERS"),
     "store/identity.py": ("check_catalog", "_WAYS_OUT"),
+    "web/books_page.py": ("_DIALOGS",),
     "web/search_page.py": ("_CALLED",),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")
