@@ -9,7 +9,7 @@ import streamlit as st
 
 from bookbrain.errors import BookBrainError, NotFoundError
 from bookbrain.library import Chapter
-from bookbrain.messages import fill
+from bookbrain.messages import fill, message_of
 from bookbrain.model import Book, Page
 from bookbrain.web.frame import WIDTH, link, picture, show_line, show_links, tr
 from bookbrain.web.shelf import the_shelf
@@ -90,16 +90,16 @@ def _show_head(place: _Place) -> None:
     where = [tr(place.page.place), "" if chapter is None else place.chapters[chapter].title]
     if place.matches:
         where.append(tr(_count(place)))
-    problem = tr(_problem(place.page))
+    problem = place.page.problem and tr(
+        "{pages}: {problem}",
+        pages=fill("p. {label}", label=place.page.label),
+        problem=message_of(place.page.problem),
+    )
     st.html(
         f'<h1 class="volume">{escape(place.book.title)}</h1>'
         f'<p class="where">{escape(" · ".join(filter(None, where)))}</p>'
         + (f'<p class="remark">{escape(problem)}</p>' if problem else "")
     )
-
-
-def _problem(page: Page) -> str:
-    return f"p. {page.label}: {page.problem}" if page.problem else ""
 
 
 def _count(place: _Place) -> str:
