@@ -16,7 +16,7 @@ from io import BytesIO
 from pathlib import Path
 from struct import pack
 from tarfile import BLOCKSIZE, GNU_FORMAT, NUL, REGTYPE, TarError, TarInfo
-from typing import Any, BinaryIO, Protocol, cast, get_args, get_origin, get_type_hints
+from typing import Any, BinaryIO, cast, get_args, get_origin, get_type_hints
 
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
@@ -200,10 +200,6 @@ OnBytes = Callable[[int], None]
 Content = Path | bytes
 
 
-class Readable(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
-
-
 def measure(name: str, content: Content) -> Member:
     """The member that `content` is under this name."""
     digest, size = sha256(), 0
@@ -242,7 +238,7 @@ class Archive:
     Every method, and the making, raises Flaw at the first byte that should not be as it is.
     """
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._sealed = _Unsealing(file)
         self._plain = ZstdDecompressor(max_window_size=_MOST_WINDOW).stream_reader(
             cast(BinaryIO, self._sealed), read_across_frames=True
@@ -344,7 +340,7 @@ class Hashed:
 class _Unsealing:
     """What is before the seal."""
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._digest = sha256()
         self._kept = b""

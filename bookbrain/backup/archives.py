@@ -31,8 +31,8 @@ def kept(made: Iterable[datetime], wanted: BackupSettings) -> set[datetime]:
     newest_first = sorted(set(made), reverse=True)
     stay = set(newest_first[: max(1, wanted.keep)])
     for count, period in ((wanted.daily, _DAY), (wanted.weekly, _WEEK), (wanted.monthly, _MONTH)):
-        firsts = {f"{time:{period}}": time for time in reversed(newest_first)}
-        stay |= set(sorted(firsts.values(), reverse=True)[:count])
+        newest = {f"{time:{period}}": time for time in reversed(newest_first)}
+        stay |= set(sorted(newest.values(), reverse=True)[:count])
     return stay
 
 

@@ -24,14 +24,11 @@ _SECONDS = 60.0  # to end in, after the last byte
 
 def suffix_of(recipient: str | None) -> str:
     """Of the archives that are encrypted to `recipient`; ConfigError when there is none."""
-    if not recipient:
+    if not recipient or recipient.startswith("-"):
         raise ConfigError(
-            "BOOKBRAIN_BACKUP_RECIPIENT is not set.",
-            "Set it to your age recipient (age1…) or to the id of your GPG key.",
-        )
-    if recipient.startswith("-"):
-        raise ConfigError(
-            fill("BOOKBRAIN_BACKUP_RECIPIENT is {value!r}.", value=recipient),
+            fill("BOOKBRAIN_BACKUP_RECIPIENT is {value!r}.", value=recipient)
+            if recipient
+            else "BOOKBRAIN_BACKUP_RECIPIENT is not set.",
             "Set it to your age recipient (age1…) or to the id of your GPG key.",
         )
     return ".age" if recipient.startswith(("age1", "ssh-")) else ".gpg"

@@ -86,7 +86,7 @@ class Uploads:
         if upload.refused:
             return
         try:
-            self.admit(upload, len(data))
+            self._admit(len(data))
             file.write(data)
             file.flush()
             upload.size += len(data)
@@ -97,7 +97,7 @@ class Uploads:
                 raise
             self._refuse(upload, file, _disk_full())
 
-    def admit(self, upload: Upload, more: int) -> None:
+    def _admit(self, more: int) -> None:
         """Raise InputError where there is no room for so many bytes more."""
         with self._lock:
             here = sum(other.size for other in self._uploads.values())
