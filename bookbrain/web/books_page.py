@@ -25,7 +25,7 @@ from bookbrain.model import Arrival, Book, Plan, estimate
 from bookbrain.paths import Layout
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.web.frame import PAGES, plain, show_line, tr
-from bookbrain.web.shelf import Shelf, the_desk, the_shelf, wake_ingestion
+from bookbrain.web.shelf import Shelf, the_desk, the_shelf
 from bookbrain.web.uploads import LARGEST, MOST, Upload, the_uploads
 
 _OFTEN = 1.0  # seconds between two looks, while something is under way
@@ -119,7 +119,7 @@ def _add_again(book: Book) -> None:
 
 def _read_anew(library: Library, book: Book) -> None:
     add_again(library, book.id, _PATIENCE)
-    wake_ingestion()
+    the_shelf().wake_ingestion()
 
 
 def _remove(book: Book) -> None:
@@ -218,7 +218,7 @@ def _add(files: Sequence[UploadedFile]) -> None:
         show_line("error", tr(error.whole))
         return
     finally:
-        wake_ingestion()
+        the_shelf().wake_ingestion()
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1  # the files chosen are done with
     st.session_state[_PLANS] = {}
     st.rerun()

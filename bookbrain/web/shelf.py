@@ -36,6 +36,7 @@ class Shelf:
         busy: BusyError = _BUSY,
     ) -> None:  # fmt: skip
         self.settings = settings
+        self.wake_ingestion: Callable[[], object] = int  # nobody, where a unit does it
         self._quick = _Row(settings, most, patience, busy)
         self._slow = _Row(settings, _MOST_WAITING, patience, busy)
         self._work = Semaphore(_AT_WORK)
@@ -219,17 +220,3 @@ class Ingestion:
             child = start_module("bookbrain.cli", "ingest-inbox", stderr=None, with_secrets=True)
             self._stop_child = lambda: end(child, _GRACE)
         return child.wait()
-
-
-_running: list[Ingestion] = []
-
-
-def use_ingestion(ingestion: Ingestion | None) -> None:
-    """Make it the one of the pages; None where a unit of systemd watches the inbox."""
-    _running[:] = [ingestion] if ingestion else []
-
-
-def wake_ingestion() -> None:
-    """See to it that the inbox is worked on."""
-    for ingestion in _running:
-        ingestion.wake()
