@@ -285,7 +285,7 @@ def put_into_inbox(home: Path, book_id: str, file: str) -> Path:
                 shutil.copyfileobj(book, copy)
                 return name_file(copy, inbox, name)
         finally:
-            part.unlink()
+            part.unlink(missing_ok=True)
 
 
 def _name(file: str, book_id: str) -> str:
