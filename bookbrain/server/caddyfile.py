@@ -1,4 +1,4 @@
-"""The generated piece of the Caddyfile; what it does is in `Caddyfile`.
+"""The generated piece of the Caddyfile, by the template `site.caddy`; see also `Caddyfile`.
 
 Caddy listens on 127.0.0.1:2019 by itself, and whoever has an account here could ask it for
 passwords and sessions, or have it do anything. Its socket only root and Caddy itself can open.
