@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from bookbrain.cli.command import Command, json_option, open_library
-from bookbrain.cli.terminal import print_books, print_json, say, say_refused
+from bookbrain.cli.terminal import note, print_books, print_json, say, say_refused
 from bookbrain.library import INBOX, REJECTED, arrivals, rejections
 from bookbrain.messages import message_of
 from bookbrain.model import to_json
@@ -37,34 +37,16 @@ def books(as_json: bool) -> None:
             err=True,
         )
     for arrival in doubtful:
-        say(
-            "Not added yet: {file}. {reason}",
-            file=arrival.file,
-            reason=arrival.waiting,
-            dim=True,
-            err=True,
-        )
+        note("Not added yet: {file}. {reason}", file=arrival.file, reason=arrival.waiting)
 
 
 def _say_what_waits(inbox: Path) -> None:
     if waiting := [str(path.relative_to(inbox)) for path in arrivals(inbox)]:
         names = ", ".join([*waiting[:_MOST_NAMED], *(["…"] if waiting[_MOST_NAMED:] else [])])
-        say(
-            "In the inbox, on their way: {count} ({names}).",
-            count=len(waiting),
-            names=names,
-            dim=True,
-            err=True,
-        )
+        note("In the inbox, on their way: {count} ({names}).", count=len(waiting), names=names)
     rejected = rejections(inbox)
     for file in rejected[:_MOST_NAMED]:
         say_refused(file.file, file.reason, file.hint)
     if rejected:
         where = inbox / REJECTED
-        say(
-            "Not added: {count}. They are in {folder}.",
-            count=len(rejected),
-            folder=where,
-            dim=True,
-            err=True,
-        )
+        note("Not added: {count}. They are in {folder}.", count=len(rejected), folder=where)

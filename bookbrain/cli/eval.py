@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from bookbrain.cli.command import Command, mode_option, open_library
-from bookbrain.cli.terminal import print_json, say
+from bookbrain.cli.terminal import note, print_json, say
 from bookbrain.messages import fill
 from bookbrain.model import Mode, to_json
 from bookbrain.search.evaluation import Evaluation, Measure, load_golden
@@ -24,7 +24,7 @@ def evaluate(file: Path, count: int, mode: Mode, as_json: bool) -> None:
     with open_library() as library:
         result = library.evaluate(golden, k=count, mode=mode)
     if result.degraded:
-        say("Note: {reason}", reason=result.degraded, dim=True, err=True)
+        note("Note: {reason}", reason=result.degraded)
     if as_json:
         print_json(to_json(_evaluation_json(result)))
         return

@@ -67,6 +67,11 @@ def say(
     click.secho(fitting(shown(text, **values)), fg=fg, dim=dim, err=err)
 
 
+def note(text: str, /, **values: object) -> None:
+    """Say on stderr what is good to know."""
+    say(fill(text, **values) if values else text, dim=True, err=True)
+
+
 def say_refused(path: str, reason: str, hint: str) -> None:
     """Say on stderr why a file was not added, and what to do about it."""
     say(

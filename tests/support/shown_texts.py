@@ -8,7 +8,7 @@ from string import Formatter
 
 # What is called with messages, and which of its arguments are, where not all of them can be.
 _TELLING = {
-    "fill", "message_of", "say", "shown", "tr", "translated", "echo", "secho", "confirm",
+    "fill", "message_of", "say", "note", "shown", "tr", "translated", "echo", "secho", "confirm",
     "BookBrainError", "InputError", "NotFoundError", "UnavailableError", "BusyError", "ConfigError",
     "UsageError", "Flaw", "Unsound", "Damage", "Check", "SeenCheck", "Delivery", "Outcome",
     "on_step", "Steps", "pick", "storage_error", "Kind", "_setting",
@@ -21,7 +21,7 @@ _MESSAGES_OF = {
     "Kind": slice(2, 3),
     "_setting": slice(3, 4),
 }
-_FILLING = ("fill", "say", "shown", "tr")  # which get its values, too
+_FILLING = ("fill", "say", "note", "shown", "tr")  # which get its values, too
 _STYLE = ("fg", "dim", "err")
 _KEYWORDS = ("reason", "hint", "seen", "remedy", "help")
 
