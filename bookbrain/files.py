@@ -343,3 +343,56 @@ def _refusal(error: OSError) -> InputError:
     return InputError(
         fill("it cannot be opened ({reason})", reason=error.strerror), "Check its owner and mode."
     )
+
+
+_LONGEST_NAME = 255  # bytes
+_CHUNK = 1 << 20
+
+
+def name_file(file: BinaryIO, folder: Path, name: str) -> Path:
+    """Give a file, which has another name on the same disk, this one too, or the next free one.
+
+    A file of that name that is the same counts as it. The file that is open is meant, whatever was
+    made of its other name by then.
+    """
+    file.flush()
+    os.fchmod(file.fileno(), 0o640)
+    os.fsync(file.fileno())
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        for number in count(1):
+            target = _numbered(name, number)
+            try:  # unlike a rename it replaces nothing
+                os.link(f"/proc/self/fd/{file.fileno()}", target, dst_dir_fd=descriptor)
+            except FileExistsError:
+                if _are_same(file, descriptor, target):
+                    break
+                continue
+            os.fsync(descriptor)
+            break
+    finally:
+        os.close(descriptor)
+    return folder / target
+
+
+def _numbered(name: str, number: int) -> str:
+    if number == 1:
+        return name
+    stem, suffix = os.path.splitext(name)
+    end = f" ({number}){suffix}"
+    room = _LONGEST_NAME - len(os.fsencode(end))
+    return os.fsencode(stem)[:room].decode(errors="ignore") + end
+
+
+def _are_same(file: BinaryIO, folder: int, name: str) -> bool:
+    try:
+        with (
+            open(f"/proc/self/fd/{file.fileno()}", "rb") as one,
+            open_in(folder, name) as other,
+        ):
+            while chunk := one.read(_CHUNK):
+                if chunk != other.read(_CHUNK):
+                    return False
+            return not other.read(1)
+    except (InputError, OSError):
+        return False

@@ -237,39 +237,35 @@ def record_outcome(outcome: Outcome, name: str = "") -> None:
     name = name or Path(outcome.path).name
     book = outcome.book
     if outcome.status == "failed":
-        _log.warning(
+        _record(
+            logging.WARNING, Event(event="reject"),
             "rejected file=%r reason=%r hint=%r", name, outcome.reason, outcome.hint,
-            extra={"fields": Event(event="reject")},
         )  # fmt: skip
     elif book and outcome.status == "added":
-        _log.info(
+        _record(
+            logging.INFO, Event(event="add", book=book.id),
             "added file=%r book=%s pages=%d passages=%d tokens=%d problems=%d",
             name, book.id, book.pages, book.passages, outcome.tokens, len(book.problems),
-            extra={"fields": Event(event="add", book=book.id)},
         )  # fmt: skip
     elif book and outcome.status == "mended":
-        _log.warning(
-            "mended file=%r book=%s", name, book.id,
-            extra={"fields": Event(event="mend", book=book.id)},
-        )  # fmt: skip
+        _record(logging.WARNING, Event(event="mend", book=book.id),
+                "mended file=%r book=%s", name, book.id)  # fmt: skip
     elif book:
-        _log.info(
-            "known file=%r book=%s", name, book.id,
-            extra={"fields": Event(event="known", book=book.id)},
-        )  # fmt: skip
+        _record(logging.INFO, Event(event="known", book=book.id),
+                "known file=%r book=%s", name, book.id)  # fmt: skip
 
 
 def record_renaming(book: Book) -> None:
     """Log that a book has another title."""
-    _log.info(
-        "renamed file=%r book=%s", book.file, book.id,
-        extra={"fields": Event(event="rename", book=book.id)},
-    )  # fmt: skip
+    _record(logging.INFO, Event(event="rename", book=book.id),
+            "renamed file=%r book=%s", book.file, book.id)  # fmt: skip
 
 
 def record_removal(book: Book) -> None:
     """Log that a book is gone."""
-    _log.info(
-        "removed file=%r book=%s", book.file, book.id,
-        extra={"fields": Event(event="remove", book=book.id)},
-    )  # fmt: skip
+    _record(logging.INFO, Event(event="remove", book=book.id),
+            "removed file=%r book=%s", book.file, book.id)  # fmt: skip
+
+
+def _record(level: int, event: Event, text: str, *values: object) -> None:
+    _log.log(level, text, *values, extra={"fields": event}, stacklevel=2)

@@ -352,6 +352,16 @@ def dollars(tokens: int, per_million: float | None) -> str:
     return f"${cost:.4f}" if cost < 1 else f"${cost:.2f}"
 
 
+def estimate(tokens: int, per_million: float | None) -> str:
+    """How many tokens about, and what they cost where the price is known."""
+    cost = dollars(tokens, per_million)
+    return (
+        fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
+        if cost
+        else fill("about {tokens:,} tokens", tokens=tokens)
+    )
+
+
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
 _MARKDOWN = re.compile(r"^(\d*)([-+.)])|([\\`*_\[\]<>#|~$&])")  # a list's start, or markup
 

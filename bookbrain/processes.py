@@ -40,14 +40,23 @@ def start_module(
 
 
 def start_program(
-    command: Sequence[str], *, cwd: str, log: IO[bytes], env: dict[str, str]
+    command: Sequence[str],
+    *,
+    stdout: IO[bytes] | int,
+    stdin: IO[bytes] | int = subprocess.DEVNULL,
+    stderr: IO[bytes] | int = subprocess.STDOUT,
+    cwd: str | None = None,
+    env: Mapping[str, str] = os.environ,
 ) -> subprocess.Popen[bytes]:
-    """Run `command` with its output in `log`; it is killed when the calling thread ends."""
+    """Run `command`; it is killed when the calling thread ends. PIPE makes a pipe to us.
+
+    Its environment has none of our secrets. Raises FileNotFoundError without such a program.
+    """
     return subprocess.Popen(
         list(command),
-        stdin=subprocess.DEVNULL,
-        stdout=log,
-        stderr=subprocess.STDOUT,
+        stdin=stdin,
+        stdout=stdout,
+        stderr=stderr,
         cwd=cwd,
         env=_without_secrets(env),
         close_fds=False,  # what the caller made inheritable is meant to be, a lock for instance
@@ -89,23 +98,6 @@ def run_program(
     except subprocess.TimeoutExpired:
         return Ended(-signal.SIGKILL, "", "")
     return Ended(done.returncode, done.stdout, done.stderr)
-
-
-def start_filter(
-    command: Sequence[str], *, stdin: IO[bytes] | int, stdout: IO[bytes] | int, stderr: IO[bytes]
-) -> "subprocess.Popen[bytes]":
-    """Run `command` between two files; PIPE makes a pipe to us. It is killed when we end.
-
-    Raises FileNotFoundError when there is no such program.
-    """
-    return subprocess.Popen(
-        list(command),
-        stdin=stdin,
-        stdout=stdout,
-        stderr=stderr,
-        env=_without_secrets(os.environ),
-        preexec_fn=die_with_parent,  # noqa: PLW1509  (one thread, one system call)
-    )
 
 
 PIPE = subprocess.PIPE
@@ -170,17 +162,6 @@ def describe_exit(code: int) -> str:
         return fill("signal {name}", name=signal.Signals(-code).name)
     except ValueError:
         return fill("signal {name}", name=-code)
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process with this id exists."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _without_secrets(environ: Mapping[str, str]) -> dict[str, str]:

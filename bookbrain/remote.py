@@ -8,7 +8,7 @@ import asyncio
 import socket
 from collections.abc import AsyncIterable, Callable, Coroutine, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
@@ -96,7 +96,7 @@ class Service:
         else:
             seconds = alone or seconds
             ends = monotonic() + seconds
-        with turn.given_back() if turn else _keep():
+        with turn.given_back() if turn else nullcontext():
             self._enter(ends - _SHARE * seconds)
             failed: bool | None = None
             try:
@@ -105,7 +105,10 @@ class Service:
             except Exception as error:
                 failed = isinstance(error, self._failure) and not isinstance(error, InputError)
                 if isinstance(error, TimeoutError):
-                    raise self._late(seconds) from error
+                    raise UnavailableError(
+                        fill("{where} did not answer in {seconds:g} s.", where=self._where,
+                             seconds=seconds)
+                    ) from error  # fmt: skip
                 raise
             finally:
                 self._leave(failed)
@@ -116,7 +119,11 @@ class Service:
             while True:
                 if self._failures >= _PATIENT:
                     if self._trying or self._is_left_alone():
-                        raise self._resting()
+                        raise UnavailableError(
+                            fill(
+                                "{where} fails, and is left alone for a moment.", where=self._where
+                            )
+                        )
                     self._trying = True
                 elif self._free <= 0:
                     if not self._changed.wait(max(until - monotonic(), 0)):
@@ -140,16 +147,6 @@ class Service:
 
     def _is_left_alone(self) -> bool:
         return monotonic() < self._asked_again_at
-
-    def _late(self, seconds: float) -> UnavailableError:
-        return UnavailableError(
-            fill("{where} did not answer in {seconds:g} s.", where=self._where, seconds=seconds)
-        )
-
-    def _resting(self) -> UnavailableError:
-        return UnavailableError(
-            fill("{where} fails, and is left alone for a moment.", where=self._where)
-        )
 
     def _crowded(self) -> BusyError:
         return BusyError(fill("Too many searches wait for {where}.", where=self._where))
@@ -197,11 +194,6 @@ class Turn:
 
 
 _turn: ContextVar[Turn | None] = ContextVar("turn", default=None)
-
-
-@contextmanager
-def _keep() -> Iterator[None]:
-    yield
 
 
 def run(request: Callable[[], Coroutine[Any, Any, T]], seconds: float | None = None) -> T:

@@ -9,9 +9,10 @@ from bookbrain.admin.options import pass_machine, work_quietly
 from bookbrain.backup.archives import clear_words
 from bookbrain.backup.repair import Repaired, repair_library
 from bookbrain.cli.command import Command
-from bookbrain.cli.terminal import estimate, say, shown, shown_bytes
+from bookbrain.cli.terminal import say, shown, shown_bytes
 from bookbrain.errors import BookBrainError
 from bookbrain.messages import fill, message_of
+from bookbrain.model import estimate
 from bookbrain.paths import Layout
 from bookbrain.privileges import become_service
 from bookbrain.server.caddy import Machine

@@ -9,19 +9,20 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from datetime import datetime
-from hashlib import sha256
-from io import BytesIO
+from hashlib import file_digest, sha256
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from struct import pack
 from tarfile import BLOCKSIZE, GNU_FORMAT, NUL, REGTYPE, TarError, TarInfo
-from typing import Any, BinaryIO, Protocol, TypeVar, cast
+from typing import Any, BinaryIO, cast, get_args, get_origin, get_type_hints
 
 from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 
 from bookbrain.library import Expected
 from bookbrain.messages import as_row, fill, message_of, of_row
+from bookbrain.model import Book
 from bookbrain.paths import BOOKS, DATABASES, KEYWORDS, PDF
 
 NAME = "manifest.json"
@@ -35,7 +36,6 @@ _NAMES = re.compile(
     re.ASCII,
 )
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
-T = TypeVar("T")
 
 
 class Flaw(Exception):
@@ -64,6 +64,11 @@ class ListedBook:
     file: str
     pages: int
     passages: int
+
+
+def listed(book: Book) -> ListedBook:
+    """A book of the library, as a manifest has it."""
+    return ListedBook(book.id, book.title, book.file, book.pages, book.passages)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,25 +132,15 @@ def parse_manifest(data: bytes) -> Manifest:
         version = given["format"]
         if type(version) is int and version > FORMAT:
             raise Flaw("a newer BookBrain made it")
-        found = Manifest(
-            format=_typed(version, int),
-            made=_typed(given["made"], str),
-            versions=_mapping(given["versions"], str),
-            schemas=_mapping(given["schemas"], int),
-            spaces=tuple(_typed(space, str) for space in _typed(given["spaces"], list)),
-            complete=_typed(given["complete"], bool),
-            embeddings=_typed(given["embeddings"], int),
-            books=tuple(_book(book) for book in _typed(given["books"], list)),
-            members=tuple(_member(member) for member in _typed(given["members"], list)),
-            unsound=tuple(
-                of_row(_typed(flaw, str)) for flaw in _typed(given.get("unsound", []), list)
-            ),
-        )
+        found: Manifest = _decoded(Manifest, given)
+        found = replace(found, unsound=tuple(map(of_row, found.unsound)))
         aware = found.time.tzinfo is not None
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Flaw("its manifest is damaged") from error
     if not aware or found.format < 1 or not _has_what_it_needs(found):
         raise Flaw("its manifest is damaged")
+    if not all(map(_belongs, found.members)):
+        raise Flaw("it has a file that does not belong there")
     if not _has_the_files(found):
         raise Flaw("its files are not those of its books")
     return found
@@ -153,7 +148,13 @@ def parse_manifest(data: bytes) -> Manifest:
 
 def _has_what_it_needs(manifest: Manifest) -> bool:
     names = [member.name for member in manifest.members]
-    return len(set(names)) == len(names) and {*DATABASES} <= {*names}
+    digests = [m.sha256 for m in manifest.members] + [book.id for book in manifest.books]
+    return (
+        len(set(names)) == len(names)
+        and {*DATABASES} <= {*names}
+        and all(map(_DIGEST.fullmatch, digests))
+        and all(member.size >= 0 for member in manifest.members)
+    )
 
 
 def _has_the_files(manifest: Manifest) -> bool:
@@ -166,40 +167,28 @@ def _has_the_files(manifest: Manifest) -> bool:
     return bool(manifest.unsound) or manifest.files <= {*ids}
 
 
-def _member(given: Any) -> Member:
-    member = Member(
-        _typed(given["name"], str), _typed(given["size"], int), _typed(given["sha256"], str)
+def _belongs(member: Member) -> bool:
+    """Whether its name may be in an archive; that of a book's file says what is in it."""
+    path = Path(member.name)
+    return bool(_NAMES.fullmatch(member.name)) and (
+        path.parent.name != BOOKS or path.stem == member.sha256
     )
-    if not _NAMES.fullmatch(member.name):
-        raise Flaw("it has a file that does not belong there")
-    if member.size < 0 or not _DIGEST.fullmatch(member.sha256):
-        raise ValueError
-    if Path(member.name).parent.name == BOOKS and Path(member.name).stem != member.sha256:
-        raise Flaw("it has a file that does not belong there")
-    return member
 
 
-def _book(given: Any) -> ListedBook:
-    book = ListedBook(
-        _typed(given["id"], str),
-        _typed(given["title"], str),
-        _typed(given["file"], str),
-        _typed(given["pages"], int),
-        _typed(given["passages"], int),
-    )
-    if not _DIGEST.fullmatch(book.id):
-        raise ValueError
-    return book
-
-
-def _mapping(given: Any, kind: type[T]) -> dict[str, T]:
-    return {key: _typed(value, kind) for key, value in _typed(given, dict).items()}
-
-
-def _typed(value: Any, kind: type[T]) -> T:
-    if type(value) is not kind:
+def _decoded(kind: Any, given: Any) -> Any:
+    """What JSON has for a value of this kind; raises TypeError or KeyError for any other."""
+    of = get_args(kind)
+    if is_dataclass(kind):
+        hints = get_type_hints(kind)
+        there = [f.name for f in fields(kind) if f.default is MISSING or f.name in given]
+        return kind(**{name: _decoded(hints[name], given[name]) for name in there})  # type: ignore[operator]
+    if get_origin(kind) is tuple:
+        return tuple(_decoded(of[0], one) for one in _decoded(list, given))
+    if of:
+        return {key: _decoded(of[1], one) for key, one in _decoded(dict, given).items()}
+    if type(given) is not kind:
         raise TypeError
-    return value
+    return given
 
 
 _CHUNK = 1 << 20
@@ -212,18 +201,11 @@ OnBytes = Callable[[int], None]
 Content = Path | bytes
 
 
-class Readable(Protocol):
-    def read(self, size: int = -1, /) -> bytes: ...
-
-
 def measure(name: str, content: Content) -> Member:
     """The member that `content` is under this name."""
-    digest, size = sha256(), 0
     with _opened(content) as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-            size += len(chunk)
-    return Member(name, size, digest.hexdigest())
+        digest = file_digest(file, "sha256").hexdigest()
+        return Member(name, file.seek(0, os.SEEK_END), digest)
 
 
 def write_archive(
@@ -254,7 +236,7 @@ class Archive:
     Every method, and the making, raises Flaw at the first byte that should not be as it is.
     """
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._sealed = _Unsealing(file)
         self._plain = ZstdDecompressor(max_window_size=_MOST_WINDOW).stream_reader(
             cast(BinaryIO, self._sealed), read_across_frames=True
@@ -281,9 +263,7 @@ class Archive:
 
     def check(self, on_bytes: OnBytes) -> None:
         """Read everything to the end, and keep nothing."""
-        for _, content in self.members():
-            for chunk in content:
-                on_bytes(len(chunk))
+        self.extract(Path(), lambda name: False, on_bytes)
 
     def extract(self, folder: Path, wanted: Callable[[str], bool], on_bytes: OnBytes) -> None:
         """Write the wanted members into `folder`, and check the others."""
@@ -308,10 +288,8 @@ class Archive:
             chunk = self._read(min(left, _CHUNK))
             left -= len(chunk)
             digest.update(chunk)
-            if not left and digest.hexdigest() != member.sha256:
-                raise Flaw("a file in it does not have its checksum")
             yield chunk
-        if not member.size and digest.hexdigest() != member.sha256:
+        if digest.hexdigest() != member.sha256:
             raise Flaw("a file in it does not have its checksum")
 
     def _header(self, name: str, most: int) -> int:
@@ -360,7 +338,7 @@ class Hashed:
 class _Unsealing:
     """What is before the seal."""
 
-    def __init__(self, file: Readable) -> None:
+    def __init__(self, file: BinaryIO) -> None:
         self._file = file
         self._digest = sha256()
         self._kept = b""
@@ -402,5 +380,5 @@ def _exactly(file: BinaryIO, member: Member) -> Iterator[bytes]:
         raise Flaw(fill("{name} changed while it was read", name=member.name))
 
 
-def _opened(content: Content) -> BinaryIO:
+def _opened(content: Content) -> BytesIO | BufferedReader:
     return BytesIO(content) if isinstance(content, bytes) else content.open("rb")

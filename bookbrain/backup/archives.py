@@ -19,6 +19,8 @@ from bookbrain.paths import Layout, LibraryPaths
 from bookbrain.privileges import THIS_MACHINE
 from bookbrain.settings import BackupSettings, Settings
 
+_DAY, _WEEK, _MONTH = "%Y-%m-%d", "%G-%V", "%Y-%m"
+
 
 def kept(made: Iterable[datetime], wanted: BackupSettings) -> set[datetime]:
     """Those of the archives made at these times, in UTC, that stay: at least the newest.
@@ -27,32 +29,10 @@ def kept(made: Iterable[datetime], wanted: BackupSettings) -> set[datetime]:
     """
     newest_first = sorted(set(made), reverse=True)
     stay = set(newest_first[: max(1, wanted.keep)])
-    for count, period in (
-        (wanted.daily, _day), (wanted.weekly, _week), (wanted.monthly, _month),
-    ):  # fmt: skip
-        stay |= set(_newest_of_each(newest_first, period)[:count])
+    for count, period in ((wanted.daily, _DAY), (wanted.weekly, _WEEK), (wanted.monthly, _MONTH)):
+        newest = {f"{time:{period}}": time for time in reversed(newest_first)}
+        stay |= set(sorted(newest.values(), reverse=True)[:count])
     return stay
-
-
-def _newest_of_each(
-    newest_first: list[datetime], period: Callable[[datetime], object]
-) -> list[datetime]:
-    firsts: dict[object, datetime] = {}
-    for time in newest_first:
-        firsts.setdefault(period(time), time)
-    return list(firsts.values())
-
-
-def _day(time: datetime) -> object:
-    return time.date()
-
-
-def _week(time: datetime) -> object:
-    return time.isocalendar()[:2]
-
-
-def _month(time: datetime) -> object:
-    return time.year, time.month
 
 
 DAMAGED, NO_BOOKS = ".damaged", ".no-books"  # in a name: of a damaged library; without PDFs
@@ -217,25 +197,16 @@ def clear_words() -> Iterator[None]:
     except OSError as error:
         if is_disk_full(error):
             raise BookBrainError("The disk is full.", "Make room and run this again.") from error
+        refused = fill(
+            "{path} cannot be written ({reason}).", path=error.filename, reason=error.strerror
+        )
         if error.errno == errno.EROFS:
-            raise BookBrainError(
-                fill(
-                    "{path} cannot be written ({reason}).",
-                    path=error.filename,
-                    reason=error.strerror,
-                ),
-                "Mount its disk for writing: sudo mount -o remount,rw",
-            ) from error
+            remedy = "Mount its disk for writing: sudo mount -o remount,rw"
+            raise BookBrainError(refused, remedy) from error
         if error.errno in (errno.EACCES, errno.EPERM):
             user = pwd.getpwuid(os.geteuid()).pw_name
-            raise BookBrainError(
-                fill(
-                    "{path} cannot be written ({reason}).",
-                    path=error.filename,
-                    reason=error.strerror,
-                ),
-                fill("The user {user} must be able to: choose another folder.", user=user),
-            ) from error
+            remedy = fill("The user {user} must be able to: choose another folder.", user=user)
+            raise BookBrainError(refused, remedy) from error
         raise BookBrainError(
             fill("This cannot be written: {reason}.", reason=error), "Check its folder and mode."
         ) from error

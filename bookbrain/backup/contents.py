@@ -8,13 +8,13 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bookbrain import __version__
-from bookbrain.backup.archive import FORMAT, Content, ListedBook, Manifest, Member, measure
+from bookbrain.backup.archive import FORMAT, Content, Manifest, Member, listed, measure
 from bookbrain.backup.archives import OnStep, Steps
 from bookbrain.library import Library
 from bookbrain.messages import fill
 from bookbrain.paths import BOOKS, DATABASES, LibraryPaths
 from bookbrain.settings import Settings, without_secrets
-from bookbrain.store.copy import SCHEMAS, Snapshot
+from bookbrain.store.copy import SCHEMAS
 
 
 @dataclass(frozen=True)
@@ -69,9 +69,12 @@ def pack(
         spaces=snapshot.spaces,
         complete=request.books and not lost and not snapshot.unsound,
         embeddings=snapshot.embeddings,
-        books=_listed(snapshot),
+        books=tuple(map(listed, snapshot.books)),
         members=tuple(member for member in members if member.name not in damaged),
-        unsound=(*snapshot.unsound, *map(_lost, names)),
+        unsound=(
+            *snapshot.unsound,
+            *(fill("the file of a book is gone or damaged: {file}", file=name) for name in names),
+        ),
     )  # fmt: skip
     return Packed(manifest, contents, names, snapshot.unsound)
 
@@ -84,14 +87,6 @@ def _measured(contents: Mapping[str, Content], on_step: OnStep) -> list[Member]:
         members.append(measure(name, content))
         tell(members[-1].size)
     return members
-
-
-def _listed(snapshot: Snapshot) -> tuple[ListedBook, ...]:
-    return tuple(ListedBook(b.id, b.title, b.file, b.pages, b.passages) for b in snapshot.books)
-
-
-def _lost(name: str) -> str:
-    return fill("the file of a book is gone or damaged: {file}", file=name)
 
 
 def _order(path: Path) -> tuple[bool, str]:

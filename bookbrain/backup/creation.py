@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from hashlib import file_digest
+from operator import attrgetter
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -150,7 +151,9 @@ def take_backup(settings: Settings, request: Request, on_step: OnStep) -> NewBac
         try:
             made = _free_second(request.folder)
             packed = pack(settings, request, staging, made, on_step)
-            path = request.folder / archive_name(made, suffix, _mark(packed, request))
+            mark = "" if request.books else NO_BOOKS
+            mark = mark if packed.manifest.is_sound else DAMAGED
+            path = request.folder / archive_name(made, suffix, mark)
             _write(path, packed, wanted.recipient if request.encrypt else None, on_step)
         finally:
             remove(staging)
@@ -180,12 +183,6 @@ def _copied(settings: Settings, taken: NewBackup, on_step: OnStep) -> NewBackup:
     except BookBrainError as error:
         return replace(taken, not_copied=error)
     return taken
-
-
-def _mark(packed: Packed, request: Request) -> str:
-    if not packed.manifest.is_sound:
-        return DAMAGED
-    return "" if request.books else NO_BOOKS
 
 
 def _check_room(home: Path, request: Request) -> None:
@@ -252,14 +249,11 @@ def _rotate(settings: Settings, made: Backup) -> tuple[str, ...]:
         removed += [b for b in before if b.damaged][_MOST_DAMAGED - 1 :]
     else:
         found = [made, *(b for b in before if b.is_sound)]
-        for kind in {_kind(backup) for backup in found}:
-            alike = [backup for backup in found if _kind(backup) == kind]
+        kind_of = attrgetter("encrypted", "complete")
+        for kind in {kind_of(backup) for backup in found}:
+            alike = [backup for backup in found if kind_of(backup) == kind]
             stay = kept((backup.made for backup in alike), settings.backup)
             removed += [b for b in alike if b.made not in stay and b is not made]
     for backup in removed:
         remove(backup.path)
     return tuple(sorted(backup.file for backup in removed))
-
-
-def _kind(backup: Backup) -> tuple[bool, bool | None]:
-    return backup.encrypted, backup.complete

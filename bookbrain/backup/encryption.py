@@ -12,7 +12,7 @@ from typing import BinaryIO, Protocol, cast
 from bookbrain.errors import BookBrainError, ConfigError, InputError
 from bookbrain.files import open_file
 from bookbrain.messages import fill
-from bookbrain.processes import PIPE, end, start_filter
+from bookbrain.processes import PIPE, end, start_program
 
 
 class Writable(Protocol):
@@ -24,14 +24,11 @@ _SECONDS = 60.0  # to end in, after the last byte
 
 def suffix_of(recipient: str | None) -> str:
     """Of the archives that are encrypted to `recipient`; ConfigError when there is none."""
-    if not recipient:
+    if not recipient or recipient.startswith("-"):
         raise ConfigError(
-            "BOOKBRAIN_BACKUP_RECIPIENT is not set.",
-            "Set it to your age recipient (age1…) or to the id of your GPG key.",
-        )
-    if recipient.startswith("-"):
-        raise ConfigError(
-            fill("BOOKBRAIN_BACKUP_RECIPIENT is {value!r}.", value=recipient),
+            fill("BOOKBRAIN_BACKUP_RECIPIENT is {value!r}.", value=recipient)
+            if recipient
+            else "BOOKBRAIN_BACKUP_RECIPIENT is not set.",
             "Set it to your age recipient (age1…) or to the id of your GPG key.",
         )
     return ".age" if recipient.startswith(("age1", "ssh-")) else ".gpg"
@@ -138,7 +135,7 @@ def _start(
     command: list[str], stdin: BinaryIO | int, stdout: BinaryIO | int, said: BinaryIO
 ) -> "Popen[bytes]":
     try:
-        return start_filter(command, stdin=stdin, stdout=stdout, stderr=said)
+        return start_program(command, stdin=stdin, stdout=stdout, stderr=said)
     except FileNotFoundError as error:
         raise ConfigError(
             fill("The program {program} is not installed.", program=command[0]),

@@ -40,16 +40,6 @@ class Repaired:
     skipped: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class _Brought:
-    """What backups gave: a folder with sound `databases`, `files` of books by their names in the
-    library; and which backups could not be used, and why."""
-
-    databases: Path | None
-    files: Mapping[str, Path]
-    skipped: tuple[Filled, ...]
-
-
 def repair_library(
     settings: Settings, found: AuditOutcome, layout: Layout, agree: Agree,
     on_step: OnStep, progress: Progress,
@@ -67,10 +57,10 @@ def repair_library(
         try:
             with nobody_at_work(home, progress.wait):
                 check_is_not_lost(home)
-                brought = _from_backups(folder, work, _files(found), on_step)
-                _mend_files(home, brought.files, found)
-                aside = mend_store(home, brought.databases)
-                aside += mend_catalog(settings, brought.databases, work / "read", progress)
+                databases, files, skipped = _from_backups(folder, work, _files(found), on_step)
+                _mend_files(home, files, found)
+                aside = mend_store(home, databases)
+                aside += mend_catalog(settings, databases, work / "read", progress)
                 dropped = settle(settings)
         finally:
             remove(work)
@@ -85,15 +75,20 @@ def repair_library(
         outcome = check_again(home, found)
     left = {damage.file for damage in outcome.damage}
     mended = tuple(sorted({damage.file for damage in found.damage} - left))
-    return Repaired(outcome, mended, tuple(aside), brought.skipped)
+    return Repaired(outcome, mended, tuple(aside), skipped)
 
 
 def _files(found: AuditOutcome) -> set[str]:
     return {damage.file for damage in found.damage if damage.file.endswith(PDF)}
 
 
-def _from_backups(folder: Path, work: Path, files: set[str], on_step: OnStep) -> _Brought:
+def _from_backups(
+    folder: Path, work: Path, files: set[str], on_step: OnStep
+) -> tuple[Path | None, Mapping[str, Path], tuple[Filled, ...]]:
     """The databases of the newest backup that is sound, and these files from whichever has them.
+
+    The folder where the databases are, the files by their names in the library, and which backups
+    could not be used, and why.
 
     Raises NoRoomError, or OSError, where there is no room: to mend without them would lose what
     they hold.
@@ -120,7 +115,7 @@ def _from_backups(folder: Path, work: Path, files: set[str], on_step: OnStep) ->
             continue
         databases = databases or (target if sound else None)
         brought |= {name: target / name for name in wanted if (target / name).is_file()}
-    return _Brought(databases, brought, tuple(skipped))
+    return databases, brought, tuple(skipped)
 
 
 def _extract(

@@ -2,12 +2,13 @@
 
 import logging
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
-from bookbrain.backup.archive import Archive, Flaw, ListedBook, Manifest
+from bookbrain.backup.archive import Archive, Flaw, ListedBook, Manifest, listed
 from bookbrain.backup.archives import OnStep, Steps, alone, check_room, clear_words
 from bookbrain.errors import OLDER_BACKUP, BookBrainError, BusyError, InputError
 from bookbrain.files import file_lock, remove
@@ -64,8 +65,7 @@ def compare(home: Path, manifest: Manifest, only: str | None = None) -> None:
         )
     if held.unsound:
         raise Flaw(held.unsound)
-    found = {ListedBook(b.id, b.title, b.file, b.pages, b.passages) for b in held.books}
-    if found != {book for book in manifest.books if only in (None, book.id)}:
+    if {*map(listed, held.books)} != {book for book in manifest.books if only in (None, book.id)}:
         raise Flaw("its books are not those of its manifest")
     if not only and (
         held.embeddings != manifest.embeddings or {*held.spaces} != {*manifest.spaces}
@@ -135,7 +135,7 @@ def restore(
         staging = paths.restoring
         staging.mkdir(mode=0o700)
         try:
-            wanted = _wanted(only)
+            wanted = partial(_is_wanted, only)
             size = sum(m.size for m in manifest.members if wanted(m.name))
             bases = sum(m.size for m in manifest.members if m.name in DATABASES)
             check_room([(home, size + 2 * bases)])  # the copies, and what the library takes over
@@ -152,13 +152,10 @@ def restore(
     return Restored(len(books), tuple(lost), tuple(aside))
 
 
-def _wanted(only: str | None) -> Callable[[str], bool]:
-    def is_wanted(name: str) -> bool:
-        if name.startswith(("settings/", "secrets/")):
-            return False
-        return not only or name in DATABASES or only in name
-
-    return is_wanted
+def _is_wanted(only: str | None, name: str) -> bool:
+    if name.startswith(("settings/", "secrets/")):
+        return False
+    return not only or name in DATABASES or only in name
 
 
 @dataclass(frozen=True)

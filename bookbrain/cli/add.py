@@ -15,12 +15,12 @@ from bookbrain.cli.command import (
     open_library,
     sources_of_root,
 )
-from bookbrain.cli.terminal import bill_for, estimate, print_json, say, shown, shown_progress
+from bookbrain.cli.terminal import bill_for, print_json, say, say_refused, shown, shown_progress
 from bookbrain.errors import InputError
 from bookbrain.library import add_sources, plan_sources, sample_book
 from bookbrain.log import record_outcome
 from bookbrain.messages import fill, message_of
-from bookbrain.model import AddReport, Outcome, Plan, to_json
+from bookbrain.model import AddReport, Outcome, Plan, estimate, to_json
 from bookbrain.settings import Settings
 
 _OUTCOMES = {
@@ -85,19 +85,15 @@ def show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
         _show_outcome(outcome)
     added, known = report.count("added"), report.count("known") + report.count("mended")
     failed = report.count("failed")
-    counts = (
-        fill(
+    counts = fill("{added} added, {known} already there.", added=added, known=known)
+    if failed:
+        counts = fill(
             "{added} added, {known} already there, {failed} not added.",
-            added=added,
-            known=known,
-            failed=failed,
-        )
-        if failed
-        else fill("{added} added, {known} already there.", added=added, known=known)
-    )
+            added=added, known=known, failed=failed,
+        )  # fmt: skip
     if settings.embedding.enabled:
         bill = bill_for(report.tokens, settings.embedding.dollars_per_million_tokens)
-        say(fill("{counts} Embedding: {bill}.", counts=counts, bill=bill))
+        say("{counts} Embedding: {bill}.", counts=counts, bill=bill)
         return
     say(counts)
     if added:
@@ -109,31 +105,16 @@ def show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
 
 def _show_outcome(outcome: Outcome) -> None:
     if outcome.status == "failed":
+        say_refused(outcome.path, outcome.reason, outcome.hint)
+    elif book := outcome.book:
         say(
-            fill(
-                "not added  {path}: {reason}. {hint}",
-                path=outcome.path,
-                reason=message_of(outcome.reason),
-                hint=message_of(outcome.hint),
-            ),
-            fg="red",
-            err=True,
-        )
-        return
-    if book := outcome.book:
-        say(
-            fill(
-                _OUTCOMES[outcome.status],
-                file=book.file,
-                title=book.title,
-                pages=book.pages,
-                passages=book.passages,
-            )
-        )
+            _OUTCOMES[outcome.status],
+            file=book.file, title=book.title, pages=book.pages, passages=book.passages,
+        )  # fmt: skip
         if outcome.status == "mended":
             say("           Its file in the library was damaged or gone: this one took its place.")
         for problem in book.problems:
-            say(fill("           ! {problem}", problem=problem), fg="yellow")
+            say("           ! {problem}", problem=problem, fg="yellow")
 
 
 def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> None:

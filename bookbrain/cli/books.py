@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from bookbrain.cli.command import Command, json_option, open_library
-from bookbrain.cli.terminal import print_books, print_json, say
+from bookbrain.cli.terminal import note, print_books, print_json, say, say_refused
 from bookbrain.library import arrivals, rejections
-from bookbrain.messages import fill, message_of
+from bookbrain.messages import message_of
 from bookbrain.model import to_json
 from bookbrain.paths import REJECTED, LibraryPaths
 
@@ -31,44 +31,23 @@ def books(as_json: bool) -> None:
     _say_what_waits(inbox)
     for finding in findings:
         say(
-            fill(
-                "{seen} {remedy}", seen=message_of(finding.seen), remedy=message_of(finding.remedy)
-            ),
+            "{seen} {remedy}",
+            seen=message_of(finding.seen),
+            remedy=message_of(finding.remedy),
             fg="yellow",
             err=True,
         )
     for arrival in doubtful:
-        say(
-            fill("Not added yet: {file}. {reason}", file=arrival.file, reason=arrival.waiting),
-            dim=True,
-            err=True,
-        )
+        note("Not added yet: {file}. {reason}", file=arrival.file, reason=arrival.waiting)
 
 
 def _say_what_waits(inbox: Path) -> None:
     if waiting := [str(path.relative_to(inbox)) for path in arrivals(inbox)]:
         names = ", ".join([*waiting[:_MOST_NAMED], *(["…"] if waiting[_MOST_NAMED:] else [])])
-        say(
-            fill("In the inbox, on their way: {count} ({names}).", count=len(waiting), names=names),
-            dim=True,
-            err=True,
-        )
+        note("In the inbox, on their way: {count} ({names}).", count=len(waiting), names=names)
     rejected = rejections(inbox)
     for file in rejected[:_MOST_NAMED]:
-        say(
-            fill(
-                "not added  {file}: {reason}. {hint}",
-                file=file.file,
-                reason=message_of(file.reason),
-                hint=message_of(file.hint),
-            ),
-            fg="red",
-            err=True,
-        )
+        say_refused(file.file, file.reason, file.hint)
     if rejected:
         where = inbox / REJECTED
-        say(
-            fill("Not added: {count}. They are in {folder}.", count=len(rejected), folder=where),
-            dim=True,
-            err=True,
-        )
+        note("Not added: {count}. They are in {folder}.", count=len(rejected), folder=where)

@@ -92,7 +92,7 @@ def version_option(program: str) -> Callable[[Callable[..., None]], Callable[...
 
     def show(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
         if wanted and not ctx.resilient_parsing:
-            say(fill("{program}, version {version}", program=program, version=__version__))
+            say("{program}, version {version}", program=program, version=__version__)
             ctx.exit()
 
     return click.option("--version", is_flag=True, is_eager=True, expose_value=False, callback=show,
@@ -169,9 +169,9 @@ def fail(error: BookBrainError) -> NoReturn:
     if is_journal(os.environ):
         _log.error("%s", error.for_log)
     else:
-        say(fill("Error: {message}", message=error.message), fg="red", err=True)
+        say("Error: {message}", message=error.message, fg="red", err=True)
         if error.hint:
-            say(fill("Next:  {hint}", hint=error.hint), err=True)
+            say("Next:  {hint}", hint=error.hint, err=True)
     raise click.exceptions.Exit(error.exit_code)
 
 
@@ -227,20 +227,15 @@ def _tell_what_waits(library: Library) -> None:
     waiting, reason = library.waiting()
     if waiting:
         say(
-            fill(
-                "Waiting to be added: {books}. {reason} `bookbrain add` without a path goes on.",
-                books=waiting,
-                reason=message_of(reason),
-            ),
+            "Waiting to be added: {books}. {reason} `bookbrain add` without a path goes on.",
+            books=waiting,
+            reason=message_of(reason),
             err=True,
         )
     elif count := library.unfinished():
         say(
-            fill(
-                "Interrupted before they were added: {books}. "
-                "`bookbrain add` without a path goes on.",
-                books=count,
-            ),
+            "Interrupted before they were added: {books}. `bookbrain add` without a path goes on.",
+            books=count,
             err=True,
         )
 

@@ -3,8 +3,8 @@
 import click
 
 from bookbrain.cli.command import Command, open_library
-from bookbrain.cli.terminal import bill_for, estimate, say, shown, shown_progress
-from bookbrain.messages import fill
+from bookbrain.cli.terminal import bill_for, say, shown, shown_progress
+from bookbrain.model import estimate
 
 
 @click.command(cls=Command)
@@ -20,17 +20,15 @@ def embed(yes: bool, dry_run: bool) -> None:
         plans = library.plan_embedding()
         settings = library.settings.embedding
         if not plans:
-            say(fill("All books are embedded with {model}.", model=settings.model))
+            say("All books are embedded with {model}.", model=settings.model)
             return
         tokens = sum(plan.tokens for plan in plans)
         say(
-            fill(
-                "To embed with {model}: books {books}, passages {passages}, {tokens}.",
-                model=settings.model,
-                books=len(plans),
-                passages=sum(plan.passages for plan in plans),
-                tokens=estimate(tokens, settings.dollars_per_million_tokens),
-            )
+            "To embed with {model}: books {books}, passages {passages}, {tokens}.",
+            model=settings.model,
+            books=len(plans),
+            passages=sum(plan.passages for plan in plans),
+            tokens=estimate(tokens, settings.dollars_per_million_tokens),
         )
         if dry_run:
             return
@@ -40,4 +38,4 @@ def embed(yes: bool, dry_run: bool) -> None:
             outcomes = library.embed(progress)
     billed = sum(outcome.tokens for outcome in outcomes)
     bill = bill_for(billed, settings.dollars_per_million_tokens)
-    say(fill("Books embedded: {books} ({bill}).", books=len(outcomes), bill=bill))
+    say("Books embedded: {books} ({bill}).", books=len(outcomes), bill=bill)

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from bookbrain.cli.command import Command, mode_option, open_library
-from bookbrain.cli.terminal import print_json, say
+from bookbrain.cli.terminal import note, print_json, say
 from bookbrain.messages import fill
 from bookbrain.model import Mode, to_json
 from bookbrain.search.evaluation import Evaluation, Measure, load_golden
@@ -24,26 +24,20 @@ def evaluate(file: Path, count: int, mode: Mode, as_json: bool) -> None:
     with open_library() as library:
         result = library.evaluate(golden, k=count, mode=mode)
     if result.degraded:
-        say(fill("Note: {reason}", reason=result.degraded), dim=True, err=True)
+        note("Note: {reason}", reason=result.degraded)
     if as_json:
         print_json(to_json(_evaluation_json(result)))
         return
     for name, measure in _measures(result).items():
         say(
-            fill(
-                "{name:<7} {value:.3f}   (95 %: {low:.3f} … {high:.3f}, {queries} queries)",
-                name=name,
-                value=measure.value,
-                low=measure.low,
-                high=measure.high,
-                queries=len(result.ids),
-            )
+            "{name:<7} {value:.3f}   (95 %: {low:.3f} … {high:.3f}, {queries} queries)",
+            name=name,
+            value=measure.value,
+            low=measure.low,
+            high=measure.high,
+            queries=len(result.ids),
         )
-    say(
-        fill(
-            "a query takes {half} ms (p50), {most} ms (p95)", half=result.p50_ms, most=result.p95_ms
-        )
-    )
+    say("a query takes {half} ms (p50), {most} ms (p95)", half=result.p50_ms, most=result.p95_ms)
     missed = [i for i, r in zip(result.ids, result.ranks, strict=True) if not r or r > count]
     say(fill("missed: {ids}", ids=" ".join(missed)) if missed else "missed: none")
 

@@ -10,7 +10,6 @@ from bookbrain.cli.terminal import print_json, say, shown_progress
 from bookbrain.library import Recovered
 from bookbrain.library import recover as recover_library
 from bookbrain.log import record_outcome
-from bookbrain.messages import fill
 from bookbrain.model import to_json
 from bookbrain.privileges import become_service
 
@@ -43,26 +42,20 @@ def recover(as_json: bool) -> None:
 def _show(recovered: Recovered) -> None:
     for path in recovered.aside:
         say(
-            fill(
-                "The catalog that could not be used is kept, and can be deleted: {path}", path=path
-            ),
+            "The catalog that could not be used is kept, and can be deleted: {path}",
+            path=path,
             err=True,
         )
     if recovered.gone:
         say(
-            fill(
-                "Books that were removed since that catalog was written: {count}.",
-                count=recovered.gone,
-            )
+            "Books that were removed since that catalog was written: {count}.", count=recovered.gone
         )
     if recovered.renamed:
-        say(fill("Books that got their newer title back: {count}.", count=recovered.renamed))
+        say("Books that got their newer title back: {count}.", count=recovered.renamed)
     for path in recovered.strange:
         say(
-            fill(
-                "As far as is known this was never a book of this library; move it away: {path}",
-                path=path,
-            ),
+            "As far as is known this was never a book of this library; move it away: {path}",
+            path=path,
             err=True,
         )
     if recovered == Recovered():

@@ -4,7 +4,6 @@ import click
 
 from bookbrain.cli.command import Command, open_library
 from bookbrain.cli.terminal import say, shown, shown_progress, typed
-from bookbrain.messages import fill
 
 
 @click.command(cls=Command)
@@ -23,10 +22,10 @@ def remove(book: str, yes: bool) -> None:
         if not yes:
             found = library.find_book(book)
             click.confirm(
-                shown(fill("Remove {title} ({file})?", title=found.title, file=found.file)),
+                shown("Remove {title} ({file})?", title=found.title, file=found.file),
                 abort=True,
             )
             book = found.id
         with shown_progress() as progress:
             removed = library.remove(book, progress)
-    say(fill("Removed {title}.", title=removed.title))
+    say("Removed {title}.", title=removed.title)

@@ -4,7 +4,6 @@ import click
 
 from bookbrain.cli.command import Command, open_library
 from bookbrain.cli.terminal import print_json, say, typed
-from bookbrain.messages import fill
 from bookbrain.model import to_json
 
 
@@ -28,4 +27,4 @@ def rename(book: str, title: str, as_json: bool) -> None:
     if as_json:
         print_json(to_json(renamed))
         return
-    say(fill("The title of {file} is now: {title}", file=renamed.file, title=renamed.title))
+    say("The title of {file} is now: {title}", file=renamed.file, title=renamed.title)

@@ -5,7 +5,7 @@ import os
 import click
 
 from bookbrain.cli.command import Command, mode_option, open_library
-from bookbrain.cli.terminal import fitting, print_json, print_result, say, shown, typed
+from bookbrain.cli.terminal import fitting, note, print_json, print_result, shown, typed
 from bookbrain.messages import language
 from bookbrain.model import Mode, result_markdown, to_json
 
@@ -44,4 +44,4 @@ def search(
     else:
         print_result(result)
     if result.remark:
-        say(result.remark, dim=True, err=True)
+        note(result.remark)

@@ -7,7 +7,6 @@ import click
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import say
 from bookbrain.log import is_journal, log_work
-from bookbrain.messages import fill
 from bookbrain.privileges import become_service
 
 
@@ -36,6 +35,6 @@ def serve(host: str, port: int) -> None:
 
     def on_ready(url: str) -> None:
         if "NOTIFY_SOCKET" not in os.environ:
-            say(fill("BookBrain is at {url} (Ctrl-C ends it).", url=url))
+            say("BookBrain is at {url} (Ctrl-C ends it).", url=url)
 
     serve_app(settings, host, port, on_ready)

@@ -6,9 +6,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from html import unescape
-from typing import Any
 
 import click
 from rich.console import Console
@@ -17,13 +16,14 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
 from rich.text import Text
 
-from bookbrain.messages import fill, language, translated
+from bookbrain.messages import fill, language, message_of, translated
 from bookbrain.model import Book, Hit, Outcome, SearchResult, Silent, Step, dollars, printable
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
@@ -31,9 +31,11 @@ _LONE = re.compile("[\ud800-\udfff]")
 _BEYOND_ASCII = re.compile("[^\x00-\x7f]")
 
 
-def shown(text: str) -> str:
-    """`text` as the person should see it: in the language of the locale, and printable."""
-    return printable(translated(text, language(os.environ)))
+def shown(text: str, /, **values: object) -> str:
+    """`text`, filled with `values` where there are any, as the person should see it: in the
+    language of the locale, and printable."""
+    message = fill(text, **values) if values else text
+    return printable(translated(message, language(os.environ)))
 
 
 def fitting(text: str) -> str:
@@ -57,9 +59,25 @@ def _encoding() -> str:
     return codecs.lookup(getattr(sys.stdout, "encoding", None) or "utf-8").name
 
 
-def say(text: str, **style: Any) -> None:
-    """Print `text` as `shown`; `style` is that of click.secho, and `err` for stderr."""
-    click.secho(fitting(shown(text)), **style)
+def say(
+    text: str, /, *, fg: str | None = None, dim: bool | None = None, err: bool = False,
+    **values: object,
+) -> None:  # fmt: skip
+    """Print `text` as `shown`, in this colour, dimmed, on stderr."""
+    click.secho(fitting(shown(text, **values)), fg=fg, dim=dim, err=err)
+
+
+def note(text: str, /, **values: object) -> None:
+    """Say on stderr what is good to know."""
+    say(fill(text, **values) if values else text, dim=True, err=True)
+
+
+def say_refused(path: str, reason: str, hint: str) -> None:
+    """Say on stderr why a file was not added, and what to do about it."""
+    say(
+        "not added  {path}: {reason}. {hint}",
+        path=path, reason=message_of(reason), hint=message_of(hint), fg="red", err=True,
+    )  # fmt: skip
 
 
 def print_result(result: SearchResult) -> None:
@@ -101,34 +119,52 @@ def print_books(books: list[Book]) -> None:
         say("No books yet. Add some: bookbrain add ~/Books")
     for book in books:
         say(
-            fill(
-                "{id}  {pages:>5} pages {passages:>5} passages  {title}  ({file})",
-                id=book.id[:12],
-                pages=book.pages,
-                passages=book.passages,
-                title=book.title,
-                file=book.file,
-            )
-        )
+            "{id}  {pages:>5} pages {passages:>5} passages  {title}  ({file})",
+            id=book.id[:12], pages=book.pages, passages=book.passages, title=book.title,
+            file=book.file,
+        )  # fmt: skip
         for problem in book.problems:
-            say(fill("              ! {problem}", problem=problem), fg="yellow")
+            say("              ! {problem}", problem=problem, fg="yellow")
 
 
 OnEnd = Callable[[Outcome], None]
 WAITING = "Another bookbrain is writing to the library: waiting for it …"
 
 
-class _Bars(Silent):
-    """Draws on stderr; a line of text for each finished file stays above the bars."""
+class Bar(Silent):
+    """Says what a person must know; `on_end` hears what became of each file."""
+
+    def __init__(self, on_end: OnEnd) -> None:
+        self._on_end = on_end
+
+    def wait(self) -> None:
+        say(WAITING, err=True)
+
+    def end(self, outcome: Outcome) -> None:
+        self._on_end(outcome)
+
+    def bytes(self, step: str, done: int, total: int) -> None:
+        """`done` of `total` bytes of this step are done."""
+
+
+class _Drawn(Bar):
+    """Draws on stderr; what others print stays above the bars."""
 
     def __init__(self, bars: Progress, on_end: OnEnd) -> None:
+        super().__init__(on_end)
         self._bars = bars
-        self._on_end = on_end
-        self._all = bars.add_task(shown("all books"), total=None, visible=False, step="")
-        self._book = bars.add_task("", total=None, visible=False, step="")
 
     def wait(self) -> None:
         self._bars.console.print(shown(WAITING))
+
+
+class _OfBooks(_Drawn):
+    """A bar for all books, and one for the step of that at hand."""
+
+    def __init__(self, bars: Progress, on_end: OnEnd) -> None:
+        super().__init__(bars, on_end)
+        self._all = bars.add_task(shown("all books"), total=None, visible=False, step="")
+        self._book = bars.add_task("", total=None, visible=False, step="")
 
     def begin(self, file: str, number: int, of: int) -> None:
         self._bars.update(self._all, total=of, completed=number - 1, visible=of > 1)
@@ -140,96 +176,50 @@ class _Bars(Silent):
     def end(self, outcome: Outcome) -> None:
         self._bars.advance(self._all)
         self._bars.update(self._book, visible=False)
-        self._on_end(outcome)
+        super().end(outcome)
 
 
-class _Lines(Silent):
-    """Where stderr is no terminal: only what a person must know."""
+class _OfBytes(_Drawn):
+    """A bar for the bytes of a step, and for the books that a restored library makes."""
 
-    def __init__(self, on_end: OnEnd) -> None:
-        self._on_end = on_end
-
-    def end(self, outcome: Outcome) -> None:
-        self._on_end(outcome)
-
-    def wait(self) -> None:
-        say(WAITING, err=True)
-
-
-@contextmanager
-def shown_progress(on_end: OnEnd = lambda outcome: None) -> Iterator[Silent]:
-    """Bars on a terminal, few lines elsewhere; `on_end` hears what became of each file."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield _Lines(on_end)
-        return
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[step]}", style="dim"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, transient=True) as bars:
-        yield _Bars(bars, on_end)
-
-
-def _name(file: str) -> str:
-    name = printable(file)
-    return escape(name if len(name) <= 32 else f"{name[:20]}…{name[-11:]}")
-
-
-class Bar(Silent):
-    """Hears of bytes, and of the books that a restored library makes; shows nothing itself."""
-
-    def bytes(self, step: str, done: int, total: int) -> None:
-        """`done` of `total` bytes of this step are done."""
-
-    def wait(self) -> None:
-        say(WAITING, err=True)
-
-
-class _Shown(Bar):
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._task = bars.add_task("", total=None)
-
-    def wait(self) -> None:
-        self._bars.console.print(shown(WAITING))
+    def __init__(self, bars: Progress, on_end: OnEnd) -> None:
+        super().__init__(bars, on_end)
+        self._task = bars.add_task("", total=None, step="")
 
     def begin(self, file: str, number: int, of: int) -> None:
-        self._bars.update(
-            self._task, description=escape(shown("indexing")), completed=number - 1, total=of
-        )
+        self.bytes("indexing", number - 1, of)
 
     def bytes(self, step: str, done: int, total: int) -> None:
         self._bars.update(self._task, description=escape(shown(step)), completed=done, total=total)
 
 
 @contextmanager
-def shown_bytes() -> Iterator[Bar]:
-    """A bar on a terminal, few words elsewhere."""
+def _drawn(kind: type[_Drawn], counted: ProgressColumn, on_end: OnEnd) -> Iterator[Bar]:
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Bar()
+        yield Bar(on_end)
         return
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
-        TimeRemainingColumn(),
-    )
+        TextColumn("{task.description}"), BarColumn(), counted,
+        TextColumn("{task.fields[step]}", style="dim"), TimeRemainingColumn(),
+    )  # fmt: skip
     with Progress(*columns, console=console, transient=True) as bars:
-        yield _Shown(bars)
+        yield kind(bars, on_end)
 
 
-def estimate(tokens: int, price: float | None) -> str:
-    cost = dollars(tokens, price)
-    return (
-        fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
-        if cost
-        else fill("about {tokens:,} tokens", tokens=tokens)
-    )
+def shown_progress(on_end: OnEnd = lambda outcome: None) -> AbstractContextManager[Bar]:
+    """Bars on a terminal, few lines elsewhere; `on_end` hears what became of each file."""
+    return _drawn(_OfBooks, MofNCompleteColumn(), on_end)
+
+
+def shown_bytes() -> AbstractContextManager[Bar]:
+    """A bar on a terminal, few words elsewhere."""
+    return _drawn(_OfBytes, TaskProgressColumn(), lambda outcome: None)
+
+
+def _name(file: str) -> str:
+    name = printable(file)
+    return escape(name if len(name) <= 32 else f"{name[:20]}…{name[-11:]}")
 
 
 def bill_for(tokens: int, price: float | None) -> str:

@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from errno import EXDEV
-from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO
@@ -19,7 +18,7 @@ from unicodedata import normalize
 from uuid import uuid4
 
 from bookbrain.errors import BookBrainError, InputError
-from bookbrain.files import PART, open_in
+from bookbrain.files import PART, name_file
 from bookbrain.formats.format import FORMAT, find_books
 from bookbrain.library.inbox_worker import STAGING, open_inbox
 from bookbrain.library.library import Library
@@ -29,7 +28,6 @@ from bookbrain.paths import PDF, LibraryPaths, refuse_in_upgrade
 from bookbrain.store.folder import GO_ON, storage_errors
 
 _CHUNK = 1 << 20
-_LONGEST_NAME = 255  # bytes
 _OTHER_FILES = 256  # that are open beside the sources, at most
 _SCRATCH = Path("/var/tmp")  # noqa: S108  (a folder of its own in it, and on a disk)
 
@@ -163,55 +161,6 @@ def copy_into(
 
 
 _COPYING: Step = "reading"
-
-
-def name_file(file: BinaryIO, folder: Path, name: str) -> Path:
-    """Give a file, which has another name on the same disk, this one too, or the next free one.
-
-    A file of that name that is the same counts as it. The file that is open is meant, whatever was
-    made of its other name by then.
-    """
-    file.flush()
-    os.fchmod(file.fileno(), 0o640)
-    os.fsync(file.fileno())
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        for number in count(1):
-            target = _numbered(name, number)
-            try:  # unlike a rename it replaces nothing
-                os.link(f"/proc/self/fd/{file.fileno()}", target, dst_dir_fd=descriptor)
-            except FileExistsError:
-                if _are_same(file, descriptor, target):
-                    break
-                continue
-            os.fsync(descriptor)
-            break
-    finally:
-        os.close(descriptor)
-    return folder / target
-
-
-def _numbered(name: str, number: int) -> str:
-    if number == 1:
-        return name
-    stem, suffix = os.path.splitext(name)
-    end = f" ({number}){suffix}"
-    room = _LONGEST_NAME - len(os.fsencode(end))
-    return os.fsencode(stem)[:room].decode(errors="ignore") + end
-
-
-def _are_same(file: BinaryIO, folder: int, name: str) -> bool:
-    try:
-        with (
-            open(f"/proc/self/fd/{file.fileno()}", "rb") as one,
-            open_in(folder, name) as other,
-        ):
-            while chunk := one.read(_CHUNK):
-                if chunk != other.read(_CHUNK):
-                    return False
-            return not other.read(1)
-    except (InputError, OSError):
-        return False
 
 
 def _opened(path: Path, folder: Path | None) -> BinaryIO:

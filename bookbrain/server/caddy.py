@@ -141,15 +141,10 @@ def _is_caddys(listen: str) -> bool:
         for fields in map(str.split, text_of(Path("/proc/net", table)).splitlines()[1:])
         if fields[3] == _LISTENS and int(fields[1].rpartition(":")[2], 16) == int(port or 0)
     }
-    return bool(owners) and owners <= _trusted()
-
-
-def _trusted() -> set[int]:
-    """Root, and Caddy's user where there is one."""
-    try:
-        return {0, pwd.getpwnam("caddy").pw_uid}
-    except KeyError:
-        return {0}
+    trusted = {0}
+    with suppress(KeyError):  # there is no such user
+        trusted.add(pwd.getpwnam("caddy").pw_uid)
+    return bool(owners) and owners <= trusted
 
 
 _NEWEST = (2, 99)
@@ -182,8 +177,6 @@ class Caddy:
         It is looked for where `config` has it listen, then where Caddy listens by itself: it may
         not have heard of that yet. Raises UnavailableError when it does not answer.
         """
-        pass  # only a server has it
-
         listen = listen_address(config)
         if not listen:
             raise ConfigError(
@@ -203,8 +196,6 @@ class Caddy:
 
     def works_by(self, config: str) -> bool:
         """Whether the running server does."""
-        pass  # only a server has it
-
         listen = listen_address(config)
         return bool(listen) and read(listen) == json.loads(config)
 

@@ -1,4 +1,4 @@
-"""The generated piece of the Caddyfile; what it does is in `Caddyfile`.
+"""The generated piece of the Caddyfile, by the template `site.caddy`; see also `Caddyfile`.
 
 Caddy listens on 127.0.0.1:2019 by itself, and whoever has an account here could ask it for
 passwords and sessions, or have it do anything. Its socket only root and Caddy itself can open.
@@ -17,6 +17,7 @@ once.
 import json
 import re
 from pathlib import Path
+from string import Template
 
 from bookbrain.paths import Layout
 from bookbrain.server.access import (
@@ -64,71 +65,7 @@ def _says_something(line: str) -> bool:
 
 
 Version = tuple[int, int]
-_PIECE = """\
-# Written by `bookbrain-admin site` and `bookbrain-admin users`: changes made here are lost.
-
-(bookbrain_upstream) {{
-	to {upstream}{streams}
-}}
-
-(bookbrain_matchers) {{
-	@session header_regexp session Cookie `(?:^|; *)bookbrain=(?:{sessions})(?:;|$)`
-	@known vars_regexp known {{http.request.header.Authorization}} `{credentials}`
-	@stranger not vars_regexp known {{http.request.header.Authorization}} `{credentials}`
-}}
-
-(bookbrain_cookie) {{
-	map {{http.auth.user.id}} {{bookbrain_session}} {{{cookies}
-	}}
-	header +Set-Cookie "bookbrain={{bookbrain_session}}; Max-Age=2592000; Path=/; HttpOnly; Secure; SameSite=Strict"
-}}
-
-(bookbrain_users) {{
-	request_header @stranger Authorization "^(?i:basic) " "Basic {nobody}"
-	# For the log alone: who does not wait for the answer has tried a password too.
-	header X-Tried waiting
-	# One password is compared at a time, however many are sent: the others wait here, for nothing.
-	reverse_proxy {socket} {{
-		method GET
-		rewrite /
-		header_up -Connection
-		header_up -Upgrade
-		transport http {{
-			max_conns_per_host 1
-		}}
-		@right status 204
-		handle_response @right {{
-			header X-Tried right
-			header -X-Tried
-			vars right_user {{http.reverse_proxy.header.X-User}}
-			map {{vars.right_user}} {{http.auth.user.id}} {{
-				~^(.*)$ "${{1}}"
-			}}
-		}}
-		handle_response {{
-			header WWW-Authenticate `Basic realm="BookBrain"`
-			error 401
-		}}
-	}}
-}}
-
-# Compares passwords, for the above and for nobody else: only root and Caddy can open the socket.
-# Its answers have no body, so that the connection is free again before the app is asked.
-http:// {{
-	bind {socket}
-	route {{
-		{basic_auth} bcrypt BookBrain {{{users}
-		}}
-		header X-User {{http.auth.user.id}}
-		respond 204
-	}}
-}}
-
-{domain} {{
-	tls {tls}
-	import bookbrain
-}}
-"""  # noqa: E501
+_PIECE = Path(__file__).with_name("site.caddy")  # a template: $name, and $$ for a dollar
 _STREAMS = "\n\tstream_close_delay 5s"  # who may not come in any more is out then
 _USER = "\n\t\t{name} {password}"
 _COOKIE = "\n\t\t~^{name}$ {session}"  # without ~ a user could not be called default
@@ -150,7 +87,7 @@ def site_piece(site: Site, version: Version, socket: Path) -> str:
     cookies = (
         _COOKIE.format(name=re.escape(user.name), session=user.session) for user in site.users
     )
-    return _PIECE.format(
+    return Template(_PIECE.read_text(encoding="utf-8")).substitute(
         domain=site.domain,
         tls=_tls(site),
         upstream=site.upstream,

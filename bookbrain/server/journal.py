@@ -10,11 +10,11 @@ import os
 import pwd
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import Any, Protocol
 
 from bookbrain.errors import BookBrainError, InputError, UnavailableError
 from bookbrain.files import PART, file_lock, is_disk_full, new_file, open_file
@@ -285,10 +285,15 @@ _LOCK = ".lock"
 
 
 def export(found: Iterable[Entry], path: Path) -> int:
-    """Write the entries to `path`, replacing what is there; how many. Raises BookBrainError."""
+    """Write the entries to `path`, replacing what is there; how many. Raises BookBrainError.
+
+    They are packed where its name ends in .gz.
+    """
     count = 0
     try:
-        with _whole(path) as file:
+        with new_file(path, 0o640, shared=True) as raw, ExitStack() as packing:
+            packed = path.name.endswith(".gz")
+            file = packing.enter_context(gzip.open(raw, "wb")) if packed else raw
             for entry in found:
                 file.write(json.dumps(entry, ensure_ascii=False, default=list).encode() + b"\n")
                 count += 1
@@ -316,18 +321,13 @@ def archive(
             left.unlink()
         for month in _missing(reader(), folder, month_of(now)):
             path = archive_file(folder, month)
-            found = list_of(reader(), month)
+            found = entries(reader(), Wanted(since=month.begin, until=month.end))
             if export(found, path):
                 made.append(path)
             else:
                 path.unlink()
         _keep_budget(folder, budget_mb * _MB)
     return [path for path in made if path.exists()]
-
-
-def list_of(reader: JournalReader, month: Month) -> Iterator[Entry]:
-    """The entries of a month."""
-    return entries(reader, Wanted(since=month.begin, until=month.end))
 
 
 def archive_file(folder: Path, month: Month) -> Path:
@@ -375,14 +375,3 @@ def _keep_budget(folder: Path, budget: int) -> None:
             return
         oldest.unlink()
         del sizes[oldest]
-
-
-@contextmanager
-def _whole(path: Path) -> Iterator[gzip.GzipFile | BinaryIO]:
-    """A new file at `path` when the block ends well; packed where its name ends in .gz."""
-    with new_file(path, 0o640, shared=True) as raw:
-        if path.name.endswith(".gz"):
-            with gzip.open(raw, "wb") as packed:
-                yield packed
-        else:
-            yield raw

@@ -55,7 +55,7 @@ def _serve(home: Path, port: int) -> "Popen[bytes]":
     env = {"PATH": os.environ.get("PATH", ""), "HOME": str(home), "RUST_LOG": "error"}
     env["ANONYMIZED_TELEMETRY"] = "False"
     return start_program(
-        [*command, "--port", str(port)], cwd=str(folder), log=sys.stdout.buffer, env=env
+        [*command, "--port", str(port)], cwd=str(folder), stdout=sys.stdout.buffer, env=env
     )
 
 

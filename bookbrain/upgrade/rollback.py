@@ -6,7 +6,7 @@ the catalog's after the embeddings'. Killed at any instant, the same call again 
 """
 
 import errno
-import hashlib
+import json
 import os
 import re
 import shutil
@@ -14,12 +14,21 @@ import sqlite3
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
-from itertools import count
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bookbrain.errors import BookBrainError, BusyError
-from bookbrain.files import PART, file_lock, remove, sync_file, sync_folder, write_file
+from bookbrain.files import (
+    PART,
+    file_lock,
+    free_name,
+    name_file,
+    remove,
+    sync_file,
+    sync_folder,
+    write_file,
+)
 from bookbrain.messages import fill
 from bookbrain.paths import CATALOG, DATABASES, PDF, STAMP_FILE, STORE, LibraryPaths
 from bookbrain.store.catalog import count_change
@@ -118,29 +127,24 @@ def _sync_tree(top: Path) -> None:
 
 
 _PDF = re.compile(rf"([0-9a-f]{{64}}){re.escape(PDF)}")
-_JOBS = "SELECT path, waiting FROM job ORDER BY id"
-_EMBEDDED = "SELECT book_id, space FROM embedded"
-_REFUSED = "SELECT book_id, space, ordinal, reason FROM refused"
-Row = tuple[object, ...]
+_JOBS = "SELECT path, waiting FROM {}.job ORDER BY id"
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """`came` are the PDFs that the older catalog does not know, by id, with their file names;
-    `went` the books that were removed, `titles` those that were renamed, by id.
+    """`came` are the PDFs that the older catalog does not know, by id, with their file names.
 
-    `jobs` are the files on their way in, None where they are as they were.
+    `went` counts the books that were removed, `renamed` those with another title; `others` is 0
+    where all else is as it was.
     """
 
-    came: tuple[tuple[str, str], ...] = ()
-    went: tuple[str, ...] = ()
-    titles: tuple[tuple[str, str], ...] = ()
-    jobs: tuple[Row, ...] | None = None
-    embedded: tuple[Row, ...] = ()
-    refused: tuple[Row, ...] = ()
+    came: tuple[tuple[str, str], ...]
+    went: int = 0
+    renamed: int = 0
+    others: int = 0
 
     def __bool__(self) -> bool:
-        return self != Changes()
+        return self != Changes(())
 
 
 def version_of(database: Path) -> int | None:
@@ -155,57 +159,71 @@ def version_of(database: Path) -> int | None:
         return None
 
 
-def changes_between(older: Path | None, newer: Path | None, books: Path) -> Changes:
-    """Of two catalogs, by their contents, and the PDFs in `books`.
+def take_changes(older: Path | None, newer: Path | None, books: Path) -> Changes:
+    """Make in the older catalog what was changed since in the newer one; what that is.
 
+    Only the books that came, by the PDFs in `books`, are not in it: these are to be added again.
     Without `older` the library was empty; without `newer` only the PDFs say what is there.
     """
-    before = _Contents.of(older) if older else _Contents()
-    now = _Contents.of(newer) if newer else before
     files = _pdfs(books)
-    texts = now.texts  # an older catalog may not have kept checksums of its pages
-    same = {i for i in before.books if texts.get(i) == before.texts.get(i, texts.get(i))}
-    went = () if newer is None else before.books.keys() - now.books.keys() - files
-    return Changes(
-        came=tuple(
-            (book_id, now.books[book_id][1] if book_id in now.books else f"{book_id}{PDF}")
-            for book_id in sorted(files - before.books.keys())
-        ),
-        went=tuple(sorted(went)),
-        titles=tuple(
-            (book_id, now.books[book_id][0])
-            for book_id in sorted(before.books.keys() & now.books.keys())
-            if now.books[book_id][0] != before.books[book_id][0]
-        ),
-        jobs=now.jobs if now.jobs != before.jobs else None,
-        embedded=_new_of(now.embedded, before.embedded, same),
-        refused=_new_of(now.refused, before.refused, same),
-    )
-
-
-def apply_changes(catalog: Path, changes: Changes) -> None:
-    """Make them in the older catalog, but for the books that came: these are to be added again."""
-    with closing(open_existing(catalog)) as db:
+    names = dict(_rows(newer, "SELECT id, file FROM book"))
+    known = {book_id for (book_id,) in _rows(older, "SELECT id FROM book")}
+    came = tuple((book_id, names.get(book_id, f"{book_id}{PDF}")) for book_id in files - known)
+    changes = Changes(tuple(sorted(came)), others=len(_rows(newer, _JOBS.format("main"))))
+    if older is None:
+        return changes
+    with closing(open_existing(older)) as db:
         db.execute("PRAGMA foreign_keys=ON")
+        if newer is not None:
+            db.execute("ATTACH DATABASE ? AS newer", (str(newer),))
         with transaction(db):
-            db.executemany(
-                "DELETE FROM book WHERE id = ?", ((book_id,) for book_id in changes.went)
-            )
-            db.executemany(
-                "UPDATE book SET title = ? WHERE id = ?",
-                ((title, book_id) for book_id, title in changes.titles),
-            )
-            if changes.jobs is not None:
-                db.execute("DELETE FROM job")
-                db.executemany("INSERT INTO job (path, waiting) VALUES (?, ?)", changes.jobs)
-            db.executemany("REPLACE INTO embedded (book_id, space) VALUES (?, ?)", changes.embedded)
-            db.executemany(
-                "REPLACE INTO refused (book_id, space, ordinal, reason) VALUES (?, ?, ?, ?)",
-                changes.refused,
-            )
-            if columns_of(db, "seal"):
+            if newer is not None:
+                changes = Changes(changes.came, *_take(db, files))
+            if changes and columns_of(db, "seal"):
                 seal_rest(db, [row[0] for row in db.execute("SELECT id FROM book")])
                 count_change(db)
+    return changes
+
+
+def _take(db: sqlite3.Connection, files: set[str]) -> tuple[int, int, int]:
+    """Change an older catalog, to which the newer one is attached: as `Changes` counts it."""
+    went = db.execute(
+        "DELETE FROM main.book WHERE id NOT IN (SELECT id FROM newer.book) "
+        "AND id NOT IN (SELECT value FROM json_each(?))",
+        (json.dumps([*files]),),
+    ).rowcount
+    renamed = db.execute(
+        "UPDATE main.book SET title = now.title FROM newer.book AS now "
+        "WHERE now.id = book.id AND now.title <> book.title"
+    ).rowcount
+    before, jobs = (db.execute(_JOBS.format(name)).fetchall() for name in ("main", "newer"))
+    others = int(jobs != before)
+    if others:
+        db.execute("DELETE FROM main.job")
+        db.executemany("INSERT INTO main.job (path, waiting) VALUES (?, ?)", jobs)
+    same = "SELECT id FROM main.book"
+    if columns_of(db, "seal"):  # of another text nothing is embedded here
+        same += (
+            " EXCEPT SELECT book_id FROM main.seal AS old LEFT JOIN newer.seal AS now "
+            "USING (book_id) WHERE now.pages IS NOT old.pages"
+        )
+    for table, columns in (
+        ("embedded", "book_id, space"), ("refused", "book_id, space, ordinal, reason"),
+    ):  # fmt: skip
+        others += db.execute(
+            f"REPLACE INTO main.{table} ({columns}) "  # noqa: S608  (words of ours)
+            f"SELECT {columns} FROM newer.{table} WHERE book_id IN ({same}) "
+            f"EXCEPT SELECT {columns} FROM main.{table}"
+        ).rowcount
+    return went, renamed, others
+
+
+def _rows(catalog: Path | None, query: str) -> list[Any]:
+    """What is asked of it; nothing without one."""
+    if catalog is None:
+        return []
+    with closing(open_existing(catalog)) as db:
+        return db.execute(query).fetchall()
 
 
 def take_vectors(older: Path, newer: Path) -> int:
@@ -237,43 +255,10 @@ def take_stamp_back(newer: Path, older: Path) -> None:
             db.execute("INSERT INTO main.library SELECT * FROM older.library")
 
 
-@dataclass(frozen=True, slots=True)
-class _Contents:
-    """Title and file of each book by id, the checksums of its pages, where they are kept, and what
-    else of a catalog is compared."""
-
-    books: dict[str, tuple[str, str]] = field(default_factory=dict)
-    texts: dict[str, bytes] = field(default_factory=dict)
-    jobs: tuple[Row, ...] = ()
-    embedded: frozenset[Row] = frozenset()
-    refused: frozenset[Row] = frozenset()
-
-    @staticmethod
-    def of(catalog: Path) -> "_Contents":
-        with closing(open_existing(catalog)) as db:
-            rows = db.execute("SELECT id, title, file FROM book")
-            sealed = columns_of(db, "seal")
-            return _Contents(
-                {book_id: (title, file) for book_id, title, file in rows},
-                dict(db.execute("SELECT book_id, pages FROM seal")) if sealed else {},
-                tuple(db.execute(_JOBS)),
-                frozenset(db.execute(_EMBEDDED)),
-                frozenset(db.execute(_REFUSED)),
-            )
-
-
-def _new_of(now: frozenset[Row], before: frozenset[Row], same: set[str]) -> tuple[Row, ...]:
-    """Rows of books that both catalogs have, with the same text."""
-    return tuple(sorted(row for row in now - before if row[0] in same))
-
-
 def _pdfs(books: Path) -> set[str]:
     """The ids of the PDFs in the library's folder of books."""
     found = books.iterdir() if books.is_dir() else ()
     return {name[1] for path in found if (name := _PDF.fullmatch(path.name)) and is_file(path)}
-
-
-_LONGEST_NAME = 255  # bytes
 
 
 def put_into_inbox(home: Path, book_id: str, file: str) -> Path:
@@ -281,64 +266,22 @@ def put_into_inbox(home: Path, book_id: str, file: str) -> Path:
 
     Done twice it is there once. Whoever may change the inbox cannot lead this elsewhere.
     """
-    inbox = LibraryPaths(home).inbox
+    inbox, name = LibraryPaths(home).inbox, _name(file, book_id)
     inbox.mkdir(exist_ok=True, mode=0o2770)
-    source = LibraryPaths(home).book_file(book_id)
-    folder = os.open(inbox, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    try:
-        for number in count(1):
-            name = _numbered(_name(file, book_id), number)
-            if _has(folder, name, book_id) or _place(source, folder, name):
-                os.fsync(folder)
-                return inbox / name
-    finally:
-        os.close(folder)
-    raise AssertionError("there is always another number")
-
-
-def _place(source: Path, folder: int, name: str) -> bool:
-    """Whether the file has the name now; no other one is replaced."""
-    try:
-        os.link(source, name, dst_dir_fd=folder, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    except OSError as error:
-        if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
-            raise
-        return _place_copy(source, folder, name)
-    return True
-
-
-def _place_copy(source: Path, folder: int, name: str) -> bool:
-    """The same where the inbox is on another disk."""
-    part = f".upload-{source.stem}{PART}"  # hidden, as what a browser sends
-    with_parent = Path(f"/proc/self/fd/{folder}")
-    (with_parent / part).unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    with source.open("rb") as given, open(os.open(part, flags, 0o640, dir_fd=folder), "wb") as copy:
-        shutil.copyfileobj(given, copy)
-    sync_file(with_parent / part)
-    try:
-        os.link(part, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
-    except FileExistsError:
-        return False
-    finally:
-        os.unlink(part, dir_fd=folder)
-    sync_folder(with_parent)
-    return True
-
-
-def _has(folder: int, name: str, book_id: str) -> bool:
-    """Whether the file of this name is the book: an id is the SHA-256 of its file."""
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        descriptor = os.open(name, flags, dir_fd=folder)
-    except OSError:
-        return False
-    with open(descriptor, "rb") as file:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return False
-        return hashlib.file_digest(file, "sha256").hexdigest() == book_id
+    with LibraryPaths(home).book_file(book_id).open("rb") as book:
+        try:
+            return name_file(book, inbox, name)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.EPERM, errno.EMLINK):
+                raise
+        part = inbox / f".upload-{book_id}{PART}"  # hidden, as what a browser sends
+        part.unlink(missing_ok=True)
+        try:
+            with part.open("xb") as copy:
+                shutil.copyfileobj(book, copy)
+                return name_file(copy, inbox, name)
+        finally:
+            part.unlink(missing_ok=True)
 
 
 def _name(file: str, book_id: str) -> str:
@@ -347,12 +290,6 @@ def _name(file: str, book_id: str) -> str:
     if name.startswith(".") or not name.lower().endswith(PDF) or "\0" in name:
         return f"{book_id}{PDF}"
     return name
-
-
-def _numbered(name: str, number: int) -> str:
-    end = "" if number == 1 else f" ({number})"
-    stem = os.fsencode(name[:-4])[: _LONGEST_NAME - len(end) - 4]
-    return stem.decode(errors="ignore") + end + name[-4:]
 
 
 _READY = "ready.sqlite3"
@@ -403,13 +340,8 @@ def _put_catalog_back(home: Path, kept: Path) -> None:
         return
     if version is not None:
         _settle(live)
-    books = LibraryPaths(home).books
-    changes = changes_between(
-        copy if older is not None else None, live if version is not None else None, books
-    )
     ready = _copied(copy, kept) if older is not None else None
-    if ready and changes:
-        apply_changes(ready, changes)
+    changes = take_changes(ready, live if version is not None else None, LibraryPaths(home).books)
     said = _changed(changes)
     said += _arrived([put_into_inbox(home, *book) for book in changes.came])
     if version is None:
@@ -452,17 +384,13 @@ def _in_use(live: Path) -> BusyError:
 
 def _keep_newer(live: Path) -> Path:
     """Another name for the database, which stays when the older one takes its place."""
-    for number in count(1):
-        target = live.with_name(f"{live.name}.newer" + (f"-{number}" if number > 1 else ""))
-        try:
-            os.link(live, target, follow_symlinks=False)
-        except FileExistsError:
-            if not target.is_symlink() and target.samefile(live):
-                return target
-            continue
-        sync_folder(live.parent)
-        return target
-    raise AssertionError("there is always another number")
+    for known in live.parent.glob(f"{live.name}.newer*"):
+        if not known.is_symlink() and known.samefile(live):
+            return known
+    target = free_name(live, ".newer")
+    os.link(live, target, follow_symlinks=False)
+    sync_folder(live.parent)
+    return target
 
 
 def _set_damaged_aside(live: Path) -> list[str]:
@@ -507,21 +435,10 @@ def _say(kept: Path, said: Sequence[str]) -> None:
 
 
 def _changed(changes: Changes) -> list[str]:
-    said: list[str] = []
-    if changes.went:
-        said.append(
-            fill(
-                "Books that were removed meanwhile stay removed: {number}.",
-                number=len(changes.went),
-            )
-        )
-    if changes.titles:
-        said.append(
-            fill(
-                "Titles that were changed meanwhile are kept: {number}.", number=len(changes.titles)
-            )
-        )
-    return said
+    went = fill("Books that were removed meanwhile stay removed: {number}.", number=changes.went)
+    renamed = fill("Titles that were changed meanwhile are kept: {number}.", number=changes.renamed)
+    counts = ((went, changes.went), (renamed, changes.renamed))
+    return [line for line, number in counts if number]
 
 
 def _arrived(files: Sequence[Path]) -> list[str]:
@@ -529,12 +446,8 @@ def _arrived(files: Sequence[Path]) -> list[str]:
         fill("This book came meanwhile and is added again: {path}", path=path)
         for path in files[:_MOST_NAMED]
     ]
-    if len(files) > _MOST_NAMED:
-        left = len(files) - _MOST_NAMED
-        named.append(
-            fill(
-                "Other books in the inbox that came meanwhile and are added again: {number}.",
-                number=left,
-            )
-        )
-    return named
+    others = fill(
+        "Other books in the inbox that came meanwhile and are added again: {number}.",
+        number=len(files) - _MOST_NAMED,
+    )
+    return [*named, others] if len(files) > _MOST_NAMED else named

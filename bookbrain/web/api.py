@@ -6,9 +6,10 @@ import re
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from threading import BoundedSemaphore, Lock
 from time import monotonic
-from typing import Literal, TypeVar, get_args
+from typing import Literal, TypeVar, cast, get_args
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -26,31 +27,50 @@ from bookbrain.remote import in_thread
 from bookbrain.settings import Settings
 from bookbrain.web.shelf import Shelf
 
-METHODS = ["GET", "HEAD"]
-NOT_STORED = {"Cache-Control": "no-store"}
+_METHODS = ["GET", "HEAD"]
+_NOT_STORED = {"Cache-Control": "no-store"}
 _STATUS = ((NotFoundError, 404), (InputError, 400), (UnavailableError, 503), (BusyError, 503))
 
 
-async def answer(work: Callable[[], Response]) -> Response:
-    """What `work` makes, in a thread of its own."""
-    try:
-        return await in_thread(work)
-    except BookBrainError as error:
-        return refusal(error)
-    except asyncio.CancelledError:  # the server ends, and has waited for us
-        return refusal(UnavailableError("BookBrain is about to end.", "Try again in a moment."))
+def _route(path: str, work: Callable[[Request], Response]) -> Route:
+    """What `work` makes of a request for `path`, in a thread of its own."""
+
+    async def answer(request: Request) -> Response:
+        try:
+            return await in_thread(partial(work, request))
+        except BookBrainError as error:
+            return _refusal(error)
+        except asyncio.CancelledError:  # the server ends, and has waited for us
+            return _refusal(
+                UnavailableError("BookBrain is about to end.", "Try again in a moment.")
+            )
+
+    return Route(path, answer, methods=_METHODS)
 
 
-def refusal(error: BookBrainError) -> Response:
+def _nothing_below(path: str) -> Route:
+    """Streamlit would show its page for every other address."""
+
+    def refuse(request: Request) -> Response:
+        raise NotFoundError("There is no such address.")
+
+    return _route(f"{path}/{{rest:path}}", refuse)
+
+
+def _refusal(error: BookBrainError) -> Response:
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-    return as_json(to_json({"error": error.message, "hint": error.hint}), status)
+    return _as_json({"error": error.message, "hint": error.hint}, status)
 
 
-def as_json(text: str, status: int = 200) -> Response:
-    return Response(text, status, NOT_STORED, media_type="application/json")
+def _as_json(value: object, status: int = 200) -> Response:
+    return Response(to_json(value), status, _NOT_STORED, media_type="application/json")
 
 
 _log = logging.getLogger(__name__)
+
+
+LONGEST_QUERY = 10_000  # characters
+USUAL_HITS, MOST_HITS = 10, 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +81,7 @@ class Question:
     """
 
     query: str = ""
-    k: int = 10
+    k: int = USUAL_HITS
     mode: Mode = "hybrid"
     books: tuple[str, ...] = ()
     weight: float | None = None
@@ -104,20 +124,17 @@ def _ask(library: Library, question: Question) -> SearchResult:
     )  # fmt: skip
 
 
-LONGEST_QUERY = 10_000  # characters
-MOST_HITS = 100
 T = TypeVar("T", int, float)
 
 
 def question_of(params: QueryParams) -> Question:
     """Raises InputError for what cannot be meant; what is left out is as `Question` has it."""
+    count = _whole(params, "k", USUAL_HITS, 1, MOST_HITS)
     if similar := params.get("similar"):
-        return Question(k=_count(params), similar=page_of(similar))
+        return Question(k=count, similar=page_of(similar))
     query = params.get("q", "")
     check_length(query)
-    return Question(
-        query, _count(params), _mode(params), tuple(params.getlist("book")), _weight(params)
-    )
+    return Question(query, count, _mode(params), tuple(params.getlist("book")), _weight(params))
 
 
 def check_length(query: str) -> None:
@@ -137,21 +154,24 @@ def page_of(reference: str) -> tuple[str, int]:
     return book, number
 
 
-def _count(params: QueryParams) -> int:
-    count = _number(params.get("k", "10"), int)
-    if count is None or not 1 <= count <= MOST_HITS:
+def _whole(params: QueryParams, name: str, usual: int, least: int, most: int) -> int:
+    number = _number(params.get(name, str(usual)), int)
+    if number is None or not least <= number <= most:
         raise InputError(
-            fill("`k` is no whole number from 1 to {most}.", most=MOST_HITS), "Set it to one."
-        )
-    return count
+            fill(
+                "`{name}` is no whole number from {least} to {most}.",
+                name=name, least=least, most=most,
+            ),
+            "Set it to one.",
+        )  # fmt: skip
+    return number
 
 
 def _mode(params: QueryParams) -> Mode:
-    typed = params.get("mode", "hybrid")
-    for mode in get_args(Mode):
-        if typed == mode:
-            return mode  # type: ignore[no-any-return]
-    raise InputError("There is no such `mode`.", "Set it to `hybrid`, `keyword` or `vector`.")
+    mode = params.get("mode", "hybrid")
+    if mode not in get_args(Mode):
+        raise InputError("There is no such `mode`.", "Set it to `hybrid`, `keyword` or `vector`.")
+    return cast(Mode, mode)
 
 
 def _weight(params: QueryParams) -> float | None:
@@ -166,7 +186,7 @@ def _weight(params: QueryParams) -> float | None:
 def _number(typed: str, kind: Callable[[str], T]) -> T | None:
     """A number of a few plain digits, with a point where `kind` takes one."""
     plain = typed.replace(".", "", 1) if kind is float else typed
-    short = plain.isascii() and plain.isdecimal() and len(plain) < 6
+    short = plain.isascii() and plain.isdecimal() and len(plain) < 7
     return kind(typed) if short else None
 
 
@@ -221,34 +241,22 @@ class Health:
 
 
 NARROWEST, WIDEST = 64, 2400  # pixels
-_DEFAULT_WIDTH = "1000"
+_USUAL_WIDTH = 1000
 _MOST_BYTES = 64_000_000
 _AT_ONCE = 2
 _PAINTING_SECONDS = 30.0  # seconds
 _HOUR = "private, max-age=3600"  # a book's id is that of its bytes: nothing of it changes
 _REVALIDATED = "private, no-cache"
 _BOOK_ID = re.compile("[0-9a-f]{64}")
-_NUMBER = re.compile("[0-9]{1,6}", re.ASCII)
 
 
 def make_picture_routes(shelf: Shelf) -> list[Route]:
     """The routes, which answer GET and HEAD."""
-    album = Album()
-
-    async def picture(request: Request) -> Response:
-        return await answer(lambda: _picture(shelf, album, request))
-
-    async def file(request: Request) -> Response:
-        return await answer(lambda: _file(shelf, request))
-
-    async def nothing(request: Request) -> Response:
-        return refusal(NotFoundError("There is no such address."))
-
     return [
-        Route("/page/{book_id}/{number}.png", picture, methods=METHODS),
-        Route(f"/book/{{book_id}}{PDF}", file, methods=METHODS),
-        Route("/page/{rest:path}", nothing, methods=METHODS),  # Streamlit would show its page
-        Route("/book/{rest:path}", nothing, methods=METHODS),
+        _route("/page/{book_id}/{number}.png", partial(_picture, shelf, Album())),
+        _route(f"/book/{{book_id}}{PDF}", partial(_file, shelf)),
+        _nothing_below("/page"),
+        _nothing_below("/book"),
     ]
 
 
@@ -283,13 +291,14 @@ class Album:
 
 
 def _picture(shelf: Shelf, album: Album, request: Request) -> Response:
-    number = request.path_params["number"]
-    if not _NUMBER.fullmatch(number):
+    number = _number(request.path_params["number"], int)
+    if number is None:
         raise NotFoundError("There is no such page.", "A page is a number.")
-    query, width = request.query_params.get("q", ""), _width(request)
+    query = request.query_params.get("q", "")
+    width = _whole(request.query_params, "width", _USUAL_WIDTH, NARROWEST, WIDEST)
     with shelf.library() as library:
         book = library.open_book(_book_id(request))
-        picture = book.picture(int(number), query, width)
+        picture = book.picture(number, query, width)
     headers = {"ETag": f'"{picture.digest}"', "Cache-Control": _HOUR}
     if picture.digest in request.headers.get("if-none-match", ""):
         return Response(status_code=304, headers=headers)
@@ -327,19 +336,6 @@ def _book_id(request: Request) -> str:
     return book_id
 
 
-def _width(request: Request) -> int:
-    typed = request.query_params.get("width", _DEFAULT_WIDTH)
-    width = int(typed) if _NUMBER.fullmatch(typed) else 0
-    if not NARROWEST <= width <= WIDEST:
-        raise InputError(
-            fill(
-                "`width` is no whole number from {least} to {most}.", least=NARROWEST, most=WIDEST
-            ),
-            "Set it to one.",
-        )
-    return width
-
-
 def make_routes(shelf: Shelf, health: Health) -> list[Route]:
     """The routes, which answer GET and HEAD."""
 
@@ -348,41 +344,29 @@ def make_routes(shelf: Shelf, health: Health) -> list[Route]:
             word = await health.word()
         except asyncio.CancelledError:  # the server ends
             word = "down"
-        return PlainTextResponse(word, 503 if word == "down" else 200, NOT_STORED)
-
-    async def search(request: Request) -> Response:
-        return await answer(lambda: _search(shelf, request.query_params))
-
-    async def citations(request: Request) -> Response:
-        return await answer(lambda: _citations(shelf, request.query_params))
-
-    async def books(request: Request) -> Response:
-        return await answer(lambda: _books(shelf))
-
-    async def nothing(request: Request) -> Response:
-        return refusal(NotFoundError("There is no such address."))
+        return PlainTextResponse(word, 503 if word == "down" else 200, _NOT_STORED)
 
     return [
-        Route("/healthz", healthz, methods=METHODS),
-        Route("/api/search", search, methods=METHODS),
-        Route("/api/search.md", citations, methods=METHODS),
-        Route("/api/books", books, methods=METHODS),
-        Route("/api/{rest:path}", nothing, methods=METHODS),  # Streamlit would show its page
+        Route("/healthz", healthz, methods=_METHODS),
+        _route("/api/search", partial(_search, shelf)),
+        _route("/api/search.md", partial(_citations, shelf)),
+        _route("/api/books", partial(_books, shelf)),
+        _nothing_below("/api"),
         *make_picture_routes(shelf),
     ]
 
 
-def _books(shelf: Shelf) -> Response:
+def _books(shelf: Shelf, request: Request) -> Response:
     with shelf.library() as library:
-        return as_json(to_json(library.books()))
+        return _as_json(library.books())
 
 
-def _search(shelf: Shelf, params: QueryParams) -> Response:
-    return as_json(to_json(find(shelf, question_of(params))))
+def _search(shelf: Shelf, request: Request) -> Response:
+    return _as_json(find(shelf, question_of(request.query_params)))
 
 
-def _citations(shelf: Shelf, params: QueryParams) -> Response:
+def _citations(shelf: Shelf, request: Request) -> Response:
     """In Korean where the address says so, for a link cannot say what its visitor reads."""
-    language: Language = "ko" if params.get("language") == "ko" else "en"
-    text = result_markdown(find(shelf, question_of(params)), language)
-    return Response(text, 200, NOT_STORED, "text/markdown")
+    language: Language = "ko" if request.query_params.get("language") == "ko" else "en"
+    text = result_markdown(find(shelf, question_of(request.query_params)), language)
+    return Response(text, 200, _NOT_STORED, "text/markdown")

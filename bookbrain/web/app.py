@@ -30,7 +30,7 @@ from bookbrain.messages import language, translated
 from bookbrain.paths import Layout, site_domain
 from bookbrain.settings import Settings, host_name
 from bookbrain.web.api import Health, make_routes
-from bookbrain.web.shelf import Ingestion, Shelf, make_desk, use_ingestion, use_shelf
+from bookbrain.web.shelf import Ingestion, Shelf, make_desk, use_shelf
 from bookbrain.web.uploads import LARGEST, ToDisk, Uploads, use_uploads
 
 _POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
@@ -225,7 +225,8 @@ def make_app(settings: Settings, names: Names) -> ASGIApp:
         uploads.sweep()
         forgetting = asyncio.create_task(_forget_absent(uploads))
         ingestion = None if settings.home == Layout().home else Ingestion(shelf)
-        use_ingestion(ingestion)
+        if ingestion:
+            shelf.wake_ingestion = ingestion.wake
         try:
             yield
         finally:

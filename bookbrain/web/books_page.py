@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
-from typing import Literal
 from unicodedata import normalize
 
 import streamlit as st
@@ -21,11 +20,11 @@ from bookbrain.library import (
     rejections,
 )
 from bookbrain.messages import fill
-from bookbrain.model import Arrival, Book, Plan, dollars
+from bookbrain.model import Arrival, Book, Plan, estimate
 from bookbrain.paths import Layout, LibraryPaths
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.web.frame import PAGES, plain, show_line, tr
-from bookbrain.web.shelf import Shelf, the_desk, the_shelf, wake_ingestion
+from bookbrain.web.shelf import Shelf, the_desk, the_shelf
 from bookbrain.web.uploads import LARGEST, MOST, Upload, the_uploads
 
 _OFTEN = 1.0  # seconds between two looks, while something is under way
@@ -79,27 +78,16 @@ def _show_rejection(rejection: Rejection, number: int) -> None:
             st.rerun()
 
 
-Change = Literal["rename", "add again", "remove"]
 _PATIENCE = 3.0  # seconds for another writer to be done
 _ASKING = "asking"  # of the session: which change of which book the dialog is about
-
-
-def ask(change: Change, book_id: str) -> None:
-    """Open the dialog, at the next run."""
-    st.session_state[_ASKING] = (change, book_id)
 
 
 def show_dialog(books: dict[str, Book]) -> None:
     """The dialog that was asked for, if one was; it stays until it is answered or closed."""
     change, book_id = st.session_state.get(_ASKING, ("", ""))
-    dialogs: dict[str, tuple[str, Callable[[Book], None]]] = {
-        "rename": (tr("Rename"), _rename),
-        "add again": (tr("Add this book again?"), _add_again),
-        "remove": (tr("Remove this book?"), _remove),
-    }
     if book := books.get(book_id):
-        title, show = dialogs[change]
-        st.dialog(title, on_dismiss=_close)(show)(book)
+        title, show = _DIALOGS[change]
+        st.dialog(tr(title), on_dismiss=_close)(show)(book)
 
 
 def _close() -> None:
@@ -130,7 +118,7 @@ def _add_again(book: Book) -> None:
 
 def _read_anew(library: Library, book: Book) -> None:
     add_again(library, book.id, _PATIENCE)
-    wake_ingestion()
+    the_shelf().wake_ingestion()
 
 
 def _remove(book: Book) -> None:
@@ -143,6 +131,14 @@ def _remove(book: Book) -> None:
     if st.button(tr("Remove"), type="primary"):
         with st.spinner(tr("Removing …")):
             _do(lambda library: library.remove(book.id, seconds=_PATIENCE))
+
+
+# By what a person chooses: what the dialog is called, and shows.
+_DIALOGS = {
+    "Rename": ("Rename", _rename),
+    "Add again": ("Add this book again?", _add_again),
+    "Remove": ("Remove this book?", _remove),
+}
 
 
 def _do(change: Callable[[Library], object], shelf: Shelf | None = None) -> None:
@@ -164,18 +160,11 @@ _ROUND, _PLANS = "upload_round", "upload_plans"  # of the session
 def show_upload() -> None:
     """The place to drop files, and what is known of those that were."""
     largest, most = LARGEST >> 20, MOST >> 20
+    label = "PDF files, each up to {size} MB, all together up to {most:,} MB"
     files = st.file_uploader(
-        tr(
-            fill(
-                "PDF files, each up to {size} MB, all together up to {most:,} MB",
-                size=largest,
-                most=most,
-            )
-        ),
-        type="pdf",
-        accept_multiple_files=True,
+        tr(label, size=largest, most=most), type="pdf", accept_multiple_files=True,
         key=f"upload-{st.session_state.get(_ROUND, 0)}",
-    )
+    )  # fmt: skip
     if not files:
         return
     plans = [(file, _planned(file)) for file in files]
@@ -202,7 +191,7 @@ def _planned(file: UploadedFile) -> Plan:
     if upload.refused:
         return Plan(upload.name, reason=upload.refused.message, hint=upload.refused.hint)
     if file.file_id not in plans:
-        with st.spinner(tr(fill("Reading {file} …", file=plain(upload.name)))):
+        with st.spinner(tr("Reading {file} …", file=plain(upload.name))):
             try:
                 plans[file.file_id] = plan(upload)
             except BookBrainError as error:
@@ -228,7 +217,7 @@ def _add(files: Sequence[UploadedFile]) -> None:
         show_line("error", tr(error.whole))
         return
     finally:
-        wake_ingestion()
+        the_shelf().wake_ingestion()
     st.session_state[_ROUND] = st.session_state.get(_ROUND, 0) + 1  # the files chosen are done with
     st.session_state[_PLANS] = {}
     st.rerun()
@@ -250,36 +239,21 @@ def _show_total(plans: Sequence[Plan], embedding: EmbeddingSettings) -> None:
         show_line("remark", tr(text))
     elif len(plans) > 1:
         price = _price(sum(plan.tokens for plan in plans), embedding)
-        show_line("remark", tr(fill("In all {sizes}.", sizes=price)))
+        show_line("remark", tr("In all {sizes}.", sizes=price))
 
 
 def _sizes(plan: Plan, embedding: EmbeddingSettings) -> str:
-    sizes = tr(
-        fill("pages: {pages:,}, passages: {passages:,}", pages=plan.pages, passages=plan.passages)
-    )
+    sizes = tr("pages: {pages:,}, passages: {passages:,}", pages=plan.pages, passages=plan.passages)
     return f"{sizes} · {_price(plan.tokens, embedding)}" if embedding.enabled else sizes
 
 
 def _price(tokens: int, embedding: EmbeddingSettings) -> str:
-    cost = dollars(tokens, embedding.dollars_per_million_tokens)
-    return tr(
-        fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
-        if cost
-        else fill("about {tokens:,} tokens", tokens=tokens)
-    )
+    return tr(estimate(tokens, embedding.dollars_per_million_tokens))
 
 
 _FEW = 10  # so many books need no filter
 _ON_A_PAGE = 20
-_STYLE = """<style>
-.cover { width: 4.5rem; height: 6rem; object-fit: cover; object-position: top;
-         background: rgba(128, 128, 128, 0.15); border-radius: 0.25rem; display: block; }
-.about, .remark, .error, .plan { margin: 0; overflow-wrap: anywhere; }
-.about { opacity: 0.75; font-size: 0.9rem; }
-[class*="st-key-book-"] [data-testid="stPageLink"] a { padding-left: 0; }
-[class*="st-key-book-"] [data-testid="stPageLink"] p { font-size: 1.05rem; font-weight: 600;
-    white-space: normal; overflow-wrap: anywhere; }
-</style>"""
+_STYLE = "<style>.about, .remark, .error, .plan { margin: 0; overflow-wrap: anywhere; }</style>"
 
 
 def show_page() -> None:
@@ -309,23 +283,14 @@ def show_page() -> None:
 
 def _show_totals(books: Sequence[Book], missing: int) -> None:
     pages, passages = sum(b.pages for b in books), sum(b.passages for b in books)
-    show_line(
-        "remark",
-        tr(
-            fill(
-                "books: {books:,}, pages: {pages:,}, passages: {passages:,}",
-                books=len(books),
-                pages=pages,
-                passages=passages,
-            )
-        ),
-    )
+    counts = tr(
+        "books: {books:,}, pages: {pages:,}, passages: {passages:,}",
+        books=len(books), pages=pages, passages=passages,
+    )  # fmt: skip
+    show_line("remark", counts)
     if missing:
-        text = fill(
-            "Books that are not found by meaning yet: {missing}. Run `bookbrain embed`.",
-            missing=missing,
-        )
-        show_line("remark", tr(text))
+        text = "Books that are not found by meaning yet: {missing}. Run `bookbrain embed`."
+        show_line("remark", tr(text, missing=missing))
 
 
 def _show_beginning(home: Path) -> None:
@@ -384,27 +349,21 @@ def _show_book(book: Book) -> None:
                 query_params={"book": book.id, "page": "1"},
             )
             counts = tr(
-                fill(
-                    "pages: {pages:,}, passages: {passages:,}",
-                    pages=book.pages,
-                    passages=book.passages,
-                )
+                "pages: {pages:,}, passages: {passages:,}", pages=book.pages, passages=book.passages
             )
-            added = tr(fill("Added on {date}", date=book.added_at[:10]))
+            added = tr("Added on {date}", date=book.added_at[:10])
             show_line("about", " · ".join((book.file, counts, added)))
             if book.problems:
-                with st.expander(tr(fill("Problems: {number}", number=len(book.problems)))):
+                with st.expander(tr("Problems: {number}", number=len(book.problems))):
                     for problem in book.problems:
                         show_line("remark", tr(problem))
-        changes: dict[str, Change] = {
-            tr("Rename"): "rename", tr("Add again"): "add again", tr("Remove"): "remove"
-        }  # fmt: skip
+        changes = {tr(change): change for change in _DIALOGS}
         chosen = st.menu_button(
             tr("Change"), list(changes), key=f"change-{book.id}", type="tertiary",
             icon=":material/edit:",
         )  # fmt: skip
-        if chosen:
-            ask(changes[chosen], book.id)
+        if chosen:  # at the next run
+            st.session_state[_ASKING] = (changes[chosen], book.id)
 
 
 if __name__ == "__main__":

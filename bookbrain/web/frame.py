@@ -15,7 +15,7 @@ from urllib.parse import quote, urlencode
 
 import streamlit as st
 
-from bookbrain.messages import Language, language, translated
+from bookbrain.messages import Language, fill, language, translated
 
 WIDTH = 1200  # pixels of the picture that the reader shows first
 _LONGEST = 2_000  # characters of a query: search looks at no more, and an address has its limits
@@ -54,9 +54,9 @@ def tongue() -> Language:
     return language({"LANG": chosen or st.context.locale or ""})
 
 
-def tr(text: str) -> str:
-    """`text` in the visitor's language."""
-    return translated(text, tongue())
+def tr(text: str, /, **values: object) -> str:
+    """`text`, filled with `values` where there are any, in the visitor's language."""
+    return translated(fill(text, **values) if values else text, tongue())
 
 
 def link(path: str, **query: str | int) -> str:

@@ -9,25 +9,13 @@ import streamlit as st
 
 from bookbrain.errors import BookBrainError, NotFoundError
 from bookbrain.library import Chapter
-from bookbrain.messages import fill
+from bookbrain.messages import fill, message_of
 from bookbrain.model import Book, Page
 from bookbrain.paths import PDF
 from bookbrain.web.frame import WIDTH, link, picture, show_line, show_links, tr
 from bookbrain.web.shelf import the_shelf
 
-_A4 = 794  # CSS pixels that an A4 page is wide in its own size
-_SHARPNESS = 1.5  # pixels of a picture for each pixel of CSS
-_WIDTHS = {"fit": WIDTH, "100": WIDTH, "150": 1800, "200": 2400}  # of the pictures
-_STYLE = f"""<style>
-.sheet {{ overflow-x: auto; }}
-.sheet img {{ border: 1px solid #8885; display: block; height: auto; }}
-.sheet.fit img {{ width: 100%; }}
-.sheet.z100 img {{ width: {_A4}px; }}
-.sheet.z150 img {{ width: {_A4 * 1.5}px; }}
-.sheet.z200 img {{ width: {_A4 * 2}px; }}
-.st-key-zoom [aria-checked="true"] p {{ color: light-dark(#1a1a1a, #fff); font-weight: 600; }}
-.volume {{ font-size: 1.4rem; overflow-wrap: anywhere; padding: 0; }}
-</style>"""
+_WIDTHS = {"fit": WIDTH, "100": WIDTH, "150": 1800, "200": 2400}  # of pictures: 1.5 to a CSS pixel
 _NUMBER = re.compile("[0-9]{1,6}", re.ASCII)
 
 
@@ -70,7 +58,6 @@ class _Place:
 
 def show_page() -> None:
     """The page that the address names: `book`, `page` (of the file), `find` (or `q`), `zoom`."""
-    st.html(_STYLE)
     try:
         place = _find_place()
     except BookBrainError as error:
@@ -101,22 +88,19 @@ def _find_place() -> _Place:
 
 def _show_head(place: _Place) -> None:
     chapter = place.chapter()
-    where = [
-        tr(place.page.place),
-        "" if chapter is None else place.chapters[chapter].title,
-    ]
+    where = [tr(place.page.place), "" if chapter is None else place.chapters[chapter].title]
     if place.matches:
         where.append(tr(_count(place)))
-    problem = tr(_problem(place.page))
+    problem = place.page.problem and tr(
+        "{pages}: {problem}",
+        pages=fill("p. {label}", label=place.page.label),
+        problem=message_of(place.page.problem),
+    )
     st.html(
         f'<h1 class="volume">{escape(place.book.title)}</h1>'
         f'<p class="where">{escape(" · ".join(filter(None, where)))}</p>'
         + (f'<p class="remark">{escape(problem)}</p>' if problem else "")
     )
-
-
-def _problem(page: Page) -> str:
-    return f"p. {page.label}: {page.problem}" if page.problem else ""
 
 
 def _count(place: _Place) -> str:
@@ -154,7 +138,8 @@ def _show_side(place: _Place) -> None:
     """What else one may want of this page."""
     _choose_chapter(place)
     _choose_page(place)
-    st.link_button(tr("The PDF at this page"), _file_address(place), icon=":material/open_in_new:")
+    address = f"/book/{place.book.id}.pdf#page={place.number}"
+    st.link_button(tr("The PDF at this page"), address, icon=":material/open_in_new:")
     similar = f"{place.book.id}:{place.number}"
     show_links(
         (tr("Similar pages"), link("/", similar=similar)),
@@ -170,45 +155,31 @@ def _choose_chapter(place: _Place) -> None:
         return
     key = f"chapter-{place.book.id}-{place.number}"
     st.selectbox(
-        tr("Chapter"),
-        range(len(place.chapters)),
-        index=place.chapter(),
+        tr("Chapter"), range(len(place.chapters)), index=place.chapter(), key=key,
         format_func=lambda index: place.chapters[index].title,
-        key=key,
         on_change=lambda: _go(place.chapters[st.session_state[key]].page),
-    )
+    )  # fmt: skip
 
 
 def _choose_page(place: _Place) -> None:
     key = f"page-{place.book.id}-{place.number}"
     st.number_input(
-        tr("Page of the file"),
-        1,
-        place.book.pages,
-        place.number,
-        key=key,
+        tr("Page of the file"), 1, place.book.pages, place.number, key=key,
         on_change=lambda: _go(st.session_state[key]),
-    )
+    )  # fmt: skip
 
 
 def _show_sheet(place: _Place) -> None:
     names = {"fit": tr("Fit"), "100": "100 %", "150": "150 %", "200": "200 %"}
     zoom = st.segmented_control(
-        tr("Zoom"),
-        list(_WIDTHS),
-        default="fit",
-        required=True,
-        format_func=names.__getitem__,
-        key="zoom",
-        bind="query-params",
-        label_visibility="collapsed",
-    )
-    alt = tr(fill("Page {number} of {title}", number=place.number, title=place.book.title))
+        tr("Zoom"), list(_WIDTHS), default="fit", required=True, format_func=names.__getitem__,
+        key="zoom", bind="query-params", label_visibility="collapsed",
+    )  # fmt: skip
+    alt = tr("Page {number} of {title}", number=place.number, title=place.book.title)
     style = zoom if zoom == "fit" else f"z{zoom}"
-    sheet = f'<img src="{_address(place, place.number, zoom)}" alt="{escape(alt)}">'
     st.html(
         f'<div class="sheet {style}" tabindex="0" role="region" aria-label="{escape(alt)}">'
-        f"{sheet}</div>"
+        f'<img src="{_address(place, place.number, zoom)}" alt="{escape(alt)}"></div>'
     )
     soon = "".join(
         f'<img src="{_address(place, number, zoom)}" alt="">'
@@ -219,10 +190,6 @@ def _show_sheet(place: _Place) -> None:
 
 def _address(place: _Place, number: int, zoom: str) -> str:
     return picture(place.book.id, number, place.query, _WIDTHS[zoom])
-
-
-def _file_address(place: _Place) -> str:
-    return f"/book/{place.book.id}{PDF}#page={place.number}"
 
 
 if __name__ == "__main__":

@@ -11,9 +11,16 @@ from urllib.parse import quote, urlencode
 import streamlit as st
 
 from bookbrain.errors import BookBrainError
-from bookbrain.messages import fill
 from bookbrain.model import Book, Hit, LegHit, Mode, SearchResult, citation
-from bookbrain.web.api import LONGEST_QUERY, MOST_HITS, Question, check_length, find, page_of
+from bookbrain.web.api import (
+    LONGEST_QUERY,
+    MOST_HITS,
+    USUAL_HITS,
+    Question,
+    check_length,
+    find,
+    page_of,
+)
 from bookbrain.web.frame import WIDTH, link, picture, plain, show_line, tongue, tr
 from bookbrain.web.shelf import the_shelf
 
@@ -56,7 +63,7 @@ def _group(hits: Sequence[Hit], query: str) -> str:
     first, *others = hits
     if not others:
         return _hit(first, query)
-    more = escape(tr(fill("More pages of this book: {count}", count=len(others))))
+    more = escape(tr("More pages of this book: {count}", count=len(others)))
     rest = "".join(_hit(hit, query) for hit in others)
     folded = f'<details class="more"><summary>{more}</summary>{rest}</details>'
     return _hit(first, query) + folded
@@ -115,7 +122,6 @@ def _leg(name: str, leg: LegHit | None) -> str:
     return f"{name}: {tr('rank')} {leg.rank}, {tr('score')} {leg.score:.2f}" if leg else ""
 
 
-_COUNT = 10
 _FRESH = 5.0  # seconds
 _CHAPTERS = "chapter"
 
@@ -127,17 +133,6 @@ class Facts:
     books: tuple[Book, ...]
     by_meaning: bool
     weight: float
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What was chosen; `books` are ids, and none of them means all."""
-
-    mode: Mode = "hybrid"
-    weight: float | None = None
-    count: int = _COUNT
-    books: tuple[str, ...] = ()
-    folded: bool = False
 
 
 def facts() -> Facts:
@@ -152,8 +147,11 @@ def _facts(home: Path) -> Facts:
         return Facts(tuple(library.books()), settings.embedding.enabled, settings.vector_weight)
 
 
-def show_options(known: Facts) -> Options:
-    """The widgets, into the container of now; they keep their values while one reads a page."""
+def show_options(known: Facts) -> tuple[Question, bool]:
+    """The widgets, into the container of now; they keep their values while one reads a page.
+
+    What was chosen, as a question without a query, and whether the pages of a book are folded.
+    """
     mode, weight = _show_legs(known) if known.by_meaning else ("hybrid", None)
     names = _names(known.books)
     chosen = st.multiselect(
@@ -161,17 +159,18 @@ def show_options(known: Facts) -> Options:
         placeholder=tr("All books"),
     )  # fmt: skip
     count = st.slider(
-        tr("How many pages"), 5, MOST_HITS, _COUNT, 5,
+        tr("How many pages"), 5, MOST_HITS, USUAL_HITS, 5,
         key="most", bind="query-params", persist_state="session",
     )  # fmt: skip
     folded = st.checkbox(tr("Fold the pages of one book together"), key="fold",
                          bind="query-params", persist_state="session")  # fmt: skip
-    return Options(mode, weight, count, tuple(names[name] for name in chosen), folded)
+    books = tuple(names[name] for name in chosen)
+    return Question(k=count, mode=mode, books=books, weight=weight), folded
 
 
 def _show_legs(known: Facts) -> tuple[Mode, float | None]:
     mode = st.radio(
-        tr("Search by"), get_args(Mode), format_func=lambda mode: plain(tr(_called(mode))),
+        tr("Search by"), get_args(Mode), format_func=lambda mode: plain(tr(_CALLED[mode])),
         key="mode", horizontal=True, persist_state="session",
     )  # fmt: skip
     if mode != "hybrid":
@@ -183,13 +182,11 @@ def _show_legs(known: Facts) -> tuple[Mode, float | None]:
     return mode, weight
 
 
-def _called(mode: Mode) -> str:
-    names: dict[Mode, str] = {
-        "hybrid": "Keywords and meaning",
-        "keyword": "Keywords only",
-        "vector": "Meaning only",
-    }
-    return names[mode]
+_CALLED = {
+    "hybrid": "Keywords and meaning",
+    "keyword": "Keywords only",
+    "vector": "Meaning only",
+}
 
 
 def chosen_chapters() -> list[str]:
@@ -237,16 +234,16 @@ def _show_answer(query: str, similar: str) -> None:
         return
     panel = st.expander(tr("Search options"))
     with panel:
-        options = show_options(known)
+        options, folded = show_options(known)
     if query.strip():
         check_length(query)
         remember(query)
-        asked = Question(query, options.count, options.mode, options.books, options.weight)
-        _show_result(asked, _found(asked, panel), options)
+        asked = replace(options, query=query)
+        _show_result(asked, _found(asked, panel), folded)
     elif similar:
-        asked = Question(k=options.count, similar=page_of(similar))
-        _show_origin(known, similar)
-        _show_result(asked, _found(asked, panel), options)
+        asked = Question(k=options.k, similar=page_of(similar))
+        _show_origin(known, asked)
+        _show_result(asked, _found(asked, panel), folded)
     else:
         _show_recent()
         with panel:
@@ -265,20 +262,19 @@ def _found(asked: Question, panel: st.delta_generator.DeltaGenerator) -> SearchR
     return replace(result, hits=tuple(hits[: asked.k]))
 
 
-def _show_result(asked: Question, result: SearchResult, options: Options) -> None:
+def _show_result(asked: Question, result: SearchResult, folded: bool) -> None:
     if result.remark:
         more = f'<a href="/system">{escape(tr("What to do"))}</a>'
         st.html(f'<p class="remark">{escape(tr(result.remark))} {more}</p>')
     if not result.hits:
         _show_nothing(asked)
         return
-    hits = hits_html(result.hits, asked.query, options.folded)
-    st.html(_summary(asked, result) + hits)
+    st.html(_summary(asked, result) + hits_html(result.hits, asked.query, folded))
 
 
 def _summary(asked: Question, result: SearchResult) -> str:
     """How many, how long it took, and the whole result to take away."""
-    said = tr(fill("Pages: {count}, in {time:.0f} ms", count=len(result.hits), time=result.took_ms))
+    said = tr("Pages: {count}, in {time:.0f} ms", count=len(result.hits), time=result.took_ms)
     query = escape(urlencode(_parameters(asked), doseq=True))
     return (
         f'<p class="quiet" role="status">{escape(said)} · '
@@ -295,12 +291,12 @@ def _parameters(asked: Question) -> dict[str, str | int | float | tuple[str, ...
     return {"q": asked.query, "k": asked.k, "mode": asked.mode, "book": asked.books, **weight}
 
 
-def _show_origin(known: Facts, similar: str) -> None:
+def _show_origin(known: Facts, asked: Question) -> None:
     """A line saying what the pages are similar to."""
-    book_id, page = page_of(similar)
+    book_id, page = asked.similar or ("", 0)
     title = next((book.title for book in known.books if book.id == book_id), book_id)
     place = f'<a href="{link("/read", book=book_id, page=page)}">{escape(title)}</a>'
-    said = escape(tr(fill("Similar to page {page} of the file:", page=page)))
+    said = escape(tr("Similar to page {page} of the file:", page=page))
     st.html(f'<p class="quiet">{said} {place}</p>')
 
 

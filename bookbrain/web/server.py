@@ -50,33 +50,26 @@ def ask(host: str, port: int, patience: float = PATIENCE) -> Liveness | None:
         connection.close()
 
 
-@dataclass(frozen=True, slots=True)
-class Watch:
-    """Asks the app how it is, and tells systemd.
+def watch(
+    ask: Callable[[], Liveness | None], notify: Notify, interval: float | None,
+    on_ready: Callable[[], object], stop: Event,
+) -> None:  # fmt: skip
+    """Ask the app how it is, and tell systemd, until `stop`.
 
-    `interval` is the time between two WATCHDOG, in seconds; None where nobody waits for them.
+    READY=1 once the app has said 200, then WATCHDOG=1 after each answer, `interval` seconds apart;
+    None where nobody waits for these. An app whose event loop stands still gives no answer, and is
+    not spoken for.
     """
-
-    ask: Callable[[], Liveness | None]
-    notify: Notify
-    interval: float | None
-    on_ready: Callable[[], object]
-
-    def run(self, stop: Event) -> None:
-        """READY=1 once the app has said 200, then WATCHDOG=1 after each answer, until `stop`.
-
-        An app whose event loop stands still gives no answer, and is not spoken for.
-        """
-        while (answer := self.ask()) is None or answer.status != 200:
-            if stop.wait(_RETRY):
-                return
-        if stop.is_set():
+    while (answer := ask()) is None or answer.status != 200:
+        if stop.wait(_RETRY):
             return
-        self.notify(f"READY=1\nSTATUS={answer.word}")
-        self.on_ready()
-        while self.interval and not stop.wait(self.interval):
-            if answer := self.ask():
-                self.notify(f"WATCHDOG=1\nSTATUS={answer.word}")
+    if stop.is_set():
+        return
+    notify(f"READY=1\nSTATUS={answer.word}")
+    on_ready()
+    while interval and not stop.wait(interval):
+        if answer := ask():
+            notify(f"WATCHDOG=1\nSTATUS={answer.word}")
 
 
 def notifier(environ: Mapping[str, str]) -> Notify:
@@ -186,13 +179,9 @@ def _watched(
     host, port = listener.getsockname()[:2]
     host = _ANYWHERE.get(host, host)
     shown = f"[{host}]" if ":" in host else host
-    watch = Watch(
-        partial(ask, host, port),
-        notify,
-        watchdog_interval(os.environ),
-        partial(on_ready, f"http://{shown}:{port}"),
-    )
-    Thread(target=watch.run, args=[stop], name="watch", daemon=True).start()
+    how = (partial(ask, host, port), notify, watchdog_interval(os.environ))
+    then = partial(on_ready, f"http://{shown}:{port}")
+    Thread(target=watch, args=[*how, then, stop], name="watch", daemon=True).start()
     try:
         yield
     finally:

@@ -36,6 +36,7 @@ class Shelf:
         busy: BusyError = _BUSY,
     ) -> None:  # fmt: skip
         self.settings = settings
+        self.wake_ingestion: Callable[[], object] = int  # nobody, where a unit does it
         self._quick = _Row(settings, most, patience, busy)
         self._slow = _Row(settings, _MOST_WAITING, patience, busy)
         self._work = Semaphore(_AT_WORK)
@@ -53,7 +54,7 @@ class Shelf:
         without its message: that could hold a part of a book or of a query. Raises BusyError when
         no library gets free in time.
         """
-        with _failures_told(), self._quick.library() as library:
+        with _failures_told(), self._quick.place(), self._quick.lend() as library:
             yield library
 
     @contextmanager
@@ -94,11 +95,6 @@ class _Row:
         self._lock = Lock()
         self._free: list[Library] = []
         self._closed = False
-
-    @contextmanager
-    def library(self) -> Iterator[Library]:
-        with self.place(), self.lend() as library:
-            yield library
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -224,17 +220,3 @@ class Ingestion:
             child = start_module("bookbrain.cli", "ingest-inbox", stderr=None, with_secrets=True)
             self._stop_child = lambda: end(child, _GRACE)
         return child.wait()
-
-
-_running: list[Ingestion] = []
-
-
-def use_ingestion(ingestion: Ingestion | None) -> None:
-    """Make it the one of the pages; None where a unit of systemd watches the inbox."""
-    _running[:] = [ingestion] if ingestion else []
-
-
-def wake_ingestion() -> None:
-    """See to it that the inbox is worked on."""
-    for ingestion in _running:
-        ingestion.wake()

@@ -87,7 +87,7 @@ class Uploads:
         if upload.refused:
             return
         try:
-            self.admit(upload, len(data))
+            self._admit(len(data))
             file.write(data)
             file.flush()
             upload.size += len(data)
@@ -98,7 +98,7 @@ class Uploads:
                 raise
             self._refuse(upload, file, _disk_full())
 
-    def admit(self, upload: Upload, more: int) -> None:
+    def _admit(self, more: int) -> None:
         """Raise InputError where there is no room for so many bytes more."""
         with self._lock:
             here = sum(other.size for other in self._uploads.values())
@@ -251,7 +251,7 @@ class ToDisk:
         parts = _Parts(Headers(scope=scope).get("content-type", ""))
         with await in_thread(lambda: self._uploads.open(upload)) as file:
             async for chunk in _chunks(receive, self._limits):
-                parts.feed(chunk)
+                parts.parser.write(chunk)
                 if len(parts.data) >= _PIECE:
                     await self._write(upload, file, parts)
             parts.end()
@@ -301,7 +301,7 @@ class _Parts:
         self._in_file = False
         self._whole = False
         self._field, self._value = bytearray(), bytearray()
-        self._parser = MultipartParser(
+        self.parser = MultipartParser(
             options[b"boundary"],
             {
                 "on_part_begin": self._begin,
@@ -312,9 +312,6 @@ class _Parts:
                 "on_end": self._end_form,
             },
         )
-
-    def feed(self, chunk: bytes) -> None:
-        self._parser.write(chunk)
 
     def end(self) -> None:
         """Raise _NoFileError where there was no file, several, or one that is cut off."""

@@ -8,7 +8,7 @@ from string import Formatter
 
 # What is called with messages, and which of its arguments are, where not all of them can be.
 _TELLING = {
-    "fill", "message_of", "say", "shown", "tr", "translated", "echo", "secho", "confirm",
+    "fill", "message_of", "say", "note", "shown", "tr", "translated", "echo", "secho", "confirm",
     "BookBrainError", "InputError", "NotFoundError", "UnavailableError", "BusyError", "ConfigError",
     "UsageError", "Flaw", "Unsound", "Damage", "Check", "SeenCheck", "Delivery", "Outcome",
     "on_step", "Steps", "pick", "storage_error", "storage_errors", "Kind", "_setting",
@@ -21,6 +21,8 @@ _MESSAGES_OF = {
     "Kind": slice(2, 3),
     "_setting": slice(3, 4),
 }
+_FILLING = ("fill", "say", "note", "shown", "tr")  # which get its values, too
+_STYLE = ("fg", "dim", "err")
 _KEYWORDS = ("reason", "hint", "seen", "remedy", "help")
 
 # Messages that go another way: what functions have in them, and what variables are.
@@ -32,7 +34,8 @@ _OTHERS = {
     "model.py": ("Step",),
     "store/folder.py": ("GO_ON", "DELETE_OTHERS"),
     "store/identity.py": ("check_catalog", "_WAYS_OUT"),
-    "web/search_page.py": ("_called",),
+    "web/books_page.py": ("_DIALOGS",),
+    "web/search_page.py": ("_CALLED",),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")
 
@@ -53,8 +56,9 @@ def given_as_data(package: Path) -> list[str]:
         f"{module.path}:{node.lineno}: {text!r}"
         for module in _modules(package)
         for node in ast.walk(module.tree)
-        if isinstance(node, ast.Call) and _name(node.func) == "fill"
+        if isinstance(node, ast.Call) and _name(node.func) in _FILLING
         for value in node.keywords
+        if value.arg not in _STYLE
         for text in module.texts(value.value)
         if any(c.isalpha() for c in words_of(text))
     )
@@ -112,7 +116,7 @@ class _Module:
         for node in ast.walk(self.tree):
             if isinstance(node, ast.Call) and (name := _name(node.func)) in _TELLING:
                 yield from node.args[_MESSAGES_OF.get(name, slice(None))]
-                if name != "fill":
+                if name not in _FILLING:
                     yield from (k.value for k in node.keywords if k.arg in _KEYWORDS)
 
     def pieced(self, node: ast.expr) -> Iterator[ast.expr]:

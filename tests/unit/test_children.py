@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from bookbrain.processes import describe_exit, end, is_alive, start_module, start_program
+from bookbrain.processes import describe_exit, end, start_module, start_program
 
 _SECONDS = 60  # a safety net: nothing here takes one
 
@@ -60,7 +60,8 @@ _PARENT = """if True:
     os.set_inheritable(pipe, True)
     with open(sys.argv[2], "wb") as log:
         start_program(
-            ["/bin/sh", "-c", f"echo up >/dev/fd/{pipe}; exec sleep 600"], cwd="/", log=log, env={}
+            ["/bin/sh", "-c", f"echo up >/dev/fd/{pipe}; exec sleep 600"],
+            cwd="/", stdout=log, env={},
         )
     time.sleep(600)
 """
@@ -138,15 +139,6 @@ def test_end_of_one_that_ended_is_its_own_code() -> None:
     assert end(child) == 3
 
 
-def test_is_alive() -> None:
-    with _running(_STUBBORN) as child:
-        assert is_alive(child.pid)
-        end(child)
-        assert not is_alive(child.pid)
-    assert is_alive(os.getpid())
-    assert is_alive(1), "though it is not ours"
-
-
 @pytest.mark.parametrize(
     ("code", "said"),
     [
@@ -207,7 +199,7 @@ def test_a_program_has_its_folder_its_environment_its_log_and_nothing_to_read(
         program = start_program(
             ["/bin/sh", "-c", 'pwd; echo "$NAME:$HOME"; cat; echo wrong >&2; exit 4'],
             cwd=str(tmp_path),
-            log=log,
+            stdout=log,
             env={"NAME": "이름"},
         )
         assert program.wait(_SECONDS) == 4
@@ -234,7 +226,7 @@ def test_a_fork_ends_with_its_parent(forks: "subprocess.Popen[bytes]") -> None:
     assert forks.stdout
     forks.stdout.readline()
     fork = int(forks.stdout.readline())
-    assert is_alive(fork)
+    assert Path(f"/proc/{fork}").exists()
     forks.kill()
     assert forks.stdout.read() == b"", "nobody has the other end any more"
 

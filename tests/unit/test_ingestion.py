@@ -12,7 +12,7 @@ from bookbrain.library.inbox import rejections
 from bookbrain.library.sources import land
 from bookbrain.settings import Settings, load_settings
 from bookbrain.store.catalog import Catalog
-from bookbrain.web.shelf import Ingestion, Shelf, use_ingestion, wake_ingestion
+from bookbrain.web.shelf import Ingestion, Shelf
 
 
 @pytest.fixture
@@ -50,11 +50,10 @@ def test_what_lands_is_added_whenever_it_is_woken(
 ) -> None:
     for title in ("First", "Second"):
         _land(shelf, pdfs.book(tmp_path / f"{title}.pdf", [f"{title} walrus"], title=title))
-        use_ingestion(ingestion)
-        wake_ingestion()
+        shelf.wake_ingestion = ingestion.wake
+        shelf.wake_ingestion()
         wait_for(lambda title=title: title in _titles(shelf), title)
-    use_ingestion(None)
-    wake_ingestion()  # nobody to wake
+    Shelf(shelf.settings).wake_ingestion()  # nobody to wake
 
 
 @pytest.mark.slow

@@ -211,6 +211,8 @@ def test_a_scan_says_why_there_is_no_text(shelf: Shelf) -> None:
     app = read(shelf, book=book_id(shelf, "scan.pdf"), page="2")
     assert "p. 2: no text (a scan)" in html(app)
     assert not app.code
+    korean = read(shelf, locale="ko-KR", book=book_id(shelf, "scan.pdf"), page="2")
+    assert "2쪽: 글자가 없습니다(스캔한 쪽)" in html(korean)
 
 
 def test_a_book_of_one_page_without_chapters(shelf: Shelf) -> None:

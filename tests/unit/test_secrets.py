@@ -16,7 +16,7 @@ from bookbrain.backup.contents import Request
 from bookbrain.backup.creation import take_backup
 from bookbrain.errors import BookBrainError, ConfigError, without_passwords
 from bookbrain.log import set_up_logging
-from bookbrain.processes import run_in_terminal, run_program, start_filter, start_module
+from bookbrain.processes import run_in_terminal, run_program, start_module, start_program
 from bookbrain.settings import (
     KNOWN_KEYS,
     SETTINGS,
@@ -178,7 +178,7 @@ def test_no_program_gets_a_secret_that_it_does_not_need(
     said = [run_program(command, timeout=60, variables={"MORE": "1"}).stdout]
     with TemporaryFile() as out, TemporaryFile() as errors:
         assert (
-            start_filter(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors).wait() == 0
+            start_program(command, stdin=subprocess.DEVNULL, stdout=out, stderr=errors).wait() == 0
         )
         out.seek(0)
         said.append(out.read().decode())

@@ -12,7 +12,7 @@ from types import ModuleType
 
 import pytest
 
-from bookbrain.web.server import Liveness, Watch, ask, notifier, watchdog_interval
+from bookbrain.web.server import Liveness, ask, notifier, watch, watchdog_interval
 
 OK, DEGRADED, DOWN = Liveness(200, "ok"), Liveness(200, "degraded"), Liveness(503, "down")
 
@@ -31,7 +31,7 @@ def tell(answers: list[Liveness | None], interval: float | None = 0.001) -> list
             stop.set()
         return next(remaining)
 
-    Watch(answer, told.append, interval, lambda: told.append("on_ready")).run(stop)
+    watch(answer, told.append, interval, lambda: told.append("on_ready"), stop)
     return told
 
 
