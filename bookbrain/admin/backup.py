@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from bookbrain.admin.options import as_json_text, pass_machine, work_quietly
+from bookbrain.admin.options import pass_machine, show_json, work_quietly
 from bookbrain.backup.archives import backup_folder
 from bookbrain.backup.contents import Request
 from bookbrain.backup.creation import NewBackup, take_backup
 from bookbrain.cli.command import Command, fail
-from bookbrain.cli.terminal import print_json, say, shown_bytes
+from bookbrain.cli.terminal import say, shown_bytes
 from bookbrain.errors import BookBrainError
 from bookbrain.messages import fill, message_of
 from bookbrain.paths import Layout
@@ -51,7 +51,7 @@ def backup(
         taken = take_backup(settings, request, bar.bytes)
     if as_json:
         more = {"lost": taken.lost, "unsound": taken.unsound, "removed": taken.removed}
-        print_json(as_json_text(asdict(taken.backup) | more))
+        show_json(asdict(taken.backup) | more)
     else:
         _show_taken(taken)
     if taken.not_copied:

@@ -1,11 +1,10 @@
 """`bookbrain-admin check`."""
 
-import json
 from dataclasses import asdict
 
 import click
 
-from bookbrain.admin.options import pass_machine, work_quietly
+from bookbrain.admin.options import pass_machine, show_json, work_quietly
 from bookbrain.backup.archives import clear_words
 from bookbrain.backup.repair import Repaired, repair_library
 from bookbrain.cli.command import Command
@@ -43,7 +42,7 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
         repaired = _repair(settings, outcome, machine.layout, yes)
         outcome, mended = repaired.outcome, repaired.mended
     if as_json:
-        click.echo(json.dumps({**asdict(outcome), "mended": mended}, default=str))
+        show_json({**asdict(outcome), "mended": mended})
     else:
         _show(outcome, as_json)
     if repair and outcome.damage:

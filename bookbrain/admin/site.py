@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from bookbrain.admin.options import check_machine, pass_machine
+from bookbrain.admin.options import check_root, pass_machine
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import say
 from bookbrain.messages import fill
@@ -32,7 +32,7 @@ from bookbrain.server.caddy import Machine, change_site
 @pass_machine
 def site(machine: Machine, /, renew: bool, **options: Any) -> None:
     """Show the address of this server, or change what the options name."""
-    check_machine(machine)
+    check_root(machine)
     address = Address(**options)
     if (renew or address.changes_something) and not change_site(
         machine, lambda old: with_address(old, address)

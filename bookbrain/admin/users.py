@@ -5,7 +5,7 @@ from typing import IO
 
 import click
 
-from bookbrain.admin.options import check_machine, first_line, pass_machine
+from bookbrain.admin.options import check_root, first_line, pass_machine
 from bookbrain.cli.command import Commands
 from bookbrain.cli.terminal import say, shown
 from bookbrain.errors import InputError
@@ -39,7 +39,7 @@ def users() -> None:
 @pass_machine
 def list_users(machine: Machine) -> None:
     """List the users."""
-    check_machine(machine)
+    check_root(machine)
     for user in configured(read_site(machine.layout)).users:
         say(user.name)
 
@@ -50,7 +50,7 @@ def list_users(machine: Machine) -> None:
 @pass_machine
 def add(machine: Machine, name: str, password_file: IO[str] | None) -> None:
     """Let somebody in, with a password of their own."""
-    check_machine(machine)
+    check_root(machine)
     check_new_name(configured(read_site(machine.layout)), name)
     password = _password(password_file)
     change_site(machine, lambda old: with_user(configured(old), name, password))
@@ -63,7 +63,7 @@ def add(machine: Machine, name: str, password_file: IO[str] | None) -> None:
 @pass_machine
 def passwd(machine: Machine, name: str, password_file: IO[str] | None) -> None:
     """Change a password; who is signed in with it is out within ten seconds."""
-    check_machine(machine)
+    check_root(machine)
     check_known_name(configured(read_site(machine.layout)), name)
     password = _password(password_file)
     change_site(machine, lambda old: with_password(configured(old), name, password))
@@ -75,7 +75,7 @@ def passwd(machine: Machine, name: str, password_file: IO[str] | None) -> None:
 @pass_machine
 def remove(machine: Machine, name: str) -> None:
     """Let somebody in no more; open pages end within ten seconds."""
-    check_machine(machine)
+    check_root(machine)
     change_site(machine, lambda old: without_user(configured(old), name))
     say(fill("{name} is removed; open pages end within ten seconds.", name=name))
 

@@ -7,9 +7,9 @@ import click
 
 from bookbrain.admin.options import (
     archive_path,
-    as_json_text,
     identity_option,
     pass_machine,
+    show_json,
     work_quietly,
 )
 from bookbrain.backup.archive import Archive
@@ -17,7 +17,7 @@ from bookbrain.backup.archives import backup_folder, list_backups
 from bookbrain.backup.encryption import decrypting
 from bookbrain.backup.restoration import trusting, verify
 from bookbrain.cli.command import Command
-from bookbrain.cli.terminal import print_json, say, shown_bytes
+from bookbrain.cli.terminal import say, shown_bytes
 from bookbrain.errors import InputError
 from bookbrain.messages import fill
 from bookbrain.privileges import become_service
@@ -50,9 +50,7 @@ def verify_command(
             verified = verify(settings, Archive(opened), bar.bytes, bar)
     books = len(verified.manifest.books)
     if as_json:
-        print_json(
-            as_json_text({"file": str(file), "ok": True, "books": books, "asked": verified.asked})
-        )
+        show_json({"file": file, "ok": True, "books": books, "asked": verified.asked})
     else:
         say(
             fill(

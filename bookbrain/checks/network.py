@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from bookbrain.checks import Check, State
 from bookbrain.messages import fill, message_of
+from bookbrain.reports import Check, State
 from bookbrain.server.access import Site
 from bookbrain.server.probes import Certificate, HttpAnswer, output_of
 
@@ -21,28 +21,25 @@ _LIST = re.compile(r"Banned IP list:(.*)")
 def check_admin(listen: str, same: bool) -> Check:
     """`listen` is where the running Caddy is talked to, `same` whether it works by its files."""
     if not listen:
-        return Check(
+        return Check.warn(
             "Caddy",
-            State.WARN,
             "It takes no changes while it runs: `admin off` is among its options.",
             "Take that out of /etc/caddy/Caddyfile, then: sudo systemctl restart caddy",
         )
     if not listen.startswith("unix/"):
-        return Check(
+        return Check.warn(
             "Caddy",
-            State.WARN,
             fill("Every user of this machine can ask and change it at {listen}.", listen=listen),
             "Take `admin` out of the options in /etc/caddy/Caddyfile, then: "
             "sudo bookbrain-admin site --renew",
         )
     if not same:
-        return Check(
+        return Check.warn(
             "Caddy",
-            State.WARN,
             "It does not work by its files.",
             "sudo systemctl reload caddy; if that fails: sudo systemctl restart caddy",
         )
-    return Check("Caddy", State.OK, "it works by its files; only root and itself can change that")
+    return Check.ok("Caddy", "it works by its files; only root and itself can change that")
 
 
 def look_at_banned() -> list[str] | None:
@@ -56,34 +53,37 @@ def read_banned(text: str) -> list[str]:
     return [address for rest in _LIST.findall(text) for address in rest.split()]
 
 
-def check_guessing(banned: Sequence[str] | None, told: bool) -> Check:
-    """`banned` is None where the jail does not run; `told` whether Caddy's log tells of tries."""
+def check_banned(banned: Sequence[str] | None) -> Check:
+    """`banned` is None where the jail does not run."""
     if banned is None:
-        return Check(
+        return Check.warn(
             "guessing",
-            State.WARN,
-            "Guessing passwords is not refused: fail2ban does not run, or not for BookBrain.",
+            "Guessing passwords is not refused: fail2ban does not watch.",
             "sudo systemctl restart fail2ban; journalctl -u fail2ban -n 20",
         )
-    if not told:
-        return Check(
+    seen = fill("addresses that fail2ban refuses now: {count}", count=len(banned))
+    return Check.ok("guessing", seen)
+
+
+def check_guessing(banned: Sequence[str] | None, told: bool) -> Check:
+    """`told` is whether Caddy's log tells of tries."""
+    if banned is not None and not told:
+        return Check.warn(
             "guessing",
-            State.WARN,
             "fail2ban cannot see who guesses: Caddy works by an older Caddyfile of BookBrain.",
             "Put your changes into /etc/bookbrain/Caddyfile.new and that in place of Caddyfile, "
             "then: sudo systemctl reload caddy",
         )
-    if banned:
-        return Check(
-            "guessing",
-            State.OK,
-            fill(
-                "refused now: {addresses}. To let one in: "
-                "sudo fail2ban-client set bookbrain unbanip ADDRESS",
-                addresses=", ".join(banned),
-            ),
-        )
-    return Check("guessing", State.OK, "fail2ban refuses who guesses; nobody now")
+    if not banned:
+        return check_banned(banned)
+    return Check.ok(
+        "guessing",
+        fill(
+            "refused now: {addresses}. To let one in: "
+            "sudo fail2ban-client set bookbrain unbanip ADDRESS",
+            addresses=", ".join(banned),
+        ),
+    )
 
 
 Fate = Literal["open", "refused", "policy", "unclear"]
@@ -106,8 +106,7 @@ def check_firewall(program: str, text: str) -> Check:
     elif "policy" in fates:
         seen = "{program} refuses port 80 or 443: what no rule lets in is dropped."
         remedy = fill(
-            "sudo {program} -I INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT",
-            program=program,
+            "sudo {program} -I INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT", program=program
         )
     elif "unclear" in fates:
         state = State.WARN
@@ -223,13 +222,12 @@ def check_listeners(listeners: Sequence[Listener], own: int) -> list[Check]:
     """`own` is the id of the process of bookbrain.service."""
     checks = [check for port in _PUBLIC for check in _check_public(listeners, port)]
     if not checks:
-        checks = [Check("ports", State.OK, "Caddy listens on 80 and 443")]
+        checks = [Check.ok("ports", "Caddy listens on 80 and 443")]
     for one in listeners:
         if one.program == "bookbrain" and one.pid != own:
             checks.append(
-                Check(
+                Check.warn(
                     "ports",
-                    State.WARN,
                     fill(
                         "Another BookBrain listens at {address}:{port}.",
                         address=one.address,
@@ -240,9 +238,8 @@ def check_listeners(listeners: Sequence[Listener], own: int) -> list[Check]:
             )
         elif one.port in _PRIVATE and not one.is_private:
             checks.append(
-                Check(
+                Check.fail(
                     "ports",
-                    State.FAIL,
                     fill(
                         "Port {port} is open to the network: {program} at {address}.",
                         port=one.port,
@@ -258,15 +255,10 @@ def check_listeners(listeners: Sequence[Listener], own: int) -> list[Check]:
 def _check_public(listeners: Sequence[Listener], port: int) -> list[Check]:
     holders = [one for one in listeners if one.port == port]
     if not holders:
-        return [
-            Check(
-                "ports", State.FAIL, fill("Nobody listens on port {port}.", port=port), _ASK_CADDY
-            )
-        ]
+        return [Check.fail("ports", fill("Nobody listens on port {port}.", port=port), _ASK_CADDY)]
     return [
-        Check(
+        Check.fail(
             "ports",
-            State.FAIL,
             fill(
                 "Port {port} is taken by {program} (pid {pid}), and Caddy needs it.",
                 port=port,
@@ -288,9 +280,8 @@ def check_name(domain: str, theirs: Iterable[str], ours: Iterable[str], proven: 
     found = {ipaddress.ip_address(text.split("%")[0]) for text in theirs}
     own = {ipaddress.ip_address(text.split("%")[0]) for text in ours}
     if not found:
-        return Check(
+        return Check.fail(
             "domain",
-            State.FAIL,
             fill("{domain} has no address.", domain=domain),
             "Enter this server's public address for it where the domain is registered.",
         )
@@ -330,17 +321,17 @@ def check_certificate(
     """`trouble` is what Caddy last met when it asked for one."""
     if certificate is None:
         seen = fill("There is no certificate for {domain}.", domain=site.domain)
-        return Check("certificate", State.FAIL, _because(seen, trouble), _remedy(site))
+        return Check.fail("certificate", _because(seen, trouble), _remedy(site))
     day = f"{certificate.ends:%Y-%m-%d}"
     if certificate.ends <= now:
         seen = fill("The certificate has ended: {day}.", day=day)
-        return Check("certificate", State.FAIL, _because(seen, trouble), _remedy(site))
+        return Check.fail("certificate", _because(seen, trouble), _remedy(site))
     days = certificate.left(now).days
     if certificate.ends_soon(now):
         seen = fill("The certificate ends soon and was not renewed: {day}.", day=day)
-        return Check("certificate", State.WARN, _because(seen, trouble), _remedy(site))
+        return Check.warn("certificate", _because(seen, trouble), _remedy(site))
     if certificate.distrust and not site.acme:
-        return Check("certificate", State.OK, "the server's own, which browsers warn of")
+        return Check.ok("certificate", "the server's own, which browsers warn of")
     if certificate.distrust:
         # Of another authority, who comes here may have its root where this machine does not.
         state = State.WARN if site.acme_directory else State.FAIL
@@ -350,9 +341,8 @@ def check_certificate(
             reason=certificate.distrust,
         )
         return Check("certificate", state, _because(seen, trouble), _remedy(site))
-    return Check(
+    return Check.ok(
         "certificate",
-        State.OK,
         fill("{issuer}, {days} days left ({day})", issuer=certificate.issuer, days=days, day=day),
     )
 
@@ -376,24 +366,19 @@ def _remedy(site: Site) -> str:
 def check_site(url: str, answer: HttpAnswer) -> Check:
     """A server that asks for a password answers 401."""
     if answer.status == 401:
-        return Check("site", State.OK, fill("{url} asks for a password, as it should", url=url))
+        return Check.ok("site", fill("{url} asks for a password, as it should", url=url))
     if answer.status == 0:
-        return Check(
+        return Check.fail(
             "site",
-            State.FAIL,
             fill("{url} does not answer here: {reason}.", url=url, reason=answer.text),
             _ASK_CADDY,
         )
     if answer.status < 400:
-        return Check(
+        return Check.fail(
             "site",
-            State.FAIL,
             fill("{url} answers without a password ({status}).", url=url, status=answer.status),
             "Run install.sh again, then this again.",
         )
-    return Check(
-        "site",
-        State.FAIL,
-        fill("{url} answers {status}.", url=url, status=answer.status),
-        _ASK_CADDY,
+    return Check.fail(
+        "site", fill("{url} answers {status}.", url=url, status=answer.status), _ASK_CADDY
     )

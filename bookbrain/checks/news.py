@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from bookbrain.checks import Check, State, worst_of
 from bookbrain.checks.channels import (
     Delivery,
     Outbox,
@@ -21,6 +20,7 @@ from bookbrain.checks.channels import (
     summary_of,
 )
 from bookbrain.files import file_lock, write_file
+from bookbrain.reports import Check, State, worst_of
 from bookbrain.settings import NotifySettings
 
 _SETTLED = 60.0  # seconds between the first bad answer and the one that counts

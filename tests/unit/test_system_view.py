@@ -11,8 +11,8 @@ import bookbrain.web
 from bookbrain.library import Library
 from bookbrain.paths import Layout
 from bookbrain.reports import (
+    Check,
     LastCheck,
-    SeenCheck,
     Use,
     figures_of,
     keep_check,
@@ -62,10 +62,10 @@ def test_a_fault_is_first_and_has_its_next_step(settings: Settings) -> None:
     keep_check(
         settings.home,
         [
-            SeenCheck("clock", "ok", "it is right"),
-            SeenCheck("backup", "warn", "a.tar.zst, 9 days old", "sudo bookbrain-admin backup"),
-            SeenCheck("service", "FAIL", "<b>bookbrain-chroma</b> has failed", "Restart it."),
-            SeenCheck("library", "FAIL", "of an hour ago: the page sees this itself"),
+            Check.ok("clock", "it is right"),
+            Check.warn("backup", "a.tar.zst, 9 days old", "sudo bookbrain-admin backup"),
+            Check.fail("service", "<b>bookbrain-chroma</b> has failed", "Restart it."),
+            Check.fail("library", "of an hour ago: the page sees this itself", ""),
         ],
         NOW,
     )
@@ -79,7 +79,7 @@ def test_a_fault_is_first_and_has_its_next_step(settings: Settings) -> None:
 
 
 def test_an_old_check_says_so(settings: Settings) -> None:
-    keep_check(settings.home, [SeenCheck("clock", "ok", "right")], NOW - timedelta(hours=2))
+    keep_check(settings.home, [Check.ok("clock", "right")], NOW - timedelta(hours=2))
     shown = page(settings)
     assert '<p class="verdict warn" role="status">It works. To look at: 1.</p>' in shown
     assert "The last health check was at 20" in shown
@@ -93,11 +93,11 @@ def test_a_book_that_meaning_does_not_see_is_one_to_look_at(settings: Settings) 
 
 
 def test_korean(settings: Settings) -> None:
-    keep_check(settings.home, [SeenCheck("certificate", "warn", "x", "Make room on it.")], NOW)
+    keep_check(settings.home, [Check.warn("certificate", "x", "Mend or remove it.")], NOW)
     shown = page(settings, "ko-KR")
     assert "잘 돌아가고 있습니다. 살펴볼 것: 1가지." in shown
     assert "<strong>인증서</strong>" in shown
-    assert "다음: 디스크 공간을 비우십시오." in shown
+    assert "다음: 고치거나 지우십시오." in shown
     assert "버전" in shown
 
 
@@ -131,7 +131,7 @@ def test_a_server_shows_the_use_of_the_last_days(tmp_path: Path) -> None:
 
 def test_what_was_seen_is_kept(tmp_path: Path) -> None:
     assert last_check(tmp_path) is None
-    seen = (SeenCheck("디스크", "warn", "가득", "비우십시오"), SeenCheck("clock", "ok", ""))
+    seen = (Check.warn("디스크", "가득", "비우십시오"), Check.ok("clock", ""))
     keep_check(tmp_path, seen, NOW)
     assert last_check(tmp_path) == LastCheck(NOW, seen)
 
