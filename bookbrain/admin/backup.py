@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from bookbrain.admin.options import pass_machine, show_json, work_quietly
+from bookbrain.admin.options import json_object_option, pass_machine, show_json, work_quietly
 from bookbrain.backup.archives import backup_folder
 from bookbrain.backup.contents import Request
 from bookbrain.backup.creation import NewBackup, take_backup
@@ -33,7 +33,7 @@ from bookbrain.server.caddy import Machine
     metavar="FOLDER",
     help="Put it here instead.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_object_option
 @pass_machine
 def backup(
     machine: Machine, no_books: bool, encrypt: bool, folder: Path | None, as_json: bool

@@ -4,7 +4,7 @@ import click
 
 from bookbrain.admin.options import pass_machine, show_json
 from bookbrain.backup.archives import Backup, backup_folder, list_backups
-from bookbrain.cli.command import Command
+from bookbrain.cli.command import Command, json_option
 from bookbrain.cli.terminal import say
 from bookbrain.messages import fill
 from bookbrain.privileges import become_service
@@ -12,7 +12,7 @@ from bookbrain.server.caddy import Machine
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@json_option
 @pass_machine
 def backups(machine: Machine, as_json: bool) -> None:
     """List the backups, newest first."""

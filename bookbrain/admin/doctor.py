@@ -7,7 +7,7 @@ import click
 from bookbrain.admin.options import check_root, end_with, pass_machine, show_checks, show_json
 from bookbrain.checks import Door
 from bookbrain.checks.checklist import check_server, server_of
-from bookbrain.cli.command import Command
+from bookbrain.cli.command import Command, json_option
 from bookbrain.reports import Check
 from bookbrain.server.caddy import Machine
 
@@ -22,7 +22,7 @@ def diagnose(machine: Machine) -> list[Check]:
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@json_option
 @pass_machine
 def doctor(machine: Machine, as_json: bool) -> None:
     """Find out what is wrong with this server, and say what to do; ends with 1 when something is.

@@ -15,7 +15,7 @@ from bookbrain.checks.channels import Outbox
 from bookbrain.checks.checklist import check_health
 from bookbrain.checks.news import has_just_run, tell_failure, tell_news, tell_nothing
 from bookbrain.checks.services import HEALTH_UNIT, check_failed, failed_state
-from bookbrain.cli.command import Command
+from bookbrain.cli.command import Command, json_option
 from bookbrain.cli.terminal import fitting, shown
 from bookbrain.errors import ConfigError, InputError
 from bookbrain.messages import fill
@@ -30,7 +30,7 @@ _log = logging.getLogger(__name__)
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@json_option
 @click.option("--notify", is_flag=True, help="Tell the channels of BOOKBRAIN_NOTIFY what changed.")
 @click.option(
     "--test-notification", "test", is_flag=True, help="Send a test to every channel instead."

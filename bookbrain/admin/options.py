@@ -24,6 +24,7 @@ pass_machine = click.make_pass_decorator(Machine, ensure=True)
 _file = click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True)
 # Root opens it, in a folder of the service's user: a link there leads nowhere.
 archive_path = click.Path(exists=True, dir_okay=False, path_type=Path)
+json_object_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 identity_option = click.option(
     "--identity",
     type=_file,

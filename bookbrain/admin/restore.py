@@ -1,5 +1,6 @@
 """`bookbrain-admin restore`."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -54,7 +55,6 @@ def restore_command(
 
 def _show_manifest(manifest: Manifest, change: Differences) -> None:
     made = f"{manifest.time:%Y-%m-%d %H:%M}"
-    expected = manifest.expected
     say(
         fill(
             "Backup of {made} UTC, by BookBrain {version}",
@@ -65,10 +65,8 @@ def _show_manifest(manifest: Manifest, change: Differences) -> None:
     say(
         fill(
             "books: {books}, pages: {pages}, passages: {passages}, embeddings: {embeddings}",
-            books=expected.books,
-            pages=expected.pages,
-            passages=expected.passages,
             embeddings=manifest.embeddings,
+            **asdict(manifest.expected),
         )
     )
     if not manifest.complete:

@@ -12,6 +12,7 @@ from bookbrain.admin.options import (
     check_root,
     end_with,
     has_failed,
+    json_object_option,
     pass_machine,
     show_checks,
     show_json,
@@ -30,7 +31,7 @@ from bookbrain.settings import Settings
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_object_option
 @pass_machine
 def status(machine: Machine, as_json: bool) -> None:
     """Show how this server is, on one screen; ends with 1 when something is wrong."""

@@ -8,6 +8,7 @@ import click
 from bookbrain.admin.options import (
     archive_path,
     identity_option,
+    json_object_option,
     pass_machine,
     show_json,
     work_quietly,
@@ -27,7 +28,7 @@ from bookbrain.server.caddy import Machine
 @click.command("verify", cls=Command)
 @click.argument("file", type=archive_path, required=False, metavar="[FILE]")
 @identity_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_object_option
 @pass_machine
 def verify_command(
     machine: Machine, file: Path | None, identity: Path | None, as_json: bool

@@ -50,15 +50,14 @@ class Delivery:
 def about_changes(news: Sequence[Check], host: str, language: Language) -> Message:
     """One message for all checks that changed."""
     level = worst_of(check.state for check in news)
-    if level is State.OK:
-        title = translated(fill("BookBrain on {host} is well again", host=host), language)
-    elif level is State.WARN:
-        title = translated(fill("BookBrain on {host}: something to look at", host=host), language)
-    else:
-        title = translated(fill("BookBrain on {host} has a fault", host=host), language)
+    title = {
+        State.OK: fill("BookBrain on {host} is well again", host=host),
+        State.WARN: fill("BookBrain on {host}: something to look at", host=host),
+        State.FAIL: fill("BookBrain on {host} has a fault", host=host),
+    }[level]
     order = sorted(news, key=lambda check: list(State).index(check.state), reverse=True)
     lines = [line for check in order for line in _lines(check, language)]
-    return Message(title, _cut(lines), level, host, tuple(order))
+    return Message(translated(title, language), _cut(lines), level, host, tuple(order))
 
 
 def about_failure(check: Check, journal: str, host: str, language: Language) -> Message:

@@ -6,13 +6,13 @@ Needs no root, and nothing that only a server has.
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from bookbrain.backup.archives import Backup, list_backups
 from bookbrain.errors import BookBrainError, ConfigError
-from bookbrain.library import INBOX, Library, arrivals, rejections
+from bookbrain.library import INBOX, Expected, Library, arrivals, rejections
 from bookbrain.messages import fill
 from bookbrain.paths import layout_of
 from bookbrain.reports import Check, State
@@ -161,11 +161,9 @@ class LibraryCounts:
 
 
 def count_books(library: Library) -> LibraryCounts:
-    books, inbox = library.books(), library.settings.home / INBOX
+    inbox = library.settings.home / INBOX
     return LibraryCounts(
-        books=len(books),
-        pages=sum(book.pages for book in books),
-        passages=sum(book.passages for book in books),
+        **asdict(Expected.of(library.books())),
         unfinished=library.unfinished(),
         waiting=library.waiting()[0],
         arriving=len(arrivals(inbox)),
@@ -194,15 +192,8 @@ def check_counted(library: Library) -> Iterator[Check]:
 
 
 def check_counts(counts: LibraryCounts) -> Check:
-    return Check.ok(
-        "library",
-        fill(
-            "books: {books}, pages: {pages}, passages: {passages}",
-            books=counts.books,
-            pages=counts.pages,
-            passages=counts.passages,
-        ),
-    )
+    seen = fill("books: {books}, pages: {pages}, passages: {passages}", **asdict(counts))
+    return Check.ok("library", seen)
 
 
 def check_inbox(counts: LibraryCounts) -> Check:
@@ -210,10 +201,7 @@ def check_inbox(counts: LibraryCounts) -> Check:
     state = State.FAIL if waits else State.WARN if counts.rejected else State.OK
     seen = fill(
         "unfinished: {unfinished}, waiting: {waiting}, arriving: {arriving}, rejected: {rejected}",
-        unfinished=counts.unfinished,
-        waiting=counts.waiting,
-        arriving=counts.arriving,
-        rejected=counts.rejected,
+        **asdict(counts),
     )
     return Check("inbox", state, seen)
 

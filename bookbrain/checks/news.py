@@ -5,7 +5,7 @@ import logging
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
@@ -192,17 +192,12 @@ def _logged(deliveries: Iterable[Delivery]) -> bool:
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
     """Alone with the history, where the disk lets us; a broken one is to be told all the same."""
-    try:
-        lock = file_lock(home / _LOCK)
-        lock.__enter__()
-    except OSError as error:
-        _log.warning(_NOT_KEPT, error)
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(file_lock(home / _LOCK))
+        except OSError as error:
+            _log.warning(_NOT_KEPT, error)
         yield
-        return
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def _keep(home: Path, history: History) -> None:

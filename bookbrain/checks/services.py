@@ -1,10 +1,8 @@
 """The units, their files, and whether the application answers."""
 
-import grp
-import pwd
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -142,23 +140,18 @@ def look_at(path: Path) -> SeenFile | None:
     """None when there is none."""
     try:
         found = path.stat()
+        owner, group = _name(path.owner, found.st_uid), _name(path.group, found.st_gid)
     except OSError:
         return None
-    return SeenFile(path, _user(found.st_uid), _group(found.st_gid), stat.S_IMODE(found.st_mode))
+    return SeenFile(path, owner, group, stat.S_IMODE(found.st_mode))
 
 
-def _user(uid: int) -> str:
+def _name(ask: Callable[[], str], number: int) -> str:
+    """The number of one who has no name on this machine."""
     try:
-        return pwd.getpwuid(uid).pw_name
+        return ask()
     except KeyError:
-        return str(uid)
-
-
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
+        return str(number)
 
 
 _AGAIN = "Run install.sh again."
@@ -175,10 +168,9 @@ def check_settings(path: Path, seen: SeenFile | None, complaint: str, hint: str)
             "settings",
             fill("The services cannot read {path}.", path=path),
             fill(
-                "sudo chown root:{group} {path} && sudo chmod 640 {file}",
+                "sudo chown root:{group} {path} && sudo chmod 640 {path}",
                 group=SERVICE_USER,
                 path=path,
-                file=path,
             ),
         )
     return Check.ok("settings", fill("{path} is valid", path=path))
@@ -197,11 +189,7 @@ def check_credentials(key: Path, files: Iterable[SeenFile]) -> list[Check]:
         Check.fail(
             "credentials",
             fill("{path} can be read by others than root.", path=file.path),
-            fill(
-                "sudo chown root:root {path} && sudo chmod 600 {file}",
-                path=file.path,
-                file=file.path,
-            ),
+            fill("sudo chown root:root {path} && sudo chmod 600 {path}", path=file.path),
         )
         for file in files
         if file.mode & 0o077
@@ -223,12 +211,7 @@ def check_library(home: Path, seen: SeenFile | None, inside: Iterable[SeenFile])
         return Check.fail(
             "library",
             fill("Not the service's own in {home}: {names}.", home=home, names=names),
-            fill(
-                "sudo chown -R {user}:{group} {path}",
-                user=SERVICE_USER,
-                group=SERVICE_USER,
-                path=home,
-            ),
+            fill("sudo chown -R {user}:{user} {path}", user=SERVICE_USER, path=home),
         )
     if seen.mode & 0o007:
         return Check.warn(
@@ -321,9 +304,7 @@ def check_failed(names: Iterable[str], judged: Iterable[str]) -> list[Check]:
 
 
 def _restart(unit: str) -> str:
-    return fill(
-        "journalctl -u {unit} -n 50, then: sudo systemctl restart {name}", unit=unit, name=unit
-    )
+    return fill("journalctl -u {unit} -n 50, then: sudo systemctl restart {unit}", unit=unit)
 
 
 def check_hardening(loose: Iterable[str]) -> list[Check]:
