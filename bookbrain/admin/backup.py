@@ -57,36 +57,23 @@ def backup(
     if taken.not_copied:
         fail(taken.not_copied)
     if taken.backup.damaged:
-        fail(
-            BookBrainError(
-                fill(
-                    "The library is damaged. {path} is kept for rescue only.",
-                    path=taken.backup.path,
-                ),
-                "Restore the newest sound backup: `bookbrain-admin backups` lists them.",
-            )
+        seen = fill(
+            "The library is damaged. {path} is kept for rescue only.", path=taken.backup.path
         )
+        hint = "Restore the newest sound backup: `bookbrain-admin backups` lists them."
+        fail(BookBrainError(seen, hint))
 
 
 def _show_taken(taken: NewBackup) -> None:
     made = taken.backup
     if not made.damaged:
-        say(
-            fill(
-                "{path}: books {books}, {size:.1f} MB, read again and good.",
-                path=made.path,
-                books=made.books,
-                size=made.size / 1e6,
-            )
-        )
+        seen = "{path}: books {books}, {size:.1f} MB, read again and good."
+        say(fill(seen, path=made.path, books=made.books, size=made.size / 1e6))
     for what in taken.unsound:
         say(fill("Damaged: {what}", what=message_of(what)), fg="red", err=True)
     for name in taken.lost:
-        say(
-            fill("The file of a book is gone or damaged, and not in it: {file}", file=name),
-            fg="red",
-            err=True,
-        )
+        seen = fill("The file of a book is gone or damaged, and not in it: {file}", file=name)
+        say(seen, fg="red", err=True)
     if taken.removed:
         say(fill("Older ones removed: {count}.", count=len(taken.removed)))
 

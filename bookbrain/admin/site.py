@@ -45,14 +45,8 @@ def _show(site: Site) -> None:
     say(fill("Address: {url}", url=site.url))
     if not site.acme:
         say("Certificate: the server's own, which browsers warn of")
-    elif site.acme_directory:
-        say(
-            fill(
-                "Certificate: by {url}; letters go to {email}",
-                url=site.acme_directory,
-                email=site.email,
-            )
-        )
+    elif url := site.acme_directory:
+        say(fill("Certificate: by {url}; letters go to {email}", url=url, email=site.email))
     else:
         say(fill("Certificate: public; letters go to {email}", email=site.email))
     if site.users:

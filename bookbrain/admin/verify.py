@@ -49,18 +49,12 @@ def verify_command(
             opened = block.enter_context(decrypting(file, None))
         with shown_bytes() as bar, trusting():
             verified = verify(settings, Archive(opened), bar.bytes, bar)
-    books = len(verified.manifest.books)
+    books, asked = len(verified.manifest.books), verified.asked
+    seen = {"file": file, "ok": True, "books": books, "asked": asked}
     if as_json:
-        show_json({"file": file, "ok": True, "books": books, "asked": verified.asked})
+        show_json(seen)
     else:
-        say(
-            fill(
-                "{file} is good: books {books}, queries asked {asked}.",
-                file=file,
-                books=books,
-                asked=verified.asked,
-            )
-        )
+        say(fill("{file} is good: books {books}, queries asked {asked}.", **seen))
 
 
 def _newest(folder: Path) -> Path | None:

@@ -235,10 +235,6 @@ def _caddy(server: Server) -> Iterator[Check]:
     yield network.check_guessing(server.banned, network.MARK in config)
 
 
-def _banned(server: Server) -> Iterator[Check]:
-    yield network.check_banned(server.banned)
-
-
 def _name(server: Server) -> Iterator[Check]:
     site, shown = server.site, server.certificate
     if site and "." in site.domain and door_of(site.domain)[0] != site.domain:
@@ -276,6 +272,7 @@ def _certificate_and_why(server: Server) -> Iterator[Check]:
 # Who asks for what
 
 _HEALTH, _DOCTOR, _STATUS, _PAGE = Door
+_ALL = _HEALTH | _DOCTOR | _STATUS | _PAGE
 
 SERVER: Table[Server] = (
     (_settings, _DOCTOR),
@@ -288,15 +285,15 @@ SERVER: Table[Server] = (
     (_firewalls, _DOCTOR),
     (_address, _DOCTOR | _STATUS),
     (_caddy, _DOCTOR),
-    (_banned, _STATUS),
+    (lambda server: [network.check_banned(server.banned)], _STATUS),
     (_name, _DOCTOR),
     (_certificate, _HEALTH | _STATUS),
     (_certificate_and_why, _DOCTOR),
 )
 MACHINE: Table[Path] = (
-    (condition.check_disks, _HEALTH | _DOCTOR | _STATUS | _PAGE),
-    (condition.check_memories, _HEALTH | _DOCTOR | _STATUS),
-    (condition.check_clocks, _HEALTH | _DOCTOR),
+    (lambda home: map(condition.check_disk, condition.disks_of(home)), _ALL),
+    (lambda _: [condition.check_memory(condition.memory_now())], _HEALTH | _DOCTOR | _STATUS),
+    (lambda _: condition.check_clock(condition.clock_now()), _HEALTH | _DOCTOR),
 )
 LIBRARY: Table[Library] = (
     (condition.check_books, _HEALTH | _PAGE),
@@ -305,6 +302,6 @@ LIBRARY: Table[Library] = (
     (condition.check_search, _HEALTH | _DOCTOR | _PAGE),
     (condition.check_chroma, _HEALTH | _DOCTOR | _STATUS),
     (condition.check_vectors, _PAGE),
-    (condition.check_meaning, _HEALTH | _DOCTOR | _STATUS | _PAGE),
+    (condition.check_meaning, _ALL),
     (condition.check_endpoint, _HEALTH | _DOCTOR),
 )

@@ -64,10 +64,6 @@ def read_memory(text: str) -> Space:
     return Space("", free * 1024, (kb.get("MemTotal", 0) + kb.get("SwapTotal", 0)) * 1024)
 
 
-def check_disks(home: Path) -> Iterator[Check]:
-    yield from map(check_disk, disks_of(home))
-
-
 def check_disk(disk: Space) -> Check:
     state = State.FAIL if disk.free < _LITTLE else State.WARN if disk.free < _SOME else State.OK
     free, total = disk.free / 1e9, disk.total / 1e9
@@ -82,10 +78,6 @@ def check_disk(disk: Space) -> Check:
     )
 
 
-def check_memories(_: Path) -> Iterator[Check]:
-    yield check_memory(memory_now())
-
-
 def check_memory(memory: Space) -> Check:
     free, total = memory.free / 1e9, memory.total / 1e9
     seen = fill("{free:.1f} GB free of {total:.1f} GB, swap counted", free=free, total=total)
@@ -94,8 +86,8 @@ def check_memory(memory: Space) -> Check:
     return Check.ok("memory", seen)
 
 
-def check_clocks(_: Path) -> Iterator[Check]:
-    yield from check_clock(output_of("timedatectl", "show", "-p", "NTPSynchronized") or "")
+def clock_now() -> str:
+    return output_of("timedatectl", "show", "-p", "NTPSynchronized") or ""
 
 
 def check_clock(text: str) -> Iterator[Check]:

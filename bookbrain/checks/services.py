@@ -52,24 +52,27 @@ class Unit:
 
 def look_at_units(layout: Layout, systemctl: str) -> tuple[Unit, ...]:
     """The services, Caddy's and the timers of this server; not-found where systemd is silent."""
-    timers = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain-*.timer"))
-    return _look_at([*SERVICES, *timers], systemctl)
+    return _look_at([*SERVICES, *_files(layout, "bookbrain-*.timer")], systemctl)
 
 
 def look_at_files(layout: Layout, systemctl: str) -> tuple[Unit, ...]:
     """Caddy's unit and every one of ours that has a file; a template has no state."""
-    files = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain*.*"))
+    files = _files(layout, "bookbrain*.*")
     ours = [name for name in files if name.endswith(_KINDS) and "@" not in name]
     return _look_at([*ours, "caddy.service"], systemctl)
 
 
 def look_at_loose(layout: Layout, systemctl: str) -> list[str]:
     """Our services on which systemd has no hardening in force; none where it is silent."""
-    files = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain*.service"))
+    files = _files(layout, "bookbrain*.service")
     names = [name.replace("@.", "@any.") for name in files if name != _ROOTS]
     return read_loose(
         output_of(systemctl, "show", "--property", "Id,NoNewPrivileges", *names) or ""
     )
+
+
+def _files(layout: Layout, pattern: str) -> list[str]:
+    return sorted(path.name for path in (layout.root / _UNITS).glob(pattern))
 
 
 def read_loose(text: str) -> list[str]:
@@ -281,8 +284,10 @@ def check_timers(units: Iterable[Unit]) -> Iterator[Check]:
 
 def check_file(unit: Unit) -> Check:
     """Of one that may rest: only that it failed is wrong."""
-    state = failed_state(unit.name) if unit.state == "failed" else State.OK
-    return replace(check_unit(unit), state=state, subject=unit.name)
+    check = replace(check_unit(unit), subject=unit.name)
+    if unit.state != "failed":
+        return replace(check, state=State.OK, remedy="")
+    return replace(check, state=failed_state(unit.name))
 
 
 def failed_state(unit: str) -> State:

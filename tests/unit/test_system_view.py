@@ -1,5 +1,7 @@
 """The system page on a real library, with and without what a server's health check kept."""
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -8,6 +10,8 @@ from streamlit.testing.v1 import AppTest
 from support import pdfs
 
 import bookbrain.web
+from bookbrain.checks import Door
+from bookbrain.checks.checklist import check_open_library, look_at_library
 from bookbrain.library import Library
 from bookbrain.paths import Layout
 from bookbrain.reports import (
@@ -56,6 +60,24 @@ def test_at_home_it_says_what_applies(settings: Settings) -> None:
     assert "BookBrain " in shown
     assert "certificate" not in shown
     assert "backup" not in shown
+
+
+def test_the_page_needs_nothing_that_only_a_server_has() -> None:
+    script = (
+        "import sys\nsys.modules.update(bcrypt=None, caddy_api_client=None, systemd=None)\n"
+        "import bookbrain.checks.checklist\n"
+    )
+    subprocess.run([sys.executable, "-P", "-c", script], check=True)
+
+
+def test_it_asks_as_the_health_check_does(settings: Settings) -> None:
+    """Nothing is said in other words on the page: each check of its own is one of the health's."""
+    with Library(settings) as library:
+        own = check_open_library(library)
+    health = {check.name: check for check in look_at_library(settings, Door.HEALTH, None)}
+    said = [check for check in own if check.name not in ("disk", "search")]
+    assert [check.name for check in own] == ["library", "search", "meaning", "check", "disk"]
+    assert said == [health[check.name] for check in said]
 
 
 def test_a_fault_is_first_and_has_its_next_step(settings: Settings) -> None:
