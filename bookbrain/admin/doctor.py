@@ -6,7 +6,7 @@ import click
 
 from bookbrain.admin.options import check_root, end_with, pass_machine, show_checks, show_json
 from bookbrain.checks import Door
-from bookbrain.checks.checklist import check_server, server_of
+from bookbrain.checks.checklist import check_server_becoming_service, server_of
 from bookbrain.cli.command import Command, json_option
 from bookbrain.reports import Check
 from bookbrain.server.caddy import Machine
@@ -17,7 +17,7 @@ def diagnose(machine: Machine) -> list[Check]:
 
     Needs root, who is the user of the service from then on.
     """
-    checks, _ = check_server(server_of(machine), Door.DOCTOR)
+    checks, _ = check_server_becoming_service(server_of(machine), Door.DOCTOR)
     return [replace(check, remedy="") if check.is_ok else check for check in checks]
 
 

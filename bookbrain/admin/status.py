@@ -19,7 +19,7 @@ from bookbrain.admin.options import (
 )
 from bookbrain.backup.archives import list_backups
 from bookbrain.checks import Door
-from bookbrain.checks.checklist import Server, check_server, server_of
+from bookbrain.checks.checklist import Server, check_server_becoming_service, server_of
 from bookbrain.checks.condition import LibraryCounts, count_books, disks_of, memory_now
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import say
@@ -37,7 +37,7 @@ def status(machine: Machine, as_json: bool) -> None:
     """Show how this server is, on one screen; ends with 1 when something is wrong."""
     check_root(machine)
     server = server_of(machine)
-    checks, settings = check_server(server, Door.STATUS)
+    checks, settings = check_server_becoming_service(server, Door.STATUS)
     if as_json:
         show_json(_as_object(server, settings, checks))
     else:

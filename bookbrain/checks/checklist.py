@@ -97,7 +97,9 @@ def check_health(machine: "Machine", settings: Settings) -> list[Check]:
     ]
 
 
-def check_server(server: Server, door: Door) -> tuple[list[Check], Settings | None]:
+def check_server_becoming_service(
+    server: Server, door: Door
+) -> tuple[list[Check], Settings | None]:
     """As `door` wants it, first as root, then as the user of the service, for good; and settings
     where there are any."""
     layout = server.layout
