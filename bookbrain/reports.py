@@ -1,24 +1,69 @@
-"""What units of a server report to the app: the last check, use by day."""
+"""How things are: what a check saw, and what units of a server report to the app."""
 
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from enum import StrEnum
 from pathlib import Path
 
+from bookbrain.errors import BookBrainError
 from bookbrain.files import write_file
 from bookbrain.messages import as_rows, of_row
 from bookbrain.paths import LibraryPaths
 
 
+class State(StrEnum):
+    """`WARN` may be meant so; `FAIL` is wrong."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "FAIL"
+
+
+def worst_of(states: Iterable[State]) -> State:
+    return max(states, key=list(State).index, default=State.OK)
+
+
 @dataclass(frozen=True, slots=True)
-class SeenCheck:
-    """How one thing is: `state` is "ok", "warn" or "FAIL"; `remedy` is what to do about it."""
+class Check:
+    """How one thing is: `seen` says it, `remedy` what to do where that is not as it should be.
+
+    Of several with one name, `subject` tells which: a unit, a path.
+    """
 
     name: str
-    state: str
+    state: State
     seen: str
     remedy: str = ""
+    subject: str = ""
+
+    @classmethod
+    def ok(cls, name: str, seen: str, remedy: str = "") -> "Check":
+        """`remedy` is what more there could be."""
+        return cls(name, State.OK, seen, remedy)
+
+    @classmethod
+    def warn(cls, name: str, seen: str, remedy: str = "") -> "Check":
+        return cls(name, State.WARN, seen, remedy)
+
+    @classmethod
+    def fail(cls, name: str, seen: str, remedy: str) -> "Check":
+        return cls(name, State.FAIL, seen, remedy)
+
+    @classmethod
+    def of_error(cls, name: str, error: BookBrainError) -> "Check":
+        """That what was asked for failed so."""
+        return cls(name, State.FAIL, error.message, error.hint)
+
+    @property
+    def is_ok(self) -> bool:
+        return self.state is State.OK
+
+    @property
+    def key(self) -> str:
+        """The same in the next run."""
+        return f"{self.name} {self.subject}".rstrip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,10 +71,10 @@ class LastCheck:
     """When all was looked at, in UTC, and what was seen."""
 
     at: datetime
-    seen: tuple[SeenCheck, ...]
+    seen: tuple[Check, ...]
 
 
-def keep_check(home: Path, seen: Iterable[SeenCheck], at: datetime) -> None:
+def keep_check(home: Path, seen: Iterable[Check], at: datetime) -> None:
     """Keep it in place of the one before; raises OSError."""
     value = {
         "at": at.isoformat(),
@@ -43,7 +88,7 @@ def last_check(home: Path) -> LastCheck | None:
     """What was kept; None where nothing was, or nothing that can be read."""
     try:
         value = json.loads(LibraryPaths(home).last_check.read_bytes())
-        found = [SeenCheck(**one) for one in value["seen"]]
+        found = [Check(**one | {"state": State(one["state"])}) for one in value["seen"]]
         seen = tuple(
             replace(one, seen=of_row(one.seen), remedy=of_row(one.remedy)) for one in found
         )

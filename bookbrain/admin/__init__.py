@@ -10,7 +10,6 @@ from bookbrain.admin import (
     health,
     key,
     logs,
-    notify_failure,
     report,
     restore,
     site,
@@ -30,16 +29,9 @@ def main() -> None:
     set_up_logging()
 
 
-for command in (site.site, users.users, key.key):
-    main.add_command(command)
-for command in (health.health, notify_failure.notify_failure):
-    main.add_command(command)
-for command in (status.status, doctor.doctor, uninstall.uninstall):
-    main.add_command(command)
-for command in (logs.logs, report.report, logs.archive_logs):
-    main.add_command(command)
 for command in (
-    backup.backup, backups.backups, verify.verify_command, restore.restore_command,
-    check.check_command,
+    site.site, users.users, key.key, health.health, health.notify_failure, status.status,
+    doctor.doctor, uninstall.uninstall, logs.logs, report.report, logs.archive_logs, backup.backup,
+    backups.backups, verify.verify_command, restore.restore_command, check.check_command,
 ):  # fmt: skip
     main.add_command(command)

@@ -6,12 +6,12 @@ from pathlib import Path
 
 import click
 
-from bookbrain.admin.options import as_json_text, pass_machine, work_quietly
+from bookbrain.admin.options import json_object_option, pass_machine, show_json, work_quietly
 from bookbrain.backup.archives import backup_folder
 from bookbrain.backup.contents import Request
 from bookbrain.backup.creation import NewBackup, take_backup
 from bookbrain.cli.command import Command, fail
-from bookbrain.cli.terminal import print_json, say, shown_bytes
+from bookbrain.cli.terminal import say, shown_bytes
 from bookbrain.errors import BookBrainError
 from bookbrain.messages import fill, message_of
 from bookbrain.paths import Layout
@@ -33,7 +33,7 @@ from bookbrain.server.caddy import Machine
     metavar="FOLDER",
     help="Put it here instead.",
 )
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_object_option
 @pass_machine
 def backup(
     machine: Machine, no_books: bool, encrypt: bool, folder: Path | None, as_json: bool
@@ -51,42 +51,29 @@ def backup(
         taken = take_backup(settings, request, bar.bytes)
     if as_json:
         more = {"lost": taken.lost, "unsound": taken.unsound, "removed": taken.removed}
-        print_json(as_json_text(asdict(taken.backup) | more))
+        show_json(asdict(taken.backup) | more)
     else:
         _show_taken(taken)
     if taken.not_copied:
         fail(taken.not_copied)
     if taken.backup.damaged:
-        fail(
-            BookBrainError(
-                fill(
-                    "The library is damaged. {path} is kept for rescue only.",
-                    path=taken.backup.path,
-                ),
-                "Restore the newest sound backup: `bookbrain-admin backups` lists them.",
-            )
+        seen = fill(
+            "The library is damaged. {path} is kept for rescue only.", path=taken.backup.path
         )
+        hint = "Restore the newest sound backup: `bookbrain-admin backups` lists them."
+        fail(BookBrainError(seen, hint))
 
 
 def _show_taken(taken: NewBackup) -> None:
     made = taken.backup
     if not made.damaged:
-        say(
-            fill(
-                "{path}: books {books}, {size:.1f} MB, read again and good.",
-                path=made.path,
-                books=made.books,
-                size=made.size / 1e6,
-            )
-        )
+        seen = "{path}: books {books}, {size:.1f} MB, read again and good."
+        say(fill(seen, path=made.path, books=made.books, size=made.size / 1e6))
     for what in taken.unsound:
         say(fill("Damaged: {what}", what=message_of(what)), fg="red", err=True)
     for name in taken.lost:
-        say(
-            fill("The file of a book is gone or damaged, and not in it: {file}", file=name),
-            fg="red",
-            err=True,
-        )
+        seen = fill("The file of a book is gone or damaged, and not in it: {file}", file=name)
+        say(seen, fg="red", err=True)
     if taken.removed:
         say(fill("Older ones removed: {count}.", count=len(taken.removed)))
 

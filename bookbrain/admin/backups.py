@@ -1,26 +1,24 @@
 """`bookbrain-admin backups`."""
 
-from dataclasses import asdict
-
 import click
 
-from bookbrain.admin.options import as_json_text, pass_machine
+from bookbrain.admin.options import pass_machine, show_json
 from bookbrain.backup.archives import Backup, backup_folder, list_backups
-from bookbrain.cli.command import Command
-from bookbrain.cli.terminal import print_json, say
+from bookbrain.cli.command import Command, json_option
+from bookbrain.cli.terminal import say
 from bookbrain.messages import fill
 from bookbrain.privileges import become_service
 from bookbrain.server.caddy import Machine
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@json_option
 @pass_machine
 def backups(machine: Machine, as_json: bool) -> None:
     """List the backups, newest first."""
     found = list_backups(backup_folder(become_service(machine.layout), machine.layout))
     if as_json:
-        print_json(as_json_text([asdict(one) for one in found]))
+        show_json(found)
         return
     if not found:
         say("No backups yet. Make one: bookbrain-admin backup")

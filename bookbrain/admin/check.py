@@ -1,17 +1,16 @@
 """`bookbrain-admin check`."""
 
-import json
 from dataclasses import asdict
 
 import click
 
-from bookbrain.admin.options import pass_machine, work_quietly
+from bookbrain.admin.options import json_object_option, pass_machine, show_json, work_quietly
 from bookbrain.backup.archives import clear_words
 from bookbrain.backup.repair import Repaired, repair_library
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import say, shown, shown_bytes
 from bookbrain.errors import BookBrainError
-from bookbrain.messages import fill, message_of
+from bookbrain.messages import fill
 from bookbrain.model import estimate
 from bookbrain.paths import Layout
 from bookbrain.privileges import become_service
@@ -23,7 +22,7 @@ from bookbrain.store.damage import AuditOutcome, check_library
 @click.command("check", cls=Command)
 @click.option("--repair", is_flag=True, help="Mend what can be mended; a cost is shown first.")
 @click.option("--yes", is_flag=True, help="Do not ask before spending.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_object_option
 @pass_machine
 def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> None:
     """Read every byte of the library, and compare it with what was kept of it.
@@ -44,7 +43,7 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
         repaired = _repair(settings, outcome, machine.layout, yes)
         outcome, mended = repaired.outcome, repaired.mended
     if as_json:
-        click.echo(json.dumps({**asdict(outcome), "mended": mended}, default=str))
+        show_json({**asdict(outcome), "mended": mended})
     else:
         _show(outcome, as_json)
     if repair and outcome.damage:
@@ -84,17 +83,6 @@ def _lost(outcome: AuditOutcome) -> BookBrainError:
 
 def _show(outcome: AuditOutcome, as_json: bool) -> None:
     for damage in outcome.damage:
-        say(
-            fill(
-                "damaged  {file} ({title}): {what}",
-                file=damage.file,
-                title=damage.title,
-                what=message_of(damage.what),
-            )
-            if damage.title
-            else fill("damaged  {file}: {what}", file=damage.file, what=message_of(damage.what)),
-            fg="red",
-            err=True,
-        )
+        say(fill("damaged  {what}", what=damage.sentence), fg="red", err=True)
     if not outcome.damage and not as_json:
         say(fill("Files checked: {files}. All are as they were written.", files=outcome.files))

@@ -1,32 +1,36 @@
-"""`bookbrain-admin health`: for a person, and for the units of a server."""
+"""`bookbrain-admin health`, for a person and for a timer; and what a unit that failed runs."""
 
-import json
 import logging
+import os
+import re
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 
-from bookbrain.admin.options import end_with, pass_machine, show_checks
-from bookbrain.checks import Check, State
+from bookbrain.admin.options import end_with, pass_machine, show_checks, show_json
 from bookbrain.checks.channels import Outbox
-from bookbrain.checks.condition import check_health
-from bookbrain.checks.news import tell_news, tell_nothing
-from bookbrain.cli.command import Command
-from bookbrain.cli.terminal import fitting, print_json, shown
-from bookbrain.errors import ConfigError
+from bookbrain.checks.checklist import check_health
+from bookbrain.checks.news import has_just_run, tell_failure, tell_news, tell_nothing
+from bookbrain.checks.services import HEALTH_UNIT, check_failed, failed_state
+from bookbrain.cli.command import Command, json_option
+from bookbrain.cli.terminal import fitting, shown
+from bookbrain.errors import ConfigError, InputError
+from bookbrain.messages import fill
 from bookbrain.model import printable
 from bookbrain.privileges import become_service
-from bookbrain.reports import SeenCheck, keep_check
+from bookbrain.reports import Check, keep_check
 from bookbrain.server.caddy import Machine
-from bookbrain.settings import NotifySettings
+from bookbrain.server.probes import output_of
+from bookbrain.settings import NotifySettings, library_home, load_notify_settings
 
 _log = logging.getLogger(__name__)
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@json_option
 @click.option("--notify", is_flag=True, help="Tell the channels of BOOKBRAIN_NOTIFY what changed.")
 @click.option(
     "--test-notification", "test", is_flag=True, help="Send a test to every channel instead."
@@ -43,7 +47,7 @@ def health(machine: Machine, as_json: bool, notify: bool, test: bool) -> None:
         return
     checks = check_health(machine, settings)
     if as_json:
-        print_json(json.dumps([check._asdict() for check in checks], ensure_ascii=False))
+        show_json(checks)
     else:
         show_checks(checks)
     if notify:
@@ -54,9 +58,7 @@ def health(machine: Machine, as_json: bool, notify: bool, test: bool) -> None:
 
 def _keep(home: Path, checks: Sequence[Check]) -> None:
     """For the system page; a full disk is told, but hinders nothing."""
-    seen = [
-        SeenCheck(c.name, c.state, c.seen, "" if c.state is State.OK else c.remedy) for c in checks
-    ]
+    seen = [replace(check, remedy="") if check.is_ok else check for check in checks]
     try:
         keep_check(home, seen, datetime.now(UTC))
     except OSError as error:
@@ -73,3 +75,24 @@ def _test(settings: NotifySettings) -> None:
         click.secho(fitting(line), fg=color)
     if not all(delivery.ok for delivery in deliveries):
         raise click.exceptions.Exit(1)
+
+
+_UNIT = re.compile(r"(bookbrain|caddy)[\w.@:\\-]*\.(service|path|timer)", re.ASCII)
+_LINES = "10"
+
+
+@click.command("notify-failure", cls=Command, hidden=True)
+@click.argument("unit")
+def notify_failure(unit: str) -> None:
+    """Tell that UNIT has failed; systemd starts this."""
+    if not _UNIT.fullmatch(unit):
+        raise InputError(
+            fill("{unit} is no unit of BookBrain.", unit=unit), "Give one like bookbrain.service."
+        )
+    home = library_home(os.environ)
+    if unit == HEALTH_UNIT and has_just_run(home):
+        return
+    journal = output_of("journalctl", "-u", unit, "-n", _LINES, "-o", "cat", "--no-pager") or ""
+    (check,) = check_failed([unit], [])
+    failure = replace(check, state=failed_state(unit), subject=unit)
+    tell_failure(home, load_notify_settings(), failure, journal, Outbox())

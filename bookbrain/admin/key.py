@@ -4,7 +4,7 @@ import sys
 
 import click
 
-from bookbrain.admin.options import check_machine, first_line, pass_machine
+from bookbrain.admin.options import check_root, first_line, pass_machine
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import say, shown
 from bookbrain.errors import InputError
@@ -39,7 +39,7 @@ def store_key(machine: Machine, key: str) -> bool:
 @pass_machine
 def key(machine: Machine, removing: bool) -> None:
     """Store the OpenAI key, asked for or from standard input."""
-    check_machine(machine)
+    check_root(machine)
     text = "" if removing else _key()
     restarted = store_key(machine, text)
     say("The key is removed." if removing else "The key is stored.")

@@ -3,19 +3,19 @@
 import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, is_dataclass
 from pathlib import Path
 from typing import IO
 
 import click
 from rich.cells import set_cell_size
 
-from bookbrain.checks import Check, State
-from bookbrain.cli.terminal import fitting, say, shown
+from bookbrain.cli.terminal import fitting, print_json, say, shown
 from bookbrain.errors import BookBrainError, ConfigError, InputError
 from bookbrain.log import is_journal, log_work, set_up_logging
 from bookbrain.messages import fill, message_of
 from bookbrain.paths import Layout
+from bookbrain.reports import Check, State
 from bookbrain.server.caddy import Machine
 from bookbrain.server.journal import JournalReader, open_journal
 
@@ -24,6 +24,7 @@ pass_machine = click.make_pass_decorator(Machine, ensure=True)
 _file = click.Path(exists=True, dir_okay=False, path_type=Path, resolve_path=True)
 # Root opens it, in a folder of the service's user: a link there leads nowhere.
 archive_path = click.Path(exists=True, dir_okay=False, path_type=Path)
+json_object_option = click.option("--json", "as_json", is_flag=True, help="One JSON object.")
 identity_option = click.option(
     "--identity",
     type=_file,
@@ -40,16 +41,23 @@ def work_quietly() -> None:
         log_work()
 
 
-def as_json_text(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, default=str)
+def show_json(value: object) -> None:
+    """Print it as JSON: values of ours by their fields, times as str has them."""
+    print_json(json.dumps(value, ensure_ascii=False, default=_plain))
 
 
-def check_machine(machine: Machine) -> None:
+def _plain(value: object) -> object:
+    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
+
+
+def check_root(machine: Machine) -> None:
+    """Raise where this is no server, or not root's command."""
     etc = machine.layout.etc
     if not etc.is_dir():
         raise ConfigError(
             "BookBrain is not installed as a server here.",
-            "Install it so: sudo ./install.sh --domain DOMAIN --email EMAIL",
+            "Install it so: sudo ./install.sh --domain DOMAIN --email EMAIL. For a library of your "
+            "own: bookbrain-admin health; to remove it: ./install.sh --uninstall",
         )
     if not os.access(etc, os.W_OK):
         raise BookBrainError("Only root can look after a server.", "Run it with sudo.")
@@ -62,31 +70,16 @@ def first_line(file: IO[str]) -> str:
         raise InputError("That is not text in UTF-8.", "Check the file.") from error
 
 
-def check_server(layout: Layout) -> None:
-    if not layout.etc.is_dir():
-        raise ConfigError(
-            "BookBrain is not installed as a server here.",
-            "For a library of your own: bookbrain-admin health; to remove it: "
-            "./install.sh --uninstall",
-        )
-    if not os.access(layout.etc, os.W_OK):
-        raise BookBrainError("Only root can look after a server.", "Run it with sudo.")
-
-
 def show_checks(checks: Iterable[Check]) -> None:
     """Print a line for each, with the remedy below what is not as it should be."""
     for check in checks:
         failed, warned = check.state is State.FAIL, check.state is State.WARN
-        mark = shown("FAIL" if failed else "warn" if warned else "ok  ")
+        mark = set_cell_size(shown("FAIL" if failed else "warn" if warned else "ok"), 4)
         name = set_cell_size(shown(check.name), 11)
         color = "red" if failed else "yellow" if warned else None
         click.secho(fitting(f"{mark}  {name} {shown(check.seen)}"), fg=color)
-        if check.remedy and not is_ok(check):
+        if check.remedy and not check.is_ok:
             say(fill("      Next: {remedy}", remedy=message_of(check.remedy)))
-
-
-def is_ok(check: Check) -> bool:
-    return check.state is State.OK
 
 
 def has_failed(checks: Iterable[Check]) -> bool:

@@ -2,9 +2,10 @@
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date, datetime
 
 import click
@@ -41,44 +42,36 @@ class Report:
     total: Use
 
 
-@dataclass(slots=True)
 class _Tally:
-    latencies: list[float] = field(default_factory=list)
-    degraded: int = 0
-    added: int = 0
-    rejected: int = 0
-    tokens: int = 0
-    dollars: float = 0.0
-    unpriced: bool = False
-    errors: int = 0
+    """What is added up of the entries, one after the other."""
+
+    def __init__(self) -> None:
+        self._latencies: list[float] = []
+        self._counts: Counter[str] = Counter()
+        self._dollars = 0.0  # NaN where a price was not known
 
     def count(self, entry: Entry) -> None:
-        self.errors += priority_of(entry) <= ERROR
+        self._counts["errors"] += priority_of(entry) <= ERROR
         match text_of(entry, f"{PREFIX}EVENT"):
             case "search":
-                self.latencies.append(_number(entry, "QUERY_MS") or 0.0)
-                self.degraded += text_of(entry, f"{PREFIX}DEGRADED") == "1"
+                self._latencies.append(_number(entry, "QUERY_MS") or 0.0)
+                self._counts["degraded"] += text_of(entry, f"{PREFIX}DEGRADED") == "1"
             case "add":
-                self.added += 1
+                self._counts["added"] += 1
             case "reject":
-                self.rejected += 1
+                self._counts["rejected"] += 1
             case "embed":
-                self.tokens += round(_number(entry, "TOKENS") or 0)
+                self._counts["tokens"] += round(_number(entry, "TOKENS") or 0)
                 dollars = _number(entry, "DOLLARS")
-                self.dollars += dollars or 0
-                self.unpriced |= dollars is None
+                self._dollars += math.nan if dollars is None else dollars
 
     def use(self) -> Use:
         return Use(
-            searches=len(self.latencies),
-            degraded=self.degraded,
-            p50=percentile(self.latencies, 0.50),
-            p95=percentile(self.latencies, 0.95),
-            added=self.added,
-            rejected=self.rejected,
-            tokens=self.tokens,
-            dollars=None if self.unpriced else self.dollars,
-            errors=self.errors,
+            searches=len(self._latencies),
+            p50=percentile(self._latencies, 0.50),
+            p95=percentile(self._latencies, 0.95),
+            dollars=None if math.isnan(self._dollars) else self._dollars,
+            **self._counts,
         )
 
 

@@ -1,5 +1,6 @@
 """`bookbrain-admin restore`."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -46,29 +47,18 @@ def restore_command(
     for path in restored.aside:
         say(fill("The damaged database is kept, and can be deleted: {path}", path=path), err=True)
     for name in restored.without_file[:_MOST_NAMED]:
-        say(
-            fill("Found by search, but its PDF is not here; add it again: {file}", file=name),
-            err=True,
-        )
+        gone = fill("Found by search, but its PDF is not here; add it again: {file}", file=name)
+        say(gone, err=True)
 
 
 def _show_manifest(manifest: Manifest, change: Differences) -> None:
-    made = f"{manifest.time:%Y-%m-%d %H:%M}"
-    expected = manifest.expected
-    say(
-        fill(
-            "Backup of {made} UTC, by BookBrain {version}",
-            made=made,
-            version=manifest.versions.get("bookbrain", "?"),
-        )
-    )
+    made, version = f"{manifest.time:%Y-%m-%d %H:%M}", manifest.versions.get("bookbrain", "?")
+    say(fill("Backup of {made} UTC, by BookBrain {version}", made=made, version=version))
     say(
         fill(
             "books: {books}, pages: {pages}, passages: {passages}, embeddings: {embeddings}",
-            books=expected.books,
-            pages=expected.pages,
-            passages=expected.passages,
             embeddings=manifest.embeddings,
+            **asdict(manifest.expected),
         )
     )
     if not manifest.complete:

@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from bookbrain.admin.options import check_machine, pass_machine
+from bookbrain.admin.options import check_root, pass_machine
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import say
 from bookbrain.messages import fill
@@ -32,7 +32,7 @@ from bookbrain.server.caddy import Machine, change_site
 @pass_machine
 def site(machine: Machine, /, renew: bool, **options: Any) -> None:
     """Show the address of this server, or change what the options name."""
-    check_machine(machine)
+    check_root(machine)
     address = Address(**options)
     if (renew or address.changes_something) and not change_site(
         machine, lambda old: with_address(old, address)
@@ -45,14 +45,8 @@ def _show(site: Site) -> None:
     say(fill("Address: {url}", url=site.url))
     if not site.acme:
         say("Certificate: the server's own, which browsers warn of")
-    elif site.acme_directory:
-        say(
-            fill(
-                "Certificate: by {url}; letters go to {email}",
-                url=site.acme_directory,
-                email=site.email,
-            )
-        )
+    elif url := site.acme_directory:
+        say(fill("Certificate: by {url}; letters go to {email}", url=url, email=site.email))
     else:
         say(fill("Certificate: public; letters go to {email}", email=site.email))
     if site.users:

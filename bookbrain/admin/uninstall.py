@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from bookbrain.admin.options import check_server, pass_machine
+from bookbrain.admin.options import check_root, pass_machine
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import say, shown
 from bookbrain.errors import ConfigError, InputError
@@ -57,29 +57,15 @@ def uninstall(machine: Machine, purge: bool, yes: bool) -> None:
 
     With --purge these go too, and the embeddings that were paid for.
     """
+    check_root(machine)
     layout = machine.layout
-    check_server(layout)
     installation = find_installation()
     say("These go: the program, its services, its site, and its rule in the firewall.")
+    kept = {"home": layout.home, "backups": layout.backups, "etc": layout.etc}
     if purge:
-        say(
-            fill(
-                "And for good: {home}, {backups}, {etc}.",
-                home=layout.home,
-                backups=layout.backups,
-                etc=layout.etc,
-            ),
-            fg="red",
-        )
+        say(fill("And for good: {home}, {backups}, {etc}.", **kept), fg="red")
     else:
-        say(
-            fill(
-                "These stay: {home}, {backups}, {etc}.",
-                home=layout.home,
-                backups=layout.backups,
-                etc=layout.etc,
-            )
-        )
+        say(fill("These stay: {home}, {backups}, {etc}.", **kept))
     if not yes:
         _ask(purge)
     sys.exit(remove_program(installation, purge=purge))

@@ -1,16 +1,18 @@
 """`bookbrain-admin users`: who may sign in."""
 
 import sys
+from collections.abc import Callable
 from typing import IO
 
 import click
 
-from bookbrain.admin.options import check_machine, first_line, pass_machine
+from bookbrain.admin.options import check_root, first_line, pass_machine
 from bookbrain.cli.command import Commands
 from bookbrain.cli.terminal import say, shown
 from bookbrain.errors import InputError
 from bookbrain.messages import fill
 from bookbrain.server.access import (
+    Site,
     check_known_name,
     check_new_name,
     configured,
@@ -39,7 +41,7 @@ def users() -> None:
 @pass_machine
 def list_users(machine: Machine) -> None:
     """List the users."""
-    check_machine(machine)
+    check_root(machine)
     for user in configured(read_site(machine.layout)).users:
         say(user.name)
 
@@ -50,10 +52,7 @@ def list_users(machine: Machine) -> None:
 @pass_machine
 def add(machine: Machine, name: str, password_file: IO[str] | None) -> None:
     """Let somebody in, with a password of their own."""
-    check_machine(machine)
-    check_new_name(configured(read_site(machine.layout)), name)
-    password = _password(password_file)
-    change_site(machine, lambda old: with_user(configured(old), name, password))
+    _give_password(machine, name, password_file, check_new_name, with_user)
     say(fill("{name} can sign in.", name=name))
 
 
@@ -63,10 +62,7 @@ def add(machine: Machine, name: str, password_file: IO[str] | None) -> None:
 @pass_machine
 def passwd(machine: Machine, name: str, password_file: IO[str] | None) -> None:
     """Change a password; who is signed in with it is out within ten seconds."""
-    check_machine(machine)
-    check_known_name(configured(read_site(machine.layout)), name)
-    password = _password(password_file)
-    change_site(machine, lambda old: with_password(configured(old), name, password))
+    _give_password(machine, name, password_file, check_known_name, with_password)
     say(fill("{name} has a new password, and has to sign in again.", name=name))
 
 
@@ -75,9 +71,23 @@ def passwd(machine: Machine, name: str, password_file: IO[str] | None) -> None:
 @pass_machine
 def remove(machine: Machine, name: str) -> None:
     """Let somebody in no more; open pages end within ten seconds."""
-    check_machine(machine)
+    check_root(machine)
     change_site(machine, lambda old: without_user(configured(old), name))
     say(fill("{name} is removed; open pages end within ten seconds.", name=name))
+
+
+def _give_password(
+    machine: Machine,
+    name: str,
+    file: IO[str] | None,
+    check: Callable[[Site, str], None],
+    change: Callable[[Site, str, str], Site],
+) -> None:
+    """A name that `check` refuses is refused before a password is asked for."""
+    check_root(machine)
+    check(configured(read_site(machine.layout)), name)
+    password = _password(file)
+    change_site(machine, lambda old: change(configured(old), name, password))
 
 
 def _password(file: IO[str] | None) -> str:

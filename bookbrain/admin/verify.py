@@ -7,9 +7,10 @@ import click
 
 from bookbrain.admin.options import (
     archive_path,
-    as_json_text,
     identity_option,
+    json_object_option,
     pass_machine,
+    show_json,
     work_quietly,
 )
 from bookbrain.backup.archive import Archive
@@ -17,7 +18,7 @@ from bookbrain.backup.archives import backup_folder, list_backups
 from bookbrain.backup.encryption import decrypting
 from bookbrain.backup.restoration import trusting, verify
 from bookbrain.cli.command import Command
-from bookbrain.cli.terminal import print_json, say, shown_bytes
+from bookbrain.cli.terminal import say, shown_bytes
 from bookbrain.errors import InputError
 from bookbrain.messages import fill
 from bookbrain.privileges import become_service
@@ -27,7 +28,7 @@ from bookbrain.server.caddy import Machine
 @click.command("verify", cls=Command)
 @click.argument("file", type=archive_path, required=False, metavar="[FILE]")
 @identity_option
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@json_object_option
 @pass_machine
 def verify_command(
     machine: Machine, file: Path | None, identity: Path | None, as_json: bool
@@ -48,20 +49,12 @@ def verify_command(
             opened = block.enter_context(decrypting(file, None))
         with shown_bytes() as bar, trusting():
             verified = verify(settings, Archive(opened), bar.bytes, bar)
-    books = len(verified.manifest.books)
+    books, asked = len(verified.manifest.books), verified.asked
+    seen = {"file": file, "ok": True, "books": books, "asked": asked}
     if as_json:
-        print_json(
-            as_json_text({"file": str(file), "ok": True, "books": books, "asked": verified.asked})
-        )
+        show_json(seen)
     else:
-        say(
-            fill(
-                "{file} is good: books {books}, queries asked {asked}.",
-                file=file,
-                books=books,
-                asked=verified.asked,
-            )
-        )
+        say(fill("{file} is good: books {books}, queries asked {asked}.", **seen))
 
 
 def _newest(folder: Path) -> Path | None:

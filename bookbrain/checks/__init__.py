@@ -1,39 +1,29 @@
-"""What was looked at and how it is, and an errand to tell the owner of it."""
+"""Whether all is well, and who is told: who asks for which checks, and an errand to the owner."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import Literal, NamedTuple
+from enum import Flag, auto
+from typing import Literal, TypeVar
+
+from bookbrain.reports import Check
 
 
-class State(StrEnum):
-    """`WARN` may be meant so; `FAIL` is wrong."""
+class Door(Flag):
+    """Who asks: the health check, the doctor, the status, the System page."""
 
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "FAIL"
-
-
-class Check(NamedTuple):
-    """`seen` says how it is, `remedy` what to do where that is not as it should be.
-
-    Of several with one name, `subject` tells which: a unit, a path.
-    """
-
-    name: str
-    state: State
-    seen: str
-    remedy: str = ""
-    subject: str = ""
-
-    @property
-    def key(self) -> str:
-        """The same in the next run."""
-        return f"{self.name} {self.subject}".rstrip()
+    HEALTH = auto()
+    DOCTOR = auto()
+    STATUS = auto()
+    PAGE = auto()
 
 
-def worst_of(states: Iterable[State]) -> State:
-    return max(states, key=list(State).index, default=State.OK)
+T = TypeVar("T")
+Table = Sequence[tuple[Callable[[T], Iterable[Check]], Door]]
+
+
+def select(table: Table[T], door: Door, subject: T) -> list[Check]:
+    """What the checks of the table that are for this door see of `subject`, in their order."""
+    return [check for look, doors in table if door in doors for check in look(subject)]
 
 
 Failure = Literal["", "address", "late", "unreachable", "broken", "refused"]

@@ -16,11 +16,12 @@ from email.message import EmailMessage
 from functools import partial
 from typing import Literal
 
-from bookbrain.checks import Check, Errand, Receipt, State, worst_of
+from bookbrain.checks import Errand, Receipt
 from bookbrain.messages import Language, fill, message_of, translated
 from bookbrain.model import printable
 from bookbrain.processes import describe_exit, run_program
 from bookbrain.remote import in_thread, run
+from bookbrain.reports import Check, State, worst_of
 
 _MOST_OF_A_LINE = 300
 _MOST = 1900  # Discord takes 2,000 characters, the title among them
@@ -49,15 +50,14 @@ class Delivery:
 def about_changes(news: Sequence[Check], host: str, language: Language) -> Message:
     """One message for all checks that changed."""
     level = worst_of(check.state for check in news)
-    if level is State.OK:
-        title = translated(fill("BookBrain on {host} is well again", host=host), language)
-    elif level is State.WARN:
-        title = translated(fill("BookBrain on {host}: something to look at", host=host), language)
-    else:
-        title = translated(fill("BookBrain on {host} has a fault", host=host), language)
+    title = {
+        State.OK: fill("BookBrain on {host} is well again", host=host),
+        State.WARN: fill("BookBrain on {host}: something to look at", host=host),
+        State.FAIL: fill("BookBrain on {host} has a fault", host=host),
+    }[level]
     order = sorted(news, key=lambda check: list(State).index(check.state), reverse=True)
     lines = [line for check in order for line in _lines(check, language)]
-    return Message(title, _cut(lines), level, host, tuple(order))
+    return Message(translated(title, language), _cut(lines), level, host, tuple(order))
 
 
 def about_failure(check: Check, journal: str, host: str, language: Language) -> Message:
@@ -77,17 +77,14 @@ def about_nothing(host: str, language: Language) -> Message:
 
 def summary_of(checks: Iterable[Check], language: Language) -> str:
     """A line for each check that is not well; one when all are."""
-    lines = [
-        line for check in checks if check.state is not State.OK for line in _lines(check, language)
-    ]
+    lines = [line for check in checks if not check.is_ok for line in _lines(check, language)]
     return _cut(lines) if lines else translated("All is well.", language)
 
 
 def _lines(check: Check, language: Language) -> list[str]:
-    state = translated("ok  " if check.state is State.OK else check.state.value, language)
-    name = translated(check.name, language)
-    lines = [printable(f"{state.strip()}  {name}: {translated(check.seen, language)}")]
-    if check.remedy and check.state is not State.OK:
+    state, name = translated(check.state, language), translated(check.name, language)
+    lines = [printable(f"{state}  {name}: {translated(check.seen, language)}")]
+    if check.remedy and not check.is_ok:
         lines.append(
             printable(translated(fill("Next:  {hint}", hint=message_of(check.remedy)), language))
         )
@@ -216,7 +213,7 @@ def _tell(channel: str, message: Message, outbox: Outbox) -> Delivery:
         "content": whole,  # for Discord
         "level": message.level.value.lower(),
         "host": message.host,
-        "checks": [check._asdict() for check in message.checks],
+        "checks": [asdict(check) for check in message.checks],
     }
     level = _LEVELS[message.level]
     return _send(Errand(channel, message.text, _SECONDS, message.title, level, fields), outbox)

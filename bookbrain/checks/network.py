@@ -5,12 +5,12 @@ import json
 import re
 import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Literal
 
-from bookbrain.checks import Check, State
-from bookbrain.messages import fill, message_of
+from bookbrain.messages import Filled, fill, message_of
+from bookbrain.reports import Check, State
 from bookbrain.server.access import Site
 from bookbrain.server.probes import Certificate, HttpAnswer, output_of
 
@@ -21,28 +21,25 @@ _LIST = re.compile(r"Banned IP list:(.*)")
 def check_admin(listen: str, same: bool) -> Check:
     """`listen` is where the running Caddy is talked to, `same` whether it works by its files."""
     if not listen:
-        return Check(
+        return Check.warn(
             "Caddy",
-            State.WARN,
             "It takes no changes while it runs: `admin off` is among its options.",
             "Take that out of /etc/caddy/Caddyfile, then: sudo systemctl restart caddy",
         )
     if not listen.startswith("unix/"):
-        return Check(
+        return Check.warn(
             "Caddy",
-            State.WARN,
             fill("Every user of this machine can ask and change it at {listen}.", listen=listen),
             "Take `admin` out of the options in /etc/caddy/Caddyfile, then: "
             "sudo bookbrain-admin site --renew",
         )
     if not same:
-        return Check(
+        return Check.warn(
             "Caddy",
-            State.WARN,
             "It does not work by its files.",
             "sudo systemctl reload caddy; if that fails: sudo systemctl restart caddy",
         )
-    return Check("Caddy", State.OK, "it works by its files; only root and itself can change that")
+    return Check.ok("Caddy", "it works by its files; only root and itself can change that")
 
 
 def look_at_banned() -> list[str] | None:
@@ -56,70 +53,68 @@ def read_banned(text: str) -> list[str]:
     return [address for rest in _LIST.findall(text) for address in rest.split()]
 
 
-def check_guessing(banned: Sequence[str] | None, told: bool) -> Check:
-    """`banned` is None where the jail does not run; `told` whether Caddy's log tells of tries."""
+def check_banned(banned: Sequence[str] | None) -> Check:
+    """`banned` is None where the jail does not run."""
     if banned is None:
-        return Check(
+        return Check.warn(
             "guessing",
-            State.WARN,
-            "Guessing passwords is not refused: fail2ban does not run, or not for BookBrain.",
+            "Guessing passwords is not refused: fail2ban does not watch.",
             "sudo systemctl restart fail2ban; journalctl -u fail2ban -n 20",
         )
-    if not told:
-        return Check(
+    seen = fill("addresses that fail2ban refuses now: {count}", count=len(banned))
+    return Check.ok("guessing", seen)
+
+
+def check_guessing(banned: Sequence[str] | None, told: bool) -> Check:
+    """`told` is whether Caddy's log tells of tries."""
+    if banned is not None and not told:
+        return Check.warn(
             "guessing",
-            State.WARN,
             "fail2ban cannot see who guesses: Caddy works by an older Caddyfile of BookBrain.",
             "Put your changes into /etc/bookbrain/Caddyfile.new and that in place of Caddyfile, "
             "then: sudo systemctl reload caddy",
         )
-    if banned:
-        return Check(
-            "guessing",
-            State.OK,
-            fill(
-                "refused now: {addresses}. To let one in: "
-                "sudo fail2ban-client set bookbrain unbanip ADDRESS",
-                addresses=", ".join(banned),
-            ),
-        )
-    return Check("guessing", State.OK, "fail2ban refuses who guesses; nobody now")
+    if not banned:
+        return check_banned(banned)
+    return Check.ok(
+        "guessing",
+        fill(
+            "refused now: {addresses}. To let one in: "
+            "sudo fail2ban-client set bookbrain unbanip ADDRESS",
+            addresses=", ".join(banned),
+        ),
+    )
 
 
-Fate = Literal["open", "refused", "policy", "unclear"]
+Fate = Literal["refused", "policy", "unclear", "open"]  # the worst first
 _PORTS = (80, 443)
 _SAYS_NOTHING = {"-m", "--comment", "-j", "--reject-with"}
 _GOES_ON = {"LOG", "NFLOG", "ULOG", "MARK", "CONNMARK", ""}
+_SEEN = {
+    "refused": "{program} refuses port 80 or 443: a rule that refuses everything comes first.",
+    "policy": "{program} refuses port 80 or 443: what no rule lets in is dropped.",
+    "unclear": "{program} has rules of another program: whether 80 and 443 are open cannot be "
+    "told.",
+    "open": "{program} lets 80 and 443 in; the security list of a cloud cannot be seen from here",
+}
+_REMEDIES = {
+    "refused": "Run install.sh again: it lets them in before that rule. The security list of the "
+    "cloud cannot be seen from here: open both ports there too.",
+    "policy": "sudo {program} -I INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT",
+    "unclear": "See for yourself: sudo {program} -S; with ufw: sudo ufw allow 80,443/tcp",
+    "open": "",
+}
 
 
 def check_firewall(program: str, text: str) -> Check:
     """`text` is what `iptables -S INPUT`, or that of `ip6tables`, prints."""
     fates = {fate_of(port, text) for port in _PORTS}
+    worst = next(fate for fate in _SEEN if fate in fates)
     # Where there is no IPv6, it may as well be closed.
-    state = State.WARN if program == "ip6tables" else State.FAIL
-    if "refused" in fates:
-        seen = "{program} refuses port 80 or 443: a rule that refuses everything comes first."
-        remedy = fill(
-            "Run install.sh again: it lets them in before that rule. The security list of the "
-            "cloud cannot be seen from here: open both ports there too."
-        )
-    elif "policy" in fates:
-        seen = "{program} refuses port 80 or 443: what no rule lets in is dropped."
-        remedy = fill(
-            "sudo {program} -I INPUT -p tcp -m multiport --dports 80,443 -j ACCEPT",
-            program=program,
-        )
-    elif "unclear" in fates:
-        state = State.WARN
-        seen = "{program} has rules of another program: whether 80 and 443 are open cannot be told."
-        remedy = fill(
-            "See for yourself: sudo {program} -S; with ufw: sudo ufw allow 80,443/tcp",
-            program=program,
-        )
-    else:
-        state, remedy = State.OK, fill("")
-        seen = "{program} lets 80 and 443 in; the security list of a cloud cannot be seen from here"
-    return Check("firewall", state, fill(seen, program=program), remedy)
+    wrong = State.WARN if worst == "unclear" or program == "ip6tables" else State.FAIL
+    state = State.OK if worst == "open" else wrong
+    seen, remedy = fill(_SEEN[worst], program=program), fill(_REMEDIES[worst], program=program)
+    return Check("firewall", state, seen, remedy)
 
 
 def fate_of(port: int, text: str) -> Fate:
@@ -223,58 +218,29 @@ def check_listeners(listeners: Sequence[Listener], own: int) -> list[Check]:
     """`own` is the id of the process of bookbrain.service."""
     checks = [check for port in _PUBLIC for check in _check_public(listeners, port)]
     if not checks:
-        checks = [Check("ports", State.OK, "Caddy listens on 80 and 443")]
+        checks = [Check.ok("ports", "Caddy listens on 80 and 443")]
     for one in listeners:
         if one.program == "bookbrain" and one.pid != own:
-            checks.append(
-                Check(
-                    "ports",
-                    State.WARN,
-                    fill(
-                        "Another BookBrain listens at {address}:{port}.",
-                        address=one.address,
-                        port=one.port,
-                    ),
-                    fill("If it is not meant to: sudo kill {pid}", pid=one.pid),
-                )
-            )
+            seen = fill("Another BookBrain listens at {address}:{port}.", **asdict(one))
+            remedy = fill("If it is not meant to: sudo kill {pid}", pid=one.pid)
+            checks.append(Check.warn("ports", seen, remedy))
         elif one.port in _PRIVATE and not one.is_private:
-            checks.append(
-                Check(
-                    "ports",
-                    State.FAIL,
-                    fill(
-                        "Port {port} is open to the network: {program} at {address}.",
-                        port=one.port,
-                        program=one.program,
-                        address=one.address,
-                    ),
-                    "It must listen at 127.0.0.1 only: systemctl cat bookbrain bookbrain-chroma",
-                )
+            seen = fill(
+                "Port {port} is open to the network: {program} at {address}.", **asdict(one)
             )
+            cure = "It must listen at 127.0.0.1 only: systemctl cat bookbrain bookbrain-chroma"
+            checks.append(Check.fail("ports", seen, cure))
     return checks
 
 
 def _check_public(listeners: Sequence[Listener], port: int) -> list[Check]:
     holders = [one for one in listeners if one.port == port]
     if not holders:
-        return [
-            Check(
-                "ports", State.FAIL, fill("Nobody listens on port {port}.", port=port), _ASK_CADDY
-            )
-        ]
+        return [Check.fail("ports", fill("Nobody listens on port {port}.", port=port), _ASK_CADDY)]
+    taken = "Port {port} is taken by {program} (pid {pid}), and Caddy needs it."
+    remedy = "Stop that program, then: sudo systemctl restart caddy"
     return [
-        Check(
-            "ports",
-            State.FAIL,
-            fill(
-                "Port {port} is taken by {program} (pid {pid}), and Caddy needs it.",
-                port=port,
-                program=one.program,
-                pid=one.pid,
-            ),
-            "Stop that program, then: sudo systemctl restart caddy",
-        )
+        Check.fail("ports", fill(taken, **asdict(one)), remedy)
         for one in holders
         if one.program not in ("caddy", "")
     ]
@@ -288,9 +254,8 @@ def check_name(domain: str, theirs: Iterable[str], ours: Iterable[str], proven: 
     found = {ipaddress.ip_address(text.split("%")[0]) for text in theirs}
     own = {ipaddress.ip_address(text.split("%")[0]) for text in ours}
     if not found:
-        return Check(
+        return Check.fail(
             "domain",
-            State.FAIL,
             fill("{domain} has no address.", domain=domain),
             "Enter this server's public address for it where the domain is registered.",
         )
@@ -328,72 +293,53 @@ def check_certificate(
     site: Site, certificate: Certificate | None, now: datetime, trouble: str
 ) -> Check:
     """`trouble` is what Caddy last met when it asked for one."""
-    if certificate is None:
-        seen = fill("There is no certificate for {domain}.", domain=site.domain)
-        return Check("certificate", State.FAIL, _because(seen, trouble), _remedy(site))
-    day = f"{certificate.ends:%Y-%m-%d}"
-    if certificate.ends <= now:
-        seen = fill("The certificate has ended: {day}.", day=day)
-        return Check("certificate", State.FAIL, _because(seen, trouble), _remedy(site))
-    days = certificate.left(now).days
-    if certificate.ends_soon(now):
-        seen = fill("The certificate ends soon and was not renewed: {day}.", day=day)
-        return Check("certificate", State.WARN, _because(seen, trouble), _remedy(site))
-    if certificate.distrust and not site.acme:
-        return Check("certificate", State.OK, "the server's own, which browsers warn of")
-    if certificate.distrust:
-        # Of another authority, who comes here may have its root where this machine does not.
-        state = State.WARN if site.acme_directory else State.FAIL
-        seen = fill(
-            "The certificate of {issuer} is not trusted: {reason}.",
-            issuer=certificate.issuer,
-            reason=certificate.distrust,
-        )
-        return Check("certificate", state, _because(seen, trouble), _remedy(site))
-    return Check(
-        "certificate",
-        State.OK,
-        fill("{issuer}, {days} days left ({day})", issuer=certificate.issuer, days=days, day=day),
-    )
-
-
-def _because(seen: str, trouble: str) -> str:
-    return (
-        fill("{seen} Caddy: {trouble}", seen=message_of(seen), trouble=trouble) if trouble else seen
-    )
-
-
-def _remedy(site: Site) -> str:
-    if not site.acme:
-        return _ASK_CADDY
-    return fill(
+    state, seen = _certificate(site, certificate, now)
+    if state is State.OK:
+        return Check.ok("certificate", seen)
+    if trouble:
+        seen = fill("{seen} Caddy: {trouble}", seen=message_of(seen), trouble=trouble)
+    remedy = fill(
         "{domain} must lead here, and ports 80 and 443 be open in the cloud too. Then: "
         "sudo systemctl restart caddy",
         domain=site.domain,
     )
+    return Check("certificate", state, seen, remedy if site.acme else _ASK_CADDY)
+
+
+def _certificate(
+    site: Site, certificate: Certificate | None, now: datetime
+) -> tuple[State, Filled]:
+    if certificate is None:
+        return State.FAIL, fill("There is no certificate for {domain}.", domain=site.domain)
+    issuer, day, left = certificate.issuer, f"{certificate.ends:%Y-%m-%d}", certificate.left(now)
+    if certificate.ends <= now:
+        return State.FAIL, fill("The certificate has ended: {day}.", day=day)
+    if certificate.ends_soon(now):
+        seen = fill("The certificate ends soon and was not renewed: {day}.", day=day)
+        return State.WARN, seen
+    if not certificate.distrust:
+        seen = fill("{issuer}, {days} days left ({day})", issuer=issuer, days=left.days, day=day)
+        return State.OK, seen
+    if not site.acme:
+        return State.OK, fill("the server's own, which browsers warn of")
+    reason = certificate.distrust
+    seen = fill(
+        "The certificate of {issuer} is not trusted: {reason}.", issuer=issuer, reason=reason
+    )
+    # Of another authority, who comes here may have its root where this machine does not.
+    return State.WARN if site.acme_directory else State.FAIL, seen
 
 
 def check_site(url: str, answer: HttpAnswer) -> Check:
     """A server that asks for a password answers 401."""
-    if answer.status == 401:
-        return Check("site", State.OK, fill("{url} asks for a password, as it should", url=url))
-    if answer.status == 0:
-        return Check(
-            "site",
-            State.FAIL,
-            fill("{url} does not answer here: {reason}.", url=url, reason=answer.text),
-            _ASK_CADDY,
-        )
-    if answer.status < 400:
-        return Check(
-            "site",
-            State.FAIL,
-            fill("{url} answers without a password ({status}).", url=url, status=answer.status),
-            "Run install.sh again, then this again.",
-        )
-    return Check(
-        "site",
-        State.FAIL,
-        fill("{url} answers {status}.", url=url, status=answer.status),
-        _ASK_CADDY,
-    )
+    status = answer.status
+    if status == 401:
+        return Check.ok("site", fill("{url} asks for a password, as it should", url=url))
+    if status == 0:
+        seen = fill("{url} does not answer here: {reason}.", url=url, reason=answer.text)
+    elif status < 400:
+        seen = fill("{url} answers without a password ({status}).", url=url, status=status)
+    else:
+        seen = fill("{url} answers {status}.", url=url, status=status)
+    again = "Run install.sh again, then this again."
+    return Check.fail("site", seen, again if 0 < status < 400 else _ASK_CADDY)

@@ -5,11 +5,10 @@ import logging
 import socket
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from bookbrain.checks import Check, State, worst_of
 from bookbrain.checks.channels import (
     Delivery,
     Outbox,
@@ -22,6 +21,7 @@ from bookbrain.checks.channels import (
 )
 from bookbrain.files import file_lock, write_file
 from bookbrain.paths import LibraryPaths
+from bookbrain.reports import Check, State, worst_of
 from bookbrain.settings import NotifySettings
 
 _SETTLED = 60.0  # seconds between the first bad answer and the one that counts
@@ -192,17 +192,12 @@ def _logged(deliveries: Iterable[Delivery]) -> bool:
 @contextmanager
 def _locked(home: Path) -> Iterator[None]:
     """Alone with the history, where the disk lets us; a broken one is to be told all the same."""
-    try:
-        lock = file_lock(LibraryPaths(home).health_lock)
-        lock.__enter__()
-    except OSError as error:
-        _log.warning(_NOT_KEPT, error)
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(file_lock(LibraryPaths(home).health_lock))
+        except OSError as error:
+            _log.warning(_NOT_KEPT, error)
         yield
-        return
-    try:
-        yield
-    finally:
-        lock.__exit__(None, None, None)
 
 
 def _keep(home: Path, history: History) -> None:

@@ -1,17 +1,15 @@
-"""The units, their files, and whether the application and Chroma answer."""
+"""The units, their files, and whether the application answers."""
 
-import grp
-import pwd
 import stat
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from bookbrain.checks import Check, State
 from bookbrain.messages import fill
 from bookbrain.paths import SERVICE_USER, Layout
+from bookbrain.reports import Check, State
 from bookbrain.server.probes import HttpAnswer, output_of
 
 SERVICES = (
@@ -54,24 +52,27 @@ class Unit:
 
 def look_at_units(layout: Layout, systemctl: str) -> tuple[Unit, ...]:
     """The services, Caddy's and the timers of this server; not-found where systemd is silent."""
-    timers = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain-*.timer"))
-    return _look_at([*SERVICES, *timers], systemctl)
+    return _look_at([*SERVICES, *_files(layout, "bookbrain-*.timer")], systemctl)
 
 
 def look_at_files(layout: Layout, systemctl: str) -> tuple[Unit, ...]:
     """Caddy's unit and every one of ours that has a file; a template has no state."""
-    files = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain*.*"))
+    files = _files(layout, "bookbrain*.*")
     ours = [name for name in files if name.endswith(_KINDS) and "@" not in name]
     return _look_at([*ours, "caddy.service"], systemctl)
 
 
 def look_at_loose(layout: Layout, systemctl: str) -> list[str]:
     """Our services on which systemd has no hardening in force; none where it is silent."""
-    files = sorted(path.name for path in (layout.root / _UNITS).glob("bookbrain*.service"))
+    files = _files(layout, "bookbrain*.service")
     names = [name.replace("@.", "@any.") for name in files if name != _ROOTS]
     return read_loose(
         output_of(systemctl, "show", "--property", "Id,NoNewPrivileges", *names) or ""
     )
+
+
+def _files(layout: Layout, pattern: str) -> list[str]:
+    return sorted(path.name for path in (layout.root / _UNITS).glob(pattern))
 
 
 def read_loose(text: str) -> list[str]:
@@ -142,46 +143,40 @@ def look_at(path: Path) -> SeenFile | None:
     """None when there is none."""
     try:
         found = path.stat()
+        owner, group = _name(path.owner, found.st_uid), _name(path.group, found.st_gid)
     except OSError:
         return None
-    return SeenFile(path, _user(found.st_uid), _group(found.st_gid), stat.S_IMODE(found.st_mode))
+    return SeenFile(path, owner, group, stat.S_IMODE(found.st_mode))
 
 
-def _user(uid: int) -> str:
+def _name(ask: Callable[[], str], number: int) -> str:
+    """The number of one who has no name on this machine."""
     try:
-        return pwd.getpwuid(uid).pw_name
+        return ask()
     except KeyError:
-        return str(uid)
+        return str(number)
 
 
-def _group(gid: int) -> str:
-    try:
-        return grp.getgrgid(gid).gr_name
-    except KeyError:
-        return str(gid)
+_AGAIN = "Run install.sh again."
 
 
 def check_settings(path: Path, seen: SeenFile | None, complaint: str, hint: str) -> Check:
     """`complaint` and `hint` are those of the error that reading it raised, "" without one."""
     if complaint:
-        return Check("settings", State.FAIL, complaint, hint)
+        return Check.fail("settings", complaint, hint)
     if seen is None:
-        return Check(
-            "settings", State.FAIL, fill("{path} is not there.", path=path), "Run install.sh again."
-        )
+        return Check.fail("settings", fill("{path} is not there.", path=path), _AGAIN)
     if not _may_read(seen):
-        return Check(
+        return Check.fail(
             "settings",
-            State.FAIL,
             fill("The services cannot read {path}.", path=path),
             fill(
-                "sudo chown root:{group} {path} && sudo chmod 640 {file}",
+                "sudo chown root:{group} {path} && sudo chmod 640 {path}",
                 group=SERVICE_USER,
                 path=path,
-                file=path,
             ),
         )
-    return Check("settings", State.OK, fill("{path} is valid", path=path))
+    return Check.ok("settings", fill("{path} is valid", path=path))
 
 
 def _may_read(seen: SeenFile) -> bool:
@@ -194,126 +189,110 @@ def check_credentials(key: Path, files: Iterable[SeenFile]) -> list[Check]:
     """`files` are all in the folder; the services do not start without that of the key."""
     files = list(files)
     checks = [
-        Check(
+        Check.fail(
             "credentials",
-            State.FAIL,
             fill("{path} can be read by others than root.", path=file.path),
-            fill(
-                "sudo chown root:root {path} && sudo chmod 600 {file}",
-                path=file.path,
-                file=file.path,
-            ),
+            fill("sudo chown root:root {path} && sudo chmod 600 {path}", path=file.path),
         )
         for file in files
         if file.mode & 0o077
     ]
     if key not in {file.path for file in files}:
-        checks.append(
-            Check(
-                "credentials",
-                State.FAIL,
-                fill("{path} is not there: the services do not start.", path=key),
-                fill("sudo install -m 600 /dev/null {path}", path=key),
-            )
-        )
-    return checks or [Check("credentials", State.OK, "for root alone")]
+        seen = fill("{path} is not there: the services do not start.", path=key)
+        remedy = fill("sudo install -m 600 /dev/null {path}", path=key)
+        checks.append(Check.fail("credentials", seen, remedy))
+    return checks or [Check.ok("credentials", "for root alone")]
 
 
 def check_library(home: Path, seen: SeenFile | None, inside: Iterable[SeenFile]) -> Check:
     """`inside` is what lies in it."""
     if seen is None:
-        return Check(
-            "library", State.FAIL, fill("{path} is not there.", path=home), "Run install.sh again."
-        )
+        return Check.fail("library", fill("{path} is not there.", path=home), _AGAIN)
     strange = [one.path.name for one in (seen, *inside) if one.owner != SERVICE_USER]
     if strange:
         names = ", ".join(strange[:_MOST_NAMED])
-        return Check(
+        return Check.fail(
             "library",
-            State.FAIL,
             fill("Not the service's own in {home}: {names}.", home=home, names=names),
-            fill(
-                "sudo chown -R {user}:{group} {path}",
-                user=SERVICE_USER,
-                group=SERVICE_USER,
-                path=home,
-            ),
+            fill("sudo chown -R {user}:{user} {path}", user=SERVICE_USER, path=home),
         )
     if seen.mode & 0o007:
-        return Check(
+        return Check.warn(
             "library",
-            State.WARN,
             fill("Every user of this machine can look into {path}.", path=home),
             fill("sudo chmod o-rwx {path}", path=home),
         )
-    return Check(
-        "library", State.OK, fill("{path} belongs to {user}", path=home, user=SERVICE_USER)
-    )
+    return Check.ok("library", fill("{path} belongs to {user}", path=home, user=SERVICE_USER))
 
 
 def check_caddyfile(path: Path, text: str, ours: Path) -> Check:
     """`text` is the Caddyfile of the machine, which is to import `ours`."""
     if ["import", str(ours)] not in (line.split() for line in text.splitlines()):
-        return Check(
+        return Check.fail(
             "Caddyfile",
-            State.FAIL,
             fill("{path} does not import BookBrain's Caddyfile.", path=path),
             fill("Add this line at its end: import {path}", path=ours),
         )
     if not ours.exists():
-        return Check(
-            "Caddyfile",
-            State.FAIL,
-            fill("{path} is not there.", path=ours),
-            "Run install.sh again.",
-        )
-    return Check("Caddyfile", State.OK, fill("{path} imports BookBrain's", path=path))
+        return Check.fail("Caddyfile", fill("{path} is not there.", path=ours), _AGAIN)
+    return Check.ok("Caddyfile", fill("{path} imports BookBrain's", path=path))
 
 
 _MANY_RESTARTS = 3
 _OURS = ("bookbrain", "caddy")
+HEALTH_UNIT = "bookbrain-health.service"
+_NEEDED = (*SERVICES, "bookbrain-ingest.service")
 
 
 def check_units(units: Sequence[Unit]) -> list[Check]:
     """One check for each that does not run as it should, or one for all."""
-    checks = [check for unit in units for check in _check_unit(unit)]
     names = ", ".join(unit.title for unit in units)
-    return checks or [Check("service", State.OK, fill("all run: {names}", names=names))]
+    wrong = [check for check in map(check_unit, units) if not check.is_ok]
+    return wrong or [Check.ok("service", fill("all run: {names}", names=names))]
 
 
-def _check_unit(unit: Unit) -> list[Check]:
-    if unit.state == "not-found":
-        return [
-            Check(
-                "service",
-                State.FAIL,
-                fill("systemd knows no {unit}.", unit=unit.title),
-                "Run install.sh again.",
-            )
-        ]
+def check_unit(unit: Unit) -> Check:
+    """Of one that is to run."""
+    name, state = unit.title.removeprefix("bookbrain-"), unit.state
+    seen = fill("{unit}: {state}", unit=name, state=state)
+    if unit.since:
+        since, count = f"{unit.since:%Y-%m-%d %H:%M}", unit.restarts
+        seen = fill("{unit}: {state} since {since}", unit=name, state=state, since=since)
+        if count:
+            seen = fill("{seen}, restarts: {count}", seen=seen, count=count)
+    if state == "not-found":
+        return Check.fail("service", seen, _AGAIN)
     if not unit.runs:
-        return [
-            Check(
-                "service",
-                State.FAIL,
-                fill("{unit} does not run: {state}.", unit=unit.title, state=unit.state),
-                fill(
-                    "journalctl -u {unit} -n 50, then: sudo systemctl restart {name}",
-                    unit=unit.name,
-                    name=unit.name,
-                ),
-            )
-        ]
+        return Check.fail("service", seen, _restart(unit.name))
     if unit.restarts >= _MANY_RESTARTS:
-        return [
-            Check(
-                "service",
-                State.WARN,
-                fill("{unit} came up again {count} times.", unit=unit.title, count=unit.restarts),
-                fill("See why: journalctl -u {unit} -n 200", unit=unit.name),
-            )
-        ]
-    return []
+        remedy = fill("See why: journalctl -u {unit} -n 200", unit=unit.name)
+        return Check.warn("service", seen, remedy)
+    return Check.ok("service", seen)
+
+
+def check_timers(units: Iterable[Unit]) -> Iterator[Check]:
+    """One line for those that wait for their hour, and one for the others."""
+    names: dict[bool, list[str]] = {True: [], False: []}
+    for unit in units:
+        names[unit.runs].append(unit.name.removeprefix("bookbrain-").removesuffix(".timer"))
+    if names[True]:
+        yield Check.ok("timer", fill("active: {names}", names=", ".join(names[True])))
+    if names[False]:
+        seen = fill("not active: {names}", names=", ".join(names[False]))
+        yield Check.fail("timer", seen, _AGAIN)
+
+
+def check_file(unit: Unit) -> Check:
+    """Of one that may rest: only that it failed is wrong."""
+    check = replace(check_unit(unit), subject=unit.name)
+    if unit.state != "failed":
+        return replace(check, state=State.OK, remedy="")
+    return replace(check, state=failed_state(unit.name))
+
+
+def failed_state(unit: str) -> State:
+    """What is made of a unit that has failed: without these nobody can search, or add."""
+    return State.FAIL if unit in _NEEDED else State.WARN
 
 
 def check_failed(names: Iterable[str], judged: Iterable[str]) -> list[Check]:
@@ -323,25 +302,21 @@ def check_failed(names: Iterable[str], judged: Iterable[str]) -> list[Check]:
             "service",
             State.FAIL if name.startswith(_OURS) else State.WARN,
             fill("{unit} has failed.", unit=name),
-            fill(
-                "journalctl -u {unit} -n 50, then: sudo systemctl restart {name}",
-                unit=name,
-                name=name,
-            ),
+            _restart(name),
         )
         for name in sorted(set(names) - set(judged))
     ]
 
 
+def _restart(unit: str) -> str:
+    return fill("journalctl -u {unit} -n 50, then: sudo systemctl restart {unit}", unit=unit)
+
+
 def check_hardening(loose: Iterable[str]) -> list[Check]:
     """`loose` are the services on which no hardening is in force."""
+    remedy = "Run install.sh again, and restart that unit."
     return [
-        Check(
-            "service",
-            State.FAIL,
-            fill("{unit} runs without its hardening.", unit=name),
-            "Run install.sh again, and restart that unit.",
-        )
+        Check.fail("service", fill("{unit} runs without its hardening.", unit=name), remedy)
         for name in loose
     ]
 
@@ -349,60 +324,15 @@ def check_hardening(loose: Iterable[str]) -> list[Check]:
 def check_application(answer: HttpAnswer) -> Check:
     """`answer` is that of /healthz."""
     if answer.status == 200:
-        return Check("app", State.OK, fill("it answers: {word}", word=answer.text))
+        return Check.ok("app", fill("it answers: {word}", word=answer.text))
     if answer.status:
-        return Check(
+        return Check.fail(
             "app",
-            State.FAIL,
             fill("It answers {status}: {word}.", status=answer.status, word=answer.text),
             "See why: sudo bookbrain-admin health; journalctl -u bookbrain -n 50",
         )
-    return Check(
+    return Check.fail(
         "app",
-        State.FAIL,
         fill("It does not answer: {reason}.", reason=answer.text),
         "journalctl -u bookbrain -n 50, then: sudo systemctl restart bookbrain",
     )
-
-
-def check_chroma(url: str, answers: bool) -> Check:
-    if answers:
-        return Check("Chroma", State.OK, fill("it answers at {url}", url=url))
-    return Check(
-        "Chroma",
-        State.FAIL,
-        fill("It does not answer at {url}: search is by keyword only.", url=url),
-        "journalctl -u bookbrain-chroma -n 50, then: sudo systemctl restart bookbrain-chroma",
-    )
-
-
-def check_key(enabled: bool, model: str) -> Check:
-    """The endpoint is not asked: that costs."""
-    if enabled:
-        return Check(
-            "key",
-            State.OK,
-            fill(
-                "set, for {model}; not tried, it costs: sudo bookbrain search --mode vector QUERY",
-                model=model,
-            ),
-        )
-    return Check(
-        "key", State.OK, "none: search is by keyword. To set one: sudo bookbrain-admin key"
-    )
-
-
-def check_clock(text: str) -> list[Check]:
-    """`text` is what `timedatectl show -p NTPSynchronized` prints."""
-    if "NTPSynchronized=yes" in text:
-        return [Check("clock", State.OK, "set by the network")]
-    if "NTPSynchronized=no" in text:
-        return [
-            Check(
-                "clock",
-                State.WARN,
-                "Nobody sets the clock; certificates and logins depend on it.",
-                "sudo timedatectl set-ntp true",
-            )
-        ]
-    return []

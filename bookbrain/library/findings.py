@@ -8,6 +8,7 @@ from random import Random
 from bookbrain.errors import OLDER_BACKUP, BookBrainError, UnavailableError
 from bookbrain.messages import fill
 from bookbrain.model import Book, Page, parse_space
+from bookbrain.reports import Check
 from bookbrain.search import retrieval
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.folder import Stores
@@ -17,15 +18,7 @@ _REBUILD = "Run `bookbrain rebuild`."
 _MOST_NAMED = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """Something that is not as it should be, and what to do about it."""
-
-    seen: str
-    remedy: str
-
-
-def check_files(stores: Stores) -> list[Finding]:
+def check_files(stores: Stores) -> list[Check]:
     """Files that belong to no book, and books without their file; nothing is read."""
     findings = []
     if strays := [card.title or card.file for card in stores.orphans()]:
@@ -38,7 +31,7 @@ def check_files(stores: Stores) -> list[Finding]:
             "Take them in: `bookbrain recover`; on a server with sudo. "
             "What it cannot take in, move out of that folder."
         )
-        findings.append(Finding(seen, remedy))
+        findings.append(Check.warn("files", seen, remedy))
     books = stores.catalog.card_rows()
     if gone := [title for i, title, *_ in books if not stores.book_file(i).is_file()]:
         seen = fill(
@@ -47,7 +40,7 @@ def check_files(stores: Stores) -> list[Finding]:
             names=_some(gone),
         )
         remedy = "Add these PDFs again, or bring them back from a backup."
-        findings.append(Finding(seen, remedy))
+        findings.append(Check.warn("files", seen, remedy))
     return findings
 
 

@@ -11,7 +11,7 @@ from bookbrain.errors import BusyError
 from bookbrain.files import is_locked
 from bookbrain.formats.format import find_books
 from bookbrain.library import findings, maintenance, replacement
-from bookbrain.library.findings import Expected, Finding, prove
+from bookbrain.library.findings import Expected, prove
 from bookbrain.library.jobs import finish_jobs, parted, under_way
 from bookbrain.library.maintenance import rename
 from bookbrain.library.open_book import OpenBook, open_book, pick
@@ -27,6 +27,7 @@ from bookbrain.model import (
     SearchResult,
     Silent,
 )
+from bookbrain.reports import Check
 from bookbrain.search import retrieval
 from bookbrain.search.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.search.retrieval import ConnectedStores, similar
@@ -246,7 +247,7 @@ class Library:
         """How many vectors Chroma holds; raises UnavailableError where it fails or lacks some."""
         return findings.check_chroma(self._stores)
 
-    def check_files(self) -> list[Finding]:
+    def check_files(self) -> list[Check]:
         """What is wrong with the files of the books, at a glance: nothing is read."""
         return findings.check_files(self._stores)
 

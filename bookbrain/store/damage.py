@@ -22,7 +22,7 @@ from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment
 from bookbrain.messages import Filled, as_rows, fill, joined, message_of, of_row
 from bookbrain.paths import CATALOG, STORE, LibraryPaths
 from bookbrain.paths import STAMP_FILE as STAMP
-from bookbrain.reports import SeenCheck
+from bookbrain.reports import Check
 from bookbrain.store import database
 from bookbrain.store.catalog import read_commit, read_stamp
 from bookbrain.store.checksums import read_stamp_file
@@ -99,7 +99,7 @@ class CheckState:
         return replace(self, done=done, files=self.files + 1, damage=(*self.damage, *damage))
 
 
-def look_at_damage(home: Path, now: datetime) -> SeenCheck:
+def look_at_damage(home: Path, now: datetime) -> Check:
     """What is known of damage in the library in `home`, as a line of its condition.
 
     It is no FAIL: an upgrade that went back would not mend it.
@@ -111,17 +111,15 @@ def look_at_damage(home: Path, now: datetime) -> SeenCheck:
         names = joined([*shown, *more])
         seen = fill("Damaged: {count} ({names}).", count=len(state.known), names=names)
         lost = any(damage.lost for damage in state.known)
-        return SeenCheck("check", "warn", seen, _BRING_BACK if lost else _REPAIR)
+        return Check.warn("check", seen, _BRING_BACK if lost else _REPAIR)
     if state.last is None:
-        return SeenCheck("check", "ok", "not checked for damage yet")
+        return Check.ok("check", "not checked for damage yet")
     if now - state.last.at > _LONG:
         seen = fill(
             "The last check for damage was at {time:%Y-%m-%d %H:%M} UTC.", time=state.last.at
         )
-        return SeenCheck("check", "warn", seen, _CHECK)
-    return SeenCheck(
-        "check", "ok", fill("no damage at {time:%Y-%m-%d %H:%M} UTC", time=state.last.at)
-    )
+        return Check.warn("check", seen, _CHECK)
+    return Check.ok("check", fill("no damage at {time:%Y-%m-%d %H:%M} UTC", time=state.last.at))
 
 
 def read_state(home: Path) -> CheckState:

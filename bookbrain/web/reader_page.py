@@ -138,7 +138,7 @@ def _show_side(place: _Place) -> None:
     """What else one may want of this page."""
     _choose_chapter(place)
     _choose_page(place)
-    address = f"/book/{place.book.id}.pdf#page={place.number}"
+    address = f"/book/{place.book.id}{PDF}#page={place.number}"
     st.link_button(tr("The PDF at this page"), address, icon=":material/open_in_new:")
     similar = f"{place.book.id}:{place.number}"
     show_links(

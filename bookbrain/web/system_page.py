@@ -1,8 +1,7 @@
 """The system page: whether all is well, and what to do about what is not."""
 
 import platform
-import shutil
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from html import escape
 from importlib.metadata import version
@@ -10,115 +9,34 @@ from importlib.metadata import version
 import streamlit as st
 
 from bookbrain import __version__
+from bookbrain.checks.checklist import check_open_library
 from bookbrain.errors import BookBrainError
 from bookbrain.library import Library
 from bookbrain.messages import fill, message_of
 from bookbrain.paths import layout_of
-from bookbrain.reports import Day, SeenCheck, figures_of, kept_use, last_check
-from bookbrain.store.damage import look_at_damage
+from bookbrain.reports import Check, Day, State, figures_of, kept_use, last_check
 from bookbrain.web.frame import show_line, tr
 from bookbrain.web.shelf import the_shelf
 
 _LONG = timedelta(hours=1)  # the timer of a server comes every quarter of an hour
-_LITTLE, _SOME = 1e9, 5e9  # bytes of disk
 
 
-def look(library: Library, now: datetime) -> list[SeenCheck]:
+def look(library: Library, now: datetime) -> list[Check]:
     """All that is known, the worst first; costs nothing."""
-    own = [*_look_at_library(library), look_at_damage(library.settings.home, now), _disk(library)]
+    own = check_open_library(library)
     told = _told(library, {seen.name for seen in own}, now)
-    ranks = ("FAIL", "warn", "ok")
-    return sorted([*own, *told], key=lambda seen: ranks.index(seen.state))
+    return sorted([*own, *told], key=lambda seen: list(State).index(seen.state), reverse=True)
 
 
-def _look_at_library(library: Library) -> Iterator[SeenCheck]:
-    yield _books(library)
-    yield from (SeenCheck("files", "warn", f.seen, f.remedy) for f in library.check_files())
-    yield _ask("search", lambda: f"by keyword, {library.check_search()} ms")
-    if library.settings.embedding.enabled:
-        yield _ask("Chroma", lambda: f"it answers; vectors: {library.check_chroma()}")
-        yield _meaning(library)
-    else:
-        yield SeenCheck(
-            "meaning",
-            "ok",
-            "off, for there is no key",
-            "Set OPENAI_API_KEY (or OPENAI_BASE_URL of a compatible server), start BookBrain again "
-            "and run `bookbrain embed`; on a server: sudo bookbrain-admin key",
-        )
-
-
-def _ask(name: str, seen: Callable[[], str]) -> SeenCheck:
-    try:
-        return SeenCheck(name, "ok", seen())
-    except BookBrainError as error:
-        return SeenCheck(name, "FAIL", error.message, error.hint)
-
-
-def _books(library: Library) -> SeenCheck:
-    waiting, reason = library.waiting()
-    if unfinished := library.unfinished():
-        return SeenCheck(
-            "library",
-            "warn",
-            fill("Books left unfinished: {books}.", books=unfinished),
-            "Run `bookbrain add`; on a server: sudo systemctl restart bookbrain-ingest",
-        )
-    if waiting:
-        return SeenCheck(
-            "library",
-            "warn",
-            fill("Books that wait: {books}. {reason}", books=waiting, reason=reason),
-        )
-    books = library.books()
-    pages, passages = sum(book.pages for book in books), sum(book.passages for book in books)
-    return SeenCheck(
-        "library",
-        "ok",
-        fill(
-            "books: {books}, pages: {pages}, passages: {passages}",
-            books=len(books),
-            pages=pages,
-            passages=passages,
-        ),
-    )
-
-
-def _meaning(library: Library) -> SeenCheck:
-    model = library.settings.embedding.model
-    if missing := library.unembedded():
-        return SeenCheck(
-            "meaning",
-            "warn",
-            fill("Books that are not embedded with {model}: {books}.", model=model, books=missing),
-            "Run `bookbrain embed`; on a server with sudo.",
-        )
-    return SeenCheck("meaning", "ok", model)
-
-
-def _disk(library: Library) -> SeenCheck:
-    home = library.settings.home
-    disk = shutil.disk_usage(home)
-    state = "FAIL" if disk.free < _LITTLE else "warn" if disk.free < _SOME else "ok"
-    seen = fill(
-        "{free:.1f} GB free of {total:.1f} GB at {path}",
-        free=disk.free / 1e9,
-        total=disk.total / 1e9,
-        path=home,
-    )
-    return SeenCheck("disk", state, seen, "" if state == "ok" else "Make room on it.")
-
-
-def _told(library: Library, known: Container[str], now: datetime) -> Iterator[SeenCheck]:
+def _told(library: Library, known: Container[str], now: datetime) -> Iterator[Check]:
     """What the last health check of a server saw beside that; nothing where there is no server."""
     last = last_check(library.settings.home)
     if last is None:
         return
     yield from (seen for seen in last.seen if seen.name not in known)
     if now - last.at > _LONG:
-        yield SeenCheck(
+        yield Check.warn(
             "health",
-            "warn",
             fill("The last health check was at {time:%Y-%m-%d %H:%M} UTC.", time=last.at),
             "systemctl status bookbrain-health.timer",
         )
@@ -183,8 +101,8 @@ def _numbers(days: Sequence[Day]) -> str:
     )
 
 
-def _verdict(seen: Sequence[SeenCheck]) -> str:
-    failed, warned = (sum(one.state == state for one in seen) for state in ("FAIL", "warn"))
+def _verdict(seen: Sequence[Check]) -> str:
+    failed, warned = (sum(one.state == state for one in seen) for state in (State.FAIL, State.WARN))
     if failed:
         return _line("fail", tr(fill("Something is wrong: {count}.", count=failed)))
     if warned:
@@ -196,11 +114,11 @@ def _line(kind: str, text: str) -> str:
     return f'<p class="verdict {kind}" role="status">{escape(text)}</p>'
 
 
-def _list(seen: Sequence[SeenCheck]) -> str:
+def _list(seen: Sequence[Check]) -> str:
     return f'<ul class="checks">{"".join(map(_item, seen))}</ul>'
 
 
-def _item(seen: SeenCheck) -> str:
+def _item(seen: Check) -> str:
     remedy = (
         f'<p class="next">{escape(tr(fill("Next: {remedy}", remedy=message_of(seen.remedy))))}</p>'
     )

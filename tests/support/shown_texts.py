@@ -10,11 +10,12 @@ from string import Formatter
 _TELLING = {
     "fill", "message_of", "say", "note", "shown", "tr", "translated", "echo", "secho", "confirm",
     "BookBrainError", "InputError", "NotFoundError", "UnavailableError", "BusyError", "ConfigError",
-    "UsageError", "Flaw", "Unsound", "Damage", "Check", "SeenCheck", "Delivery", "Outcome",
-    "on_step", "Steps", "pick", "storage_error", "storage_errors", "Kind", "_setting",
+    "UsageError", "Flaw", "Unsound", "Damage", "Check", "ok", "warn", "fail", "_asked", "Delivery",
+    "Outcome", "on_step", "Steps", "pick", "storage_error", "storage_errors", "Kind", "_setting",
 }  # fmt: skip
 _MESSAGES_OF = {
     "fill": slice(1),
+    "_asked": slice(1),
     "translated": slice(1),
     "Delivery": slice(2, None),
     "Outcome": slice(3, None),

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bookbrain.checks import State
 from bookbrain.checks.network import check_admin, check_guessing, read_banned
+from bookbrain.reports import State
 from bookbrain.server.caddyfile import is_chosen, listen_address
 
 STATUS = """\

@@ -22,12 +22,12 @@ from support.openai_server import OpenAIServer
 import bookbrain.cli
 from bookbrain.admin import main
 from bookbrain.backup.archives import DAMAGED, Backup, archive_name
-from bookbrain.checks import Check, State, worst_of
-from bookbrain.checks.condition import check_backup, failed_state
+from bookbrain.checks.condition import check_backup
 from bookbrain.checks.news import read_history
-from bookbrain.checks.services import look_at_files
+from bookbrain.checks.services import failed_state, look_at_files
 from bookbrain.library import Library
 from bookbrain.paths import Layout
+from bookbrain.reports import Check, State, worst_of
 from bookbrain.server.access import Address, User, read_address, with_address, write_site
 from bookbrain.server.caddy import Machine
 from bookbrain.settings import load_settings
@@ -125,7 +125,8 @@ def _checks(machine: Machine, code: int = 0) -> dict[str, Check]:
     found = json.loads(_run(machine, "--json", code=code).stdout)
     checks = [Check(**{**values, "state": State(values["state"])}) for values in found]
     for check in checks:
-        assert check.remedy or check.state is State.OK or check.name == "library", check
+        assert check.remedy or check.is_ok or check.name == "library", check
+        assert not check.remedy or not check.is_ok or check.name == "meaning", check
     return {check.key: check for check in checks if check.name not in ("disk", "memory")}
 
 
@@ -146,7 +147,7 @@ def test_all_is_well(machine: Machine) -> None:
     assert {key: check.state.value for key, check in checks.items()} == {
         "library": "ok", "check": "ok", "search": "ok", "Chroma": "ok", "clock": "ok", "app": "ok",
         "service bookbrain.service": "ok", "service bookbrain-ingest.service": "ok",
-        "service caddy.service": "ok", "certificate": "warn", "backup": "ok",
+        "service caddy.service": "ok", "certificate": "warn", "backup": "ok", "meaning": "ok",
     }  # fmt: skip
     names = [line.split()[1] for line in _run(machine).stdout.splitlines() if "Next:" not in line]
     assert {"disk", "memory"} <= set(names)
@@ -158,7 +159,7 @@ def test_without_programs_what_cannot_be_seen_is_left_out(
     monkeypatch.setenv("PATH", "/nowhere")
     (machine.layout.etc / "address.json").unlink()
     names = {check.name for check in _checks(machine, code=1).values()}
-    assert names == {"library", "check", "search", "Chroma", "app", "backup"}
+    assert names == {"library", "check", "search", "Chroma", "meaning", "app", "backup"}
 
 
 def test_an_app_that_is_down(machine: Machine, server: _Server) -> None:
@@ -316,7 +317,7 @@ def _sql(home: Path, statement: str) -> None:
 
 
 def test_a_book_is_really_searched_for(machine: Machine, library: Path) -> None:
-    assert _checks(machine)["library"].seen == "books: 1, pages: 6"
+    assert _checks(machine)["library"].seen.startswith("books: 1, pages: 6, passages: ")
     assert "ms" in _checks(machine)["search"].seen
     _sql(library, "UPDATE page SET text = 'zyzzyva quokka numbat'")
     check = _checks(machine, code=1)["search"]
@@ -360,7 +361,7 @@ def test_a_library_of_ones_own_is_no_server(
     monkeypatch.setenv("BOOKBRAIN_HOME", str(tmp_path / "own"))
     monkeypatch.delenv("BOOKBRAIN_SETTINGS")
     names = {check.name for check in _checks(machine).values()}
-    assert names == {"library", "check", "search", "clock"}
+    assert names == {"library", "check", "search", "meaning", "clock"}
 
 
 # Notifications

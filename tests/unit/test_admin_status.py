@@ -18,10 +18,17 @@ from click.testing import CliRunner, Result
 
 from bookbrain.admin import main
 from bookbrain.admin.options import show_checks
-from bookbrain.admin.status import LibraryCounts, Meaning, Status, summarize
+from bookbrain.admin.status import show_status
 from bookbrain.backup.archives import Backup
-from bookbrain.checks import Check, State
-from bookbrain.checks.condition import Space, check_disk, check_memory, look_at_disks, read_memory
+from bookbrain.checks import condition, network, services
+from bookbrain.checks.condition import (
+    LibraryCounts,
+    Space,
+    check_disk,
+    check_memory,
+    look_at_disks,
+    read_memory,
+)
 from bookbrain.checks.services import (
     SERVICES,
     Unit,
@@ -31,6 +38,7 @@ from bookbrain.checks.services import (
     read_units,
 )
 from bookbrain.paths import Layout
+from bookbrain.reports import Check, State
 from bookbrain.server.access import Address, User, with_address, write_site
 from bookbrain.server.caddy import Machine
 from bookbrain.server.probes import Certificate, answer_of_site, door_of, read_certificate
@@ -250,39 +258,45 @@ def test_an_expired_certificate_is_read_too(tmp_path: Path) -> None:
 
 # The screen
 
-
-def _status(**changes: object) -> Status:
-    began = NOW - timedelta(days=3)
-    timers = ("backup", "health", "logs")
-    well = Status(
-        version="0.1.0",
-        now=NOW,
-        units=(
-            *(Unit(name, "active", began) for name in SERVICES),
-            *(Unit(f"bookbrain-{name}.timer", "active", began) for name in timers),
-        ),
-        site=SITE,
-        certificate=_certificate(74),
-        disks=(Space("/var/lib/bookbrain", int(12e9), int(50e9)), Space("/", int(9e9), int(9e9))),
-        memory=read_memory(MEMINFO),
-        backups=(
-            Backup("bookbrain-20260226T120000Z.tar.zst", "/", NOW - timedelta(days=3), 1, False),
-        ),
-        banned=["192.0.2.9"],
-        shelf=LibraryCounts(1234, 123456, 1234567, 0, 0, 0, 0),
-        meaning=Meaning("text-embedding-3-small", enabled=True, chroma=True),
-    )
-    return replace(well, **changes)  # type: ignore[arg-type]
+COUNTS = LibraryCounts(1234, 123456, 1234567, 0, 0, 0, 0)
+DISKS = (Space("/var/lib/bookbrain", int(12e9), int(50e9)), Space("/", int(9e9), int(9e9)))
+BEGAN = NOW - timedelta(days=3)
 
 
-def _wrong(status: Status) -> list[str]:
-    return [check.seen for check in summarize(status) if check.state is State.FAIL]
+def _units(*others: Unit) -> list[Unit]:
+    timers = [f"bookbrain-{name}.timer" for name in ("backup", "health", "logs")]
+    return [*(Unit(name, "active", BEGAN) for name in (*SERVICES, *timers)), *others]
 
 
-def test_all_is_well() -> None:
-    checks = summarize(_status())
+def _of_units(units: list[Unit]) -> list[Check]:
+    checks = [services.check_unit(unit) for unit in units if not unit.is_timer]
+    return [*checks, *services.check_timers(unit for unit in units if unit.is_timer)]
+
+
+def _screen(
+    units: list[Unit], certificate: Certificate | None, banned: list[str] | None
+) -> list[Check]:
+    """What the status has of a server, from what was seen on it."""
+    backup = Backup("bookbrain-20260226T120000Z.tar.zst", "/", BEGAN, 1, encrypted=False)
+    return [
+        *_of_units(units),
+        condition.check_counts(COUNTS),
+        condition.check_inbox(COUNTS),
+        Check.ok("check", "no damage at 2026-02-26 12:00 UTC"),
+        Check.ok("Chroma", "it answers; vectors: 1234567"),
+        Check.ok("meaning", "text-embedding-3-small"),
+        Check.ok("site", SITE.url),
+        network.check_certificate(SITE, certificate, NOW, ""),
+        network.check_banned(banned),
+        *map(check_disk, DISKS),
+        check_memory(read_memory(MEMINFO)),
+        condition.check_backup([backup], None, NOW),
+    ]
+
+
+def test_all_is_well(capsys: pytest.CaptureFixture[str]) -> None:
+    checks = _screen(_units(), _certificate(74), ["192.0.2.9"])
     assert {check.state for check in checks} == {State.OK}
-    assert {check.remedy for check in checks} == {""}
     seen = [check.seen for check in checks]
     assert "bookbrain: active since 2026-02-26 12:00" in seen
     assert "active: backup, health, logs" in seen
@@ -291,43 +305,40 @@ def test_all_is_well() -> None:
     assert "12.0 GB free of 50.0 GB at /var/lib/bookbrain" in seen
     assert "bookbrain-20260226T120000Z.tar.zst, 3 days old" in seen
     assert "addresses that fail2ban refuses now: 1" in seen
+    show_status(_screen(_units(), None, None))
+    assert "Next:" not in capsys.readouterr().out
 
 
 def test_a_server_that_begins_is_well_too() -> None:
     internal = with_address(None, Address("192.0.2.7", acme=False))
-    begun = _status(
-        site=internal,
-        certificate=_certificate(0.3, of=0.5, distrust="self-signed certificate"),
-        backups=(),
-        meaning=Meaning("text-embedding-3-small", enabled=False, chroma=None),
-        shelf=LibraryCounts(0, 0, 0, 0, 0, 2, 1),
-    )
-    assert _wrong(begun) == []
-    assert [check.name for check in summarize(begun) if check.state is State.WARN] == ["inbox"]
+    shown = _certificate(0.3, of=0.5, distrust="self-signed certificate")
+    assert network.check_certificate(internal, shown, NOW, "").state is State.OK
+    assert condition.check_backup([], None, NOW).state is State.OK
+    begun = LibraryCounts(0, 0, 0, 0, 0, 2, 1)
+    assert condition.check_counts(begun).state is State.OK
+    assert condition.check_inbox(begun).state is State.WARN
 
 
 @pytest.mark.parametrize(
-    ("changes", "seen"),
+    ("checks", "seen"),
     [
-        ({"units": (Unit("bookbrain.service", "failed", NOW, 7),)},
+        (_of_units([Unit("bookbrain.service", "failed", NOW, 7)]),
          "bookbrain: failed since 2026-03-01 12:00, restarts: 7"),
-        ({"units": (Unit("caddy.service", "not-found"),)}, "caddy: not-found"),
-        ({"units": (Unit("bookbrain-backup.timer", "inactive"),)}, "not active: backup"),
-        ({"shelf": None, "library_trouble": "It is broken."}, "It is broken."),
-        ({"shelf": LibraryCounts(1, 1, 1, 1, 0, 0, 0)},
+        (_of_units([Unit("caddy.service", "not-found")]), "caddy: not-found"),
+        (_of_units(_units(Unit("bookbrain-verify.timer", "inactive"))), "not active: verify"),
+        ([condition.check_inbox(LibraryCounts(1, 1, 1, 1, 0, 0, 0))],
          "unfinished: 1, waiting: 0, arriving: 0, rejected: 0"),
-        ({"shelf": LibraryCounts(1, 1, 1, 0, 3, 0, 0)},
+        ([condition.check_inbox(LibraryCounts(1, 1, 1, 0, 3, 0, 0))],
          "unfinished: 0, waiting: 3, arriving: 0, rejected: 0"),
-        ({"meaning": Meaning("m", enabled=True, chroma=False)},
-         "Chroma does not answer: search is by keyword only"),
-        ({"site": None, "site_trouble": "No address."}, "No address."),
-        ({"certificate": None}, "There is no certificate for books.example.org."),
-        ({"certificate": _certificate(-1)}, "The certificate has ended: 2026-02-28."),
-        ({"disks": (Space("/", 5, int(9e9)),)}, "0.0 GB free of 9.0 GB at /"),
+        ([network.check_certificate(SITE, None, NOW, "")],
+         "There is no certificate for books.example.org."),
+        ([network.check_certificate(SITE, _certificate(-1), NOW, "")],
+         "The certificate has ended: 2026-02-28."),
+        ([check_disk(Space("/", 5, int(9e9)))], "0.0 GB free of 9.0 GB at /"),
     ],
 )  # fmt: skip
-def test_what_is_wrong(changes: dict[str, object], seen: str) -> None:
-    assert _wrong(_status(**changes)) == [seen]
+def test_what_is_wrong(checks: list[Check], seen: str) -> None:
+    assert [check.seen for check in checks if check.state is State.FAIL] == [seen]
 
 
 @pytest.mark.parametrize("locale", ["C.UTF-8", "ko_KR.UTF-8"])
@@ -335,12 +346,15 @@ def test_it_fits_one_screen(
     locale: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("LC_ALL", locale)
-    ill = (
+    ill = [
         *(Unit(name, "activating", NOW, 1234) for name in SERVICES),
         *(Unit(f"bookbrain-{n}.timer", s) for n, s in (("logs", "active"), ("backup", "failed"))),
-    )
-    for status in (_status(), _status(units=ill, certificate=None)):
-        show_checks(summarize(status))
+    ]
+    for checks in (
+        _screen(_units(), _certificate(74), ["192.0.2.9"]),
+        _screen(ill, None, None),
+    ):
+        show_status(checks)
         lines = capsys.readouterr().out.splitlines()
         assert len(lines) <= 23
         for line in lines:
@@ -380,6 +394,14 @@ def test_the_status_as_json(machine: Machine) -> None:
     assert seen["ok"] is False
     assert seen["site"] == {"url": "https://books.example.org/", "acme": True}
     assert seen["shelf"]["books"] == 0
+    assert seen["meaning"] == {
+        "model": "text-embedding-3-small", "enabled": False, "chroma": None
+    }  # fmt: skip
+    assert (seen["library_trouble"], seen["damage"]["state"], seen["backups"]) == ("", "ok", [])
+    assert seen.keys() == {
+        "version", "now", "units", "site", "certificate", "disks", "memory", "backups", "banned",
+        "shelf", "meaning", "damage", "site_trouble", "library_trouble", "ok",
+    }  # fmt: skip
     assert seen["units"][0] | {"since": ""} == {
         "name": "bookbrain.service", "state": "active", "since": "", "restarts": 2, "pid": 812
     }  # fmt: skip

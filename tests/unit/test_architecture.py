@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "upgrade": {"base", "store"},
     "server": {"base"},
     "checks": {"base", "store", "library", "backup", "server"},
-    "web": {"base", "formats", "store", "library"},
+    "web": {"base", "formats", "store", "library", "checks"},
     "cli": {"base", "store", "search", "library", "web"},
     "admin": {"base", "store", "library", "backup", "server", "checks", "cli"},
     "sample": set(),  # data

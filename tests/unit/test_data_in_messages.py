@@ -13,7 +13,6 @@ from support.drawn import own_html
 
 import bookbrain.cli
 import bookbrain.web
-from bookbrain.checks import Check, State
 from bookbrain.checks.channels import about_changes, summary_of
 from bookbrain.errors import NotFoundError
 from bookbrain.library import Library
@@ -21,7 +20,7 @@ from bookbrain.library.inbox import Patience, rejections
 from bookbrain.library.inbox_worker import ingest
 from bookbrain.messages import fill, translated
 from bookbrain.model import printable
-from bookbrain.reports import SeenCheck, keep_check, last_check
+from bookbrain.reports import Check, State, keep_check, last_check
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
 from bookbrain.store.damage import CheckState, Damage, keep_state, read_state
@@ -106,7 +105,7 @@ def test_what_is_kept_of_a_check_keeps_its_data_apart(tmp_path: Path) -> None:
     for name in TITLES:
         said = fill("The library was damaged at the last backup: {file}", file=name)
         korean = f"마지막으로 백업할 때 서재가 손상되어 있었습니다: {name}"
-        seen = SeenCheck("backup", "FAIL", said, NotFoundError(said).message)
+        seen = Check.fail("backup", said, NotFoundError(said).message)
         now = datetime.now(UTC)
         keep_check(tmp_path, [seen], now)
         kept = last_check(tmp_path)

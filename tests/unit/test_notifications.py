@@ -11,6 +11,7 @@ import time
 from base64 import b64decode
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -22,7 +23,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookbrain.admin import main
-from bookbrain.checks import Check, State
 from bookbrain.checks.channels import (
     MailServer,
     Message,
@@ -51,6 +51,7 @@ from bookbrain.checks.news import (
 )
 from bookbrain.errors import ConfigError
 from bookbrain.messages import fill
+from bookbrain.reports import Check, State
 from bookbrain.settings import NotifySettings, load_notify_settings, load_settings
 
 HOST = socket.gethostname()
@@ -329,7 +330,7 @@ def test_a_webhook_gets_json(doors: _Doors, outbox: Outbox) -> None:
     sent = doors.json()
     assert sent["text"] == sent["content"] == "BookBrain on shelf has a fault\na\nb"
     assert (sent["title"], sent["level"], sent["host"]) == (MESSAGE.title, "fail", "shelf")
-    assert sent["checks"] == [NEWS[1]._asdict()]
+    assert sent["checks"] == [asdict(NEWS[1])]
 
 
 def test_a_topic_of_ntfy_gets_its_message(doors: _Doors, outbox: Outbox) -> None:

@@ -1,5 +1,7 @@
 """The system page on a real library, with and without what a server's health check kept."""
 
+import subprocess
+import sys
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
@@ -8,11 +10,13 @@ from streamlit.testing.v1 import AppTest
 from support import pdfs
 
 import bookbrain.web
+from bookbrain.checks import Door
+from bookbrain.checks.checklist import check_open_library, look_at_library
 from bookbrain.library import Library
 from bookbrain.paths import Layout
 from bookbrain.reports import (
+    Check,
     LastCheck,
-    SeenCheck,
     Use,
     figures_of,
     keep_check,
@@ -58,14 +62,32 @@ def test_at_home_it_says_what_applies(settings: Settings) -> None:
     assert "backup" not in shown
 
 
+def test_the_page_needs_nothing_that_only_a_server_has() -> None:
+    script = (
+        "import sys\nsys.modules.update(bcrypt=None, caddy_api_client=None, systemd=None)\n"
+        "import bookbrain.checks.checklist\n"
+    )
+    subprocess.run([sys.executable, "-P", "-c", script], check=True)
+
+
+def test_it_asks_as_the_health_check_does(settings: Settings) -> None:
+    """Nothing is said in other words on the page: each check of its own is one of the health's."""
+    with Library(settings) as library:
+        own = check_open_library(library)
+    health = {check.name: check for check in look_at_library(settings, Door.HEALTH, None)}
+    said = [check for check in own if check.name not in ("disk", "search")]
+    assert [check.name for check in own] == ["library", "search", "meaning", "check", "disk"]
+    assert said == [health[check.name] for check in said]
+
+
 def test_a_fault_is_first_and_has_its_next_step(settings: Settings) -> None:
     keep_check(
         settings.home,
         [
-            SeenCheck("clock", "ok", "it is right"),
-            SeenCheck("backup", "warn", "a.tar.zst, 9 days old", "sudo bookbrain-admin backup"),
-            SeenCheck("service", "FAIL", "<b>bookbrain-chroma</b> has failed", "Restart it."),
-            SeenCheck("library", "FAIL", "of an hour ago: the page sees this itself"),
+            Check.ok("clock", "it is right"),
+            Check.warn("backup", "a.tar.zst, 9 days old", "sudo bookbrain-admin backup"),
+            Check.fail("service", "<b>bookbrain-chroma</b> has failed", "Restart it."),
+            Check.fail("library", "of an hour ago: the page sees this itself", ""),
         ],
         NOW,
     )
@@ -79,7 +101,7 @@ def test_a_fault_is_first_and_has_its_next_step(settings: Settings) -> None:
 
 
 def test_an_old_check_says_so(settings: Settings) -> None:
-    keep_check(settings.home, [SeenCheck("clock", "ok", "right")], NOW - timedelta(hours=2))
+    keep_check(settings.home, [Check.ok("clock", "right")], NOW - timedelta(hours=2))
     shown = page(settings)
     assert '<p class="verdict warn" role="status">It works. To look at: 1.</p>' in shown
     assert "The last health check was at 20" in shown
@@ -93,11 +115,11 @@ def test_a_book_that_meaning_does_not_see_is_one_to_look_at(settings: Settings) 
 
 
 def test_korean(settings: Settings) -> None:
-    keep_check(settings.home, [SeenCheck("certificate", "warn", "x", "Make room on it.")], NOW)
+    keep_check(settings.home, [Check.warn("certificate", "x", "Mend or remove it.")], NOW)
     shown = page(settings, "ko-KR")
     assert "잘 돌아가고 있습니다. 살펴볼 것: 1가지." in shown
     assert "<strong>인증서</strong>" in shown
-    assert "다음: 디스크 공간을 비우십시오." in shown
+    assert "다음: 고치거나 지우십시오." in shown
     assert "버전" in shown
 
 
@@ -131,7 +153,7 @@ def test_a_server_shows_the_use_of_the_last_days(tmp_path: Path) -> None:
 
 def test_what_was_seen_is_kept(tmp_path: Path) -> None:
     assert last_check(tmp_path) is None
-    seen = (SeenCheck("디스크", "warn", "가득", "비우십시오"), SeenCheck("clock", "ok", ""))
+    seen = (Check.warn("디스크", "가득", "비우십시오"), Check.ok("clock", ""))
     keep_check(tmp_path, seen, NOW)
     assert last_check(tmp_path) == LastCheck(NOW, seen)
 
