@@ -17,6 +17,7 @@ from bookbrain.messages import fill
 from bookbrain.model import EmbeddingSpace, text_digest
 from bookbrain.models.openai_api import Endpoint, questions
 from bookbrain.models.purchase import Progress, Purchase, embed_texts
+from bookbrain.search.query import CompiledQuery
 from bookbrain.store.embeddings import Vector, is_sound
 from bookbrain.store.folder import Stores
 from bookbrain.store.rows import StoredPassage
@@ -104,6 +105,19 @@ class Semantics:
         stored = self._stores.embeddings.get(space, digests.values())
         found = {ordinal: stored[d] for ordinal, d in digests.items() if d in stored}
         self.vectors(space).put(book_id, found)
+
+    def answer(
+        self, space: EmbeddingSpace, query: CompiledQuery, count: int
+    ) -> tuple[list[tuple[StoredPassage, float]], str | None]:
+        """The `count` passages that are nearest to the query, as `nearest` gives them, and why not
+        every book was looked at, if so. Raises BookBrainError where a service is not there."""
+        vector = (
+            self.mean_vector(space, query.like)
+            if query.like
+            else self.query_vector(space, query.text)
+        )
+        complaint = self.lacking(space)
+        return self.nearest(space, vector, count, query.books), complaint
 
     def nearest(
         self, space: EmbeddingSpace, vector: Vector, count: int, books: Sequence[str] | None
