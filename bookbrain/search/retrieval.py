@@ -21,7 +21,7 @@ from bookbrain.store.folder import Stores
 from bookbrain.store.rows import FoundPage, StoredPassage
 
 if TYPE_CHECKING:
-    from bookbrain.models.rerank_api import Reranker
+    from bookbrain.models import Reranker
     from bookbrain.search.vector_leg import Semantics
 
 _READ = 20  # pages that it orders: what is asked of it must be answered in a second
