@@ -14,6 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import log
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,8 @@ from bookbrain.index.segment import (
     Signatures,
     Terms,
     are_alike,
+    open_segment,
+    segments_of,
     term_key,
 )
 
@@ -285,6 +288,11 @@ class KeywordIndex:
         books = np.searchsorted(self._first, found, side="right") - 1
         order = np.lexsort((found, self._rank[books], -scores))[:k]
         return dict(zip(found[order].tolist(), scores[order].tolist(), strict=True))
+
+
+def open_commit(folder: Path, name: str) -> KeywordIndex:
+    """The index of a commit; raises one of `SEGMENT_DAMAGE` when it is gone or not whole."""
+    return KeywordIndex([open_segment(folder / segment) for segment in segments_of(folder, name)])
 
 
 def _size(runs: Sequence[_Run]) -> int:

@@ -15,8 +15,7 @@ from typing import Any
 
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.files import PART, free_name, link, sync_folder
-from bookbrain.index.commit import segments_of
-from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment
+from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment, segments_of
 from bookbrain.library.jobs import finish_jobs
 from bookbrain.library.maintenance import forget_lost_vectors
 from bookbrain.model import AddReport, Progress
