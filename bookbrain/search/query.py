@@ -2,8 +2,8 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from math import log
 
 import numpy as np
@@ -87,6 +87,7 @@ def phrase_pattern(phrase: str) -> re.Pattern[str]:
 _MOST = 4_000  # texts that are looked at for the phrases of one query: some tenths of a second
 
 
+@dataclass(frozen=True, slots=True)
 class Filter:
     """Which documents of an index one query allows.
 
@@ -95,18 +96,16 @@ class Filter:
     patterns and no `unwanted` one.
     """
 
-    def __init__(
-        self, catalog: Catalog, index: KeywordIndex, mask: Mask | None,
-        wanted: Sequence[re.Pattern[str]] = (), unwanted: Sequence[re.Pattern[str]] = (),
-    ) -> None:  # fmt: skip
-        self.mask = mask
-        self._catalog, self._index = catalog, index
-        self._wanted, self._unwanted = wanted, unwanted
-        self._known: dict[int, bool] = {}
+    catalog: Catalog
+    index: KeywordIndex
+    mask: Mask | None
+    wanted: Sequence[re.Pattern[str]] = ()
+    unwanted: Sequence[re.Pattern[str]] = ()
+    _known: dict[int, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def looks_at_texts(self) -> bool:
-        return bool(self._wanted or self._unwanted)
+        return bool(self.wanted or self.unwanted)
 
     def allows(self, document: int) -> bool:
         """Whether a document may be found; after too many for a quick answer, none may."""
@@ -118,22 +117,13 @@ class Filter:
             self._known[document] = len(self._known) < _MOST and self._has_phrases(document)
         return self._known[document]
 
-    def best(self, rank: Callable[[int], dict[int, float]], count: int) -> dict[int, float]:
-        """The first `count` allowed ones of what `rank` finds, asked for ever more."""
-        for asked in (count, *([10 * count, 40 * count] if self.looks_at_texts else [])):
-            found = rank(asked)
-            left = [document for document in found if self.allows(document)][:count]
-            if len(left) == count or len(found) < asked:
-                break
-        return {document: found[document] for document in left}
-
     def _has_phrases(self, document: int) -> bool:
-        page = self._catalog.find_page(*self._index.place(document))
+        page = self.catalog.find_page(*self.index.place(document))
         if page is None:
             return False
         text = fold(page.text)
-        return all(phrase.search(text) for phrase in self._wanted) and not any(
-            phrase.search(text) for phrase in self._unwanted
+        return all(phrase.search(text) for phrase in self.wanted) and not any(
+            phrase.search(text) for phrase in self.unwanted
         )
 
 

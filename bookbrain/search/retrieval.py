@@ -162,10 +162,13 @@ def _pages(stores: Stores, query: CompiledQuery, documents: Iterable[int]) -> di
 
 
 def _keyword_leg(query: CompiledQuery, depth: int) -> _Leg:
-    def rank(count: int) -> dict[int, float]:
-        return best_pages(query.index, query.terms, count, query.allowed.mask)
-
-    return _Leg(query.allowed.best(rank, depth))
+    """The best pages that are allowed; where their texts decide that, more are asked for."""
+    for asked in (depth, *([10 * depth, 40 * depth] if query.allowed.looks_at_texts else [])):
+        found = best_pages(query.index, query.terms, asked, query.allowed.mask)
+        left = [document for document in found if query.allowed.allows(document)][:depth]
+        if len(left) == depth or len(found) < asked:
+            break
+    return _Leg({document: found[document] for document in left})
 
 
 def _vector_leg(stores: ConnectedStores, query: CompiledQuery, depth: int) -> _Leg:

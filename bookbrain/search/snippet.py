@@ -154,12 +154,8 @@ def _best_start(text: str, places: list[Mark], weights: Mapping[Mark, float]) ->
 
 def _word_start(text: str, position: int) -> int:
     """The start of the next word, so that a snippet does not begin inside one."""
-    if position == 0:
-        return 0
-    space = text.find(" ", position, position + 25)
-    newline = text.find("\n", position, position + 25)
-    found = [place for place in (space, newline) if place >= 0]
-    return min(found) + 1 if found else position
+    space = re.compile(r"[ \n]").search(text, position, position + 25) if position else None
+    return space.end() if space else position
 
 
 def _word_end(text: str, position: int) -> int:
