@@ -40,14 +40,14 @@ def server() -> Iterator[OpenAIServer]:
         yield running
 
 
+def questions_to(chosen: EmbeddingSettings) -> Embedder:
+    return OpenAIEmbedder(chosen, SPACE.dimensions, retries=0)
+
+
 def settings(server: OpenAIServer, timeout: float = 60.0) -> EmbeddingSettings:
     return EmbeddingSettings(
         api_key=server.key, base_url=server.url, dimensions=SPACE.dimensions, timeout=timeout
     )
-
-
-def questions_to(chosen: EmbeddingSettings) -> Embedder:
-    return OpenAIEmbedder(chosen, SPACE.dimensions, retries=0)
 
 
 @pytest.mark.parametrize("kind", FAULTS)
