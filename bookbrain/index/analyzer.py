@@ -21,7 +21,7 @@ from string import ascii_lowercase
 
 import Stemmer
 
-from bookbrain import korean
+from bookbrain.korean import HANGUL, MORPHEMES, kiwi
 from bookbrain.model import Page
 
 ANALYZER_VERSION = 2
@@ -43,6 +43,8 @@ _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _PART = re.compile(r"[A-Za-z0-9]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _HUMP = re.compile(r"[a-z][A-Z]|[A-Z]{2,}[a-z]")
+# Kiwi's tags of words that carry meaning: nouns, numerals, verbs, adjectives, adverbs, roots.
+_CONTENT_TAGS = frozenset({"NNG", "NNP", "NR", "VV", "VA", "MAG", "XR", "XPN"})
 _stemmer = Stemmer.Stemmer("english")
 _FUNCTION_WORDS = (
     "a an and any are as at be been but by can could did do does for from get had has have how "
@@ -62,12 +64,16 @@ def terms(text: str) -> list[str]:
 def terms_of(texts: Sequence[str]) -> list[list[str]]:
     """The terms of each text; Korean on all cores."""
     folded = [fold(text) for text in texts]
-    with_hangul = [index for index, text in enumerate(folded) if korean.HANGUL.search(text)]
+    with_hangul = [index for index, text in enumerate(folded) if HANGUL.search(text)]
     result = [list(_without_morphemes(text)) for text in folded]
     if with_hangul:
-        morphemes = korean.content_morphemes(folded[index] for index in with_hangul)
-        for index, found in zip(with_hangul, morphemes, strict=True):
-            result[index] += found
+        tokens = kiwi().tokenize((folded[index] for index in with_hangul), match_options=MORPHEMES)
+        for index, of_text in zip(with_hangul, tokens, strict=True):
+            result[index] += [
+                token.form
+                for token in of_text
+                if token.tag.partition("-")[0] in _CONTENT_TAGS and HANGUL.search(token.form)
+            ]
     return result
 
 
@@ -104,8 +110,8 @@ def _token_terms(token: str) -> tuple[str, ...]:
     """The terms of one match of `_TOKEN`, whose first character tells its kind."""
     if token[0].isascii():
         return tuple(_code_terms(token))
-    pairs = tuple(PAIR + pair for pair in korean.bigrams(token))
-    if korean.HANGUL.match(token):
+    pairs = tuple(PAIR + a + b for a, b in pairwise(token))
+    if HANGUL.match(token):
         return pairs
     if _HAN.match(token):
         return pairs or (PAIR + token,)
@@ -175,9 +181,7 @@ def _beside(terms: Sequence[str]) -> Iterator[str]:
 @lru_cache(maxsize=1 << 16)
 def _has_neighbours(term: str) -> bool:
     """Whether it is a word of meaning for which it counts what stands beside it."""
-    return not (
-        term.startswith((PAIR, WHOLE)) or term in FUNCTION_WORDS or korean.HANGUL.match(term)
-    )
+    return not (term.startswith((PAIR, WHOLE)) or term in FUNCTION_WORDS or HANGUL.match(term))
 
 
 Shares = Callable[[Sequence[str]], Mapping[str, float]]
@@ -238,7 +242,7 @@ def _in_other_alphabet(text: str, terms: Sequence[str]) -> Iterator[tuple[str, s
             yield term, form
         if term in to_latin and len(term) > 1:  # 풀 may be of 풀다
             yield term, to_latin[term]
-    for word in korean.HANGUL.findall(fold(text)):  # with its particles: 쿠버네티스에서
+    for word in HANGUL.findall(fold(text)):  # with its particles: 쿠버네티스에서
         ends = (len(word), *range(len(word) - 1, 1, -1))
         known = (word[:end] for end in ends if word[:end] in to_latin)
         if longest := next(known, None):

@@ -14,11 +14,23 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from math import log
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bookbrain.index.segment import Documents, Frequencies, Segment, Signatures, Terms, term_key
+from bookbrain.index.analyzer import is_word
+from bookbrain.index.segment import (
+    Documents,
+    Frequencies,
+    Segment,
+    Signatures,
+    Terms,
+    are_alike,
+    open_segment,
+    segments_of,
+    term_key,
+)
 
 _POOL = 8  # times k: how many documents the limit is taken from
 
@@ -204,10 +216,15 @@ class KeywordIndex:
             for document, (first, end) in zip(documents, bounds, strict=True)
         ]
 
-    def signature(self, document: int) -> Signatures:
-        """By what `are_alike` tells whether two pages are nearly the same."""
-        segment = int(np.searchsorted(self._starts, document, side="right")) - 1
-        return np.asarray(self._segments[segment].signatures[document - self._starts[segment]])
+    def signatures(self, documents: Sequence[int]) -> Signatures:
+        """By what `are_alike` tells which of the pages are nearly the same."""
+        places = np.searchsorted(self._starts, documents, side="right") - 1
+        return np.array(
+            [
+                self._segments[segment].signatures[document - self._starts[segment]]
+                for document, segment in zip(documents, places.tolist(), strict=True)
+            ]
+        )
 
     def of_books(self, book_ids: Iterable[str]) -> Mask:
         """A mask of the documents that belong to the books."""
@@ -274,6 +291,11 @@ class KeywordIndex:
         return dict(zip(found[order].tolist(), scores[order].tolist(), strict=True))
 
 
+def open_commit(folder: Path, name: str) -> KeywordIndex:
+    """The index of a commit; raises one of `SEGMENT_DAMAGE` when it is gone or not whole."""
+    return KeywordIndex([open_segment(folder / segment) for segment in segments_of(folder, name)])
+
+
 def _size(runs: Sequence[_Run]) -> int:
     """How many documents have the term."""
     return sum(len(run.documents) for run in runs)
@@ -307,3 +329,48 @@ def _found(segment: Segment, keys: Terms) -> tuple[Numbers, Numbers]:
     places = np.minimum(np.searchsorted(segment.terms, keys), len(segment.terms) - 1)
     here = np.flatnonzero(segment.terms[places] == keys)
     return here, places[here]
+
+
+_NEIGHBOUR, _BOOK = 0.1, 0.4  # what the pages beside a page and its whole book add; tests/golden
+
+
+def best_pages(
+    index: KeywordIndex, terms: Sequence[TermScorer], count: int, allowed: Mask | None = None
+) -> dict[int, float]:
+    """The best `count` of the allowed documents and their scores, best first.
+
+    The pages before and behind it count with a page, for an answer often begins on one and ends on
+    the next; and its book, for it tells what the page is about.
+    """
+    found = index.best(terms, count, allowed)
+    if not found:
+        return {}
+    beside = dict(zip(found, index.beside([*found]), strict=True))
+    unknown = sorted({n for pages in beside.values() for n in pages} - found.keys())
+    words = [term for term in terms if is_word(term.term)]
+    known = found | dict(zip(unknown, index.scores(words, unknown).tolist(), strict=True))
+    books = index.book_scores(words, [*found]).tolist()
+    total = {
+        document: score + _NEIGHBOUR * sum(known[page] for page in beside[document]) + _BOOK * book
+        for (document, score), book in zip(found.items(), books, strict=True)
+    }
+    return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+
+def fold_duplicates(
+    index: KeywordIndex, documents: Sequence[int], count: int
+) -> dict[int, list[int]]:
+    """The first `count` documents that are unlike each other, each with those that are like it."""
+    if not documents:
+        return {}
+    alike = are_alike(index.signatures(documents))
+    kept: dict[int, list[int]] = {}
+    places: list[int] = []
+    for place, document in enumerate(documents):
+        first = next((other for other in places if alike[place, other]), None)
+        if first is not None:
+            kept[documents[first]].append(document)
+        elif len(kept) < count:
+            kept[document] = []
+            places.append(place)
+    return kept

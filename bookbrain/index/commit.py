@@ -5,7 +5,6 @@ is moved once a tier, so a library's life costs n log n, and its segments are ab
 """
 
 import json
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from bookbrain import paths
 from bookbrain.files import PART, remove, write_file
-from bookbrain.index.bm25 import KeywordIndex
 from bookbrain.index.segment import (
     SEGMENT_DAMAGE,
     ArrayFile,
@@ -28,9 +26,11 @@ from bookbrain.index.segment import (
     Terms,
     content_name,
     is_sound,
+    manifest_name,
     new_segment,
     open_segment,
     segment_name,
+    segments_of,
 )
 from bookbrain.model import TextId
 
@@ -207,31 +207,10 @@ def _merged(
     return documents, frequencies
 
 
-_NAME = re.compile(r"[0-9a-f]{24}", re.ASCII)
-
-
-def open_commit(folder: Path, name: str) -> KeywordIndex:
-    """The index of a commit; raises one of `SEGMENT_DAMAGE` when it is gone or not whole."""
-    return KeywordIndex([open_segment(folder / segment) for segment in segments_of(folder, name)])
-
-
-def segments_of(folder: Path, name: str) -> list[str]:
-    """The segments that a commit names; raises one of `SEGMENT_DAMAGE` where it is damaged."""
-    segments: list[str] = json.loads((folder / manifest_name(name)).read_text())["shards"]
-    if not all(_NAME.fullmatch(segment) for segment in segments):  # else it leads out of the folder
-        raise ValueError(f"{name} names what is no segment")
-    return segments
-
-
 def texts_of(folder: Path, name: str) -> set[TextId]:
     """The texts in a commit; raises one of `SEGMENT_DAMAGE` when it is gone or not whole."""
     segments = [open_segment(folder / segment) for segment in segments_of(folder, name)]
     return {book.text for segment in segments for book in segment.books}
-
-
-def manifest_name(commit: str) -> str:
-    """The file that is the commit."""
-    return f"{commit}.json"
 
 
 def write_commit(

@@ -13,6 +13,7 @@ another text of a book is in another one.
 
 import json
 import mmap
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -248,6 +249,22 @@ def segment_name(texts: Iterable[TextId]) -> str:
 def content_name(lines: Sequence[str]) -> str:
     """24 hexadecimal digits that stand for the lines."""
     return sha256("\n".join(lines).encode()).hexdigest()[:24]
+
+
+_NAME = re.compile(r"[0-9a-f]{24}", re.ASCII)
+
+
+def manifest_name(commit: str) -> str:
+    """The file that is the commit: it names the segments of an index."""
+    return f"{commit}.json"
+
+
+def segments_of(folder: Path, commit: str) -> list[str]:
+    """The segments that a commit names; raises one of `SEGMENT_DAMAGE` where it is damaged."""
+    segments: list[str] = json.loads((folder / manifest_name(commit)).read_text())["shards"]
+    if not all(_NAME.fullmatch(segment) for segment in segments):  # else it leads out of the folder
+        raise ValueError(f"{commit} names what is no segment")
+    return segments
 
 
 def write_segment(folder: Path, text: TextId, counts: PageCounts) -> str:

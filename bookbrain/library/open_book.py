@@ -1,6 +1,7 @@
 """A book that somebody reads: its pages, its chapters, and what of it a query matches."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -9,14 +10,11 @@ from unicodedata import normalize
 from bookbrain.errors import InputError, NotFoundError
 from bookbrain.formats.format import FORMAT
 from bookbrain.formats.page_image import Picture
-from bookbrain.index import analyzer
-from bookbrain.index.analyzer import is_word
+from bookbrain.index.analyzer import FUNCTION_WORDS, HEADING
+from bookbrain.index.bm25 import TermScorer, best_pages
 from bookbrain.messages import fill
 from bookbrain.model import Book, Page
-from bookbrain.search.query import Filter, Query, mask_of, parse_query
-from bookbrain.search.ranking import asked_for, best_pages
-from bookbrain.search.retrieval import mark_weights
-from bookbrain.search.snippet import Mark, Marker
+from bookbrain.search.query import CompiledQuery, compile_query, parse_query
 from bookbrain.store.folder import Stores
 
 _SHORTEST_ID = 4
@@ -59,47 +57,6 @@ def pick(books: Iterable[B], reference: str, hint: str) -> B:
 
 
 _MOST_PAGES = 50
-
-
-def matching_pages(stores: Stores, typed: str, book_id: str) -> tuple[int, ...]:
-    """The pages of the book with every word of the query, in page order.
-
-    Where no page has them all: the 50 that a keyword search finds first. None for a query that says
-    nothing.
-    """
-    index, query = stores.keywords(), _parsed(typed)
-    if index is None or query is None:
-        return ()
-    terms = list(mark_weights(index, analyzer.terms(query.text)))
-    allowed = Filter(stores.catalog, index, query, mask_of(index, query, [book_id]))
-    words = [term for term in terms if not term.startswith((analyzer.PAIR, analyzer.WHOLE))]
-    having = index.having_all(words or terms)
-    found = [document for document in having.tolist() if allowed.leaves(document)]
-    if not found:
-        weights = asked_for(index, query.text, terms)
-        ranked = best_pages(index, weights, _MOST_PAGES, allowed.mask)
-        found = [document for document in ranked if allowed.leaves(document)]
-    return tuple(sorted(index.place(int(document))[1] for document in found))
-
-
-def marks_on(stores: Stores, typed: str, text: str) -> tuple[Mark, ...]:
-    """What of a page's text search would mark for the query, in order."""
-    index, query = stores.keywords(), _parsed(typed)
-    if index is None or query is None:
-        return ()
-    asked = asked_for(index, query.text, analyzer.terms(query.text))
-    weights = mark_weights(index, [term for term in asked if is_word(term)])
-    return tuple(Marker(weights, query.phrases).find(text))
-
-
-def _parsed(typed: str) -> Query | None:
-    """None for what says nothing."""
-    try:
-        return parse_query(typed)
-    except InputError:
-        return None
-
-
 _PATIENCE = 20.0  # seconds that somebody waits for a picture
 
 
@@ -119,6 +76,9 @@ class OpenBook:
     book: Book
     path: Path
     _stores: Stores = field(repr=False)
+    _asked: dict[str, CompiledQuery | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     def page(self, number: int) -> Page:
         """A physical page; NotFoundError where the book has no such page."""
@@ -139,12 +99,37 @@ class OpenBook:
         )
 
     def matches(self, query: str) -> tuple[int, ...]:
-        """The pages that match the query, in page order; none for a query that says nothing."""
-        return matching_pages(self._stores, query, self.book.id)
+        """The pages of the book with every word of the query, in page order.
+
+        Where no page has them all: the 50 that a keyword search finds first. None for a query that
+        says nothing.
+        """
+        asked = self._compiled(query)
+        if asked is None:
+            return ()
+        having = asked.index.having_all(asked.words).tolist()
+        found = [document for document in having if asked.allowed.allows(document)]
+        if not found:
+            ranked = best_pages(asked.index, _telling(asked), _MOST_PAGES, asked.allowed.mask)
+            found = [document for document in ranked if asked.allowed.allows(document)]
+        return tuple(sorted(asked.index.place(document)[1] for document in found))
 
     def marks(self, page: Page, query: str) -> tuple[tuple[int, int], ...]:
         """Start and end of what search would mark in the text of `page`, in order."""
-        return marks_on(self._stores, query, page.text)
+        asked = self._compiled(query)
+        return tuple(asked.marker.find(page.text)) if asked else ()
+
+    def _compiled(self, typed: str) -> CompiledQuery | None:
+        """The query over this book, compiled once; None for one that says nothing."""
+        if typed not in self._asked:
+            index, asked = self._stores.keywords(), None
+            with suppress(InputError):
+                parsed = parse_query(typed)
+                if index is not None:
+                    catalog = self._stores.catalog
+                    asked = compile_query(parsed, index, catalog, [self.book.id])
+            self._asked[typed] = asked
+        return self._asked[typed]
 
     def picture(self, number: int, query: str, width: int) -> Picture:
         """A page with what search would mark on it; NotFoundError where there is no such page."""
@@ -159,6 +144,12 @@ class OpenBook:
             timeout=min(settings.read_timeout, _PATIENCE),
             memory_mb=settings.read_memory,
         )
+
+
+def _telling(asked: CompiledQuery) -> Sequence[TermScorer]:
+    """The terms of a query without function words, where there are others."""
+    plain = [t for t in asked.terms if t.term.removeprefix(HEADING) not in FUNCTION_WORDS]
+    return plain or asked.terms
 
 
 def open_book(stores: Stores, book_id: str) -> OpenBook:

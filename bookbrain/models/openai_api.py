@@ -2,9 +2,8 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
@@ -12,12 +11,13 @@ import openai
 
 from bookbrain.errors import BookBrainError, BusyError, ConfigError, InputError, UnavailableError
 from bookbrain.messages import fill, message_of
-from bookbrain.model import EmbeddingSpace
+from bookbrain.model import EmbeddingSpace, text_digest
+from bookbrain.models import Embedder, Keep, Purchase
+from bookbrain.models.purchase import log_bill
 from bookbrain.remote import AnswerLimits, BoundedClient, Service, quotable, run
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.store.embeddings import Vector, is_sound, vector_of
 
-Keep = Callable[[dict[str, Vector]], None]
 _RETRIES = 6  # the client's own: exponential from 0.5 s to 8 s with jitter, Retry-After obeyed
 _HOPELESS = 8  # so many texts refused one by one, with none accepted: it is not the texts
 _TEXTS = 128  # so many texts take twice the time of one, no more
@@ -27,6 +27,9 @@ _REST = 1 << 16  # bytes of an answer that are no numbers
 _MODELS = 1 << 20  # bytes of a list of models
 _MOST_TOKENS = 1 << 40
 _SHORT = 1000  # characters of a question that no model refuses
+_SECONDS = 1.75  # for the vector of a question; OpenAI takes 0.1 to 1.5
+_ALONE = 10.0  # where nobody else is held up
+_PLACES = 16
 _BACK_TO = "Run `bookbrain add` again later: it goes on where this stopped."
 SET_KEY = (
     "Set the key: put OPENAI_API_KEY=sk-… into bookbrain.env in the library's folder, "
@@ -34,17 +37,8 @@ SET_KEY = (
 )
 
 
-@dataclass(slots=True)
-class BatchOutcome:
-    """What became of some texts: how many were embedded, which were refused and why, the bill."""
-
-    embedded: int = 0
-    tokens: int = 0
-    refused: dict[str, str] = field(default_factory=dict)
-
-
-class Endpoint:
-    """A client of one endpoint and model. It follows nobody to another host."""
+class OpenAIEmbedder:
+    """An embedder: one endpoint and model. It follows nobody to another host."""
 
     def __init__(
         self, settings: EmbeddingSettings, dimensions: int | None, *, retries: int = _RETRIES
@@ -59,38 +53,39 @@ class Endpoint:
             max_retries=retries,
             http_client=BoundedClient(),
         )
+        self._service = Service(settings.base_url or "OpenAI", _PLACES)
 
     def close(self) -> None:
         run(self._client.close)
 
-    def embed(
-        self, texts: Sequence[str], outcome: BatchOutcome, keep: Keep, *, again: bool = True
-    ) -> None:
-        """Embed distinct texts in one request, or in as many as it takes to isolate a bad one.
+    def embed(self, texts: Sequence[str], purchase: Purchase, keep: Keep) -> None:
+        """In one request, or in as many as it takes to isolate a bad text.
 
-        What an answer lacks, or has no sound vector for, is asked for once more if `again`.
-
-        `keep` gets every good answer at once, by text. Raises ConfigError for a wrong key,
-        BusyError for a limit, UnavailableError when the endpoint is down or refuses everything.
+        What an answer lacks, or has no sound vector for, is asked for once more.
         """
+        self._embed(texts, purchase, keep, again=True)
+
+    def _embed(
+        self, texts: Sequence[str], purchase: Purchase, keep: Keep, *, again: bool = False
+    ) -> None:
         good: dict[str, Vector] = {}
         try:
             with self._errors():
                 body = run(lambda: self._post(texts))
-            good, complaint = self._read(texts, body, outcome)
+            good, complaint = self._read(texts, body, purchase)
         except _RefusedError as refusal:
-            self._divide(texts, refusal.reason, outcome, keep)
+            self._divide(texts, refusal.reason, purchase, keep)
             return
         except _MalformedError as error:
             complaint = error.reason
         if good:
             keep(good)
-            outcome.embedded += len(good)
+            purchase.embedded += len(good)
         bad = [text for text in texts if text not in good]
         if bad and again:
-            self.embed(bad, outcome, keep, again=False)
+            self._embed(bad, purchase, keep)
         elif bad:
-            self._divide(bad, complaint, outcome, keep)
+            self._divide(bad, complaint, purchase, keep)
 
     def check(self) -> None:
         """Ask for the list of models, which costs nothing; raises as `embed` does.
@@ -111,35 +106,49 @@ class Endpoint:
         self._limit(_MODELS, 1)
         await self._client.models.with_raw_response.list()
 
-    async def post(self, text: str) -> bytes:
-        """The answer to one text; raises BookBrainError, InputError where that is refused."""
+    @property
+    def rests(self) -> bool:
+        return self._service.rests
+
+    def vector(self, question: str) -> Vector:
+        """In 1.75 s with a Turn, in ten without."""
+        longest = self._settings.timeout
+        return self._service.ask(
+            lambda: self._post_question(question),
+            lambda body: self._read_question(question, body),
+            min(_SECONDS, longest),
+            alone=min(_ALONE, longest),
+        )
+
+    async def _post_question(self, question: str) -> bytes:
         try:
             with self._errors():
-                return await self._post([text])
+                return await self._post([question])
         except _RefusedError as refusal:
-            raise _no_vector(text, refusal.reason) from refusal
+            raise _no_vector(question, refusal.reason) from refusal
         except _MalformedError as error:
             raise _no_vector("", error.reason) from error
 
-    def read(self, text: str, body: bytes) -> Vector:
-        """The vector of the text in an answer; raises UnavailableError when there is none."""
+    def _read_question(self, question: str, body: bytes) -> Vector:
+        purchase = Purchase()
         try:
-            good, complaint = self._read([text], body, BatchOutcome())
+            good, complaint = self._read([question], body, purchase)
         except _MalformedError as error:
             good, complaint = {}, error.reason
-        if text not in good:
+        log_bill(self._settings, purchase.tokens)
+        if question not in good:
             raise _no_vector("", complaint)
-        return good[text]
+        return good[question]
 
-    def _divide(self, texts: Sequence[str], reason: str, outcome: BatchOutcome, keep: Keep) -> None:
+    def _divide(self, texts: Sequence[str], reason: str, purchase: Purchase, keep: Keep) -> None:
         """Ask again in halves; a text that is refused on its own is given up."""
         if len(texts) > 1:
             half = len(texts) // 2
-            self.embed(texts[:half], outcome, keep, again=False)
-            self.embed(texts[half:], outcome, keep, again=False)
+            self._embed(texts[:half], purchase, keep)
+            self._embed(texts[half:], purchase, keep)
             return
-        outcome.refused[texts[0]] = reason
-        if not outcome.embedded and len(outcome.refused) >= _HOPELESS:
+        purchase.refused[text_digest(texts[0])] = reason
+        if not purchase.embedded and len(purchase.refused) >= _HOPELESS:
             raise refuses_everything(reason)
 
     async def _post(self, texts: Sequence[str]) -> bytes:
@@ -162,11 +171,11 @@ class Endpoint:
         return bool(self._settings.dimensions) or "text-embedding-3" in self._settings.model
 
     def _read(
-        self, texts: Sequence[str], body: bytes, outcome: BatchOutcome
+        self, texts: Sequence[str], body: bytes, purchase: Purchase
     ) -> tuple[dict[str, Vector], str]:
         """The usable vectors by text, and what is wrong with the others."""
         items, tokens = _read_answer(body, len(texts))
-        outcome.tokens += tokens
+        purchase.tokens += tokens
         good: dict[str, Vector] = {}
         complaint = fill("the answer had no vector for it")
         named = Counter(index for index, _ in items)
@@ -317,45 +326,14 @@ def _first_line(error: Exception) -> str:
     return quotable(said if isinstance(said, str) and said else str(error)).rstrip(".")
 
 
-_SECONDS = 1.75  # for a vector; OpenAI takes 0.1 to 1.5
-_ALONE = 10.0  # where nobody else is held up
-_PLACES = 16
-
-
-class Questions:
-    """The endpoint as searches ask it: once for a question, and never for long."""
-
-    def __init__(self, settings: EmbeddingSettings, space: EmbeddingSpace) -> None:
-        self._endpoint = Endpoint(settings.with_timeout(_ALONE), space.dimensions, retries=0)
-        self._longest = settings.timeout
-        self._service = Service(settings.base_url or "OpenAI", _PLACES)
-
-    def close(self) -> None:
-        self._endpoint.close()
-
-    @property
-    def rest(self) -> bool:
-        """Whether the endpoint failed so often that it is left alone for a while."""
-        return self._service.rests
-
-    def vector(self, text: str) -> Vector:
-        """The vector of a question, in 1.75 s with a Turn, in ten without; or BookBrainError."""
-        return self._service.ask(
-            lambda: self._endpoint.post(text),
-            lambda answer: self._endpoint.read(text, answer),
-            min(_SECONDS, self._longest),
-            alone=min(_ALONE, self._longest),
-        )
-
-
-_known: dict[tuple[EmbeddingSettings, EmbeddingSpace], Questions] = {}
+_known: dict[tuple[EmbeddingSettings, EmbeddingSpace], OpenAIEmbedder] = {}
 _making = Lock()
 
 
-def questions(settings: EmbeddingSettings, space: EmbeddingSpace) -> Questions:
-    """The one of the process, kept as long as that lives."""
+def embedder_for_questions(settings: EmbeddingSettings, space: EmbeddingSpace) -> Embedder:
+    """The one of the process, kept as long as that lives. It asks once, and never for long."""
     with _making:
         key = settings, space
         if key not in _known:
-            _known[key] = Questions(settings, space)
+            _known[key] = OpenAIEmbedder(settings.with_timeout(_ALONE), space.dimensions, retries=0)
         return _known[key]

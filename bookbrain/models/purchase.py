@@ -4,7 +4,7 @@ import json
 import logging
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +12,12 @@ from bookbrain import errors
 from bookbrain.errors import BookBrainError
 from bookbrain.log import Event
 from bookbrain.messages import fill, unpacked
+from bookbrain.models import Purchase
 from bookbrain.processes import describe_exit, end, start_module
 from bookbrain.settings import EmbeddingSettings
 
 Progress = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Purchase:
-    """What was bought: tokens as the server counted them, and the refused texts by digest."""
-
-    tokens: int
-    refused: dict[str, str]
 
 
 def embed_texts(
@@ -35,7 +28,7 @@ def embed_texts(
 ) -> Purchase:
     """Put the vectors of all texts into the store, buying only those that it does not have.
 
-    Raises what `Endpoint.embed` raises, and OSError when the disk is full.
+    Raises what `Embedder.embed` raises, and OSError when the disk is full.
     """
     child = start_module(
         "bookbrain.models.purchase_child", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
@@ -55,16 +48,17 @@ def embed_texts(
                 progress(last["done"], last["total"])
         complaint = stderr.read().decode(errors="replace")
     code = end(child, grace=5) if child.poll() is None else child.returncode
-    _log_bill(settings, tokens)
+    log_bill(settings, tokens)
     if "error" in last:
         kind = getattr(errors, last["kind"], BookBrainError)
         raise kind(unpacked(last["error"]), unpacked(last["hint"]), quoted=last["quoted"])
     if "refused" not in last:
         raise _failed(code, complaint)
-    return Purchase(last["tokens"], last["refused"])
+    return Purchase(tokens=last["tokens"], refused=last["refused"])
 
 
-def _log_bill(settings: EmbeddingSettings, tokens: int) -> None:
+def log_bill(settings: EmbeddingSettings, tokens: int) -> None:
+    """Tell the journal what was paid for, passages or a question."""
     price = settings.dollars_per_million_tokens
     dollars = None if price is None else tokens * price / 1e6
     if tokens:

@@ -19,7 +19,8 @@ from bookbrain.errors import BookBrainError
 from bookbrain.files import file_lock
 from bookbrain.messages import as_row, packed
 from bookbrain.model import EmbeddingSpace, text_digest
-from bookbrain.models.openai_api import BatchOutcome, Endpoint, refuses_everything
+from bookbrain.models import Embedder, Purchase
+from bookbrain.models.openai_api import OpenAIEmbedder, refuses_everything
 from bookbrain.paths import LibraryPaths
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.store.embeddings import EmbeddingStore, Vector
@@ -34,41 +35,41 @@ def main() -> None:
     settings = EmbeddingSettings(**order["settings"])
     try:
         with file_lock(LibraryPaths(Path(order["home"])).purchase_lock):
-            outcome = _buy(Path(order["home"]), settings, order["texts"])
+            purchase = _buy(Path(order["home"]), settings, order["texts"])
     except BookBrainError as error:
         said = {"error": packed(error.message), "hint": packed(error.hint), "quoted": error.quoted}
         _print({**said, "kind": type(error).__name__})
         return
-    refused = {text_digest(text): as_row(reason) for text, reason in outcome.refused.items()}
-    _print({"refused": refused, "tokens": outcome.tokens})
+    refused = {digest: as_row(reason) for digest, reason in purchase.refused.items()}
+    _print({"refused": refused, "tokens": purchase.tokens})
 
 
-def _buy(home: Path, settings: EmbeddingSettings, texts: Sequence[str]) -> BatchOutcome:
+def _buy(home: Path, settings: EmbeddingSettings, texts: Sequence[str]) -> Purchase:
     """Embed those of the texts that the store does not have; each answer is kept at once."""
     store = EmbeddingStore(LibraryPaths(home).embeddings)
     dimensions = settings.expected_dimensions or store.own_dimensions(settings.model)
-    endpoint = Endpoint(settings, dimensions)
-    outcome = BatchOutcome()
+    embedder: Embedder = OpenAIEmbedder(settings, dimensions)
+    purchase = Purchase()
     wanted = _wanted(store, settings.model, dimensions, texts)
     done = 0
 
     def keep(vectors: dict[str, Vector]) -> None:
         LibraryPaths(home).purchase_reserve.unlink(missing_ok=True)
-        if dimensions is None and endpoint.dimensions:
-            store.set_own_dimensions(settings.model, endpoint.dimensions)
+        if dimensions is None and embedder.dimensions:
+            store.set_own_dimensions(settings.model, embedder.dimensions)
         size = next(iter(vectors.values())).size
         space = EmbeddingSpace(settings.model, size)
         store.put(space, {text_digest(text): vector for text, vector in vectors.items()})
 
     for batch in _batches(wanted):
-        _reserve(home, len(batch) * (endpoint.dimensions or 4096) * 4)
-        endpoint.embed(batch, outcome, keep)
+        _reserve(home, len(batch) * (embedder.dimensions or 4096) * 4)
+        embedder.embed(batch, purchase, keep)
         done += len(batch)
-        _print({"done": done, "total": len(wanted), "tokens": outcome.tokens})
+        _print({"done": done, "total": len(wanted), "tokens": purchase.tokens})
     LibraryPaths(home).purchase_reserve.unlink(missing_ok=True)
-    if len(outcome.refused) > 1 and not outcome.embedded:
-        raise refuses_everything(next(iter(outcome.refused.values())))
-    return outcome
+    if len(purchase.refused) > 1 and not purchase.embedded:
+        raise refuses_everything(next(iter(purchase.refused.values())))
+    return purchase
 
 
 def _wanted(

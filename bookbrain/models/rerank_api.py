@@ -13,17 +13,17 @@ from functools import cache
 import httpx2
 
 from bookbrain.errors import BookBrainError
+from bookbrain.models import Order, Reranker
 from bookbrain.remote import AnswerLimits, BoundedClient, Service, run
 from bookbrain.settings import RerankSettings
 
 _LARGEST = 1 << 20  # bytes of an answer
 _PLACES = 8
 _log = logging.getLogger(__name__)
-Order = tuple[int, ...]
 
 
-class Reranker:
-    """The reranker of the settings, for all threads of the process. It never raises."""
+class RerankEndpoint:
+    """A reranker: that of the settings, for all threads of the process. It never raises."""
 
     def __init__(self, settings: RerankSettings) -> None:
         self._settings = settings
@@ -38,9 +38,7 @@ class Reranker:
         run(self._client.aclose)
 
     def order(self, query: str, texts: Sequence[str]) -> Order | None:
-        """Where the texts stand in `texts`, best first; None without a good answer in time.
-
-        Whatever it does, this returns within the seconds of the settings. After three failures
+        """Whatever it does, this returns within the seconds of the settings. After three failures
         in a row it is not asked for a minute.
         """
         if self._service.rests:
@@ -80,7 +78,7 @@ class Reranker:
 @cache
 def reranker(settings: RerankSettings) -> Reranker:
     """The one of the process, kept as long as that lives."""
-    return Reranker(settings)
+    return RerankEndpoint(settings)
 
 
 def _read_order(body: bytes, count: int) -> Order:

@@ -1,14 +1,13 @@
 """The piece of a page that shows why it was found, with the matches marked."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import chain, islice, repeat
 
 from bookbrain import korean
 from bookbrain.index.analyzer import PAIR, WHOLE, fold, stem
-from bookbrain.search.query import phrase_pattern
 
 Mark = tuple[int, int]  # start, end of a match in the page's text
 WeightedMark = tuple[Mark, float]
@@ -36,8 +35,8 @@ class Marker:
     Longer matches win over shorter ones that they overlap.
     """
 
-    def __init__(self, weights: Mapping[str, float], phrases: Iterable[str]) -> None:
-        self._phrases = [phrase_pattern(phrase) for phrase in phrases]
+    def __init__(self, weights: Mapping[str, float], phrases: Sequence[re.Pattern[str]]) -> None:
+        self._phrases = phrases
         self._wholes = {t[1:]: 2 * w for t, w in weights.items() if t.startswith(WHOLE)}
         self._pairs = {t[1:]: w for t, w in weights.items() if t.startswith(PAIR)}
         self._hangul = {t: w for t, w in weights.items() if korean.HANGUL.fullmatch(t)}
@@ -155,12 +154,8 @@ def _best_start(text: str, places: list[Mark], weights: Mapping[Mark, float]) ->
 
 def _word_start(text: str, position: int) -> int:
     """The start of the next word, so that a snippet does not begin inside one."""
-    if position == 0:
-        return 0
-    space = text.find(" ", position, position + 25)
-    newline = text.find("\n", position, position + 25)
-    found = [place for place in (space, newline) if place >= 0]
-    return min(found) + 1 if found else position
+    space = re.compile(r"[ \n]").search(text, position, position + 25) if position else None
+    return space.end() if space else position
 
 
 def _word_end(text: str, position: int) -> int:

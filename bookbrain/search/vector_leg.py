@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from math import isfinite
@@ -15,8 +15,10 @@ from numpy import linalg
 from bookbrain.errors import InputError, UnavailableError
 from bookbrain.messages import fill
 from bookbrain.model import EmbeddingSpace, text_digest
-from bookbrain.models.openai_api import Endpoint, questions
-from bookbrain.models.purchase import Progress, Purchase, embed_texts
+from bookbrain.models import Embedder, Purchase
+from bookbrain.models.openai_api import OpenAIEmbedder, embedder_for_questions
+from bookbrain.models.purchase import Progress, embed_texts
+from bookbrain.search.query import CompiledQuery
 from bookbrain.store.catalog import StoredPassage
 from bookbrain.store.embeddings import Vector, is_sound
 from bookbrain.store.folder import Stores
@@ -68,7 +70,7 @@ class Semantics:
                 check_server(settings.chroma_url)
         except UnavailableError:
             return "Chroma"
-        if space and questions(settings.embedding, space).rest:
+        if space and embedder_for_questions(settings.embedding, space).rests:
             return "The embedding endpoint"
         return ""
 
@@ -103,6 +105,19 @@ class Semantics:
         """Give Chroma the stored vectors of a book's passages (digest by ordinal)."""
         stored = self._stores.embeddings.get(space, digests.values())
         self.vectors(space).put(book_id, digests, stored)
+
+    def answer(
+        self, space: EmbeddingSpace, query: CompiledQuery, count: int
+    ) -> tuple[list[tuple[StoredPassage, float]], str | None]:
+        """The `count` passages that are nearest to the query, as `nearest` gives them, and why not
+        every book was looked at, if so. Raises BookBrainError where a service is not there."""
+        vector = (
+            self.mean_vector(space, query.like)
+            if query.like
+            else self.query_vector(space, query.text)
+        )
+        complaint = self.lacking(space)
+        return self.nearest(space, vector, count, query.books), complaint
 
     def nearest(
         self, space: EmbeddingSpace, vector: Vector, count: int, books: Sequence[str] | None
@@ -151,7 +166,7 @@ class Semantics:
         known = store.get(space, [digest]).get(digest)
         if known is not None and is_sound(known):
             return known
-        vector = questions(self._stores.settings.embedding, space).vector(query)
+        vector = embedder_for_questions(self._stores.settings.embedding, space).vector(query)
         with suppress(sqlite3.Error):  # on a full disk it is bought again the next time
             store.put_soon(space, digest, vector)
         return vector
@@ -212,11 +227,9 @@ class Semantics:
     def check_endpoint(self) -> None:
         """Ask the endpoint for something that costs nothing; raises BookBrainError."""
         settings = self._stores.settings.embedding.with_timeout(_PATIENCE)
-        endpoint = Endpoint(settings, None, retries=0)
-        try:
-            endpoint.check()
-        finally:
-            endpoint.close()
+        embedder: Embedder = OpenAIEmbedder(settings, None, retries=0)
+        with closing(embedder):
+            embedder.check()
 
 
 def _nearest(vector: Vector, vectors: Vectors) -> list[PassageKey]:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from bookbrain.errors import BookBrainError, BusyError, ConfigError
 from bookbrain.files import PART, free_name, link, remove, sync_file, sync_folder
-from bookbrain.index.commit import manifest_name, segments_of
-from bookbrain.index.segment import SEGMENT_DAMAGE
+from bookbrain.index.segment import SEGMENT_DAMAGE, manifest_name, segments_of
 from bookbrain.messages import fill
 from bookbrain.model import Book
 from bookbrain.paths import PDF, STORE, LibraryPaths

@@ -17,8 +17,7 @@ from typing import Any
 
 from bookbrain.errors import BusyError, ConfigError
 from bookbrain.files import file_lock, write_file
-from bookbrain.index.commit import segments_of
-from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment
+from bookbrain.index.segment import SEGMENT_DAMAGE, open_segment, segments_of
 from bookbrain.messages import Filled, as_rows, fill, joined, message_of, of_row
 from bookbrain.paths import CATALOG, STORE, LibraryPaths
 from bookbrain.paths import STAMP_FILE as STAMP

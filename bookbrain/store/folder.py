@@ -23,8 +23,8 @@ from bookbrain.files import (
     sync_folder,
     write_file,
 )
-from bookbrain.index.bm25 import KeywordIndex
-from bookbrain.index.commit import drop_unnamed, open_commit, texts_of, write_commit
+from bookbrain.index.bm25 import KeywordIndex, open_commit
+from bookbrain.index.commit import drop_unnamed, texts_of, write_commit
 from bookbrain.index.segment import SEGMENT_DAMAGE, count_pages, write_segment
 from bookbrain.messages import fill
 from bookbrain.model import EmbeddingSpace, Page, TextId

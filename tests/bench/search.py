@@ -27,8 +27,7 @@ from support.prose import technical_pages
 from support.search_engines import ENGINES, Ask, Documents, Terms, add_book
 
 from bookbrain.index.analyzer import terms, terms_of
-from bookbrain.index.bm25 import K1, B
-from bookbrain.index.commit import open_commit
+from bookbrain.index.bm25 import K1, B, open_commit
 
 TOLERANCE = 1e-4
 TURN = 20

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from support.shelving import first_text
 
-from bookbrain.index.bm25 import K1, B
-from bookbrain.index.commit import drop_unnamed, open_commit, write_commit
+from bookbrain.index.bm25 import K1, B, open_commit
+from bookbrain.index.commit import drop_unnamed, write_commit
 from bookbrain.index.segment import count_terms, term_key, write_segment
 
 K = 10

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from bookbrain.index.bm25 import KeywordIndex
-from bookbrain.index.commit import open_commit, write_commit
+from bookbrain.index.bm25 import KeywordIndex, open_commit
+from bookbrain.index.commit import write_commit
 from bookbrain.index.segment import count_terms, write_segment
 from bookbrain.model import TextId
 

@@ -12,14 +12,15 @@ from hypothesis import strategies as st
 from support.shelving import Documents, first_text, shelve
 
 from bookbrain.files import PART
-from bookbrain.index.bm25 import KeywordIndex
-from bookbrain.index.commit import CHUNK, Part, drop_unnamed, merge, open_commit, segments_of
+from bookbrain.index.bm25 import KeywordIndex, open_commit
+from bookbrain.index.commit import CHUNK, Part, drop_unnamed, merge
 from bookbrain.index.segment import (
     MOST,
     SEGMENT_DAMAGE,
     count_terms,
     open_segment,
     segment_name,
+    segments_of,
     write_segment,
 )
 

@@ -1,5 +1,6 @@
 """The embedding endpoint against a real server that hangs, drips and lies."""
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,8 +10,9 @@ from support.openai_api import WRONG
 from support.openai_server import OpenAIServer
 
 from bookbrain.errors import BookBrainError, ConfigError, InputError, UnavailableError
-from bookbrain.model import EmbeddingSpace
-from bookbrain.models.openai_api import BatchOutcome, Endpoint, Questions
+from bookbrain.model import EmbeddingSpace, text_digest
+from bookbrain.models import Embedder, Purchase
+from bookbrain.models.openai_api import OpenAIEmbedder
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.store.embeddings import Vector, is_sound
 
@@ -38,6 +40,10 @@ def server() -> Iterator[OpenAIServer]:
         yield running
 
 
+def questions_to(chosen: EmbeddingSettings) -> Embedder:
+    return OpenAIEmbedder(chosen, SPACE.dimensions, retries=0)
+
+
 def settings(server: OpenAIServer, timeout: float = 60.0) -> EmbeddingSettings:
     return EmbeddingSettings(
         api_key=server.key, base_url=server.url, dimensions=SPACE.dimensions, timeout=timeout
@@ -47,7 +53,7 @@ def settings(server: OpenAIServer, timeout: float = 60.0) -> EmbeddingSettings:
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_question_gets_no_vector_but_a_reason(server: OpenAIServer, kind: Any) -> None:
     """Those that never end would last until the test's own time is over."""
-    questions = Questions(settings(server, 1.0), SPACE)
+    questions = questions_to(settings(server, 1.0))
     server.fail(kind, **FAULTS[kind])
     with pytest.raises(BookBrainError) as failed:
         questions.vector("a question")
@@ -60,10 +66,10 @@ def test_a_question_gets_no_vector_but_a_reason(server: OpenAIServer, kind: Any)
 
 @pytest.mark.parametrize("kind", FAULTS)
 def test_passages_are_asked_for_again(server: OpenAIServer, kind: Any) -> None:
-    endpoint = Endpoint(settings(server, 1.0), SPACE.dimensions, retries=1)
+    endpoint = OpenAIEmbedder(settings(server, 1.0), SPACE.dimensions, retries=1)
     server.fail(kind, **FAULTS[kind])
     kept: dict[str, Vector] = {}
-    endpoint.embed(["one", "two"], BatchOutcome(), kept.update)
+    endpoint.embed(["one", "two"], Purchase(), kept.update)
     assert kept.keys() == {"one", "two"}
     assert all(is_sound(vector) for vector in kept.values())
     endpoint.close()
@@ -71,25 +77,25 @@ def test_passages_are_asked_for_again(server: OpenAIServer, kind: Any) -> None:
 
 @pytest.mark.parametrize("kind", ["drip_head", "drip_body", "endless", "bomb", "nested"])
 def test_what_lasts_ends_with_an_error(server: OpenAIServer, kind: Any) -> None:
-    endpoint = Endpoint(settings(server, 0.2), SPACE.dimensions, retries=1)
+    endpoint = OpenAIEmbedder(settings(server, 0.2), SPACE.dimensions, retries=1)
     server.fail(kind, times=None, **FAULTS[kind])
-    outcome = BatchOutcome()
+    purchase = Purchase()
     try:
-        endpoint.embed(["one"], outcome, lambda vectors: pytest.fail("nothing is sound"))
+        endpoint.embed(["one"], purchase, lambda vectors: pytest.fail("nothing is sound"))
     except UnavailableError:
         pass
     else:
-        assert "malformed" in outcome.refused["one"]
+        assert "malformed" in purchase.refused[text_digest("one")]
     endpoint.close()
 
 
 def test_no_other_host_is_asked(server: OpenAIServer) -> None:
     with OpenAIServer(server.key) as other:
         server.fail("redirect", to=f"{other.url}/embeddings", times=None)
-        endpoint = Endpoint(settings(server), SPACE.dimensions)
+        endpoint = OpenAIEmbedder(settings(server), SPACE.dimensions)
         with pytest.raises(ConfigError, match="another address"):
-            endpoint.embed(["a secret page"], BatchOutcome(), lambda vectors: None)
-        questions = Questions(settings(server), SPACE)
+            endpoint.embed(["a secret page"], Purchase(), lambda vectors: None)
+        questions = questions_to(settings(server))
         with pytest.raises(ConfigError, match="another address"):
             questions.vector("a secret question")
         assert other.requests == []
@@ -97,26 +103,43 @@ def test_no_other_host_is_asked(server: OpenAIServer) -> None:
         questions.close()
 
 
+def test_what_a_question_cost_is_told(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "bookbrain")
+    questions = questions_to(settings(server))
+    questions.vector("a question of some words")
+    server.fail("nan")
+    with pytest.raises(UnavailableError):  # it was paid for all the same
+        questions.vector("a question of some words")
+    bills = [record.fields for record in caplog.records]  # type: ignore[attr-defined]
+    assert [bill.event for bill in bills] == ["embed", "embed"]
+    assert bills[0].tokens == bills[1].tokens > 0
+    assert bills[0].dollars == pytest.approx(bills[0].tokens * 0.02e-6)
+    assert "question" not in caplog.text
+    questions.close()
+
+
 def test_a_long_question_may_be_refused_and_a_short_one_not(server: OpenAIServer) -> None:
-    questions = Questions(settings(server), SPACE)
+    questions = questions_to(settings(server))
     server.fail("refuse_text", times=None)
     for _ in range(4):
         with pytest.raises(InputError):
             questions.vector("word " * 1000)
-    assert not questions.rest
+    assert not questions.rests
     for _ in range(3):
         with pytest.raises(UnavailableError):
             questions.vector("word")
-    assert questions.rest
+    assert questions.rests
     questions.close()
 
 
 def test_the_largest_honest_answer_is_taken(server: OpenAIServer) -> None:
-    endpoint = Endpoint(EmbeddingSettings(api_key=server.key, base_url=server.url), None)
+    endpoint = OpenAIEmbedder(EmbeddingSettings(api_key=server.key, base_url=server.url), None)
     texts = [f"text {n}" for n in range(128)]
     kept: dict[str, Vector] = {}
-    outcome = BatchOutcome()
-    endpoint.embed(texts, outcome, kept.update)
-    assert len(kept) == outcome.embedded == 128
+    purchase = Purchase()
+    endpoint.embed(texts, purchase, kept.update)
+    assert len(kept) == purchase.embedded == 128
     assert {vector.dtype for vector in kept.values()} == {np.dtype(np.float32)}
     endpoint.close()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy import linalg
 
-from bookbrain.search.ranking import above_chance, convex, reciprocal_rank
+from bookbrain.search.fusion import above_chance, convex, reciprocal_rank
 
 
 def test_convex_takes_keyword_scores_by_their_share_of_the_best() -> None:

@@ -26,7 +26,7 @@ from bookbrain.log import (
 )
 from bookbrain.model import Book, Outcome
 from bookbrain.models.openai_api import refuses_everything
-from bookbrain.models.purchase import _log_bill
+from bookbrain.models.purchase import log_bill
 from bookbrain.settings import EmbeddingSettings, Settings
 from bookbrain.web.api import Health, Question, find, make_routes
 from bookbrain.web.shelf import Shelf
@@ -300,9 +300,9 @@ def test_outcomes_and_removals(journal: Journal, library: Library) -> None:
 
 
 def test_a_bill(journal: Journal) -> None:
-    _log_bill(EmbeddingSettings(), 0)
-    _log_bill(EmbeddingSettings(), 1_000_000)
-    _log_bill(EmbeddingSettings(model="own"), 7)
+    log_bill(EmbeddingSettings(), 0)
+    log_bill(EmbeddingSettings(), 1_000_000)
+    log_bill(EmbeddingSettings(model="own"), 7)
     fields = [(e["BOOKBRAIN_TOKENS"], e.get("BOOKBRAIN_DOLLARS")) for e in journal.entries]
     assert fields == [("1000000", "0.02"), ("7", None)]
 

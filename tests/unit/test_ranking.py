@@ -7,9 +7,9 @@ import pytest
 from support.shelving import index_of
 
 from bookbrain.index.analyzer import page_terms, terms
-from bookbrain.index.bm25 import KeywordIndex
+from bookbrain.index.bm25 import KeywordIndex, best_pages, fold_duplicates
 from bookbrain.model import Heading, Page
-from bookbrain.search.ranking import asked_for, best_pages, fold_duplicates
+from bookbrain.search.query import term_weights
 
 Place = tuple[str, int]
 
@@ -23,8 +23,8 @@ def shelf(folder: Path, *books: Sequence[Page]) -> KeywordIndex:
 
 
 def found(index: KeywordIndex, query: str) -> list[Place]:
-    weights = asked_for(index, query, terms(query))
-    return [index.place(document) for document in best_pages(index, weights, 10)]
+    asked = index.look_up(term_weights(index, query, terms(query)))
+    return [index.place(document) for document in best_pages(index, asked, 10)]
 
 
 FILLER = [page(f"Nothing of it stands on page {n} of this book.") for n in range(20)]

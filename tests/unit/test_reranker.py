@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from support.rerank_server import RerankServer
 
-from bookbrain.models.rerank_api import Reranker
+from bookbrain.models.rerank_api import RerankEndpoint
 from bookbrain.settings import RerankSettings
 
 QUESTION = "secret otter"
@@ -22,15 +22,15 @@ def server() -> Iterator[RerankServer]:
 
 
 @pytest.fixture
-def reranker(server: RerankServer) -> Iterator[Reranker]:
-    made = Reranker(RerankSettings(server.url, "rerank-x", "k-123", seconds=10.0))
+def reranker(server: RerankServer) -> Iterator[RerankEndpoint]:
+    made = RerankEndpoint(RerankSettings(server.url, "rerank-x", "k-123", seconds=10.0))
     yield made
     made.close()
 
 
 @pytest.fixture
-def hasty(server: RerankServer) -> Iterator[Reranker]:
-    made = Reranker(RerankSettings(server.url, seconds=0.2))
+def hasty(server: RerankServer) -> Iterator[RerankEndpoint]:
+    made = RerankEndpoint(RerankSettings(server.url, seconds=0.2))
     yield made
     made.close()
 
@@ -39,7 +39,9 @@ def results(*scores: tuple[object, object]) -> bytes:
     return json.dumps({"results": [{"index": i, "relevance_score": s} for i, s in scores]}).encode()
 
 
-def test_the_texts_are_ordered_by_their_scores(server: RerankServer, reranker: Reranker) -> None:
+def test_the_texts_are_ordered_by_their_scores(
+    server: RerankServer, reranker: RerankEndpoint
+) -> None:
     assert reranker.order(QUESTION, TEXTS) == (1, 2, 0)
     assert server.asked == [
         {"model": "rerank-x", "query": QUESTION, "documents": list(TEXTS), "top_n": 3}
@@ -50,7 +52,7 @@ def test_the_texts_are_ordered_by_their_scores(server: RerankServer, reranker: R
 
 
 def test_without_a_key_or_a_model_none_is_sent(server: RerankServer) -> None:
-    reranker = Reranker(RerankSettings(server.url))
+    reranker = RerankEndpoint(RerankSettings(server.url))
     assert reranker.order(QUESTION, TEXTS)
     assert server.keys == [None]
     assert "model" not in server.asked[0]
@@ -84,7 +86,7 @@ def test_without_a_key_or_a_model_none_is_sent(server: RerankServer) -> None:
     ],
 )
 def test_nonsense_is_no_order(
-    server: RerankServer, reranker: Reranker, answer: bytes, caplog: pytest.LogCaptureFixture
+    server: RerankServer, reranker: RerankEndpoint, answer: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.answer = answer
     assert reranker.order(QUESTION, TEXTS) is None
@@ -97,7 +99,7 @@ def test_nonsense_is_no_order(
 
 @pytest.mark.parametrize("status", [301, 401, 404, 429, 500, 503])
 def test_a_refusal_is_no_order(
-    server: RerankServer, reranker: Reranker, status: int, caplog: pytest.LogCaptureFixture
+    server: RerankServer, reranker: RerankEndpoint, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     server.status = status
     assert reranker.order(QUESTION, TEXTS) is None
@@ -108,7 +110,7 @@ def test_nobody_there_is_no_order(caplog: pytest.LogCaptureFixture) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     for url in (f"http://127.0.0.1:{port}/rerank", "http://[bad/rerank"):
-        reranker = Reranker(RerankSettings(url, api_key="열쇠\n", seconds=10.0))
+        reranker = RerankEndpoint(RerankSettings(url, api_key="열쇠\n", seconds=10.0))
         assert reranker.order(QUESTION, TEXTS) is None
         reranker.close()
     assert len(caplog.records) == 2
@@ -116,7 +118,7 @@ def test_nobody_there_is_no_order(caplog: pytest.LogCaptureFixture) -> None:
 
 @pytest.mark.parametrize(("seconds", "parts"), [(600.0, 1), (0.15, 1000)], ids=["silent", "drips"])
 def test_late_is_no_order(
-    server: RerankServer, hasty: Reranker, seconds: float, parts: int,
+    server: RerankServer, hasty: RerankEndpoint, seconds: float, parts: int,
     caplog: pytest.LogCaptureFixture,
 ) -> None:  # fmt: skip
     """Either would be waited for until the test's own time is over."""
@@ -126,7 +128,7 @@ def test_late_is_no_order(
 
 
 def test_after_three_failures_in_a_row_it_is_left_alone(
-    server: RerankServer, reranker: Reranker
+    server: RerankServer, reranker: RerankEndpoint
 ) -> None:
     for failures in (2, 3):  # what succeeds in between begins the count anew
         server.status = 500

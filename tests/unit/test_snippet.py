@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookbrain.index.analyzer import terms
+from bookbrain.search.query import phrase_pattern
 from bookbrain.search.snippet import Marker, make_snippet
 
 WORDS = st.sampled_from(
@@ -15,7 +16,8 @@ WORDS = st.sampled_from(
 
 
 def snippet(text: str, query: str, phrases: tuple[str, ...] = ()) -> str:
-    marks = Marker(dict.fromkeys(terms(query), 1.0), phrases).find(text)
+    patterns = [phrase_pattern(phrase) for phrase in phrases]
+    marks = Marker(dict.fromkeys(terms(query), 1.0), patterns).find(text)
     return make_snippet(text, marks).html
 
 
