@@ -13,11 +13,11 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,6 @@ _BAD_INPUT, _UNAVAILABLE, _BUSY = 65, 69, 75  # exit codes
 _PATIENCE = 5
 _KEY_LINE = "OPENAI_API_KEY=sk-test\nBOOKBRAIN_BACKUP_KEEP=3\n"
 _LAND = """
-import sys
 from pathlib import Path
 from bookbrain.settings import load_settings
 from bookbrain.library import Library
@@ -191,16 +190,8 @@ def _copy(template: Path, home: Path, openai: OpenAIProcess, settings: dict[str,
 
 def _start(shelf: Shelf, command: tuple[str, ...], books: Path | None) -> "subprocess.Popen[str]":
     words = [word.format(books=books, home=shelf.home) for word in command]
-    if words[0] == "admin":
-        program, words = ["-c", "from bookbrain.admin import main; main()"], words[1:]
-    elif words[0] == "land":
-        program, words = ["-c", _LAND], words[1:]
-    else:
-        program = ["-m", "bookbrain.cli"]
-    return subprocess.Popen(
-        [sys.executable, "-P", *program, *words], cwd=shelf.home.parent, env=shelf.env,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
+    start = {"admin": shelf.start_admin, "land": partial(shelf.start_python, "-c", _LAND)}
+    return start[words[0]](*words[1:]) if words[0] in start else shelf.start(*words)
 
 
 def _run(
