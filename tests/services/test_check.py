@@ -19,6 +19,8 @@ from support.shelf import Shelf
 
 from bookbrain.store.damage import read_state
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def whole(

@@ -24,6 +24,8 @@ import bookbrain.admin
 import bookbrain.cli
 from bookbrain.store.damage import check_library, read_state
 
+pytestmark = pytest.mark.slow
+
 _QUERIES = ("lock waits for the queue", "thread buffer", "part2x3")
 _CUTS = 20
 _RUNS: dict[str, list[list[str]]] = {

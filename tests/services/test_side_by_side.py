@@ -10,6 +10,8 @@ from support import pdfs
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
 
+pytestmark = pytest.mark.slow
+
 LONG = 3000  # pages
 
 

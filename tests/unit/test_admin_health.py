@@ -315,6 +315,7 @@ def _sql(home: Path, statement: str) -> None:
         db.commit()
 
 
+@pytest.mark.slow
 def test_a_book_is_really_searched_for(machine: Machine, library: Path) -> None:
     assert _checks(machine)["library"].seen == "books: 1, pages: 6"
     assert "ms" in _checks(machine)["search"].seen
@@ -339,6 +340,7 @@ def test_a_library_that_cannot_be_read(machine: Machine, library: Path) -> None:
     assert _wrong(machine) == {}
 
 
+@pytest.mark.slow
 def test_a_book_that_was_left_unfinished(machine: Machine, library: Path) -> None:
     _sql(library, "INSERT INTO job (path, waiting) VALUES ('/x.pdf', '')")
     assert _wrong(machine) == {"library": "warn"}

@@ -33,6 +33,8 @@ from bookbrain.model import Book, Silent
 from bookbrain.settings import BackupSettings, Settings
 from bookbrain.store.copy import take_books, take_embeddings
 
+pytestmark = pytest.mark.slow
+
 _NAMES = ("one.pdf", "two.pdf")
 
 

@@ -21,6 +21,8 @@ from bookbrain.web.books_page import plan
 from bookbrain.web.shelf import Shelf, use_shelf
 from bookbrain.web.uploads import Uploads, the_uploads, use_uploads
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(bookbrain.web.__file__).with_name("frame.py")
 EVIL = "<script>alert(1)</script> **bold** $x$ :red[no] [a](b)"
 
@@ -142,7 +144,6 @@ def test_few_books_need_no_filter(shelf: Shelf, walrus: Path) -> None:
     assert not run(shelf).text_input
 
 
-@pytest.mark.slow
 def test_many_books_are_turned_over_looked_for_and_put_in_order(many: Shelf) -> None:
     app = run(many)
     assert titles(app) == [f"Title {n:02}" for n in range(20)]

@@ -332,6 +332,7 @@ def test_a_webhook_gets_json(doors: _Doors, outbox: Outbox) -> None:
     assert sent["checks"] == [NEWS[1]._asdict()]
 
 
+@pytest.mark.slow
 def test_a_topic_of_ntfy_gets_its_message(doors: _Doors, outbox: Outbox) -> None:
     channel = f"ntfy+{doors.url.replace('://', '://me:w%40rd@')}/topic?auth=x"
     assert [d.ok for d in deliver(MESSAGE, [channel], outbox)] == [True]
@@ -348,6 +349,7 @@ def test_a_topic_of_ntfy_gets_its_message(doors: _Doors, outbox: Outbox) -> None
     assert (sent["title"], sent["priority"], sent["tags"]) == (KOREAN.title, 3, ["warning"])
 
 
+@pytest.mark.slow
 def test_any_address_of_apprise(doors: _Doors, outbox: Outbox) -> None:
     place = doors.url.removeprefix("http://")
     channels = [f"json://me:{SECRET[:2]}@{place}/{SECRET}", f"ntfy://{place}/topic-secret"]
@@ -359,6 +361,7 @@ def test_any_address_of_apprise(doors: _Doors, outbox: Outbox) -> None:
     assert (sent["/"]["topic"], sent["/"]["message"]) == ("topic-secret", "a\nb")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "seen"), [(404, "It answered 404."), (500, "It answered 500."), (302, "302")]
 )
@@ -389,6 +392,7 @@ def test_a_ping_says_fail_in_its_path(doors: _Doors, outbox: Outbox) -> None:
     assert doors.calls[1][2].decode() == "나쁨"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "ok", "seen", "calls"),
     [
@@ -410,6 +414,7 @@ def test_three_tries(
     assert pauses == [1.0, 4.0][: calls - 1]
 
 
+@pytest.mark.slow
 def test_one_that_fails_does_not_hinder_the_others(
     doors: _Doors, outbox: Outbox, tmp_path: Path
 ) -> None:
@@ -635,6 +640,7 @@ def _later(home: Path, seconds: float = 900.0) -> None:
     keep_history(home / "health.json", History(checks, history.failures, history.ran - seconds))
 
 
+@pytest.mark.slow
 def test_one_message_for_the_fault_and_one_for_its_end(doors: _Doors, outbox: Outbox) -> None:
     home, settings = _home(), NotifySettings((f"{doors.url}/{SECRET}",), f"{doors.url}/ping")
     for state in (OK, FAIL, FAIL, FAIL, OK, OK):
@@ -776,6 +782,7 @@ def _command(*arguments: str, code: int = 0, **env: str) -> Result:
     return done
 
 
+@pytest.mark.slow
 def test_a_test_notification(doors: _Doors) -> None:
     _home()
     env = {

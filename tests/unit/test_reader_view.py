@@ -95,6 +95,7 @@ def page(app: AppTest) -> str:
     return str(app.query_params["page"][0])
 
 
+@pytest.mark.slow
 def test_a_page_says_what_and_where_it_is(shelf: Shelf) -> None:
     app = read(shelf, page="1", find="walrus")
     shown = _Reader(html(app))
@@ -104,6 +105,7 @@ def test_a_page_says_what_and_where_it_is(shelf: Shelf) -> None:
     assert app.code[0].value == PAGES[0]
 
 
+@pytest.mark.slow
 def test_what_a_book_or_a_query_says_is_text(shelf: Shelf) -> None:
     app = read(shelf, page="2", find='walrus "><script>alert(2)</script>')
     assert _Reader(html(app)).tags == {"h1", "p", "div", "img", "ul", "li", "a"}
@@ -140,6 +142,7 @@ def test_from_match_to_match(shelf: Shelf) -> None:
     assert page(between) == "2"
 
 
+@pytest.mark.slow
 def test_matches_have_every_word_where_a_page_has(shelf: Shelf) -> None:
     assert where(read(shelf, page="1", find="walrus lock")).endswith("match 1 of 2")
     assert where(read(shelf, page="1", find="walrus nothing")).endswith("match 1 of 4")
@@ -183,6 +186,7 @@ def test_the_ways_out(shelf: Shelf) -> None:
     assert file.proto.url == f"/book/{book_id(shelf)}.pdf#page=2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("params", "message"),
     [

@@ -80,6 +80,7 @@ class _Reader(HTMLParser):
         self.text += data
 
 
+@pytest.mark.slow
 def test_a_hit_has_title_page_chapter_and_marks(shelf: Shelf) -> None:
     remark, hits = own_html(run(shelf, "walrus"))
     assert "Keyword search only. Search by meaning is off" in remark
@@ -91,6 +92,7 @@ def test_a_hit_has_title_page_chapter_and_marks(shelf: Shelf) -> None:
     assert re.search(r"by keyword: rank 1, score [\d.]+ · together: [\d.]+ · locks.pdf", text)
 
 
+@pytest.mark.slow
 def test_a_hit_leads_to_its_page_and_to_similar_ones(shelf: Shelf) -> None:
     (book,) = [book.id for book in _books(shelf) if book.file == "seas.pdf"]
     hits = own_html(run(shelf, "cold & northern"))[-1]
