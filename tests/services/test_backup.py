@@ -2,12 +2,9 @@
 
 import gc
 import json
-import os
-import random
 import shutil
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -22,7 +19,6 @@ from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
 
 from bookbrain.backup.archive import Archive, Content, Manifest, measure, write_archive
-from bookbrain.backup.archives import list_backups
 from bookbrain.library import Library
 from bookbrain.settings import load_settings
 from bookbrain.store.checksums import seal_book
@@ -36,7 +32,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-_KILLS = int(os.environ.get("BOOKBRAIN_KILLS", "3"))  # of backup, and of restore
 _dimensions = count(140)
 _QUERIES = [
     *("lock waits", "queue and socket", "kernel buffer", "the thread waits for the cache"),
@@ -184,68 +179,6 @@ def test_while_books_are_added_each_is_in_it_whole_or_not_at_all(
     shelf.admin("verify", archives[len(archives) // 2])
 
 
-# Killed
-
-
-def test_a_backup_that_is_killed_leaves_nothing_that_looks_like_one(
-    shelf: Shelf, english: list[Path], tmp_path: Path
-) -> None:
-    shelf.add(*english, pdfs.long_book(tmp_path / "long.pdf", 60, seed=9, language="en"))
-    started = time.monotonic()
-    _backup(shelf)
-    seconds = time.monotonic() - started
-    for number in range(_KILLS):
-        _kill_at(shelf.start_admin("backup"), number, seconds)
-        kept = list_backups(shelf.home / "backups")
-        assert kept and all(len(_whole(one.path).books) == 4 for one in kept)
-        assert len(shelf.books()) == 4
-    _backup(shelf)
-    assert all(name.startswith("bookbrain-") for name in _archives(shelf))
-    assert not _strays(shelf.home)
-
-
-def test_a_restore_that_is_killed_leaves_the_old_books_or_the_new(
-    shelf: Shelf, other: Shelf, english: list[Path]
-) -> None:
-    other.add(*english[1:])
-    archive = _backup(other)
-    shelf.add(*english[:2])
-    old, new = shelf.books(), other.books()
-    names = [{book["file"] for book in books} for books in (old, new)]
-    started = time.monotonic()
-    shelf.admin("restore", archive, "--yes")
-    seconds = time.monotonic() - started
-    for number in range(_KILLS):
-        shelf.add(*english[:2])
-        shelf.run("remove", "book3.pdf", "--yes", code=None)
-        _kill_at(shelf.start_admin("restore", archive, "--yes"), number, seconds)
-        found = {book["file"] for book in shelf.books()}
-        assert found in names
-        for seed in (1, 2, 3):
-            answer = shelf.search(pdfs.probe(seed, 3))
-            assert answer["degraded"] is None
-            if f"book{seed}.pdf" in found:
-                assert answer["hits"][0]["file"] == f"book{seed}.pdf"
-        shelf.add("--sample")  # a writer sweeps
-        shelf.run("remove", "handbook.pdf", "--yes")
-        files = {path.stem for path in (shelf.home / "books").glob("*.pdf")}
-        assert files == {book["id"] for book in shelf.books()}
-        assert not _strays(shelf.home)
-    shelf.admin("restore", archive, "--yes")
-    assert {book["file"] for book in shelf.books()} == names[1]
-    assert not _strays(shelf.home)
-
-
-def _kill_at(process: "subprocess.Popen[str]", number: int, seconds: float) -> None:
-    """SIGKILL at the instant of this number, of so many; over already is an instant as well."""
-    instant = (number + random.Random(number).random()) / _KILLS * seconds
-    try:
-        process.wait(instant)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    process.communicate()
-
-
 # Restore
 
 
@@ -352,37 +285,6 @@ def test_what_is_not_right_to_the_last_byte_is_refused(
             assert done.err.count("\n") == 2
     assert len(plain.books()) == 2
     assert not _strays(plain.home)
-
-
-def test_tables_that_are_not_ours_are_refused(
-    plain: Shelf, english: list[Path], tmp_path: Path
-) -> None:
-    plain.add(english[0])
-    with _backup(plain).open("rb") as file:
-        opened = Archive(file)
-        manifest = opened.manifest
-        opened.extract(tmp_path / "out", lambda name: True, lambda count: None)
-    for number, harm in enumerate((
-        "CREATE TRIGGER evil AFTER DELETE ON job BEGIN DELETE FROM book; END",
-        "CREATE VIEW evil AS SELECT 1", "PRAGMA user_version = 99", "DELETE FROM page",
-        "CREATE TABLE later (one); PRAGMA user_version = 99",  # as a newer version would have it
-    )):  # fmt: skip
-        shutil.rmtree(tmp_path / "evil", ignore_errors=True)
-        shutil.copytree(tmp_path / "out", tmp_path / "evil")
-        with sqlite3.connect(tmp_path / "evil" / "catalog.sqlite3") as db:
-            db.executescript(harm)
-        db.close()
-        contents: dict[str, Content] = {
-            member.name: tmp_path / "evil" / member.name for member in manifest.members
-        }
-        members = tuple(measure(name, content) for name, content in contents.items())
-        path = tmp_path / f"{number}.tar.zst"
-        with path.open("wb") as out:
-            changed = Manifest(**{**_fields(manifest), "members": members})
-            write_archive(out, changed, contents, lambda count: None)
-        refused = plain.admin("restore", path, "--yes", code=78 if "later" in harm else 65)
-        assert refused.err.startswith("Error: ")
-        assert len(plain.books()) == 1
 
 
 # Choices

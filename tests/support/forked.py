@@ -4,6 +4,7 @@ A fork is a process of its own, with the environment, the folder and the exit co
 was started anew; only what the interpreter does before the first import is not repeated.
 """
 
+import atexit
 import gc
 import importlib
 import json
@@ -53,7 +54,7 @@ def run_forked(
 def _parent() -> socket.socket:
     """Where the parent of all forks takes its orders; it ends when this process does."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-P", "-c", "from support.forked import serve; serve()"],
         stdin=theirs, stdout=subprocess.DEVNULL, cwd="/",
         env={
@@ -62,6 +63,12 @@ def _parent() -> socket.socket:
         },
     )  # fmt: skip
     theirs.close()
+
+    def end() -> None:
+        ours.close()
+        process.wait()
+
+    atexit.register(end)
     return ours
 
 
