@@ -92,6 +92,7 @@ def _with_backup(shelf: Shelf, books: Path) -> None:
     shelf.run("remove", "1.pdf", "--yes")
     shelf.add(books / "3.pdf")
     shelf.run("rename", "2.pdf", "Renamed meanwhile")
+    _searches_go_on(shelf)  # from now on its questions are among the embeddings
 
 
 def _without_catalog(shelf: Shelf, books: Path) -> None:
