@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
-from host.machine import CHECKOUT, Host, stop
+from host.machine import CHECKOUT, PIP_CACHE, Host, stop
 from host.network import LabError, do, network, remove_network, stop_forwarding
 
 TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "ip", "iptables")
@@ -42,13 +42,16 @@ class Lab:
         self.folder = CHECKOUT / ".cache" / f"host-{os.getpid()}"
         self._made = ExitStack()
         self._hosts = 0
+        self._removals: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Lab":
         _refuse_what_cannot_work()
         for leftover in self.folder.parent.glob("host-*"):
             _sweep(leftover, ours=leftover == self.folder)
         self.folder.mkdir(parents=True)
+        (self.folder / "pip").mkdir()
         self._made.callback(_sweep, self.folder, ours=True)
+        self._made.callback(self._end_removals)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -61,14 +64,22 @@ class Lab:
         name = f"{self.folder.name}-{self._hosts}"
         root = self.folder / name
         with ExitStack() as made:
-            made.callback(_remove, root)
+            made.callback(self._begin_removal, root)
             root.with_suffix(".pid").write_text("none yet")
             self._lay_root(suite, root)
             joined = made.enter_context(network(name))
-            host = Host(root, joined, systemd, passed_on())
+            host = Host(root, joined, systemd, passed_on() | {"PIP_CACHE_DIR": PIP_CACHE})
             made.callback(host.cut_power)
             host.boot()
             yield host
+
+    def _begin_removal(self, root: Path) -> None:
+        """It takes a while, in which the next host is at work."""
+        self._removals.append(subprocess.Popen(_removal(root), start_new_session=True))
+
+    def _end_removals(self) -> None:
+        for removal in self._removals:
+            removal.wait()
 
     def _lay_root(self, suite: str, root: Path) -> None:
         template = self.folder / suite
@@ -145,8 +156,12 @@ def _unmount(folder: Path) -> None:
 
 
 def _remove(folder: Path) -> None:
-    command = ["rm", "-rf", "--one-file-system", str(folder)]
-    subprocess.run(command, check=False, start_new_session=True)  # goes on if we are interrupted
+    subprocess.run(_removal(folder), check=False, start_new_session=True)
+
+
+def _removal(folder: Path) -> list[str]:
+    """The command; in a session of its own it goes on if we are interrupted."""
+    return ["rm", "-rf", "--one-file-system", str(folder)]
 
 
 def listing(folder: Path, leave_out: Iterable[str] = ()) -> dict[str, str]:

@@ -15,6 +15,7 @@ from host.network import NETWORKS, LabError, Network
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PIP_CACHE = "/srv/pip"  # what all hosts of a lab have fetched
 NEVER_COPIED = {".git", ".venv", ".cache", "__pycache__", "build", "dist", ".hypothesis"}
 
 
@@ -41,6 +42,7 @@ class Host:
             *(f"--machine={self.network.name}", "--register=no", "--keep-unit"),
             f"--network-namespace-path={NETWORKS / self.network.name}",
             *("--resolv-conf=off", "--timezone=off", "--bind-ro=/etc/ssl/certs", "--console=pipe"),
+            f"--bind={self.root.parent / 'pip'}:{PIP_CACHE}",
             "--capability=CAP_NET_ADMIN",  # its own firewall, which its own services may change
             *(["--boot"] if self.systemd else ["--as-pid2", "sleep", "infinity"]),
         ]

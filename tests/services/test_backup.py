@@ -2,12 +2,9 @@
 
 import gc
 import json
-import random
 import shutil
 import sqlite3
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -19,10 +16,9 @@ from support import pdfs
 from support.chroma_server import ChromaServer
 from support.namespace import Namespace
 from support.openai_process import OpenAIProcess
-from support.shelf import Done, Shelf, wait_for
+from support.shelf import Shelf, wait_for
 
 from bookbrain.backup.archive import Archive, Content, Manifest, measure, write_archive
-from bookbrain.backup.archives import list_backups
 from bookbrain.library import Library
 from bookbrain.settings import load_settings
 from bookbrain.store.checksums import seal_book
@@ -36,7 +32,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
 ]
 
-_KILLS = 6  # of backup, and of restore
 _dimensions = count(140)
 _QUERIES = [
     *("lock waits", "queue and socket", "kernel buffer", "the thread waits for the cache"),
@@ -45,21 +40,8 @@ _QUERIES = [
 ]  # fmt: skip
 
 
-def _start(shelf: Shelf, *arguments: str | Path, **settings: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [*shelf.inside, sys.executable, "-P", "-c", "from bookbrain.admin import main; main()",
-         *map(str, arguments)],
-        cwd=shelf.home.parent, env=shelf.env | settings, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
-
-
-def _admin(shelf: Shelf, *arguments: str | Path, code: int = 0, **settings: str) -> Done:
-    return shelf.finish(_start(shelf, *arguments, **settings), code)
-
-
 def _backup(shelf: Shelf, *options: str | Path, code: int = 0, **settings: str) -> Path:
-    done = _admin(shelf, "backup", "--json", *options, code=code, **settings).json()
+    done = shelf.admin("backup", "--json", *options, code=code, **settings).json()
     return Path(done["folder"]) / done["file"]
 
 
@@ -136,10 +118,10 @@ def test_a_fresh_library_answers_as_the_old_one_did(
     assert sum(map(bool, expected)) >= 30
     archive = _backup(shelf)
     openai.forget()
-    verified = _admin(shelf, "verify", "--json").json()
+    verified = shelf.admin("verify", "--json").json()
     assert (verified["books"], verified["file"]) == (3, str(archive))
     assert verified["asked"] > 6
-    shown = _admin(other, "restore", archive, "--yes").out
+    shown = other.admin("restore", archive, "--yes").out
     assert "Books that come: 3, that go: 0" in shown
     assert other.books() == shelf.books()
     assert _answers(other) == expected
@@ -166,8 +148,8 @@ def test_without_a_key_and_with_a_chroma_of_ones_own(
         old.add(*english)
         archive = _backup(old)
         openai.forget()
-        _admin(old, "verify")
-        _admin(new, "restore", archive, "--yes")
+        old.admin("verify")
+        new.admin("restore", archive, "--yes")
         assert [book["file"] for book in new.books()] == [book["file"] for book in old.books()]
         new.env |= {"OPENAI_BASE_URL": openai.url, "OPENAI_API_KEY": openai.key}
         assert new.search("lock waits")["degraded"] is None
@@ -194,69 +176,7 @@ def test_while_books_are_added_each_is_in_it_whole_or_not_at_all(
     assert counts == sorted(counts)
     assert counts[-1] == 8
     assert counts[0] < 8, "one was made while books were added"
-    _admin(shelf, "verify", archives[len(archives) // 2])
-
-
-# Killed
-
-
-def test_a_backup_that_is_killed_leaves_nothing_that_looks_like_one(
-    shelf: Shelf, english: list[Path], tmp_path: Path
-) -> None:
-    shelf.add(*english, pdfs.long_book(tmp_path / "long.pdf", 60, seed=9, language="en"))
-    started = time.monotonic()
-    _backup(shelf)
-    seconds = time.monotonic() - started
-    for number in range(_KILLS):
-        _kill_at(_start(shelf, "backup"), number, seconds)
-        kept = list_backups(shelf.home / "backups")
-        assert kept and all(len(_whole(one.path).books) == 4 for one in kept)
-        assert len(shelf.books()) == 4
-    _backup(shelf)
-    assert all(name.startswith("bookbrain-") for name in _archives(shelf))
-    assert not _strays(shelf.home)
-
-
-def test_a_restore_that_is_killed_leaves_the_old_books_or_the_new(
-    shelf: Shelf, other: Shelf, english: list[Path]
-) -> None:
-    other.add(*english[1:])
-    archive = _backup(other)
-    shelf.add(*english[:2])
-    old, new = shelf.books(), other.books()
-    names = [{book["file"] for book in books} for books in (old, new)]
-    started = time.monotonic()
-    _admin(shelf, "restore", archive, "--yes")
-    seconds = time.monotonic() - started
-    for number in range(_KILLS):
-        shelf.add(*english[:2])
-        shelf.run("remove", "book3.pdf", "--yes", code=None)
-        _kill_at(_start(shelf, "restore", archive, "--yes"), number, seconds)
-        found = {book["file"] for book in shelf.books()}
-        assert found in names
-        for seed in (1, 2, 3):
-            answer = shelf.search(pdfs.probe(seed, 3))
-            assert answer["degraded"] is None
-            if f"book{seed}.pdf" in found:
-                assert answer["hits"][0]["file"] == f"book{seed}.pdf"
-        shelf.add("--sample")  # a writer sweeps
-        shelf.run("remove", "handbook.pdf", "--yes")
-        files = {path.stem for path in (shelf.home / "books").glob("*.pdf")}
-        assert files == {book["id"] for book in shelf.books()}
-        assert not _strays(shelf.home)
-    _admin(shelf, "restore", archive, "--yes")
-    assert {book["file"] for book in shelf.books()} == names[1]
-    assert not _strays(shelf.home)
-
-
-def _kill_at(process: "subprocess.Popen[str]", number: int, seconds: float) -> None:
-    """SIGKILL at the instant of this number, of so many; over already is an instant as well."""
-    instant = (number + random.Random(number).random()) / _KILLS * seconds
-    try:
-        process.wait(instant)
-    except subprocess.TimeoutExpired:
-        process.kill()
-    process.communicate()
+    shelf.admin("verify", archives[len(archives) // 2])
 
 
 # Restore
@@ -271,7 +191,7 @@ def test_one_book_comes_back_beside_the_others(
     shelf.run("remove", "book1.pdf", "--yes")
     shelf.add(english[2])
     openai.forget()
-    done = _admin(shelf, "restore", archive, "--book", "book1.pdf", "--yes")
+    done = shelf.admin("restore", archive, "--book", "book1.pdf", "--yes")
     assert "Books that come: 1, that go: 0, that stay: 2" in done.out
     after = {book["file"]: book for book in shelf.books()}
     assert set(after) == {"book1.pdf", "book2.pdf", "book3.pdf"}
@@ -280,7 +200,7 @@ def test_one_book_comes_back_beside_the_others(
     for seed in (1, 2, 3):
         hit = shelf.search(pdfs.probe(seed, 5))["hits"][0]
         assert (hit["file"], hit["page"]) == (f"book{seed}.pdf", 6)
-    missing = _admin(shelf, "restore", archive, "--book", "book3.pdf", "--yes", code=65)
+    missing = shelf.admin("restore", archive, "--book", "book3.pdf", "--yes", code=65)
     assert "There is no book 'book3.pdf'." in missing.err
 
 
@@ -289,10 +209,10 @@ def test_it_asks_first_and_changes_nothing_without_yes(plain: Shelf, english: li
     archive = _backup(plain)
     plain.run("remove", "book1.pdf", "--yes")
     plain.add(english[2])
-    done = _admin(plain, "restore", archive, code=1)
+    done = plain.admin("restore", archive, code=1)
     assert "Books that come: 1, that go: 1, that stay: 1" in done.out
     assert {book["file"] for book in plain.books()} == {"book2.pdf", "book3.pdf"}
-    _admin(plain, "restore", archive, "--yes")
+    plain.admin("restore", archive, "--yes")
     assert {book["file"] for book in plain.books()} == {"book1.pdf", "book2.pdf"}
     files = {path.stem for path in (plain.home / "books").glob("*.pdf")}
     assert files == {book["id"] for book in plain.books()}
@@ -324,8 +244,8 @@ def test_a_library_that_does_not_work_afterwards_is_put_back(
     changed = Manifest(**{**_fields(manifest), "members": members, "books": books})
     with evil.open("wb") as out:
         write_archive(out, changed, contents, lambda count: None)
-    assert "does not find" in _admin(plain, "verify", evil, code=1).err
-    assert "does not find" in _admin(plain, "restore", evil, "--yes", code=1).err
+    assert "does not find" in plain.admin("verify", evil, code=1).err
+    assert "does not find" in plain.admin("restore", evil, "--yes", code=1).err
     assert len(plain.books()) == 3
     for seed in (1, 2, 3):
         assert plain.search(pdfs.probe(seed, 3))["hits"][0]["file"] == f"book{seed}.pdf"
@@ -342,7 +262,7 @@ def test_a_damaged_catalog_is_replaced_and_kept(plain: Shelf, english: list[Path
     catalog = plain.home / "catalog.sqlite3"
     catalog.write_bytes(b"not a database at all" * 1000)
     plain.run("books", code=1)
-    done = _admin(plain, "restore", archive, "--yes")
+    done = plain.admin("restore", archive, "--yes")
     assert "damaged" in done.err
     assert len(plain.books()) == 3
     assert (plain.home / "catalog.sqlite3.damaged").exists()
@@ -360,42 +280,11 @@ def test_what_is_not_right_to_the_last_byte_is_refused(
         flipped[at] ^= 1
         bad.write_bytes(flipped)
         for command in (("verify", bad), ("restore", bad, "--yes")):
-            done = _admin(plain, *command, code=65)
+            done = plain.admin(*command, code=65)
             assert done.err.startswith("Error: This backup cannot be used: ")
             assert done.err.count("\n") == 2
     assert len(plain.books()) == 2
     assert not _strays(plain.home)
-
-
-def test_tables_that_are_not_ours_are_refused(
-    plain: Shelf, english: list[Path], tmp_path: Path
-) -> None:
-    plain.add(english[0])
-    with _backup(plain).open("rb") as file:
-        opened = Archive(file)
-        manifest = opened.manifest
-        opened.extract(tmp_path / "out", lambda name: True, lambda count: None)
-    for number, harm in enumerate((
-        "CREATE TRIGGER evil AFTER DELETE ON job BEGIN DELETE FROM book; END",
-        "CREATE VIEW evil AS SELECT 1", "PRAGMA user_version = 99", "DELETE FROM page",
-        "CREATE TABLE later (one); PRAGMA user_version = 99",  # as a newer version would have it
-    )):  # fmt: skip
-        shutil.rmtree(tmp_path / "evil", ignore_errors=True)
-        shutil.copytree(tmp_path / "out", tmp_path / "evil")
-        with sqlite3.connect(tmp_path / "evil" / "catalog.sqlite3") as db:
-            db.executescript(harm)
-        db.close()
-        contents: dict[str, Content] = {
-            member.name: tmp_path / "evil" / member.name for member in manifest.members
-        }
-        members = tuple(measure(name, content) for name, content in contents.items())
-        path = tmp_path / f"{number}.tar.zst"
-        with path.open("wb") as out:
-            changed = Manifest(**{**_fields(manifest), "members": members})
-            write_archive(out, changed, contents, lambda count: None)
-        refused = _admin(plain, "restore", path, "--yes", code=78 if "later" in harm else 65)
-        assert refused.err.startswith("Error: ")
-        assert len(plain.books()) == 1
 
 
 # Choices
@@ -405,10 +294,10 @@ def test_without_books(plain: Shelf, english: list[Path], tmp_path: Path) -> Non
     plain.add(*english)
     archive = _backup(plain, "--no-books")
     assert not any(member.name.startswith("books/") for member in _whole(archive).members)
-    _admin(plain, "verify")
+    plain.admin("verify")
     (tmp_path / "new").mkdir()
     with Shelf(tmp_path / "new" / "library") as new:
-        done = _admin(new, "restore", archive, "--yes")
+        done = new.admin("restore", archive, "--yes")
         assert "Not all PDFs are in it." in done.out
         assert "Found by search, but its PDF is not here; add it again: book1.pdf" in done.err
         assert new.search(pdfs.probe(1, 3))["hits"][0]["file"] == "book1.pdf"
@@ -423,9 +312,9 @@ def test_five_runs_leave_four_and_never_another_kind(plain: Shelf, english: list
     (folder / "notes.txt").write_text("mine")
     (folder / "bookbrain-20200101T000000Z.tar.zst").write_bytes(b"damaged")
     for _ in range(5):
-        done = _admin(plain, "backup", "--no-books")
+        done = plain.admin("backup", "--no-books")
     assert "Older ones removed: 1." in done.out
-    listed = _admin(plain, "backups", "--json").json()
+    listed = plain.admin("backups", "--json").json()
     assert [one["complete"] for one in listed] == [False] * 4 + [True, None]
     assert listed[-1]["flaw"]
     assert whole.exists()
@@ -437,7 +326,7 @@ def test_a_book_whose_file_is_damaged_is_named(plain: Shelf, english: list[Path]
     first, second, third = sorted((plain.home / "books").glob("*.pdf"))
     first.write_bytes(b"%PDF rotten")
     second.unlink()
-    done = _admin(plain, "backup", code=1)
+    done = plain.admin("backup", code=1)
     assert done.err.count("The file of a book is gone or damaged, and not in it") == 2
     archive = next((plain.home / "backups").iterdir())
     names = [m.name for m in _whole(archive).members if m.name.startswith("books/")]
@@ -451,7 +340,7 @@ def test_only_one_at_a_time(plain: Shelf, english: list[Path]) -> None:
 
     with (plain.home / "backup.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        busy = _admin(plain, "backup", code=75)
+        busy = plain.admin("backup", code=75)
         assert "Another backup or restore is under way." in busy.err
         assert len(plain.books()) == 1
 
@@ -459,7 +348,7 @@ def test_only_one_at_a_time(plain: Shelf, english: list[Path]) -> None:
 def test_the_second_place(plain: Shelf, english: list[Path], tmp_path: Path) -> None:
     plain.add(english[0])
     place = tmp_path / "second"
-    failed = _admin(plain, "backup", code=1, BOOKBRAIN_BACKUP_COPY=str(place))
+    failed = plain.admin("backup", code=1, BOOKBRAIN_BACKUP_COPY=str(place))
     assert f"{place} does not take the copy of the backup" in failed.err
     assert len(_archives(plain)) == 1
     place.mkdir()
@@ -467,7 +356,7 @@ def test_the_second_place(plain: Shelf, english: list[Path], tmp_path: Path) -> 
     assert [path.name for path in place.iterdir()] == [archive.name]
     assert (place / archive.name).read_bytes() == archive.read_bytes()
     for bad, code in (("rclone:remote:x", (1, 78)), ("ftp://x", (78,))):
-        process = _start(plain, "backup", BOOKBRAIN_BACKUP_COPY=bad)
+        process = plain.start_admin("backup", BOOKBRAIN_BACKUP_COPY=bad)
         out, err = process.communicate()
         assert process.returncode in code, err
         assert "Error: " in err
@@ -493,30 +382,30 @@ def gpg(tmp_path: Path) -> Iterator[dict[str, str]]:
 
 def test_encrypted(plain: Shelf, english: list[Path], gpg: dict[str, str], tmp_path: Path) -> None:
     plain.add(*english)
-    none = _admin(plain, "backup", "--encrypt", code=78)
+    none = plain.admin("backup", "--encrypt", code=78)
     assert "BOOKBRAIN_BACKUP_RECIPIENT is not set." in none.err
-    wrong = _admin(
-        plain, "backup", "--encrypt", code=78, BOOKBRAIN_BACKUP_RECIPIENT="no@example.org", **gpg
+    wrong = plain.admin(
+        "backup", "--encrypt", code=78, BOOKBRAIN_BACKUP_RECIPIENT="no@example.org", **gpg
     )
     assert "gpg does not encrypt" in wrong.err
     if not shutil.which("age"):
-        missing = _admin(plain, "backup", "--encrypt", code=78, BOOKBRAIN_BACKUP_RECIPIENT="age1x")
+        missing = plain.admin("backup", "--encrypt", code=78, BOOKBRAIN_BACKUP_RECIPIENT="age1x")
         assert "The program age is not installed." in missing.err
     assert not list((plain.home / "backups").iterdir())
     archive = _backup(plain, "--encrypt", BOOKBRAIN_BACKUP_RECIPIENT="me@example.org", **gpg)
     assert archive.name.endswith(".tar.zst.gpg")
     assert b"manifest" not in archive.read_bytes()
-    assert "is encrypted" in _admin(plain, "verify").out
-    assert "queries asked" in _admin(plain, "verify", archive, **gpg).out
+    assert "is encrypted" in plain.admin("verify").out
+    assert "queries asked" in plain.admin("verify", archive, **gpg).out
     (tmp_path / "new").mkdir()
     with Shelf(tmp_path / "new" / "library") as new:
-        assert "cannot be decrypted" in _admin(new, "restore", archive, "--yes", code=1).err
-        _admin(new, "restore", archive, "--yes", **gpg)
+        assert "cannot be decrypted" in new.admin("restore", archive, "--yes", code=1).err
+        new.admin("restore", archive, "--yes", **gpg)
         assert len(new.books()) == 3
     data = bytearray(archive.read_bytes())
     data[len(data) // 2] ^= 1
     archive.write_bytes(data)
-    flipped = _start(plain, "verify", archive, **gpg)
+    flipped = plain.start_admin("verify", archive, **gpg)
     assert flipped.wait() != 0
     assert "Traceback" not in flipped.communicate()[1]
 
@@ -535,7 +424,7 @@ def test_a_full_disk_costs_nothing_but_the_backup(
         with Shelf(home, inside=disk.inside) as shelf:
             shelf.add(*english)
             disk.run("mount", "-o", f"remount,size={size}k", str(home))
-            done = _admin(shelf, "backup", code=1)
+            done = shelf.admin("backup", code=1)
             assert "There is not enough room at" in done.err
             disk.run("mount", "-o", "remount,size=100m", str(home))
             assert len(shelf.books()) == 3
@@ -543,21 +432,21 @@ def test_a_full_disk_costs_nothing_but_the_backup(
             disk.run("sh", "-c", f"cp {archive} {tmp_path}/kept.tar.zst; rm {archive}")
             shelf.run("remove", "book1.pdf", "--yes")
             disk.run("mount", "-o", f"remount,size={size}k", str(home))
-            refused = _admin(shelf, "restore", tmp_path / "kept.tar.zst", "--yes", code=1)
+            refused = shelf.admin("restore", tmp_path / "kept.tar.zst", "--yes", code=1)
             assert "There is not enough room at" in refused.err
             assert len(shelf.books()) == 2
             disk.run("mount", "-o", "remount,size=100m", str(home))
-            _admin(shelf, "restore", tmp_path / "kept.tar.zst", "--yes")
+            shelf.admin("restore", tmp_path / "kept.tar.zst", "--yes")
             assert len(shelf.books()) == 3
 
 
 def test_the_searches_go_on_meanwhile(shelf: Shelf, english: list[Path]) -> None:
     shelf.add(*english)
     expected = _answers(shelf)
-    running = [_start(shelf, "backup")]
+    running = [shelf.start_admin("backup")]
     while running[0].poll() is None:
         assert shelf.search(_QUERIES[0])["degraded"] is None
-    running.append(_start(shelf, "verify"))
+    running.append(shelf.start_admin("verify"))
     while running[1].poll() is None:
         assert shelf.search(_QUERIES[0])["degraded"] is None
     for process in running:
@@ -578,17 +467,17 @@ def test_a_malformed_catalog_by_the_commands(plain: Shelf, english: list[Path]) 
     leaves = [at for at in range(4096, len(data), 4096) if data[at] == 0x0D]
     data[leaves[-1] : leaves[-1] + 4096] = bytes(4096)
     catalog.write_bytes(data)
-    told = _admin(plain, "backup", "--json", code=1, BOOKBRAIN_BACKUP_KEEP="1")
+    told = plain.admin("backup", "--json", code=1, BOOKBRAIN_BACKUP_KEEP="1")
     assert "Error: The library is damaged." in told.err
     assert told.json()["damaged"]
     assert told.json()["unsound"]
     damaged = Path(told.json()["folder"]) / told.json()["file"]
-    assert [one["file"] for one in _admin(plain, "backups", "--json").json()] == [
+    assert [one["file"] for one in plain.admin("backups", "--json").json()] == [
         damaged.name, sound.name
     ]  # fmt: skip
-    assert "damaged" in _admin(plain, "backups").out
+    assert "damaged" in plain.admin("backups").out
     for command in (("verify", damaged), ("restore", damaged, "--yes")):
-        assert "of a damaged library" in _admin(plain, *command, code=65).err
-    assert str(sound) in _admin(plain, "verify").out
-    _admin(plain, "restore", sound, "--yes")
+        assert "of a damaged library" in plain.admin(*command, code=65).err
+    assert str(sound) in plain.admin("verify").out
+    plain.admin("restore", sound, "--yes")
     assert len(plain.books()) == 3

@@ -7,7 +7,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -16,11 +15,11 @@ import pytest
 from support.chroma_server import ChromaServer
 from support.flips import DATABASES, Dump, dump, flip, says_the_same
 from support.openai_process import OpenAIProcess
-from support.shelf import Done, Shelf
+from support.shelf import Shelf
 
 from bookbrain.store.damage import read_state
 
-_MAIN = "from bookbrain.admin import main; main()"
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +35,7 @@ def whole(
         shelf.run("add", *english)
         shelf.run("rename", english[0].name, "A title given by hand")
         shelf.run("books")
-        _admin(shelf, "backup")
+        shelf.admin("backup")
         yield shelf
 
 
@@ -48,18 +47,6 @@ def copy(whole: Shelf, tmp_path: Path) -> Shelf:
     made = Shelf(home)
     made.env = whole.env | {"BOOKBRAIN_HOME": str(home), "HOME": str(tmp_path)}
     return made
-
-
-def _start(shelf: Shelf, *arguments: str) -> "subprocess.Popen[str]":
-    return subprocess.Popen(
-        [sys.executable, "-P", "-c", _MAIN, *arguments],
-        cwd=shelf.home.parent, env=shelf.env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
-
-
-def _admin(shelf: Shelf, *arguments: str, code: int = 0) -> Done:
-    return shelf.finish(_start(shelf, *arguments), code)
 
 
 def _rows(home: Path) -> list[Dump]:
@@ -81,7 +68,7 @@ def _remove_backups(home: Path) -> None:
 
 
 def test_a_sound_library_has_no_damage(copy: Shelf) -> None:
-    assert "All are as they were written." in _admin(copy, "check").out
+    assert "All are as they were written." in copy.admin("check").out
     assert read_state(copy.home).known == ()
 
 
@@ -96,10 +83,10 @@ def test_with_a_backup_every_row_and_byte_comes_back(copy: Shelf, seed: int) -> 
         path = copy.home / name
         while says_the_same(path, rows[name]):
             flip(path, bits)
-    found = _admin(copy, "check", code=1).err
+    found = copy.admin("check", code=1).err
     for name in DATABASES:
         assert name in found
-    done = _admin(copy, "check", "--repair", "--yes")
+    done = copy.admin("check", "--repair", "--yes")
     assert "All are as they were written." in done.out
     assert _differing(copy.home, before) == set()
     assert {path: path.read_bytes() for path in books} == files
@@ -108,7 +95,7 @@ def test_with_a_backup_every_row_and_byte_comes_back(copy: Shelf, seed: int) -> 
 
 
 def copy_health(shelf: Shelf) -> str:
-    checks = json.loads(_admin(shelf, "health", "--json", code=0).out)
+    checks = json.loads(shelf.admin("health", "--json", code=0).out)
     return json.dumps(checks)
 
 
@@ -118,8 +105,8 @@ def test_without_a_backup_the_catalog_comes_from_files_and_cards(copy: Shelf) ->
     path = copy.home / "catalog.sqlite3"
     for at in range(4096, path.stat().st_size, 4096):  # each page: nothing is to be had from it
         flip(path, bits, at)
-    _admin(copy, "check", code=1)
-    done = _admin(copy, "check", "--repair", "--yes")
+    copy.admin("check", code=1)
+    done = copy.admin("check", "--repair", "--yes")
     assert "The damaged database is kept" in done.err
     assert _differing(copy.home, before) <= {
         "setting"
@@ -132,8 +119,8 @@ def test_vectors_without_a_backup_are_bought_again(copy: Shelf, openai: OpenAIPr
     rows = dump(path)
     _, _, vector = rows["embedding"][0]
     flip(path, bits, path.read_bytes().index(vector) + 9)
-    _admin(copy, "check", code=1)
-    done = _admin(copy, "check", "--repair", "--yes")
+    copy.admin("check", code=1)
+    done = copy.admin("check", "--repair", "--yes")
     assert "Embeddings to buy again" in done.out
     assert "All are as they were written." in done.out
     assert len(dump(path)["embedding"]) == len(rows["embedding"])
@@ -163,8 +150,8 @@ def test_vectors_that_are_lost_come_back(
     rows = dump(copy.home / "embeddings.sqlite3")["embedding"]
     lose(copy.home)
     if way == "backup":
-        assert "passages without their vector" in _admin(copy, "check", code=1).err
-        done = _admin(copy, "check", "--repair", "--yes")
+        assert "passages without their vector" in copy.admin("check", code=1).err
+        done = copy.admin("check", "--repair", "--yes")
         assert "All are as they were written." in done.out
         assert not openai.bought
     else:
@@ -173,7 +160,7 @@ def test_vectors_that_are_lost_come_back(
         copy.run("embed", "--yes")
         assert openai.bought
     assert len(dump(copy.home / "embeddings.sqlite3")["embedding"]) == len(rows)
-    _admin(copy, "check")
+    copy.admin("check")
 
 
 def test_killed_at_any_instant_it_can_be_run_again(copy: Shelf) -> None:
@@ -182,20 +169,20 @@ def test_killed_at_any_instant_it_can_be_run_again(copy: Shelf) -> None:
         for at in range(8192, (copy.home / name).stat().st_size, 12288):
             flip(copy.home / name, bits, at)
     for tenths in range(4, 30, 3):
-        process = _start(copy, "check", "--repair", "--yes")
+        process = copy.start_admin("check", "--repair", "--yes")
         try:
             process.communicate(timeout=tenths / 10)
         except subprocess.TimeoutExpired:
             os.kill(process.pid, signal.SIGKILL)
             process.communicate()
-    _admin(copy, "check", "--repair", "--yes")
+    copy.admin("check", "--repair", "--yes")
     assert _differing(copy.home, before) == set()
 
 
 def test_a_lost_catalog_is_told_and_left_to_recover(copy: Shelf) -> None:
     for path in copy.home.glob("catalog.sqlite3*"):
         path.unlink()
-    assert "The catalog is gone." in _admin(copy, "check", code=1).err
-    done = _admin(copy, "check", "--repair", code=78)
+    assert "The catalog is gone." in copy.admin("check", code=1).err
+    done = copy.admin("check", "--repair", code=78)
     assert "bookbrain recover" in done.err
     assert not (copy.home / "catalog.sqlite3").exists()

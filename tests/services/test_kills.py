@@ -2,7 +2,7 @@
 
 A few kills of each kind run here. All of them by one command, a thousand in an hour or so:
 
-    BOOKBRAIN_KILLS=100 tests/run tests/services/test_kills.py   # of each of the thirteen kinds
+    BOOKBRAIN_KILLS=72 tests/run tests/services/test_kills.py   # of each kind, and of add thrice
 
 An upgrade is killed with its whole machine: see tests/host.
 """
@@ -13,7 +13,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
@@ -27,8 +26,10 @@ from support import pdfs
 from support.chroma_server import ChromaServer
 from support.flips import DATABASES, dump, flip, says_the_same
 from support.openai_process import OpenAIProcess
-from support.shelf import Shelf
+from support.shelf import Shelf, wait_for
 
+from bookbrain.backup.archive import Archive
+from bookbrain.backup.archives import list_backups
 from bookbrain.store.identity import stored_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
@@ -38,8 +39,11 @@ _DIMENSIONS = count(400)
 _BAD_INPUT, _UNAVAILABLE, _BUSY = 65, 69, 75  # exit codes
 _PATIENCE = 5
 _KEY_LINE = "OPENAI_API_KEY=sk-test\nBOOKBRAIN_BACKUP_KEEP=3\n"
+_QUERIES = (
+    "비동기 처리", '"메모리 관리"', "형태소 분석 -kernel", "probe_1_7", "probe_4_11",
+    "CompletableFuture.thenCompose", "what releases the lock", '"after a restart"', "zzz",
+)  # fmt: skip
 _LAND = """
-import sys
 from pathlib import Path
 from bookbrain.settings import load_settings
 from bookbrain.library import Library
@@ -73,14 +77,18 @@ with closing(ConnectedStores(load_settings())) as stores, stores.writing(lambda:
 class Kind:
     """Something that writes: `make` has the library as it is before it; `again` is what finishes it
     after a kill. `settled` says that what a kill leaves is the state of before or of after, `whole`
-    that the library can be read before it."""
+    that the library can be read before it, `adds` that it has a Chroma of its own, is killed three
+    times as often, and that more is looked at: half books, hits, what was bought twice. `left` says
+    what else must be so after a kill."""
 
     command: tuple[str, ...]
     make: Callable[[Shelf, Path], None]
     again: tuple[tuple[str, ...], ...] = ()
     settled: bool = False
     loses: frozenset[str] = field(default_factory=frozenset)
-    whole: bool = True  # the library is before it
+    whole: bool = True
+    adds: bool = False
+    left: Callable[[Shelf], None] = lambda shelf: None
 
 
 def _all(shelf: Shelf, books: Path) -> None:
@@ -103,6 +111,7 @@ def _with_backup(shelf: Shelf, books: Path) -> None:
     shelf.run("remove", "1.pdf", "--yes")
     shelf.add(books / "3.pdf")
     shelf.run("rename", "2.pdf", "Renamed meanwhile")
+    _searches_go_on(shelf)  # from now on its questions are among the embeddings
 
 
 def _without_catalog(shelf: Shelf, books: Path) -> None:
@@ -146,17 +155,43 @@ def _in_inbox(shelf: Shelf, books: Path) -> None:
 
 
 _PROGRAMS = {"land": _LAND, "read otherwise": _READ_OTHERWISE}
+
+
+def _backups_are_whole(shelf: Shelf) -> None:
+    for backup in list_backups(shelf.home / "backups"):
+        with backup.path.open("rb") as file:
+            archive = Archive(file)
+            archive.check(lambda count: None)
+        assert len(archive.manifest.books) == 2
+
+
+def _found_as_it_is(shelf: Shelf) -> None:
+    """The book is found by the text that it has, and not by the other one."""
+    pages = str(_rows(shelf.home / "catalog.sqlite3")["page"])
+    for word in ("lock", "otter"):
+        hits = shelf.search(word, "--mode", "keyword")["hits"]
+        assert bool(hits) == (word in pages), (word, hits)
+
+
+def _searches_go_on(shelf: Shelf) -> None:
+    there = {book["file"] for book in shelf.books()}
+    for seed in (1, 2, 3):
+        answer = shelf.search(pdfs.probe(seed, 3))
+        assert answer["degraded"] is None
+        assert f"{seed}.pdf" not in there or answer["hits"][0]["file"] == f"{seed}.pdf"
+
+
 _KINDS = {
-    "add": Kind(("add", "{books}/2.pdf", "{books}/3.pdf"), _one),
+    "add": Kind(("add", "{books}/2.pdf", "{books}/ko.pdf", "{books}/mixed.pdf"), _one, adds=True),
     "remove": Kind(("remove", "1.pdf", "--yes"), _all, settled=True, loses=frozenset({"1.pdf"})),
     "rename": Kind(("rename", "1.pdf", "Another title"), _all, settled=True),
     "embed": Kind(("embed", "--yes"), _without_vectors),
     "rebuild": Kind(("rebuild",), _all, settled=True),
-    "another text": Kind(("rebuild",), _read_otherwise, settled=True),
-    "backup": Kind(("admin", "backup"), _all, settled=True),
+    "another text": Kind(("rebuild",), _read_otherwise, settled=True, left=_found_as_it_is),
+    "backup": Kind(("admin", "backup"), _all, settled=True, left=_backups_are_whole),
     "restore": Kind(
         ("admin", "restore", "{home}/kept.tar.zst", "--yes"), _with_backup, settled=True,
-        loses=frozenset({"3.pdf"}),
+        loses=frozenset({"3.pdf"}), left=_searches_go_on,
     ),
     "upload": Kind(("land", "{books}/3.pdf"), _all, again=(("ingest-inbox",),)),
     "recover": Kind(("recover",), _without_catalog),
@@ -175,6 +210,8 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         pages = [f"{pdfs.probe(seed, p)}\n" + "\n".join(lines[p]) for p in range(6)]
         pdfs.book(folder / f"{seed}.pdf", pages, title=f"Manual {seed}")
+    for seed, language in enumerate(("ko", "mixed"), start=4):
+        pdfs.long_book(folder / f"{language}.pdf", 20, seed=seed, language=language)
     return folder
 
 
@@ -184,34 +221,59 @@ def test_killed_at_random_instants(
 ) -> None:
     kind, space = _KINDS[name], str(next(_DIMENSIONS) + 100 * os.getpid() % 900)
     settings = {"CHROMA_URL": chroma.url, "BOOKBRAIN_EMBEDDING_DIMENSIONS": space}
+    if kind.adds:
+        del settings["CHROMA_URL"]
     template = tmp_path / "before"
     with Shelf(template, _stand_in, **settings) as shelf:
         kind.make(shelf, books)
         (template / "bookbrain.env").write_text(_KEY_LINE)
         before = _state(template) if kind.whole else {"files": _files(template)}
+    _stand_in.forget()
     with _copy(template, tmp_path / "done", _stand_in, settings) as done:
         started = time.monotonic()
         _run(done, kind.command, books)
         seconds = time.monotonic() - started
         for command in kind.again:
             _run(done, command, books)
-        after = _state(done.home)
-    killed = 0
-    for number in range(_KILLS):
+        bought = _stand_in.bought
+        after = _state(done.home) | _hits(done, kind)
+    killed = told = 0
+    for number in range(_KILLS * 3 if kind.adds else _KILLS):
+        _stand_in.forget()
         with _copy(template, tmp_path / f"kill{number}", _stand_in, settings) as shelf:
             instant = random.Random(f"{name} {number}").random() * seconds
             killed += _kill(shelf, kind.command, books, instant, whole=number % 2 == 0)
             _check_left(shelf, kind, before, after)
-            if name == "another text":
-                _check_found(shelf)
+            kind.left(shelf)
+            told += kind.adds and _others_tell_of_it(shelf)
             for command in (*kind.again, kind.command, *kind.again):
                 _finish(shelf, command, books)
-            assert _differences(_state(shelf.home), after) == {}, (name, number, instant)
+            if kind.adds and number % 2:  # or who buys was killed as well
+                assert _stand_in.requested == _stand_in.bought == bought, (number, instant)
+            state = _state(shelf.home) | _hits(shelf, kind)
+            assert _differences(state, after) == {}, (name, number, instant)
             if name == "backup":
                 _finish(shelf, ("admin", "verify"), books)
             assert (shelf.home / "bookbrain.env").read_text() == _KEY_LINE
         shutil.rmtree(shelf.home)
     assert killed or _KILLS < 3, "no kill met its target"
+    assert told or not kind.adds, "no kill left a job"
+
+
+def test_killed_after_it_had_waited(
+    shelf: Shelf, openai: OpenAIProcess, english: list[Path]
+) -> None:
+    shelf.add(english[0], code=78, OPENAI_API_KEY="sk-wrong")
+    assert shelf.books() == [], "it waits for the key"
+    openai.fail("slow", seconds=1)
+    process = shelf.start("add")
+    wait_for(lambda: openai.requested, "the request")
+    process.kill()
+    process.communicate()
+    assert "Interrupted before they were added: 1" in shelf.run("books").err, "nobody waits"
+    shelf.add()
+    assert len(shelf.books()) == 1
+    assert set(openai.requested.values()) == {1}
 
 
 def _copy(template: Path, home: Path, openai: OpenAIProcess, settings: dict[str, str]) -> Shelf:
@@ -221,16 +283,12 @@ def _copy(template: Path, home: Path, openai: OpenAIProcess, settings: dict[str,
 
 def _start(shelf: Shelf, command: tuple[str, ...], books: Path | None) -> "subprocess.Popen[str]":
     words = [word.format(books=books, home=shelf.home) for word in command]
-    if words[0] == "admin":
-        program, words = ["-c", "from bookbrain.admin import main; main()"], words[1:]
-    elif words[0] in _PROGRAMS:
-        program, words = ["-c", _PROGRAMS[words[0]]], words[1:]
-    else:
-        program = ["-m", "bookbrain.cli"]
-    return subprocess.Popen(
-        [sys.executable, "-P", *program, *words], cwd=shelf.home.parent, env=shelf.env,
-        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
-    )  # fmt: skip
+    name, *options = words
+    if name == "admin":
+        return shelf.start_admin(*options)
+    if name in _PROGRAMS:
+        return shelf.start_python("-c", _PROGRAMS[name], *options)
+    return shelf.start(*words)
 
 
 def _run(
@@ -282,18 +340,38 @@ def _check_left(shelf: Shelf, kind: Kind, before: dict[str, Any], after: dict[st
     kept = {row[0] for row in before["rows"]["book"] if row[2] not in kind.loses}
     assert kept <= stored
     assert set(before["vectors"]) <= set(left["vectors"])
+    if kind.adds:
+        ids = {row[0] for row in books}
+        for table in ("page", "passage", "embedded"):
+            assert {row[0] for row in left["rows"][table]} == ids, table
+        assert ids <= files
     if kind.settled:
         of_books = ("book", "page", "passage", "embedded")
         seen = {table: left["rows"][table] for table in of_books}
         assert seen in [{table: s["rows"][table] for table in of_books} for s in (before, after)]
 
 
-def _check_found(shelf: Shelf) -> None:
-    """The book is found by the text that it has, and not by the other one."""
-    pages = str(_rows(shelf.home / "catalog.sqlite3")["page"])
-    for word in ("lock", "otter"):
-        hits = shelf.search(word, "--mode", "keyword")["hits"]
-        assert bool(hits) == (word in pages), (word, hits)
+def _others_tell_of_it(shelf: Shelf) -> bool:
+    """Other commands only say how to go on: whether there was anything to say."""
+    jobs = _rows(shelf.home / "catalog.sqlite3")["job"]
+    for command in (
+        ["books", "--json"],
+        ["search", "lock", "--mode", "keyword"],
+        ["embed", "--dry-run"],
+    ):
+        told = "Interrupted before they were added: " in shelf.run(*command).err
+        assert told is bool(jobs), command
+    assert _rows(shelf.home / "catalog.sqlite3")["job"] == jobs
+    return bool(jobs)
+
+
+def _hits(shelf: Shelf, kind: Kind) -> dict[str, Any]:
+    """What searches find, with the scores of both legs."""
+    if not kind.adds:
+        return {}
+    answers = {query: shelf.search(query) for query in _QUERIES}
+    assert {answer["degraded"] for answer in answers.values()} == {None}
+    return {query: answer["hits"] for query, answer in answers.items()}
 
 
 def _state(home: Path) -> dict[str, Any]:
@@ -304,6 +382,7 @@ def _state(home: Path) -> dict[str, Any]:
         "vectors": [row[:2] for row in vectors.get("embedding", [])],
         "checksums": vectors.get("checksum"),
         "files": _files(home),
+        "strays": [p.name for p in home.rglob(".*") if p.name.startswith((".backup", ".rest"))],
         "inbox": sorted(path.name for path in (home / "inbox").glob("*.pdf")),
     }
 

@@ -3,13 +3,14 @@
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from support import pdfs
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
+
+pytestmark = pytest.mark.slow
 
 LONG = 3000  # pages
 
@@ -68,8 +69,7 @@ def test_a_book_that_is_removed_while_its_file_is_added_again(
 def _others_do_not_wait(shelf: Shelf, adding: "subprocess.Popen[str]") -> None:
     shelf.run("rename", "book1.pdf", "Another title")
     shelf.run("remove", "book2.pdf", "--yes")
-    backup = [sys.executable, "-P", "-c", "from bookbrain.admin import main; main()", "backup"]
-    subprocess.run(backup, cwd=shelf.home.parent, env=shelf.env, check=True, capture_output=True)
+    shelf.admin("backup")
     assert _files(shelf) == {"book1.pdf", "book3.pdf"}
     assert adding.poll() is None, "they waited for it"
 

@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from support.forked import run_forked
 from support.openai_process import OpenAIProcess
+
+_PATIENCE = 240  # seconds: a safety net
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +59,16 @@ class Shelf:
 
     def start(self, *arguments: str | Path, **settings: str) -> "subprocess.Popen[str]":
         """The command as a process under way; `finish` waits for it."""
+        return self.start_python("-m", "bookbrain.cli", *arguments, **settings)
+
+    def start_admin(self, *arguments: str | Path, **settings: str) -> "subprocess.Popen[str]":
+        """The administrator's command as a process under way."""
+        program = "from bookbrain.admin import main; main()"
+        return self.start_python("-c", program, *arguments, **settings)
+
+    def start_python(self, *arguments: str | Path, **settings: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
-            [*self.inside, sys.executable, "-P", "-m", "bookbrain.cli", *map(os.fspath, arguments)],
+            [*self.inside, sys.executable, "-P", *map(os.fspath, arguments)],
             cwd=self.home.parent,
             env=self.env | settings,
             stdin=subprocess.DEVNULL,
@@ -69,14 +80,27 @@ class Shelf:
 
     def run(self, *arguments: str | Path, code: int | None = 0, **settings: str) -> Done:
         """The command's end, which must be with `code` (None: any) and without a traceback."""
-        return self.finish(self.start(*arguments, **settings), code)
+        if self.inside:
+            return self.finish(self.start(*arguments, **settings), code)
+        return self._run_forked("bookbrain.cli", arguments, code, settings)
+
+    def admin(self, *arguments: str | Path, code: int | None = 0, **settings: str) -> Done:
+        """The same of an administrator's command."""
+        if self.inside:
+            return self.finish(self.start_admin(*arguments, **settings), code)
+        return self._run_forked("support.entry", ("admin", *arguments), code, settings)
+
+    def _run_forked(
+        self, module: str, arguments: Sequence[str | Path], code: int | None,
+        settings: dict[str, str],
+    ) -> Done:  # fmt: skip
+        words = list(map(os.fspath, arguments))
+        done = Done(*run_forked(module, words, self.home.parent, self.env | settings, _PATIENCE))
+        return _judged(words, done, code)
 
     def finish(self, process: "subprocess.Popen[str]", code: int | None = 0) -> Done:
-        out, err = process.communicate(timeout=240)
-        done = Done(process.returncode, out, err)
-        assert "Traceback" not in out + err, f"{process.args}\n{out}\n{err}"
-        assert code is None or done.code == code, f"{process.args}\n{done.code}\n{out}\n{err}"
-        return done
+        out, err = process.communicate(timeout=_PATIENCE)
+        return _judged(process.args, Done(process.returncode, out, err), code)
 
     def add(self, *paths: str | Path, code: int | None = 0, **settings: str) -> Done:
         return self.run("add", *paths, code=code, **settings)
@@ -115,6 +139,12 @@ class Shelf:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def _judged(command: object, done: Done, code: int | None) -> Done:
+    assert "Traceback" not in done.out + done.err, f"{command}\n{done.out}\n{done.err}"
+    assert code in (None, done.code), f"{command}\n{done.code}\n{done.out}\n{done.err}"
+    return done
 
 
 def wait_for(happened: Callable[[], Any], what: str, seconds: float = 60) -> None:

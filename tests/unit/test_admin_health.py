@@ -316,6 +316,7 @@ def _sql(home: Path, statement: str) -> None:
         db.commit()
 
 
+@pytest.mark.slow
 def test_a_book_is_really_searched_for(machine: Machine, library: Path) -> None:
     assert _checks(machine)["library"].seen.startswith("books: 1, pages: 6, passages: ")
     assert "ms" in _checks(machine)["search"].seen
@@ -340,6 +341,7 @@ def test_a_library_that_cannot_be_read(machine: Machine, library: Path) -> None:
     assert _wrong(machine) == {}
 
 
+@pytest.mark.slow
 def test_a_book_that_was_left_unfinished(machine: Machine, library: Path) -> None:
     _sql(library, "INSERT INTO job (path, waiting) VALUES ('/x.pdf', '')")
     assert _wrong(machine) == {"library": "warn"}

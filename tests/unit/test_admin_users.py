@@ -102,6 +102,7 @@ def test_the_last_user_stays() -> None:
         without_user(one, "bob")
 
 
+@pytest.mark.slow
 @given(names=st.lists(NAMES, min_size=1, max_size=3), password=PASSWORDS)
 def test_the_pattern_fits_each_user_with_any_password(names: list[str], password: str) -> None:
     pattern = credentials_pattern(tuple(User(name, "") for name in names))
@@ -117,6 +118,7 @@ def test_the_pattern_fits_nobody_else(known: str, other: str, password: str) -> 
     assert bool(re.match(pattern, _header(other, password))) == is_known
 
 
+@pytest.mark.slow
 @given(known=NAMES, sign=st.characters(max_codepoint=127))
 def test_not_even_one_sign_beside_the_colon(known: str, sign: str) -> None:
     pattern = credentials_pattern((User(known, ""),))

@@ -19,6 +19,8 @@ from bookbrain.model import Arrival, Outcome, Silent, Step
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
 
+pytestmark = pytest.mark.slow
+
 QUICK = Patience(settle=0.02, stray=0.2, upload=0.5, look=0.05, folder=0.1)
 
 
@@ -165,7 +167,6 @@ def test_in_the_inbox_what_is_given_up_is_rejected_with_the_reason(
     assert len(library.books()) == 2
 
 
-@pytest.mark.slow
 def test_a_command_that_is_killed_counts_and_one_that_is_ended_does_not(tmp_path: Path) -> None:
     from support.shelf import Shelf
 

@@ -35,6 +35,8 @@ from bookbrain.settings import BackupSettings, Settings
 from bookbrain.store.catalog import Catalog
 from bookbrain.store.copy import take_books, take_embeddings
 
+pytestmark = pytest.mark.slow
+
 _NAMES = ("one.pdf", "two.pdf")
 
 

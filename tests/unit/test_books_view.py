@@ -1,13 +1,12 @@
 """What the books page shows and does, run by Streamlit's own test harness on real libraries."""
 
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 from support import pdfs
-from support.drawn import own_html
+from support.drawn import Drawn, own_html
 
 import bookbrain.web
 from bookbrain.errors import BusyError
@@ -20,6 +19,8 @@ from bookbrain.store.catalog import Catalog
 from bookbrain.web.books_page import plan
 from bookbrain.web.shelf import Shelf, use_shelf
 from bookbrain.web.uploads import Uploads, the_uploads, use_uploads
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = Path(bookbrain.web.__file__).with_name("frame.py")
 EVIL = "<script>alert(1)</script> **bold** $x$ :red[no] [a](b)"
@@ -66,23 +67,9 @@ def run(shelf: Shelf, locale: str = "en-US") -> AppTest:
     return app
 
 
-class _Text(HTMLParser):
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.text = ""
-        self.feed(html)
-
-    def handle_starttag(self, tag: str, attrs: object) -> None:
-        self.tags.add(tag)
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def lines(app: AppTest) -> list[str]:
     """The page's own lines, read as a browser does; no tags but ours are in them."""
-    read = [_Text(body) for body in own_html(app)]
+    read = [Drawn(body) for body in own_html(app)]
     assert set().union(*(element.tags for element in read)) <= {"p", "strong", "img"}
     return [element.text for element in read if element.text]
 
@@ -142,7 +129,6 @@ def test_few_books_need_no_filter(shelf: Shelf, walrus: Path) -> None:
     assert not run(shelf).text_input
 
 
-@pytest.mark.slow
 def test_many_books_are_turned_over_looked_for_and_put_in_order(many: Shelf) -> None:
     app = run(many)
     assert titles(app) == [f"Title {n:02}" for n in range(20)]

@@ -40,6 +40,7 @@ def test_what_is_as_it_was_written_has_no_damage(home: Path) -> None:
     assert _damaged(home) == set()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["*.pdf", "*.json", "catalog.sqlite3", "embeddings.sqlite3"])
 def test_single_bytes_are_named(whole: Path, tmp_path: Path, kind: str) -> None:
     files = sorted(whole.rglob(kind)) if "*" in kind else [whole / kind]
@@ -49,6 +50,7 @@ def test_single_bytes_are_named(whole: Path, tmp_path: Path, kind: str) -> None:
     assert tally.named > 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATABASES)
 def test_every_byte_of_the_header_is_named_or_says_nothing(
     whole: Path, tmp_path: Path, name: str

@@ -154,6 +154,7 @@ def test_the_readmes_say_the_same_of_each_command() -> None:
 # The version
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("module", "program"),
     [("bookbrain.cli", "bookbrain"), ("bookbrain.admin", "bookbrain-admin")],

@@ -65,6 +65,7 @@ def single(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("single")
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=25)
 @given(CHANGES)
 def test_any_adds_and_removals_give_the_scores_of_one_segment(

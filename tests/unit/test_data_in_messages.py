@@ -124,6 +124,7 @@ def shelf(tmp_path: Path) -> Iterator[Shelf]:
     opened.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", ["Go. Mend it", "Nothing was changed.", "{title} %s"])
 def test_pages_show_a_title_as_it_is(shelf: Shelf, tmp_path: Path, title: str) -> None:
     path = pdfs.book(tmp_path / f"{title}.pdf", ["The walrus waits."], title=title)

@@ -77,6 +77,7 @@ def _holder(lock: Path, kind: str = "exclusive") -> Iterator["subprocess.Popen[b
 # Files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", range(8))
 def test_a_kill_leaves_the_old_content_or_the_new(tmp_path: Path, step: int) -> None:
     file = tmp_path / "file"

@@ -50,6 +50,7 @@ def settings(server: OpenAIServer, timeout: float = 60.0) -> EmbeddingSettings:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAULTS)
 def test_a_question_gets_no_vector_but_a_reason(server: OpenAIServer, kind: Any) -> None:
     """Those that never end would last until the test's own time is over."""
@@ -64,6 +65,7 @@ def test_a_question_gets_no_vector_but_a_reason(server: OpenAIServer, kind: Any)
     questions.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAULTS)
 def test_passages_are_asked_for_again(server: OpenAIServer, kind: Any) -> None:
     endpoint = OpenAIEmbedder(settings(server, 1.0), SPACE.dimensions, retries=1)

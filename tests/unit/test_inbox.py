@@ -257,6 +257,7 @@ def test_a_reason_that_is_a_link_is_not_shown_and_not_written_through(
     assert secret.read_bytes() == b"OPENAI_API_KEY=sk-secret\n"
 
 
+@pytest.mark.slow
 def test_what_is_exchanged_for_a_link_while_we_look_leads_nowhere(
     library: Library, home: Path, inbox: Path, book: Path
 ) -> None:

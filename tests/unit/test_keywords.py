@@ -36,6 +36,7 @@ def all_scores(index: KeywordIndex, weights: Mapping[str, float]) -> list[float]
     return [float(score) for score in index.scores(index.look_up(weights), range(index.documents))]
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(BOOKS, st.lists(TERMS, max_size=6))
 def test_scores_are_those_of_rank_bm25(books: list[Documents], query: list[str]) -> None:
@@ -44,6 +45,7 @@ def test_scores_are_those_of_rank_bm25(books: list[Documents], query: list[str])
     assert scores == pytest.approx(rank_bm25(books, query), abs=1e-4)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(BOOKS, QUERIES, st.integers(1, 8), st.sets(st.integers(0, 29)))
 def test_the_best_are_those_with_the_best_scores(
@@ -148,6 +150,7 @@ def test_having_all(tmp_path: Path) -> None:
     assert list(index.having_all(["a", "zebra"])) == []
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=100)
 @given(BOOKS, QUERIES)
 def test_a_book_scores_as_one_document(books: list[Documents], query: dict[str, float]) -> None:

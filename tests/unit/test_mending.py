@@ -111,6 +111,7 @@ def test_every_migration_changes_the_schema(steps: tuple[Callable[..., None], ..
     assert all(a != b for a, b in pairwise(schemas))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", DATABASES)
 @pytest.mark.parametrize("number", [1, 7, 300, 1 << 24])
 def test_a_damaged_number_of_the_schema_is_no_newer_release(
@@ -179,6 +180,7 @@ def _as_of_the_first_release(home: Path) -> None:
     (home / "keywords" / "library.json").unlink(missing_ok=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backup", [True, False])
 @pytest.mark.parametrize("table", ["book", "job", "setting", "page", "passage"])
 def test_a_catalog_of_the_first_release_is_mended(home: Path, table: str, *, backup: bool) -> None:
@@ -258,6 +260,7 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:1000])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("spoil", [_folder, _pipe, _dangling, _cut])
 def test_whatever_lies_where_a_book_belongs(home: Path, spoil: Callable[[Path], None]) -> None:
     book = min((home / "books").glob("*.pdf"))
@@ -271,6 +274,7 @@ def test_whatever_lies_where_a_book_belongs(home: Path, spoil: Callable[[Path], 
         assert (book.with_name(f"{book.name}.aside") / "within").read_text() == "kept"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("newer", ["without books", "damaged", "cut off"])
 def test_a_book_comes_from_whichever_backup_has_it(home: Path, newer: str) -> None:
     book = min((home / "books").glob("*.pdf"))

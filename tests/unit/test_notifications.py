@@ -10,7 +10,7 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -333,6 +333,7 @@ def test_a_webhook_gets_json(doors: _Doors, outbox: Outbox) -> None:
     assert sent["checks"] == [asdict(NEWS[1])]
 
 
+@pytest.mark.slow
 def test_a_topic_of_ntfy_gets_its_message(doors: _Doors, outbox: Outbox) -> None:
     channel = f"ntfy+{doors.url.replace('://', '://me:w%40rd@')}/topic?auth=x"
     assert [d.ok for d in deliver(MESSAGE, [channel], outbox)] == [True]
@@ -349,6 +350,7 @@ def test_a_topic_of_ntfy_gets_its_message(doors: _Doors, outbox: Outbox) -> None
     assert (sent["title"], sent["priority"], sent["tags"]) == (KOREAN.title, 3, ["warning"])
 
 
+@pytest.mark.slow
 def test_any_address_of_apprise(doors: _Doors, outbox: Outbox) -> None:
     place = doors.url.removeprefix("http://")
     channels = [f"json://me:{SECRET[:2]}@{place}/{SECRET}", f"ntfy://{place}/topic-secret"]
@@ -360,6 +362,7 @@ def test_any_address_of_apprise(doors: _Doors, outbox: Outbox) -> None:
     assert (sent["/"]["topic"], sent["/"]["message"]) == ("topic-secret", "a\nb")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answer", "seen"), [(404, "It answered 404."), (500, "It answered 500."), (302, "302")]
 )
@@ -390,6 +393,7 @@ def test_a_ping_says_fail_in_its_path(doors: _Doors, outbox: Outbox) -> None:
     assert doors.calls[1][2].decode() == "나쁨"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("answers", "ok", "seen", "calls"),
     [
@@ -411,6 +415,7 @@ def test_three_tries(
     assert pauses == [1.0, 4.0][: calls - 1]
 
 
+@pytest.mark.slow
 def test_one_that_fails_does_not_hinder_the_others(
     doors: _Doors, outbox: Outbox, tmp_path: Path
 ) -> None:
@@ -452,38 +457,43 @@ def _hold(server: socket.socket, answer: bytes, drip: int, seen: list[str]) -> N
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"
 
 
+SAID = "it answered 200"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("channel", "answer", "drip", "ok", "said"),
+    "cases",
     [
-        ("http://{}", b"", 0, False, "It did not answer in 10 s."),
-        ("http://{}", b"HTTP/1.1 ", 1, False, "It "),
-        ("http://{}", HEAD, 1, True, "it answered 200"),
-        ("http://{}", HEAD, 2**20, True, "it answered 200"),
-        ("json://{}", b"", 0, False, "It "),
-        ("json://{}", HEAD, 1, False, "It "),
-        ("json://{}", HEAD, 2**20, False, "It "),
-        ("mailto://u:p@example.org/?smtp={}", b"220-here\r\n220-x", 1, False, "It "),
+        [  # three tries, of ten seconds each
+            ("http://{}", b"", 0, False, "It did not answer in 10 s."),
+            ("http://{}", b"HTTP/1.1 ", 1, False, "It "),
+            ("mailto://u:p@example.org:{port}/?smtp={}", b"220-here\r\n220-x", 1, False, "It "),
+        ],
+        [("http://{}", HEAD, 1, True, SAID), ("http://{}", HEAD, 2**20, True, SAID)],
+        [("json://{}", b"", 0, False, "It "), ("json://{}", HEAD, 1, False, "It ")],
+        [("json://{}", HEAD, 2**20, False, "It ")],
     ],
 )
 def test_no_server_holds_us_up(
-    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, channel: str, answer: bytes, drip: int,
-    ok: bool, said: str,
-) -> None:  # fmt: skip
-    seen: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        place = f"127.0.0.1:{server.getsockname()[1]}"
-        if "smtp=" in channel:
-            channel = channel.replace("org/", f"org:{server.getsockname()[1]}/")
-            place = "127.0.0.1"
-        channel = f"{channel.format(place)}{'&' if '?' in channel else '/?'}x={SECRET}"
-        monkeypatch.setenv("BOOKBRAIN_NOTIFY", channel)
-        hold = partial(_hold, server, answer, drip, seen)
-        threading.Thread(target=hold, daemon=True).start()
-        (delivery,) = deliver(MESSAGE, [channel], outbox)
-    assert (delivery.ok, delivery.seen[: len(said)]) == (ok, said)
-    assert seen
-    assert SECRET not in str([seen, delivery])
+    outbox: Outbox, monkeypatch: pytest.MonkeyPatch, cases: list[tuple[str, bytes, int, bool, str]]
+) -> None:
+    seen: list[list[str]] = [[] for _ in cases]
+    with ExitStack() as opened:
+        channels = []
+        for (channel, answer, drip, *_), noted in zip(cases, seen, strict=True):
+            server = opened.enter_context(socket.create_server(("127.0.0.1", 0)))
+            port = server.getsockname()[1]
+            place = "127.0.0.1" if "smtp=" in channel else f"127.0.0.1:{port}"
+            address = channel.format(place, port=port)
+            channels.append(f"{address}{'&' if '?' in address else '/?'}x={SECRET}")
+            hold = partial(_hold, server, answer, drip, noted)
+            threading.Thread(target=hold, daemon=True).start()
+        monkeypatch.setenv("BOOKBRAIN_NOTIFY", ",".join(channels))
+        deliveries = deliver(MESSAGE, channels, outbox)
+    for (*_, ok, said), delivery, noted in zip(cases, deliveries, seen, strict=True):
+        assert (delivery.ok, delivery.seen[: len(said)]) == (ok, said)
+        assert noted
+        assert SECRET not in str([noted, delivery])
 
 
 def test_certificates_are_checked(outbox: Outbox, tmp_path: Path) -> None:
@@ -631,6 +641,7 @@ def _later(home: Path, seconds: float = 900.0) -> None:
     keep_history(home / "health.json", History(checks, history.failures, history.ran - seconds))
 
 
+@pytest.mark.slow
 def test_one_message_for_the_fault_and_one_for_its_end(doors: _Doors, outbox: Outbox) -> None:
     home, settings = _home(), NotifySettings((f"{doors.url}/{SECRET}",), f"{doors.url}/ping")
     for state in (OK, FAIL, FAIL, FAIL, OK, OK):
@@ -772,6 +783,7 @@ def _command(*arguments: str, code: int = 0, **env: str) -> Result:
     return done
 
 
+@pytest.mark.slow
 def test_a_test_notification(doors: _Doors) -> None:
     _home()
     env = {

@@ -29,6 +29,7 @@ def _titles() -> list[str]:
         return sorted(book.title for book in library.books())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command",
     [

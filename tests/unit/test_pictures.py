@@ -52,6 +52,7 @@ def image(content: bytes) -> Image.Image:
 # Pictures
 
 
+@pytest.mark.slow
 def test_a_page_is_a_picture_with_its_marks(client: TestClient, book: str) -> None:
     plain = client.get(f"/page/{book}/2.png")
     marked = client.get(f"/page/{book}/2.png", params={"q": "비동기"})
@@ -64,6 +65,7 @@ def test_a_page_is_a_picture_with_its_marks(client: TestClient, book: str) -> No
     assert plain.headers["etag"] != marked.headers["etag"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("query", ["zebra", "-walrus", "  ", '"', "<script>", "=&?#%"])
 def test_a_query_that_marks_nothing_shows_the_page(
     client: TestClient, book: str, query: str

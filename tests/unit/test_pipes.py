@@ -17,6 +17,7 @@ from bookbrain.store.identity import read_card
 from bookbrain.upgrade.rollback import keep
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(
     "name",

@@ -44,6 +44,7 @@ def killing(found: Callable[[], set[str]]) -> Callable[[Step, int, int], None]:
     return kill
 
 
+@pytest.mark.slow
 def test_it_is_what_this_process_would_make(preparer: Preparer, tmp_path: Path) -> None:
     path = pdfs.book(
         tmp_path / "b.pdf", ["Locks and 비동기 프로그래밍", "", "More of it. " * 300], title="Locks"

@@ -2,13 +2,12 @@
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 from support import pdfs
-from support.drawn import own_html
+from support.drawn import Drawn, own_html
 
 import bookbrain.web
 from bookbrain.library import Library
@@ -66,23 +65,6 @@ def html(app: AppTest) -> str:
     return "\n".join(own_html(app))
 
 
-class _Reader(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: set[str] = set()
-        self.pictures: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        if tag == "img":
-            self.pictures.append(dict(attrs)["src"] or "")
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
 def where(app: AppTest) -> str:
     return html(app).partition('<p class="where">')[2].partition("</p>")[0]
 
@@ -95,25 +77,27 @@ def page(app: AppTest) -> str:
     return str(app.query_params["page"][0])
 
 
+@pytest.mark.slow
 def test_a_page_says_what_and_where_it_is(shelf: Shelf) -> None:
     app = read(shelf, page="1", find="walrus")
-    shown = _Reader(html(app))
+    shown = Drawn(html(app))
     assert TITLE in shown.text
     assert where(app) == "p. i (page 1 of the file) · Preface · match 1 of 3"
     assert shown.pictures[0] == f"/page/{book_id(shelf)}/1.png?q=walrus&width=1200"
     assert app.code[0].value == PAGES[0]
 
 
+@pytest.mark.slow
 def test_what_a_book_or_a_query_says_is_text(shelf: Shelf) -> None:
     app = read(shelf, page="2", find='walrus "><script>alert(2)</script>')
-    assert _Reader(html(app)).tags == {"h1", "p", "div", "img", "ul", "li", "a"}
+    assert Drawn(html(app)).tags == {"h1", "p", "div", "img", "ul", "li", "a"}
     assert not app.markdown
 
 
 def test_the_chapter_is_that_of_the_match(shelf: Shelf) -> None:
-    assert "2 <i>Walruses</i>" in _Reader(where(read(shelf, page="2", find="walrus"))).text
+    assert "2 <i>Walruses</i>" in Drawn(where(read(shelf, page="2", find="walrus"))).text
     assert "1 Seals" in where(read(shelf, page="2", find="seals"))
-    assert "2 <i>Walruses</i>" in _Reader(where(read(shelf, page="3"))).text
+    assert "2 <i>Walruses</i>" in Drawn(where(read(shelf, page="3"))).text
 
 
 def test_turning_pages(shelf: Shelf) -> None:
@@ -140,6 +124,7 @@ def test_from_match_to_match(shelf: Shelf) -> None:
     assert page(between) == "2"
 
 
+@pytest.mark.slow
 def test_matches_have_every_word_where_a_page_has(shelf: Shelf) -> None:
     assert where(read(shelf, page="1", find="walrus lock")).endswith("match 1 of 2")
     assert where(read(shelf, page="1", find="walrus nothing")).endswith("match 1 of 4")
@@ -163,7 +148,7 @@ def test_a_number_jumps(shelf: Shelf) -> None:
 
 
 def test_the_next_pages_are_fetched_before_they_are_asked_for(shelf: Shelf) -> None:
-    pictures = _Reader(html(read(shelf, page="2", find="walrus"))).pictures
+    pictures = Drawn(html(read(shelf, page="2", find="walrus"))).pictures
     assert [p.split("/")[-1].split(".")[0] for p in pictures] == ["2", "5", "3", "1"]
 
 
@@ -183,6 +168,7 @@ def test_the_ways_out(shelf: Shelf) -> None:
     assert file.proto.url == f"/book/{book_id(shelf)}.pdf#page=2"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("params", "message"),
     [
@@ -223,7 +209,7 @@ def test_a_book_of_one_page_without_chapters(shelf: Shelf) -> None:
 
 
 def test_a_long_query_fits_an_address(shelf: Shelf) -> None:
-    pictures = _Reader(html(read(shelf, page="1", find="비동기 " * 2500))).pictures
+    pictures = Drawn(html(read(shelf, page="1", find="비동기 " * 2500))).pictures
     assert all(len(address) < 30_000 for address in pictures)
 
 

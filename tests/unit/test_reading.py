@@ -97,6 +97,7 @@ class TestBooks:
 
 
 class TestLongTitles:
+    @pytest.mark.slow
     @pytest.mark.parametrize(("letters", "entries"), [(2_000_000, 1), (2_000_000, 3_000)])
     def test_they_are_cut_where_they_are_read(
         self, tmp_path: Path, letters: int, entries: int
@@ -204,6 +205,7 @@ class TestRefused:
     def test_too_many_pages(self, tmp_path: Path) -> None:
         assert "too many pages" in reason(pdfs.lying_count(tmp_path / "l.pdf"))
 
+    @pytest.mark.slow
     def test_too_much_text(self, tmp_path: Path) -> None:
         few = read(pdfs.shared_text(tmp_path / "few.pdf", 3, 300_000))
         assert [page.problem for page in few.pages] == ["", "", ""]
@@ -220,6 +222,7 @@ class TestRefused:
         message = reason(pdfs.hang(tmp_path / "h.pdf"), timeout=3)
         assert message == "reading it made no progress for 3 seconds"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("kind", ["stream", "text"])
     def test_balloon(self, tmp_path: Path, kind: Any) -> None:
         message = reason(pdfs.balloon(tmp_path / "b.pdf", kind), memory_mb=300)

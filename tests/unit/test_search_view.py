@@ -2,14 +2,13 @@
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 from streamlit.testing.v1 import AppTest
 from support import pdfs
-from support.drawn import own_html
+from support.drawn import Drawn, own_html
 
 import bookbrain.web
 from bookbrain.library import Library
@@ -65,32 +64,19 @@ def titles(app: AppTest) -> list[str]:
     return re.findall(r'class="open"[^>]*>([^<]*)<', "".join(own_html(app)))
 
 
-class _Reader(HTMLParser):
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.text = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        assert not [name for name, _ in attrs if name.startswith("on")]
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
+@pytest.mark.slow
 def test_a_hit_has_title_page_chapter_and_marks(shelf: Shelf) -> None:
     remark, hits = own_html(run(shelf, "walrus"))
     assert "Keyword search only. Search by meaning is off" in remark
     assert 'href="/system"' in remark
-    text = _Reader(hits).text
+    text = Drawn(hits).text
     assert TITLE in text
     assert "p. xii (page 1 of the file) · 1. <i>Walruses</i>" in text
     assert "The <mark>walrus</mark> holds" in hits
     assert re.search(r"by keyword: rank 1, score [\d.]+ · together: [\d.]+ · locks.pdf", text)
 
 
+@pytest.mark.slow
 def test_a_hit_leads_to_its_page_and_to_similar_ones(shelf: Shelf) -> None:
     (book,) = [book.id for book in _books(shelf) if book.file == "seas.pdf"]
     hits = own_html(run(shelf, "cold & northern"))[-1]
@@ -135,14 +121,14 @@ TAGS = {
 
 def test_what_a_book_says_is_text(shelf: Shelf) -> None:
     for element in own_html(run(shelf, "walrus lock")):
-        assert set(_Reader(element).tags) <= TAGS
+        assert Drawn(element).tags <= TAGS
     assert not run(shelf, "walrus").markdown  # nothing of it goes through Markdown
 
 
 @pytest.mark.parametrize("query", ["<script>alert(1)</script>", "**x** <b>y", '"<mark>"', "-a <i>"])
 def test_what_is_asked_is_text(shelf: Shelf, query: str) -> None:
     for element in own_html(run(shelf, query)):
-        assert set(_Reader(element).tags) <= TAGS
+        assert Drawn(element).tags <= TAGS
 
 
 def test_typing_asks(shelf: Shelf) -> None:

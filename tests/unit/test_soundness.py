@@ -143,6 +143,7 @@ _HOSTILE_ROWS = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("statement", _HOSTILE_ROWS)
 def test_a_row_of_the_catalog_that_our_code_cannot_use_is_seen(home: Path, statement: str) -> None:
     _change(home / CATALOG, statement.format(one=ONE, two=TWO))

@@ -1,7 +1,5 @@
 """The stand-in for OpenAI does what it says, as the openai client sees it."""
 
-import json
-import math
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -125,39 +123,7 @@ class TestLimits:
 
 
 class TestFaults:
-    def test_the_client_retries(self, ask: Callable[..., Any], server: OpenAIServer) -> None:
-        server.fail("status", status=429, retry_after=0.01, times=2)
-        ask("a")
-        assert statuses(server) == [429, 429, 200]
-        assert (server.requested["a"], server.bought["a"]) == (3, 1)
-
-    @pytest.mark.parametrize(
-        ("status", "error"),
-        [
-            (401, openai.AuthenticationError),
-            (429, openai.RateLimitError),
-            (500, openai.InternalServerError),
-            (503, openai.InternalServerError),
-        ],
-    )
-    def test_until_cleared(
-        self, ask: Callable[..., Any], server: OpenAIServer, status: int, error: type[Exception]
-    ) -> None:
-        server.fail("status", status=status, times=None)
-        for _ in range(2):
-            with pytest.raises(error):
-                ask("a", retries=0)
-        server.clear()
-        ask("a")
-        assert statuses(server) == [status, status, 200]
-
-    def test_cut_is_billed_and_not_delivered(
-        self, ask: Callable[..., Any], server: OpenAIServer
-    ) -> None:
-        server.fail("cut")
-        ask("a")
-        assert statuses(server) == [0, 200]
-        assert (server.bought["a"], server.delivered["a"]) == (2, 1)
+    """Those that take time; what is done about all of them: `services/test_openai_faults`."""
 
     def test_hang_is_not_billed(self, ask: Callable[..., Any], server: OpenAIServer) -> None:
         server.fail("hang", seconds=30)
@@ -182,42 +148,6 @@ class TestFaults:
         started = time.monotonic()
         ask("a")
         assert time.monotonic() - started >= 0.2
-
-    @pytest.mark.parametrize("options", [{}, {"encoding_format": "float"}], ids=["base64", "float"])
-    def test_nan(
-        self, ask: Callable[..., Any], server: OpenAIServer, options: dict[str, str]
-    ) -> None:
-        server.fail("nan")
-        server.fail("nan", every=True)
-        bad = [
-            [any(map(math.isnan, item.embedding)) for item in reply.data]
-            for reply in (ask(["a", "b"], **options) for _ in range(3))
-        ]
-        assert bad == [[True, False], [True, True], [False, False]]
-        assert server.bought == Counter(a=1, b=1)
-
-    def test_shapes(self, ask: Callable[..., Any], server: OpenAIServer) -> None:
-        for kind in ("wrong_dimensions", "missing_items", "wrong_order"):
-            server.fail(kind)
-        sizes, missing, order = (ask(["a", "b"], dimensions=8).data for _ in range(3))
-        assert [len(item.embedding) for item in sizes] == [7, 7]
-        assert [item.index for item in missing] == [0]
-        assert [item.index for item in order] == [1, 0]
-        assert order[1].embedding == pytest.approx(list(embed("a", 8)))
-
-    def test_malformed(self, ask: Callable[..., Any], server: OpenAIServer) -> None:
-        server.fail("malformed")
-        with pytest.raises(json.JSONDecodeError):  # the client lets it through as it is
-            ask("a")
-        assert not server.bought
-
-    def test_refused_text(self, ask: Callable[..., Any], server: OpenAIServer) -> None:
-        server.fail("refuse_text", text="bomb", times=None)
-        ask(["fine"])
-        for _ in range(2):
-            with pytest.raises(openai.BadRequestError):
-                ask(["fine", "a bomb"])
-        assert (server.requested["a bomb"], server.bought["fine"]) == (2, 1)
 
 
 def test_as_a_process() -> None:

@@ -38,6 +38,7 @@ class _Onlooker(Silent):
         self.seen.append(self.other.under_way())
 
 
+@pytest.mark.slow
 def test_others_see_each_step_and_what_comes_after(library: Library, tmp_path: Path) -> None:
     first = pdfs.long_book(tmp_path / "first.pdf", 4)
     second = pdfs.book(tmp_path / "second.pdf", ["Locks."])
@@ -116,6 +117,7 @@ def test_a_new_title_is_everywhere_and_stays(library: Library, walrus: str) -> N
         assert [book.title for book in other.books()] == ["<b>새 제목</b>"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("title", ["", " \n\t", "x" * 301])
 def test_what_is_no_title(library: Library, walrus: str, title: str) -> None:
     with pytest.raises(InputError, match="A title has"):

@@ -148,6 +148,7 @@ def test_what_the_release_of_before_can_read_stays(tmp_path: Path) -> None:
     assert {name: dump(home / name) for name in before} == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damaged", [False, True])
 def test_the_older_catalog_is_not_refused_for_what_came(tmp_path: Path, damaged: bool) -> None:
     """Of its library the embedding store tells, too, and stays: its schema is the same."""
@@ -243,6 +244,7 @@ def test_what_came_meanwhile_is_not_lost(home: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_killed_at_any_instant_the_next_call_ends_the_work(home: Path, tmp_path: Path) -> None:
     change_everything(home)
     whole = tmp_path / "whole"

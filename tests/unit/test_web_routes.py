@@ -73,6 +73,7 @@ def _without_time(text: str) -> dict[str, Any]:
 # What is answered
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "query", ["lock", "비동기", '"the walrus" -other', "nothing-of-it", "=&?#%"]
 )
@@ -214,6 +215,7 @@ def test_each_error_has_its_status(
             assert answer.json() == {"error": "«So» it is.", "hint": "Do that."}
 
 
+@pytest.mark.slow
 def test_what_nobody_foresaw_shows_nothing_from_inside(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -252,6 +254,7 @@ def test_healthz_is_one_word(client: TestClient) -> None:
     assert answer.headers["cache-control"] == "no-store"
 
 
+@pytest.mark.slow
 def test_a_library_that_cannot_be_searched_is_down_and_an_answer_is_kept(tmp_path: Path) -> None:
     settings = _make_library(tmp_path)
     with _client(settings) as before:
@@ -313,6 +316,7 @@ def test_while_the_endpoint_fails_it_is_degraded_and_search_goes_on(settings: Se
         assert len(server.requests) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "options"),
     [("hang", {"seconds": 3600}), ("drip_head", {"seconds": 0.2}), ("drip_body", {"seconds": 0.2})],

@@ -2,11 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from bookbrain.library import Library, sample_book
 from bookbrain.settings import Settings
 from bookbrain.web.server import STILL_COUNTING, warm_up
 
 
+@pytest.mark.slow
 def test_systemd_hears_of_each_book_that_is_counted_anew(tmp_path: Path) -> None:
     settings = Settings(tmp_path)
     with sample_book() as book, Library(settings) as library:

@@ -24,7 +24,7 @@ def test_network_gone_in_the_middle(server: Server) -> None:
     given = f"--source {server.url} --domain {DOMAIN} --email owner@{DOMAIN} --user alice"
     command = f"curl -fsSL {server.url}/install.sh | bash -s -- {given}"
     log = server.host.root / "opt/bookbrain/install.log"
-    impatient = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "5"}
+    impatient = {"PIP_RETRIES": "1", "PIP_DEFAULT_TIMEOUT": "5", "PIP_NO_CACHE_DIR": "1"}
     running = server.host.start(f"{command} --password-file /root/password", env=impatient)
     try:
         for _ in range(2400):

@@ -68,7 +68,7 @@ def p95(seen: dict[str, list[object]]) -> float:
 
 def test_nobody_notices_backup_verify_and_rotation(server: Server) -> None:
     with visited(server) as quiet:
-        server.run("sleep 30")
+        server.run("sleep 10")
     with visited(server) as busy:
         for _ in range(5):
             server.run("systemctl start bookbrain-backup", timeout=300)
@@ -239,8 +239,9 @@ def test_what_may_pass_by_itself_is_told_when_it_stays(server: Server, owner: Ow
     )
     server.run("; ".join(faults))
     try:
-        for pause in (0, 65, 0):
-            server.host.run(f"sleep {pause}; systemctl start bookbrain-health")
+        for _ in range(3):
+            server.host.run("systemctl start bookbrain-health")
+            a_minute_later(server)
     finally:
         server.run("; ".join(ends))
     (message,) = about_chroma(owner)  # all in one
@@ -250,6 +251,15 @@ def test_what_may_pass_by_itself_is_told_when_it_stays(server: Server, owner: Ow
     server.wait("the site", server.is_up)
     server.run("systemctl start bookbrain-health")
     assert [told["level"] for told in about_chroma(owner)] == ["fail", "ok"], owner.told
+
+
+def a_minute_later(server: Server) -> None:
+    """As if the last check had been then: what it saw is that much older."""
+    file = server.host.root / HOME[1:] / "health.json"
+    history = json.loads(file.read_text())
+    for check in history["checks"].values():
+        check["since"] -= 65
+    file.write_text(json.dumps(history))
 
 
 def about_chroma(owner: Owner) -> list[dict[str, str]]:

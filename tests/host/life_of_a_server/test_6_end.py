@@ -1,5 +1,7 @@
 """Oracle's firewall, and the end: nothing of ours is left, and what is not ours still works."""
 
+from pathlib import Path
+
 import pytest
 from host.machine import CHECKOUT
 from host.server import DOMAIN, Server
@@ -100,27 +102,28 @@ def jails(server: Server) -> list[str]:
     return sorted(server.run(asked).split("Jail list:")[1].replace(",", " ").split())
 
 
-def test_a_fail2ban_of_the_owner_is_left_alone(server: Server) -> None:
-    own = server.host.root / "etc/fail2ban/jail.local"
-    own.write_text("[sshd]\nenabled = true\nbackend = systemd\n")
+def own_jails(server: Server) -> Path:
+    """The file in which the owner has fail2ban watch sshd."""
+    return server.host.root / "etc/fail2ban/jail.local"
+
+
+def test_another_installation_has_the_library_and_leaves_the_owners_fail2ban(
+    server: Server,
+) -> None:
+    own_jails(server).write_text("[sshd]\nenabled = true\nbackend = systemd\n")
     server.run("systemctl start fail2ban")
     assert jails(server) == ["sshd"]
     server.install()
     server.wait("the jail", lambda: jails(server) == ["bookbrain", "sshd"])
-    server.run("bookbrain-admin uninstall --yes")
-    assert jails(server) == ["sshd"]
-    own.unlink()
-    server.run("systemctl stop fail2ban")
-
-
-def test_the_library_is_there_after_another_installation(server: Server) -> None:
-    server.install()
     server.wait("the site", server.is_up)
     assert "one.pdf" in server.books()
 
 
 def test_purge_leaves_nothing(server: Server) -> None:
     server.run("bookbrain-admin uninstall --purge --yes")
+    assert jails(server) == ["sshd"]
+    own_jails(server).unlink()
+    server.run("systemctl stop fail2ban")
     before = [line for line in RULES.splitlines() if line.startswith("-A INPUT")]
     assert chain(server).splitlines() == ["-P INPUT ACCEPT", *before]
     found = "find / -xdev -name '*bookbrain*' -not -path '/proc/*' -not -path '/tmp/*'"
