@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, is_dataclass, replace
 from datetime import datetime
-from hashlib import file_digest, sha256
-from io import BufferedReader, BytesIO
+from hashlib import sha256
+from io import BytesIO
 from pathlib import Path
 from struct import pack
 from tarfile import BLOCKSIZE, GNU_FORMAT, NUL, REGTYPE, TarError, TarInfo
@@ -203,9 +203,12 @@ Content = Path | bytes
 
 def measure(name: str, content: Content) -> Member:
     """The member that `content` is under this name."""
+    digest, size = sha256(), 0
     with _opened(content) as file:
-        digest = file_digest(file, "sha256").hexdigest()
-        return Member(name, file.seek(0, os.SEEK_END), digest)
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+            size += len(chunk)
+    return Member(name, size, digest.hexdigest())
 
 
 def write_archive(
@@ -380,5 +383,5 @@ def _exactly(file: BinaryIO, member: Member) -> Iterator[bytes]:
         raise Flaw(fill("{name} changed while it was read", name=member.name))
 
 
-def _opened(content: Content) -> BytesIO | BufferedReader:
+def _opened(content: Content) -> BinaryIO:
     return BytesIO(content) if isinstance(content, bytes) else content.open("rb")
