@@ -74,7 +74,7 @@ def _read_again(stores: Stores, book: Book, intake: Intake, progress: Progress) 
         log.warning("kept file=%r: it cannot be read again (%s)", book.file, error)
         ready = None
     new = NewBook(book, ready.pages, ready.passages) if ready else None
-    if new and new.text != text and not _is_less(new.pages, pages):
+    if new and [*new.pages] != pages and not _is_less(new.pages, pages):
         return embedded_before(stores, new, _refused_before(stores, new))
     stores.index_text(text, pages)
     return None

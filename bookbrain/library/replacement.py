@@ -14,12 +14,11 @@ from bookbrain.library.maintenance import drop_vectors, publish_books
 from bookbrain.library.recovery import begin_again
 from bookbrain.messages import Filled, fill, message_of
 from bookbrain.model import Book, Progress, Silent
-from bookbrain.paths import CATALOG, STORE, LibraryPaths, refuse_in_upgrade
+from bookbrain.paths import LibraryPaths, refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
 from bookbrain.store.copy import (
-    bring_up_to_date,
     damaged_databases,
     link_index,
     move_back,
@@ -54,8 +53,6 @@ def look_into(home: Path, only: str | None = None) -> Held:
         for flaw in judge:
             if not only or flaw.book in ("", only):
                 return Held(unsound=flaw.what)
-    for name in (CATALOG, STORE):
-        bring_up_to_date(home / name)
     with (
         closing(Catalog(LibraryPaths(home).catalog)) as catalog,
         closing(EmbeddingStore(LibraryPaths(home).embeddings)) as store,

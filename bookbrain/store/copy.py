@@ -49,18 +49,11 @@ _TABLES = (
 _BATCH = 500  # embeddings in one transaction: a purchase never waits long
 
 
-def forget_jobs(copy: Path) -> None:
-    """Leave out of the copy of a sound catalog what is on its way in, and out."""
-    with closing(open_database(copy, catalog.MIGRATIONS)) as db:
-        db.execute("DELETE FROM job")
-        db.execute("DELETE FROM removed")
-
-
-def forget_stamp(copy: Path) -> None:
-    """Leave the stamp out of the copy of a sound store: it may be of a later moment than that of
-    a catalog copied before."""
-    with closing(open_database(copy, embeddings.EMBEDDINGS_MIGRATIONS)) as db:
-        db.execute("DELETE FROM library")
+def _forget(copy: Path, *tables: str) -> None:
+    """Leave these tables out of the copy of a sound database, whose name says which one it is."""
+    with closing(open_database(copy, STEPS[copy.name])) as db:
+        for table in tables:
+            db.execute(f"DELETE FROM {table}")  # noqa: S608
 
 
 def told_books(path: Path) -> list[Book]:
@@ -74,11 +67,6 @@ def told_books(path: Path) -> list[Book]:
             if is_digest(row[0]) and all(type(value) in (str, int) for value in row):
                 found.append(Book(*row))
     return found
-
-
-def bring_up_to_date(path: Path) -> None:
-    """Give the sound copy of a database, whose name says which one it is, the schema of today."""
-    open_database(path, STEPS[path.name]).close()
 
 
 def take_books(live: Path, other: Path, commit: str | None, only: str | None = None) -> None:
@@ -278,7 +266,7 @@ def take_snapshot(
         if unsound := _first(flaws(copy.catalog)):
             copy_database(stores.paths.embeddings, copy.embeddings, on_copied)
             return _rescued(stores, folder, unsound, books=books)
-        forget_jobs(copy.catalog)
+        _forget(copy.catalog, "job", "removed")  # what is on its way in, and out
         with closing(Catalog(copy.catalog)) as catalog:
             taken = catalog.books()
             spaces = tuple(sorted(catalog.embedded_spaces()))
@@ -292,7 +280,7 @@ def take_snapshot(
         copy_database(stores.paths.embeddings, copy.embeddings, on_copied)
         if unsound := _first(store_flaws(folder)):
             return Snapshot(tuple(taken), tuple(lost), spaces, 0, unsound)
-        forget_stamp(copy.embeddings)
+        _forget(copy.embeddings, "library")  # a stamp, maybe of a later moment than the catalog
         with closing(EmbeddingStore(copy.embeddings)) as store:
             return Snapshot(tuple(taken), tuple(lost), spaces, store.count())
     raise BusyError("Books are being removed all the time.", "Run the backup again later.")

@@ -1,6 +1,7 @@
 """A book whose file is read otherwise than before: it is found by the text that it has."""
 
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -152,6 +153,16 @@ class TestRebuild:
             library.rebuild()
             assert _found(library) == {"herons", "cranes", "newts"}
         assert [p.text for p in stores.catalog.pages(new.book.id)] == _WRITTEN
+
+    def test_mends_pages_that_were_changed_behind_its_back(self, stores: ConnectedStores) -> None:
+        with closing(sqlite3.connect(stores.home / CATALOG)) as db:
+            db.execute("UPDATE page SET text = 'Otters' WHERE text LIKE 'Herons%'")
+            db.commit()
+        assert list(flaws(stores.home / CATALOG)) != []
+        with Library(stores.settings) as library:
+            library.rebuild()
+            assert _found(library) == {"herons", "cranes", "newts"}
+        assert list(flaws(stores.home / CATALOG)) == []
 
     @pytest.mark.parametrize("harm", [pdfs.scanned, pdfs.truncated, Path.unlink])
     def test_keeps_what_cannot_be_read_any_more(
