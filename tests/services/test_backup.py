@@ -21,6 +21,7 @@ from support.shelf import Shelf, wait_for
 from bookbrain.backup.archive import Archive, Content, Manifest, measure, write_archive
 from bookbrain.library import Library
 from bookbrain.settings import load_settings
+from bookbrain.store.catalog import note_revisions
 from bookbrain.store.checksums import seal_book
 
 pytestmark = [
@@ -234,6 +235,8 @@ def test_a_library_that_does_not_work_afterwards_is_put_back(
         catalog.execute("DELETE FROM passage")  # which would tell
         for (book_id,) in catalog.execute("SELECT id FROM book").fetchall():
             seal_book(catalog, book_id)
+        catalog.execute("UPDATE book SET revision = ''")
+        note_revisions(catalog)
     catalog.close()
     contents: dict[str, Content] = {
         member.name: tmp_path / "out" / member.name for member in manifest.members

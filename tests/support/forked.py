@@ -23,7 +23,6 @@ from tempfile import TemporaryFile
 _PRELOADED = (
     "bookbrain.cli", "bookbrain.admin", "bookbrain.store.vectors", "bookbrain.search.retrieval",
     "bookbrain.models.openai_api", "bookbrain.models.rerank_api", "chromadb", "openai",
-    "support.entry",
 )  # fmt: skip
 _MOST = 1 << 17  # bytes of an order
 
