@@ -44,6 +44,7 @@ _QUERIES = (
     "CompletableFuture.thenCompose", "what releases the lock", '"after a restart"', "zzz",
 )  # fmt: skip
 _LAND = """
+import sys
 from pathlib import Path
 from bookbrain.settings import load_settings
 from bookbrain.library import Library
