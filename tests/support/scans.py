@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from support import debian_books
@@ -164,7 +165,8 @@ def typed_words(
     """The words of page `number`, and where their ink is once the page is turned by `askew`."""
     page = document[number - 1]
     textpage = page.get_textpage()
-    text = textpage.get_text_range(errors="replace").replace("\ufffe", "\x02")
+    indexes = range(textpage.count_chars())
+    text = "".join(chr(pdfium_c.FPDFText_GetUnicode(textpage, n)) for n in indexes)
     left, bottom, right, top = page.get_bbox()
     middle = (left + right) / 2, (bottom + top) / 2
     words = []

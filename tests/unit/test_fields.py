@@ -38,7 +38,7 @@ class TestPages:
         assert [term for term in terms if is_word(term)] == ["messag", "queue"]
 
     def test_a_page_that_cannot_be_read_has_no_terms(self) -> None:
-        assert page_terms([page("noise", "Heading", problem="garbled")]) == [[]]
+        assert page_terms([page("", "Heading", problem="garbled")]) == [[]]
 
 
 class TestQueries:
