@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -121,6 +121,18 @@ class Server(CaddySite):
     def stream(self, **headers: str) -> ClientConnection:
         url = f"wss://localhost:{self.https}/_stcore/stream"
         return connect(url, ssl=_any(), additional_headers=headers, proxy=None)
+
+    @contextmanager
+    def open_page(self, **headers: str) -> Iterator[ClientConnection]:
+        """A stream that has answered; another where it was that of a Caddy about to go."""
+        with ExitStack() as opened:
+            for _ in range(3):
+                stream = opened.enter_context(self.stream(**headers))
+                with suppress(ConnectionClosed):
+                    stream.send("there")
+                    assert stream.recv(timeout=20) == "there"
+                    break
+            yield stream
 
     @contextmanager
     def logged(self) -> Iterator[list[str]]:
@@ -313,10 +325,7 @@ def somebody(server: Server, name: str) -> Iterator[dict[str, str]]:
 def test_an_open_page_ends_with_the_right_to_it(server: Server, change: str, by: str) -> None:
     with somebody(server, "bob") as his:
         headers = his if by == "Authorization" else {"Cookie": server.cookie_of("bob")}
-        with server.stream(**headers) as bobs, server.stream(Cookie=server.cookie) as anns:
-            for stream in (bobs, anns):
-                stream.send("there")
-                assert stream.recv(timeout=20) == "there"
+        with server.open_page(**headers) as bobs, server.open_page(Cookie=server.cookie):
             given = () if change == "remove" else ("--password-file", "-")
             server.admin("users", change, "bob", *given, given="another password\n")
             with pytest.raises(ConnectionClosed):

@@ -74,7 +74,7 @@ def test_the_same_command_finishes_a_removal_that_was_cut_short(library: Library
     home = library.settings.home
     gone = library.find_book("seas.pdf").id
     with closing(Catalog(home / "catalog.sqlite3")) as catalog:
-        catalog.remove_book(gone, catalog.generation())
+        catalog.remove_book(gone, catalog.index_commit())
     again = CliRunner(env={"BOOKBRAIN_HOME": str(home)}).invoke(
         cli.main, ["remove", "seas.pdf", "--yes"]
     )
