@@ -10,7 +10,7 @@ from math import isfinite
 from typing import Any, Literal, NamedTuple, Protocol
 
 from bookbrain.errors import BookBrainError
-from bookbrain.messages import Language, fill, translated
+from bookbrain.messages import Filled, Language, fill, message_of, translated
 
 Mode = Literal["hybrid", "keyword", "vector"]
 
@@ -29,7 +29,7 @@ class Page:
 
     `number` counts from 1; `label` is what is printed on the page ("xii", "19"). `chapter` is the
     innermost outline entry that the page continues ("" for none), `headings` those that begin on
-    it. `problem` says why `text` is not searchable ("" when it is).
+    it. `problem` says why not all that is printed there is in `text` ("" when it is).
     """
 
     number: int
@@ -271,7 +271,11 @@ class AddReport:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What adding or embedding one book would take; `tokens` are estimated. `reason`: why not."""
+    """What adding or embedding one book would take; `tokens` are estimated. `reason`: why not.
+
+    `problems` are those of its pages. So many of them as `scans` text recognition has to read, in
+    about `scan_seconds`; `scan_trouble` says why it cannot.
+    """
 
     file: str
     title: str = ""
@@ -281,6 +285,36 @@ class Plan:
     known: bool = False
     reason: str = ""
     hint: str = ""
+    problems: tuple[str, ...] = ()
+    scans: int = 0
+    scan_seconds: int = 0
+    scan_trouble: str = ""
+
+    @property
+    def scan_note(self) -> str:
+        """What text recognition has to do with it, for a person; "" where that is nothing."""
+        if self.scan_trouble:
+            return fill(
+                "Pages that only text recognition can read: {pages}. {trouble}",
+                pages=self.scans,
+                trouble=message_of(self.scan_trouble),
+            )
+        if not self.scans:
+            return ""
+        return fill(
+            "Pages that only text recognition can read: {pages}. That takes about {time}.",
+            pages=self.scans,
+            time=_duration(self.scan_seconds),
+        )
+
+
+def _duration(seconds: float) -> Filled:
+    minutes = round(seconds / 60)
+    if minutes < 2:
+        return message_of("a minute")
+    if minutes < 120:
+        return fill("{minutes} minutes", minutes=minutes)
+    return fill("{hours} hours", hours=round(minutes / 60))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,10 +3,14 @@
 import ctypes
 import os
 import resource
+import selectors
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from time import monotonic
 from typing import IO, Any, NamedTuple
 
 from bookbrain.messages import fill
@@ -25,11 +29,11 @@ def start_module(
 ) -> subprocess.Popen[bytes]:
     """Run `python -m module args…` in a session of its own, so that signals meant for us miss it.
 
-    `-P` keeps the working directory off its import path. Secrets go through `stdin`, never `args`;
-    its environment has them only for one that reads the settings itself: `with_secrets`.
+    Secrets go through `stdin`, never `args`; its environment has them only for one that reads the
+    settings itself: `with_secrets`.
     """
     return subprocess.Popen(
-        [sys.executable, "-P", "-m", module, *args],
+        [*module_command(module), *args],
         stdin=stdin,
         stdout=stdout,
         stderr=stderr,
@@ -37,6 +41,11 @@ def start_module(
         env=dict(os.environ) if with_secrets else _without_secrets(os.environ),
         start_new_session=True,
     )
+
+
+def module_command(module: str) -> list[str]:
+    """The command that runs a module of ours; `-P` keeps the working directory off its path."""
+    return [sys.executable, "-P", "-m", module]
 
 
 def start_program(
@@ -101,6 +110,111 @@ def run_program(
 
 
 PIPE = subprocess.PIPE
+_CHUNK = 1 << 16
+
+
+class Bounds(NamedTuple):
+    """What a program may take: seconds, MiB of address space, bytes that it prints or that a file
+    of its has."""
+
+    timeout: float
+    memory_mb: int
+    most_bytes: int
+
+
+class EndedInBounds(NamedTuple):
+    """How a program ended that was kept in bounds, and the bytes that it wrote."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+def run_in_bounds(
+    command: Sequence[str],
+    given: bytes,
+    bounds: Bounds,
+    *,
+    variables: Mapping[str, str],
+    folder: Path | None = None,
+) -> EndedInBounds:
+    """Run a program that is not trusted with what it reads, `given` as its input, to its end.
+
+    It works in `folder`, and can write no file where there is none. Raises TimeoutError,
+    OverflowError when it writes too much, FileNotFoundError when there is no such program; it and
+    all that it started are gone then.
+    """
+
+    def confine() -> None:
+        die_with_parent()
+        limit_this_process(bounds.memory_mb, bounds.most_bytes if folder else 0)
+
+    with _file_in_memory(given) as stdin:
+        child = subprocess.Popen(
+            list(command),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env=_without_secrets(os.environ) | dict(variables),
+            cwd=folder,
+            start_new_session=True,
+            preexec_fn=confine,  # noqa: PLW1509  (system calls only)
+        )
+    with _gone_at_last(child):
+        stdout, stderr = _all_from(child, monotonic() + bounds.timeout, bounds.most_bytes)
+        try:
+            code = child.wait(max(bounds.timeout, 1))
+        except subprocess.TimeoutExpired as error:  # it closed its output and goes on
+            raise TimeoutError from error
+    if code == -signal.SIGXFSZ:
+        raise OverflowError
+    return EndedInBounds(code, stdout, stderr)
+
+
+@contextmanager
+def _gone_at_last(child: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """At the end of the block the child and all that it started, in its session, are gone."""
+    try:
+        yield
+    finally:
+        with suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()
+        for pipe in (child.stdout, child.stderr):
+            if pipe:
+                pipe.close()
+
+
+def _file_in_memory(content: bytes) -> IO[bytes]:
+    """What a child can read as its input at its own pace, while we listen to it."""
+    file = open(os.memfd_create("given"), "w+b", buffering=0)  # noqa: SIM115  (the caller closes)
+    file.write(content)
+    file.seek(0)
+    return file
+
+
+def _all_from(child: "subprocess.Popen[bytes]", deadline: float, most: int) -> tuple[bytes, bytes]:
+    """What it writes to stdout and stderr; TimeoutError, or OverflowError after `most` bytes."""
+    written: dict[IO[bytes], list[bytes]] = {}
+    received = 0
+    with selectors.DefaultSelector() as ready:
+        for pipe in (child.stdout, child.stderr):
+            assert pipe  # noqa: S101  (a pipe was asked for)
+            written[pipe] = []
+            ready.register(pipe, selectors.EVENT_READ)
+        while ready.get_map():
+            if deadline <= monotonic():
+                raise TimeoutError
+            for key, _ in ready.select(max(deadline - monotonic(), 0)):
+                chunk = os.read(key.fd, _CHUNK)
+                received += len(chunk)
+                if received > most:
+                    raise OverflowError
+                if not chunk:
+                    ready.unregister(key.fileobj)
+                written[key.fileobj].append(chunk)  # type: ignore[index]
+    stdout, stderr = (b"".join(chunks) for chunks in written.values())
+    return stdout, stderr
 
 
 def run_in_terminal(command: Sequence[str], env: Mapping[str, str]) -> int:
@@ -133,12 +247,12 @@ def run_forked(work: Callable[[], None]) -> int:
         os._exit(code)
 
 
-def limit_this_process(memory_mb: int) -> None:
-    """Cap this process's address space; no core dumps, no file writes."""
+def limit_this_process(memory_mb: int, file_bytes: int = 0) -> None:
+    """Cap this process's address space and what it writes into a file; no core dumps."""
     size = memory_mb * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
 
 
 def end(process: subprocess.Popen[bytes], grace: float = 0.0) -> int:

@@ -123,36 +123,48 @@ def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> Non
         print_json(to_json(plans))
         return
     for plan in plans:
-        if plan.reason:
-            say(
-                fill(
-                    "cannot be added  {file}: {reason}. {hint}",
-                    file=plan.file,
-                    reason=message_of(plan.reason),
-                    hint=message_of(plan.hint),
-                ),
-                fg="red",
-                err=True,
-            )
-        elif plan.known:
-            say(fill("already there    {file}: {title}", file=plan.file, title=plan.title))
-        else:
-            say(
-                fill(
-                    "would be added   {file}: {title} ({sizes})",
-                    file=plan.file,
-                    title=plan.title,
-                    sizes=_sizes(plan, price),
-                )
-            )
+        _show_plan(plan, price)
     new = [plan for plan in plans if not plan.known and not plan.reason]
     total = Plan(
         "", pages=sum(p.pages for p in new), passages=sum(p.passages for p in new),
-        tokens=sum(p.tokens for p in new),
+        tokens=sum(p.tokens for p in new), scans=sum(p.scans for p in new),
+        scan_seconds=sum(p.scan_seconds for p in new),
+        scan_trouble=next((p.scan_trouble for p in new if p.scan_trouble), ""),
     )  # fmt: skip
     say(fill("In all {sizes}. Nothing was changed.", sizes=_sizes(total, price)))
+    if total.scan_note and sum(bool(plan.scans) for plan in new) > 1:
+        say(total.scan_note)
     if new and not settings.embedding.enabled:
         say("No embedding endpoint is set: they would be found by keyword, at no cost.")
+
+
+def _show_plan(plan: Plan, price: float | None) -> None:
+    if plan.reason:
+        say(
+            fill(
+                "cannot be added  {file}: {reason}. {hint}",
+                file=plan.file,
+                reason=message_of(plan.reason),
+                hint=message_of(plan.hint),
+            ),
+            fg="red",
+            err=True,
+        )
+    elif plan.known:
+        say(fill("already there    {file}: {title}", file=plan.file, title=plan.title))
+    else:
+        say(
+            fill(
+                "would be added   {file}: {title} ({sizes})",
+                file=plan.file,
+                title=plan.title,
+                sizes=_sizes(plan, price),
+            )
+        )
+        for problem in plan.problems:
+            say(fill("           ! {problem}", problem=problem), fg="yellow")
+        if plan.scan_note:
+            say(fill("           {note}", note=plan.scan_note))
 
 
 def _sizes(plan: Plan, price: float | None) -> str:

@@ -45,28 +45,13 @@ def join_hyphens(text: str, words: Container[str]) -> str:
     return _CUT.sub(join, text).replace(HYPHEN, "-") if HYPHEN in text else text
 
 
-SCANNED = "no text (a scan)"
-GARBLED = "garbled text (a broken character map)"
-UNREADABLE = "damaged"
-# U+FFFD, private use, lone surrogates and control characters but for white space and pdfium's
-# mark of a hyphen.
-_NOISE = re.compile("[\x00\x01\x03-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufff0-\uffff]")
+# U+FFFD, private use but for Adobe's (pieces of brackets, old digits, small capitals), lone
+# surrogates and control characters but for white space and pdfium's mark of a hyphen.
+_NOISE = re.compile("[\x00\x01\x03-\x08\x0e-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf633\ufff0-\uffff]")
 _VISIBLE = re.compile(r"\S")
 _HANGUL = re.compile("[가-힣]")
 _NOISE_SHARE = 0.1
 _RARE_SHARE = 0.03
-
-
-def page_problem(text: str | None, scanned: bool) -> str:
-    """Why a page cannot be searched; "" when it can, also when it is blank.
-
-    `text` is None when the reader could not load the page.
-    """
-    if text is None:
-        return UNREADABLE
-    if scanned:
-        return SCANNED
-    return GARBLED if is_garbled(text) else ""
 
 
 def is_garbled(text: str) -> bool:

@@ -21,6 +21,7 @@ from bookbrain.formats.page_image import Picture
 from bookbrain.formats.text import RawBook, RawPage, assemble
 from bookbrain.messages import fill
 from bookbrain.model import BookText
+from bookbrain.ocr.choice import PageContent
 from bookbrain.paths import PDF
 from bookbrain.processes import describe_exit, end, start_module
 
@@ -211,7 +212,7 @@ class PdfReader:
             with closing(self._answer(path)) as lines:
                 for line in lines:
                     if "text" in line:
-                        pages.append(RawPage(line["text"], line["problem"]))
+                        pages.append(RawPage(line["text"], PageContent(**line["content"])))
                     elif "read" in line:
                         progress(line["read"], book["pages"])
                     else:

@@ -3,11 +3,11 @@
 A request is one message: a JSON array of a path and the MiB that reading it may take, and the end
 of a pipe. The file is read in a fork of this process, which never opens one itself; the answer is
 the fork's exit code. The fork writes one JSON object a line into the pipe: first the book (`pages`,
-`title`), then `read`, the number of a page, for each that it has read, then each page's `text` and
-`problem`, then what a damaged book can do without: `outline`, `labels`. A line with `error` is the
-last one. A hostile PDF may crash, hang or fill the fork; `pdf.py` survives it. No other book sees
-what it does there, for this process has read none; and a fork starts twenty times faster than
-Python.
+`title`), then `read`, the number of a page, for each that it has read, then each page's `text`
+(null where it cannot be loaded) and `content`, then what a damaged book can do without: `outline`,
+`labels`. A line with `error` is the last one. A hostile PDF may crash, hang or fill the fork;
+`pdf.py` survives it. No other book sees what it does there, for this process has read none; and a
+fork starts twenty times faster than Python.
 """
 
 import json
@@ -16,14 +16,16 @@ import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from functools import partial
 from itertools import islice
 from typing import Any, NamedTuple
 
 import pypdfium2 as pdfium
-import pypdfium2.raw as pdfium_c
 
-from bookbrain.formats.page_text import HYPHEN, clean, join_hyphens, page_problem, words_of
+from bookbrain.formats.page_content import content_of
+from bookbrain.formats.page_text import HYPHEN, clean, join_hyphens, words_of
+from bookbrain.ocr.choice import PageContent
 from bookbrain.processes import die_with_parent, limit_this_process, run_forked
 
 MAX_PAGES = 50_000
@@ -33,8 +35,6 @@ MAX_OUTLINE = 20_000
 LONGEST_TITLE = 300  # characters that are kept of a title in the outline, or of a page's label
 _MOST_READ = 10_000_000  # characters of all titles, or of all labels, before they are cut
 _LONGEST_REQUEST = 1 << 16  # bytes
-_SCAN_COVER = 0.4  # an image over this share of a page with hardly any letters is a scan
-_FEW_LETTERS = 20
 
 
 class _RawPage(NamedTuple):
@@ -44,7 +44,7 @@ class _RawPage(NamedTuple):
     """
 
     text: str | None
-    scanned: bool
+    content: PageContent
     characters: int
 
 
@@ -98,15 +98,14 @@ def _print_book(document: pdfium.PdfDocument) -> None:
 
 
 def _print_pages(pages: Sequence[_RawPage]) -> None:
-    """Each page's text in clean lines, "" where there is a problem with it."""
+    """Each page's text in clean lines, and what else is on it."""
     texts = [clean(page.text or "") for page in pages]
     words: set[str] = set()
     if any(HYPHEN in text for text in texts):
         words.update(*map(words_of, texts))
     for page, text in zip(pages, texts, strict=True):
-        problem = page_problem(page.text, page.scanned)
-        readable = "" if problem else join_hyphens(text, words)
-        _print({"text": readable, "problem": problem})
+        lines = None if page.text is None else join_hyphens(text, words)
+        _print({"text": lines, "content": asdict(page.content)})
 
 
 def _title(document: pdfium.PdfDocument) -> str:
@@ -154,38 +153,27 @@ def _label(document: pdfium.PdfDocument, index: int) -> str:
 
 
 def _page(document: pdfium.PdfDocument, index: int) -> _RawPage:
-    text, scanned, characters = None, False, 0
+    text, content, characters = None, PageContent(), 0
     with suppress(pdfium.PdfiumError):
         page = document[index]
-        text, characters = _text(page)
-        if sum(map(str.isalpha, text[:2000])) < _FEW_LETTERS:
-            scanned = _is_scan(page)
+        textpage = page.get_textpage()
+        text, characters = _text(page, textpage)
+        content = content_of(page, textpage, text)
         page.close()
-    return _RawPage(text, scanned, characters)
+    return _RawPage(text, content, characters)
 
 
-def _text(page: pdfium.PdfPage) -> tuple[str, int]:
+def _text(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> tuple[str, int]:
     """What is visible inside the page's crop box, in pdfium's order; and how much there is in all.
 
     On a page turned on its side pdfium's boxes lose the breaks between lines, so that words run
     together: there all characters are taken, whatever the crop.
     """
-    textpage = page.get_textpage()
     count = textpage.count_chars()
     if count > MAX_PAGE_CHARACTERS or page.get_rotation() in (90, 270):
         most = min(count, MAX_PAGE_CHARACTERS)
         return str(textpage.get_text_range(0, most, errors="replace")), count
     return str(textpage.get_text_bounded(errors="replace")), count
-
-
-def _is_scan(page: pdfium.PdfPage) -> bool:
-    width, height = page.get_size()
-    area = width * height
-    for picture in page.get_objects(filter=[pdfium_c.FPDF_PAGEOBJ_IMAGE], max_depth=3):
-        left, bottom, right, top = picture.get_bounds()
-        if (right - left) * (top - bottom) >= _SCAN_COVER * area:
-            return True
-    return False
 
 
 def _print(line: dict[str, Any]) -> None:

@@ -14,6 +14,7 @@ from statistics import quantiles
 from bookbrain import korean
 from bookbrain.formats.page_text import clean, is_garbled
 from bookbrain.model import BookText, Heading, Page, Passage, Span
+from bookbrain.ocr.choice import WITHOUT_TEXT, PageContent, choose_pages
 from bookbrain.paths import PDF
 
 _CODE_START = re.compile(
@@ -140,10 +141,10 @@ def headings_in(titles: Sequence[str], text: str) -> tuple[Heading, ...]:
 
 @dataclass(frozen=True, slots=True)
 class RawPage:
-    """The clean lines of a page; none where there is a `problem`."""
+    """The clean lines of a page, None where it cannot be loaded, and what else is on it."""
 
-    lines: str
-    problem: str
+    lines: str | None
+    content: PageContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,12 +162,18 @@ def assemble(raw: RawBook) -> BookText:
     """The book, with labels, chapters and problems."""
     titles = titles_by_page(raw.outline)
     labels = raw.labels or [""] * len(raw.pages)
-    joined = join_lines([page.lines for page in raw.pages])
+    problems = choose_pages([(page.lines, page.content) for page in raw.pages])
+    joined = join_lines(
+        [
+            "" if problem in WITHOUT_TEXT else page.lines or ""
+            for page, problem in zip(raw.pages, problems, strict=True)
+        ]
+    )
     pages, chapter = [], ""
-    for index, (page, text) in enumerate(zip(raw.pages, joined, strict=True)):
+    for index, (problem, text) in enumerate(zip(problems, joined, strict=True)):
         headings = headings_in(titles.get(index, []), text)
         label = clean(labels[index])[:40].strip() or str(index + 1)
-        pages.append(Page(index + 1, label, chapter, text, headings, page.problem))
+        pages.append(Page(index + 1, label, chapter, text, headings, problem))
         chapter = headings[-1].title if headings else chapter
     return BookText(_title(raw.title, raw.path), tuple(pages))
 
@@ -264,8 +271,6 @@ def _merged(spans: Sequence[Span]) -> tuple[Span, ...]:
 
 def _blocks(page: Page) -> Iterator[tuple[Span, int]]:
     """A page's paragraphs and listings, one that is too long in pieces; each with its tokens."""
-    if page.problem:
-        return
     for start, end in _paragraphs(page.text):
         paragraph = page.text[start:end]
         if not paragraph.strip():

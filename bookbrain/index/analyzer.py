@@ -146,10 +146,12 @@ def is_word(term: str) -> bool:
 
 
 def page_terms(pages: Sequence[Page]) -> list[list[str]]:
-    """The terms of each page with all its fields; none for a page with a problem."""
-    texts = ["" if page.problem else page.text for page in pages]
+    """The terms of each page with all its fields; none for one that has a problem and no text."""
+    texts = [page.text for page in pages]
     headings = [
-        "" if page.problem else "\n".join(heading.title for heading in page.headings)
+        ""
+        if page.problem and not page.text
+        else "\n".join(heading.title for heading in page.headings)
         for page in pages
     ]
     words = terms_of([*texts, *headings])

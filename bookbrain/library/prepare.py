@@ -9,13 +9,13 @@ from collections import deque
 from collections.abc import Callable, Container, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
 from typing import Any, NamedTuple, Self
 
-from bookbrain.errors import InputError
+from bookbrain.errors import InputError, UnavailableError
 from bookbrain.files import PART, sync_folder
 from bookbrain.formats.format import FORMAT
 from bookbrain.formats.pdf import (
@@ -29,9 +29,11 @@ from bookbrain.formats.pdf import (
 from bookbrain.formats.text import count_tokens, make_passages, text_of
 from bookbrain.messages import fill, unpacked
 from bookbrain.model import Page, Passage, Plan, Progress, Step
+from bookbrain.ocr.choice import TO_RECOGNISE
+from bookbrain.ocr.tesseract import find_tesseract, seconds_for
 from bookbrain.processes import describe_exit, end, start_module
 from bookbrain.settings import Settings
-from bookbrain.store.catalog import Job, parse_spans, to_page
+from bookbrain.store.catalog import Job, parse_spans, problems_of_pages, to_page
 from bookbrain.store.folder import Stores
 
 log = logging.getLogger(__name__)
@@ -352,4 +354,19 @@ def _plan(stores: Stores, path: Path, name: str, progress: Progress) -> Plan:
     )
     passages = make_passages(text.pages)
     tokens = sum(count_tokens(passage.text) for passage in passages)
-    return Plan(name, text.title or Path(name).stem, len(text.pages), len(passages), tokens)
+    title = text.title or Path(name).stem
+    plan = Plan(name, title, len(text.pages), len(passages), tokens)
+    problems = [(page.number, page.problem) for page in text.pages if page.problem]
+    return replace(plan, problems=tuple(problems_of_pages(problems)), **_scans_of(problems))
+
+
+def _scans_of(problems: Sequence[tuple[int, str]]) -> dict[str, Any]:
+    """The fields of a plan on the pages that text recognition has to read."""
+    scans = sum(problem in TO_RECOGNISE for _, problem in problems)
+    if not scans:
+        return {}
+    try:
+        find_tesseract()
+    except UnavailableError as error:
+        return {"scans": scans, "scan_trouble": error.whole}
+    return {"scans": scans, "scan_seconds": seconds_for(scans)}

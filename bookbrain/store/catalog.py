@@ -603,12 +603,10 @@ def to_passage(row: Sequence[Any]) -> StoredPassage:
 
 def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, ...]:
     """Those of a book of the catalog: pages, and passages whose embedding `space` refused."""
-    pages: dict[str, list[int]] = {}
-    for number, problem in db.execute(
+    pages = db.execute(
         "SELECT number, problem FROM page WHERE book_id = ? AND problem <> '' ORDER BY number",
         (book_id,),
-    ):
-        pages.setdefault(problem, []).append(number)
+    )
     refused: dict[str, list[int]] = {}
     for reason, spans in db.execute(
         """SELECT reason, spans FROM refused LEFT JOIN passage USING (book_id, ordinal)
@@ -617,10 +615,7 @@ def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, 
     ):
         refused.setdefault(reason, []).append(parse_spans(spans)[0].page if spans else 0)
     return (
-        *(
-            fill("{pages}: {problem}", pages=_pages(numbers), problem=message_of(problem))
-            for problem, numbers in pages.items()
-        ),
+        *problems_of_pages(pages),
         *(
             fill(
                 "{pages}: a passage is found by keyword only, its embedding was refused ({reason})",
@@ -630,6 +625,17 @@ def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, 
             for reason, numbers in refused.items()
         ),
     )
+
+
+def problems_of_pages(problems: Iterable[tuple[int, str]]) -> list[Filled]:
+    """A message for each problem, with the numbers of its pages."""
+    pages: dict[str, list[int]] = {}
+    for number, problem in problems:
+        pages.setdefault(problem, []).append(number)
+    return [
+        fill("{pages}: {problem}", pages=_pages(numbers), problem=message_of(problem))
+        for problem, numbers in pages.items()
+    ]
 
 
 def _pages(numbers: Sequence[int]) -> Filled:

@@ -231,6 +231,9 @@ def _show_plan(plan: Plan, embedding: EmbeddingSettings) -> None:
     else:
         kind, state = "plan", f"{plan.title} · {_sizes(plan, embedding)}"
     st.html(f'<p class="{kind}"><strong>{escape(plan.file)}</strong>: {escape(state)}</p>')
+    for note in (*plan.problems, plan.scan_note):
+        if note:
+            show_line("remark", tr(note))
 
 
 def _show_total(plans: Sequence[Plan], embedding: EmbeddingSettings) -> None:

@@ -245,8 +245,26 @@ class TestDryRun:
         assert plan.pop("tokens") > 100
         assert plan == {
             "file": "book1.pdf", "title": "Manual 1", "pages": 8, "passages": plan["passages"],
-            "known": False, "reason": "", "hint": "",
+            "known": False, "reason": "", "hint": "", "problems": [], "scans": 0,
+            "scan_seconds": 0, "scan_trouble": "",
         }  # fmt: skip
+
+    def test_names_what_text_recognition_has_to_read(self, plain: Shelf, tmp_path: Path) -> None:
+        scan = pdfs.mixed(tmp_path / "scan.pdf", ["text", "scan", "scan", "blank", "scan"])
+        done = plain.add("--dry-run", scan)
+        assert "! pages 2-3, 5: no text (a scan)" in done.out
+        assert "text recognition can read: 3. That takes about a minute." in done.out
+        (plan,) = plain.run("add", "--dry-run", "--json", scan).json()
+        assert plan["problems"] == ["pages 2-3, 5: no text (a scan)"]
+        assert plan["scans"] == 3
+        assert plan["scan_seconds"] > 0
+
+    def test_says_what_to_install_for_it(self, plain: Shelf, tmp_path: Path) -> None:
+        scan = pdfs.scanned(tmp_path / "scan.pdf")
+        done = plain.add("--dry-run", scan, PATH=str(tmp_path))
+        assert "pages 1-3: no text (a scan)" in done.out
+        assert "only text recognition can read: 3. tesseract, which reads scanned" in done.out
+        assert "apt-get install tesseract-ocr tesseract-ocr-script-hang" in done.out
 
 
 @pytest.mark.slow

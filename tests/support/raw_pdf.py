@@ -89,3 +89,30 @@ def _to_unicode(codes: Mapping[str, int]) -> bytes:
         "1 begincodespacerange <0000> <ffff> endcodespacerange\n"
         f"{chars}\nendcmap end end\n"
     ).encode()
+
+
+def two_fonts(mapped: Sequence[str], unmapped: Sequence[str]) -> bytes:
+    """A page with lines of a font that says which letters it draws, and of one that does not."""
+    codes = {c: n for n, c in enumerate(dict.fromkeys("".join((*mapped, *unmapped))), 1)}
+    font = (
+        b"<< /Type /Font /Subtype /Type0 /BaseFont /BookBrain%d /Encoding /Identity-H "
+        b"/DescendantFonts [5 0 R] %s >>"
+    )
+    text = (
+        _draw(mapped, codes)[:-3]
+        + b"\n"
+        + _draw(unmapped, codes)[3:].replace(b"/F 10 Tf 14 TL 60 740", b"/G 10 Tf 14 TL 0 -100")
+    )
+    return document(
+        [
+            CATALOG,
+            ONE_PAGE,
+            page(b"8 0 R", b"/Font << /F 4 0 R /G 6 0 R >>"),
+            font % (1, b"/ToUnicode 7 0 R"),
+            b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /BookBrain /DW 600 /CIDSystemInfo "
+            b"<< /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> >>",
+            font % (2, b""),
+            stream(_to_unicode(codes), deflated=1),
+            stream(text, deflated=1),
+        ]
+    )

@@ -10,8 +10,9 @@ from string import Formatter
 _TELLING = {
     "fill", "message_of", "say", "note", "shown", "tr", "translated", "echo", "secho", "confirm",
     "BookBrainError", "InputError", "NotFoundError", "UnavailableError", "BusyError", "ConfigError",
-    "UsageError", "Flaw", "Unsound", "Damage", "Check", "ok", "warn", "fail", "_asked", "Delivery",
-    "Outcome", "on_step", "Steps", "pick", "storage_error", "storage_errors", "Kind", "_setting",
+    "UnreadPageError", "UsageError", "Flaw", "Unsound", "Damage", "Check", "ok", "warn", "fail",
+    "_asked", "Delivery", "Outcome", "on_step", "Steps", "pick", "storage_error",
+    "storage_errors", "Kind", "_setting",
 }  # fmt: skip
 _MESSAGES_OF = {
     "fill": slice(1),
@@ -29,10 +30,10 @@ _KEYWORDS = ("reason", "hint", "seen", "remedy", "help")
 # Messages that go another way: what functions have in them, and what variables are.
 _OTHERS = {
     "errors.py": ("OLDER_BACKUP",),
-    "formats/page_text.py": ("SCANNED", "GARBLED", "UNREADABLE"),
     "formats/pdf.py": ("_REASONS",),
     "library/findings.py": ("remedy",),
     "model.py": ("Step",),
+    "ocr/choice.py": ("NO_TEXT", "OUTLINED", "GARBLED", "UNTRUSTED", "PARTLY", "UNREADABLE"),
     "store/folder.py": ("GO_ON", "DELETE_OTHERS"),
     "store/identity.py": ("check_catalog", "_WAYS_OUT"),
     "web/books_page.py": ("_DIALOGS",),

@@ -18,12 +18,13 @@ PACKAGE = ROOT / "bookbrain"
 # the base of all.
 MAY_IMPORT = {
     "base": set(),
-    "formats": {"base"},
+    "ocr": {"base"},
+    "formats": {"base", "ocr"},
     "index": {"base"},
     "store": {"base", "index"},
     "models": {"base", "store"},
     "search": {"base", "index", "store", "models"},
-    "library": {"base", "formats", "index", "store", "models", "search"},
+    "library": {"base", "ocr", "formats", "index", "store", "models", "search"},
     "backup": {"base", "store", "library"},
     "upgrade": {"base", "store"},
     "server": {"base"},
@@ -43,9 +44,9 @@ HOMES = {
     "httpx2": {"remote.py", "models/rerank_api.py"},
     "openai": {"models/openai_api.py"},
     "rank_bm25": {"index/segment.py"},
-    "pypdfium2": {"formats/pdf_child.py", "formats/page_image_child.py"},
+    "pypdfium2": {"formats", "ocr/page_scan_child.py"},
     "python_multipart": {"web/uploads.py"},
-    "PIL": {"formats/page_image_child.py"},
+    "PIL": {"formats/page_image_child.py", "ocr/page_scan_child.py"},
     "kiwipiepy": {"korean.py"},
     "Stemmer": {"index/analyzer.py"},
     "bcrypt": {"server"},
@@ -79,7 +80,7 @@ _CODE_IN_DATA = {
 }
 
 FEWEST_LINES, MOST_LINES_OF_A_FUNCTION = 30, 40
-MOST_MODULES, MOST_GERUNDS = 115, 3
+MOST_MODULES, MOST_GERUNDS = 122, 3
 MOST_BLANKET_EXCEPTS = 4
 
 

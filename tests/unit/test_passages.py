@@ -127,7 +127,7 @@ def test_too_long_a_listing_is_cut_between_lines() -> None:
 def test_pages_that_cannot_be_read_are_left_out() -> None:
     pages = [
         Page(1, "i", "", "One."),
-        Page(2, "ii", "", "noise", problem="garbled"),
+        Page(2, "ii", "", "", problem="garbled"),
         Page(3, "1", "", ""),
         Page(4, "2", "", "Four."),
     ]

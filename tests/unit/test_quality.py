@@ -1,19 +1,10 @@
-"""Pages that cannot be searched are told from those that only look odd."""
+"""Text of a broken character map is told from text that only looks odd."""
 
 import pytest
 
-from bookbrain.formats.page_text import GARBLED, SCANNED, UNREADABLE, is_garbled, page_problem
+from bookbrain.formats.page_text import is_garbled
 
 PROSE = "The kernel schedules threads. 비동기 처리를 하려면 콜백을 쓴다. "
-
-
-def test_the_problem_of_a_page() -> None:
-    assert page_problem(None, scanned=False) == UNREADABLE
-    assert page_problem(None, scanned=True) == UNREADABLE
-    assert page_problem("", scanned=True) == SCANNED
-    assert page_problem("", scanned=False) == ""
-    assert page_problem(PROSE, scanned=False) == ""
-    assert page_problem("\ue001\ue002\ue003\ue004\ue005\ue006", scanned=False) == GARBLED
 
 
 @pytest.mark.parametrize("noise", ["\ufffd", "\ue123", "\x07", "\uffff", "\x9c"])
@@ -41,6 +32,7 @@ def test_rare_syllables() -> None:
         "Z͑ͫ̓algo עברית العربية",
         "∀x∈ℝ: ⌈x⌉ ≥ ∑ ∫ √ ≈ → ⇒ ■ □ ●",
         "\t\n \n\t" * 30,
+        "\uf8f1\uf8f4\uf8f2\uf8f3 x = \uf731\uf739\uf739\uf736 \uf761\uf762\uf763",
     ],
 )
 def test_what_is_only_unusual(text: str) -> None:

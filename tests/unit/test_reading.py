@@ -14,9 +14,9 @@ from support import pdfs
 from support.readers import readers
 
 from bookbrain.errors import InputError
-from bookbrain.formats.page_text import GARBLED, SCANNED, UNREADABLE
 from bookbrain.formats.pdf import PdfReader, read_pdf
 from bookbrain.model import BookText
+from bookbrain.ocr.choice import GARBLED, NO_TEXT, UNREADABLE
 
 
 def read(path: Path, timeout: float = 30, memory_mb: int = 1024) -> BookText:
@@ -170,7 +170,7 @@ class TestOneAfterAnother:
 class TestPagesWithProblems:
     def test_scanned_pages_are_named_and_blank_ones_are_not(self, tmp_path: Path) -> None:
         book = read(pdfs.mixed(tmp_path / "m.pdf", ["text", "scan", "blank", "text"]))
-        assert [page.problem for page in book.pages] == ["", SCANNED, "", ""]
+        assert [page.problem for page in book.pages] == ["", NO_TEXT, "", ""]
         assert [bool(page.text) for page in book.pages] == [True, False, False, True]
 
     @pytest.mark.parametrize("kind", ["private", "control", "hangul", "kotex"])

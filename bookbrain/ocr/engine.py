@@ -1,0 +1,103 @@
+"""What reads the picture of a page, and what comes of it: words, and where on the page they stand.
+
+An engine is whatever has a name, a version and `recognise`. What it reads is kept under its
+version: a result of another version is another result.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Protocol
+from unicodedata import east_asian_width
+
+from bookbrain.ocr.page_scan import Matrix, PageScan
+
+Box = tuple[float, float, float, float]  # left, bottom, right, top in points, as pdfium has them
+_WIDE = 2.0  # a Hangul syllable or an ideograph is as wide as two Latin letters
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """A word on the picture that was read.
+
+    `box` is its left, top, right and bottom in pixels; `confidence` is from 0 to 100; words with
+    the same `line` stand in one line.
+    """
+
+    text: str
+    box: tuple[int, int, int, int]
+    confidence: float
+    line: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecognisedPage:
+    """The words of a page in reading order, none where it is blank; `matrix` is its picture's."""
+
+    words: tuple[Word, ...]
+    matrix: Matrix
+
+    @property
+    def text(self) -> str:
+        """A line of text for each line of the page."""
+        lines = groupby(self.words, lambda word: word.line)
+        return "\n".join(" ".join(word.text for word in words) for _, words in lines)
+
+    @property
+    def confidence(self) -> float:
+        """The mean of the words' confidence, each by its length; 0 for a page without words."""
+        return mean_confidence([(word.text, word.confidence) for word in self.words])
+
+
+def mean_confidence(read: Sequence[tuple[str, float]]) -> float:
+    """The mean of confidences of texts, each by its length; 0 for none."""
+    length = sum(len(text) for text, _ in read)
+    return sum(len(text) * confidence for text, confidence in read) / length if length else 0.0
+
+
+class OcrEngine(Protocol):
+    """What reads pages from their pictures."""
+
+    @property
+    def name(self) -> str:
+        """The name under which it can be chosen."""
+
+    @property
+    def version(self) -> str:
+        """What its results depend on: of its program, its models, and the way that we use them."""
+
+    def recognise(self, scan: PageScan) -> RecognisedPage:
+        """Read a page; UnreadPageError where that cannot be done, UnavailableError for no page."""
+
+
+def letters_of(page: RecognisedPage) -> Iterator[tuple[str, Box]]:
+    """Each character of the words with its place on the page, in the order of the text.
+
+    A word's box is divided among its letters. On a page that was turned or straightened each
+    letter has the box around its place in the PDF.
+    """
+    for word in page.words:
+        left, top, right, bottom = map(float, word.box)
+        widths = [_WIDE if east_asian_width(c) in "WF" else 1.0 for c in word.text]
+        step = (right - left) / sum(widths)
+        for character, width in zip(word.text, widths, strict=True):
+            yield character, _on_page(page.matrix, (left, top, left + step * width, bottom))
+            left += step * width
+
+
+def _on_page(matrix: Matrix, box: tuple[float, float, float, float]) -> Box:
+    """The box of a small thing: turned by a little, it keeps its size around its middle."""
+    a, b, c, d, e, f = matrix
+    left, top, right, bottom = box
+    x, y = (left + right) / 2, (top + bottom) / 2
+    middle = a * x + c * y + e, b * x + d * y + f
+    sideways = abs(b) > abs(a)
+    across, down = (right - left, bottom - top) if not sideways else (bottom - top, right - left)
+    scale = (a * a + b * b) ** 0.5
+    half_width, half_height = across * scale / 2, down * scale / 2
+    return (
+        middle[0] - half_width,
+        middle[1] - half_height,
+        middle[0] + half_width,
+        middle[1] + half_height,
+    )
