@@ -70,8 +70,8 @@ class OcrEngine(Protocol):
         """Read a page; UnreadPageError where that cannot be done, UnavailableError for no page."""
 
 
-def letters_of(page: RecognisedPage) -> Iterator[tuple[str, Box]]:
-    """Each character of the words with its place on the page, in the order of the text.
+def letters_of(page: RecognisedPage) -> Iterator[tuple[tuple[str, Box], ...]]:
+    """For each word its characters with their places on the page, in the order of the text.
 
     A word's box is divided among its letters. On a page that was turned or straightened each
     letter has the box around its place in the PDF.
@@ -80,9 +80,12 @@ def letters_of(page: RecognisedPage) -> Iterator[tuple[str, Box]]:
         left, top, right, bottom = map(float, word.box)
         widths = [_WIDE if east_asian_width(c) in "WF" else 1.0 for c in word.text]
         step = (right - left) / sum(widths)
+        letters = []
         for character, width in zip(word.text, widths, strict=True):
-            yield character, _on_page(page.matrix, (left, top, left + step * width, bottom))
+            box = _on_page(page.matrix, (left, top, left + step * width, bottom))
+            letters.append((character, box))
             left += step * width
+        yield tuple(letters)
 
 
 def _on_page(matrix: Matrix, box: tuple[float, float, float, float]) -> Box:

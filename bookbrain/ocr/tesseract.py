@@ -21,7 +21,7 @@ from bookbrain.errors import UnavailableError
 from bookbrain.messages import fill
 from bookbrain.ocr.engine import RecognisedPage
 from bookbrain.ocr.page_scan import INK_STEP, VERSION, Ink, PageScan, ScanPicture, UnreadPageError
-from bookbrain.ocr.tesseract_output import clip_to_lines, words_of_output
+from bookbrain.ocr.tesseract_output import fit_to_ink, words_of_output
 from bookbrain.processes import Bounds, EndedInBounds, describe_exit, run_in_bounds
 
 _REMEDY = (
@@ -31,7 +31,7 @@ _REMEDY = (
 _COLUMNS, _BLOCK = "3", "6"  # layouts that it looks for; the second misses less of a page
 _OPTIONS = ("-c", "preserve_interword_spaces=1", "txt", "tsv")
 _MODELS = ("Hangul", "eng", "osd")
-_OPTIONS_VERSION = 1  # counts the ways in which tesseract was used
+_OPTIONS_VERSION = 2  # counts the ways in which tesseract was used
 _VARIABLES = {"OMP_THREAD_LIMIT": "1", "LC_ALL": "C.UTF-8"}  # threads cost twice the work
 _MOST_BYTES = 8_000_000  # of what it prints of a page; a full one is a hundredth of that
 _DOUBTFUL = 60.0  # confidence below which a page may stand on its side or its head
@@ -82,7 +82,7 @@ class Tesseract:
             self._run(picture, folder, self.models, ["--psm", layout, *_OPTIONS])
             try:
                 table, plain = (_written(folder / f"{_BASE}.{kind}") for kind in ("tsv", "txt"))
-                words = clip_to_lines(words_of_output(table, plain), picture.ink)
+                words = fit_to_ink(words_of_output(table, plain), picture.ink)
                 return RecognisedPage(words, picture.matrix)
             except (OSError, ValueError) as error:
                 if not os.statvfs(folder).f_bavail:  # which tesseract does not notice

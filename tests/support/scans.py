@@ -204,10 +204,9 @@ def overlap(one: Box, other: Box) -> float:
 
 def marks_of(page: RecognisedPage) -> list[tuple[str, Box]]:
     """Each recognised word with the box around its letters, as a mark would stand."""
-    letters = letters_of(page)
     return [
-        (word.text, around([box for _, (_, box) in zip(word.text, letters, strict=False)]))
-        for word in page.words
+        ("".join(letter for letter, _ in word), around([box for _, box in word]))
+        for word in letters_of(page)
     ]
 
 
