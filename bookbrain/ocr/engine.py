@@ -13,6 +13,7 @@ from unicodedata import east_asian_width
 from bookbrain.ocr.page_scan import Matrix, PageScan
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top in points, as pdfium has them
+_LONGEST_COUNT = 10  # digits
 _WIDE = 2.0  # a Hangul syllable or an ideograph is as wide as two Latin letters
 
 
@@ -55,6 +56,20 @@ def mean_confidence(read: Sequence[tuple[str, float]]) -> float:
     return sum(len(text) * confidence for text, confidence in read) / length if length else 0.0
 
 
+def way_of(version: str) -> tuple[int, ...]:
+    """The last part of an engine's version, which counts our own ways of using it: "…; 1.2".
+
+    Empty where there is none. What was read in an earlier way is read again; not so where only the
+    program is another release, as it is on another machine.
+    """
+    counted = version.rpartition("; ")[2].split(".")
+    return tuple(map(int, counted)) if all(map(_is_count, counted)) else ()
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < _LONGEST_COUNT
+
+
 class OcrEngine(Protocol):
     """What reads pages from their pictures."""
 
@@ -64,7 +79,8 @@ class OcrEngine(Protocol):
 
     @property
     def version(self) -> str:
-        """What its results depend on: of its program, its models, and the way that we use them."""
+        """What its results depend on: of its program, its models, and the way that we use them, as
+        `way_of` has it."""
 
     def recognise(self, scan: PageScan) -> RecognisedPage:
         """Read a page; UnreadPageError where that cannot be done, UnavailableError for no page."""

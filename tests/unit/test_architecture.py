@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "ocr": {"base"},
     "formats": {"base", "ocr"},
     "index": {"base"},
-    "store": {"base", "index"},
+    "store": {"base", "index", "ocr"},
     "models": {"base", "store"},
     "search": {"base", "index", "store", "models"},
     "library": {"base", "ocr", "formats", "index", "store", "models", "search"},
@@ -80,7 +80,7 @@ _CODE_IN_DATA = {
 }
 
 FEWEST_LINES, MOST_LINES_OF_A_FUNCTION = 30, 40
-MOST_MODULES, MOST_GERUNDS = 122, 3
+MOST_MODULES, MOST_GERUNDS = 123, 3
 MOST_BLANKET_EXCEPTS = 4
 
 
