@@ -151,7 +151,8 @@ class Duplicate:
 class Hit:
     """A page that answers. `snippet` is HTML: escaped text with `<mark>` around the matches.
 
-    `duplicates` are pages that would be hits too, did they not say nearly the same.
+    `duplicates` are pages that would be hits too, did they not say nearly the same. Where text
+    recognition read the page from its picture, `recognised` is how sure it was, 0 to 100.
     """
 
     rank: int
@@ -166,11 +167,17 @@ class Hit:
     text: str
     why: Why
     duplicates: tuple[Duplicate, ...] = ()
+    recognised: float | None = None
 
     @property
     def place(self) -> str:
         """What is printed on it, for a person; and which page it is where that is another."""
         return _place(self.page_label, self.page)
+
+    @property
+    def doubt(self) -> str:
+        """Whether its text is to be doubted, for a person; "" where it is not."""
+        return "" if self.recognised is None else doubt(self.recognised)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +198,15 @@ class SearchResult:
         if any(hit.why.vector for hit in self.hits):
             return fill("Note: {reason}", reason=self.degraded)
         return fill("Keyword search only. {reason}", reason=self.degraded)
+
+
+_UNCERTAIN = 60.0  # of 100
+
+
+def doubt(confidence: float) -> str:
+    """What is to be said, for a person, of text that was recognised with this confidence, 0 to 100;
+    "" where it is high enough."""
+    return fill("recognised, uncertain") if confidence < _UNCERTAIN else ""
 
 
 def _place(label: str, number: int) -> str:

@@ -93,7 +93,7 @@ def print_result(result: SearchResult) -> None:
 def _print_hit(console: Console, hit: Hit) -> None:
     head = Text(f"{hit.rank:>2}. ") + Text(printable(hit.title), "bold")
     console.print(head + Text(f"  {shown(hit.place)}", "cyan"))
-    detail = " · ".join(filter(None, (hit.chapter, hit.file)))
+    detail = " · ".join(filter(None, (hit.chapter, hit.file, shown(hit.doubt))))
     texts = [Text(printable(detail), "dim"), _marked(hit.snippet)]
     if hit.duplicates:
         same = " · ".join(f"{other.title}, {shown(other.place)}" for other in hit.duplicates)

@@ -6,7 +6,7 @@ version: a result of another version is another result.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Protocol
 from unicodedata import east_asian_width
 
@@ -48,6 +48,20 @@ class RecognisedPage:
     def confidence(self) -> float:
         """The mean of the words' confidence, each by its length; 0 for a page without words."""
         return mean_confidence([(word.text, word.confidence) for word in self.words])
+
+    def last_of(self, text: str) -> "RecognisedPage":
+        """The page with those of its lines only in which `text` ends, however they are joined.
+
+        That is all of it where it is the text.
+        """
+        left, last = "".join(text.split()), []
+        for _, group in groupby(reversed(self.words), lambda word: word.line):
+            line = list(group)[::-1]
+            read = "".join(word.text for word in line)
+            if left.endswith(read):
+                left = left.removesuffix(read)
+                last.append(line)
+        return RecognisedPage(tuple(chain.from_iterable(reversed(last))), self.matrix)
 
 
 def mean_confidence(read: Sequence[tuple[str, float]]) -> float:

@@ -36,6 +36,7 @@ _VARIABLES = {"OMP_THREAD_LIMIT": "1", "LC_ALL": "C.UTF-8"}  # threads cost twic
 _MOST_BYTES = 8_000_000  # of what it prints of a page; a full one is a hundredth of that
 _DOUBTFUL = 60.0  # confidence below which a page may stand on its side or its head
 _LEAST_READ = 0.6  # of the ink: less, and it took lines for a figure, or there is one
+_TELLING = 4  # letters of a word that is wider than high
 _CERTAIN = 2.0  # tesseract's own measure of how sure it is of an orientation
 _SECONDS = 6.0  # of a core's time, for a full page
 _BASE = "page"  # of the names of what it writes
@@ -71,9 +72,11 @@ class Tesseract:
         page = self._read(picture, _COLUMNS)
         if page.confidence < _DOUBTFUL or _share_read(picture.ink, page) < _LEAST_READ:
             page = max(page, self._read(picture, _BLOCK), key=_certain_letters)
-        if page.confidence < _DOUBTFUL and (turned := self._turned(picture)):
+        doubtful = page.confidence < _DOUBTFUL or _lies(page)
+        if doubtful and (turned := self._turned(picture)):
             upright = replace(scan, turned=(scan.turned + turned) % 360).paint()
-            page = max(page, self._read(upright, _COLUMNS), key=_certain_letters)
+            found = (page, self._read(upright, _COLUMNS))
+            page = max(found, key=lambda read: (not _lies(read), _certain_letters(read)))
         return page
 
     def _read(self, picture: ScanPicture, layout: str) -> RecognisedPage:
@@ -130,6 +133,13 @@ def _share_read(ink: Ink, page: RecognisedPage) -> float:
         left, top, right, bottom = (side // INK_STEP for side in word.box)
         read[top : bottom + 1, left : right + 1] = True
     return float((ink & read).sum() / ink.sum())
+
+
+def _lies(page: RecognisedPage) -> bool:
+    """Whether its lines run up or down: tesseract reads some of these, too, but not as well."""
+    shapes = [word.box for word in page.words if len(word.text) >= _TELLING]
+    lying = sum(bottom - top > right - left for left, top, right, bottom in shapes)
+    return lying > len(shapes) / 2
 
 
 def _certain_letters(page: RecognisedPage) -> int:

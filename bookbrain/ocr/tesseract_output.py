@@ -123,7 +123,7 @@ def fit_to_ink(words: Sequence[Word], ink: Ink) -> tuple[Word, ...]:
     for _, group in groupby(words, lambda word: word.line):
         line = list(group)
         rows = _rows_of(line, ink)
-        sides = _sides([word.box for word in line], _columns(line, ink, rows), 2 * len(rows))
+        sides = _sides([word.box for word in line], _columns(line, ink, rows), 3 * len(rows))
         fitted += (_fitted(word, side, rows, ink) for word, side in zip(line, sides, strict=True))
     return tuple(fitted)
 

@@ -14,7 +14,7 @@ from math import isfinite
 from typing import Any
 
 from bookbrain.messages import as_row, of_row
-from bookbrain.ocr.engine import RecognisedPage, Word, way_of
+from bookbrain.ocr.engine import RecognisedPage, Word, mean_confidence, way_of
 from bookbrain.store.checksums import checksum
 from bookbrain.store.database import transaction
 
@@ -71,6 +71,19 @@ class RecognisedPages:
         """The best reading of a page; None where it was never read."""
         rows = self._db.execute(f"{_ROWS} WHERE file = ? AND page = ? ORDER BY rowid", (file, page))
         return _best(_decoded(rows)).get(page)
+
+    def confidence(self, file: str, page: int) -> float | None:
+        """The confidence of the best reading of a page, 0 to 100; None where none has words.
+
+        A tenth of the work of `get`, for searches: it does not judge the row.
+        """
+        rows = self._db.execute(f"{_ROWS} WHERE file = ? AND page = ? ORDER BY rowid", (file, page))
+        found = [
+            (way_of(engine), number, confidence)
+            for number, (_, engine, content) in enumerate(rows)
+            if (confidence := _confidence(content)) is not None
+        ]
+        return max(found)[2] if found else None
 
     def of_file(self, file: str, pages: Iterable[int] | None = None) -> dict[int, Reading]:
         """The best reading of each page of a file, or of those of its `pages`, that was read."""
@@ -171,6 +184,13 @@ def decoded(content: Any) -> Reading:
             a, b, c, d, e, f = map(_number, numbers)
             return RecognisedPage(tuple(map(_word, words)), (a, b, c, d, e, f))
     raise ValueError("it is no page that was read")
+
+
+def _confidence(content: bytes) -> float | None:
+    with suppress(zlib.error, ValueError, TypeError, LookupError, RecursionError):
+        words = json.loads(zlib.decompress(content))["words"]
+        return mean_confidence([(word[0], word[5]) for word in words]) if words else None
+    return None
 
 
 def _word(value: Any) -> Word:
