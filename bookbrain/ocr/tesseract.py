@@ -17,12 +17,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bookbrain.errors import UnavailableError
+from bookbrain.errors import ConfigError, UnavailableError
 from bookbrain.messages import fill
-from bookbrain.ocr.engine import RecognisedPage
+from bookbrain.ocr.engine import OcrEngine, RecognisedPage
 from bookbrain.ocr.page_scan import INK_STEP, VERSION, Ink, PageScan, ScanPicture, UnreadPageError
 from bookbrain.ocr.tesseract_output import fit_to_ink, words_of_output
 from bookbrain.processes import Bounds, EndedInBounds, describe_exit, run_in_bounds
+from bookbrain.settings import Settings
 
 _REMEDY = (
     "As root, run: `apt-get install tesseract-ocr tesseract-ocr-script-hang tesseract-ocr-eng "
@@ -38,7 +39,6 @@ _DOUBTFUL = 60.0  # confidence below which a page may stand on its side or its h
 _LEAST_READ = 0.6  # of the ink: less, and it took lines for a figure, or there is one
 _TELLING = 4  # letters of a word that is wider than high
 _CERTAIN = 2.0  # tesseract's own measure of how sure it is of an orientation
-_SECONDS = 6.0  # of a core's time, for a full page
 _BASE = "page"  # of the names of what it writes
 _HINT = "Look at the page in the PDF itself."
 _LISTED = re.compile(r'languages in "?(.*?)/?"? \((\d+)\)')
@@ -108,7 +108,8 @@ class Tesseract:
         command = [self.command, "stdin", to, "-l", "+".join(models), "--dpi", dpi, *options]
         try:
             done = run_in_bounds(
-                command, picture.pgm, Bounds(self.timeout, self.memory_mb, _MOST_BYTES),
+                command, picture.pgm,
+                Bounds(self.timeout, self.memory_mb, _MOST_BYTES, picture.idle),
                 variables=_VARIABLES, folder=folder,
             )  # fmt: skip
         except TimeoutError as error:
@@ -146,6 +147,16 @@ def _certain_letters(page: RecognisedPage) -> int:
     return sum(len(word.text) for word in page.words if word.confidence >= _DOUBTFUL)
 
 
+def find_engine(settings: Settings) -> OcrEngine:
+    """The engine that is set. Raises ConfigError where none is, and UnavailableError, with what to
+    install, where it is not here."""
+    if settings.ocr == "off":
+        raise ConfigError(
+            "Text recognition is switched off.", "To switch it on, set BOOKBRAIN_OCR=tesseract."
+        )
+    return find_tesseract()
+
+
 def find_tesseract(command: str = "tesseract") -> Tesseract:
     """tesseract as it is installed here.
 
@@ -170,11 +181,6 @@ def find_tesseract(command: str = "tesseract") -> Tesseract:
     parts = [version.splitlines()[0], *(f"{n} {_digest(folder, n)}" for n in models[:2])]
     parts.append(f"{VERSION}.{_OPTIONS_VERSION}")
     return Tesseract("; ".join(parts), tuple(models[:2]), command)
-
-
-def seconds_for(pages: int) -> int:
-    """About how long reading so many pages takes on this machine, one core of which is left out."""
-    return round(pages * _SECONDS / max(1, len(os.sched_getaffinity(0)) - 1))
 
 
 def _ask(command: str, question: str) -> EndedInBounds:

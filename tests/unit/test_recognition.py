@@ -15,9 +15,11 @@ from support import pdfs
 
 from bookbrain.errors import UnavailableError
 from bookbrain.ocr.engine import RecognisedPage, Word, letters_of
+from bookbrain.ocr.pace import keep_pace, seconds_for
 from bookbrain.ocr.page_scan import MOST_PIXELS, PageScan, UnreadPageError
-from bookbrain.ocr.tesseract import Tesseract, find_tesseract, seconds_for
+from bookbrain.ocr.tesseract import Tesseract, find_tesseract
 from bookbrain.ocr.tesseract_output import fit_to_ink, words_of_output
+from bookbrain.paths import LibraryPaths
 
 HEAD = (
     "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
@@ -351,6 +353,12 @@ class TestPictures:
         assert page.text == ""
 
 
-def test_what_it_takes() -> None:
-    assert seconds_for(0) == 0
-    assert seconds_for(100) >= 100 * 6 / (os.cpu_count() or 1)
+def test_what_it_takes_is_guessed_until_some_pages_were_read(tmp_path: Path) -> None:
+    assert seconds_for(0, tmp_path) == 0
+    guess = seconds_for(100, tmp_path)
+    assert guess >= 100 * 6 / (os.cpu_count() or 1)
+    keep_pace(tmp_path, 40.0, 20)
+    assert seconds_for(100, tmp_path) == 200
+    for left in ("", "[]", '{"seconds": "x"}', '{"seconds": -1}', '{"seconds": 1e99}', "[" * 9999):
+        LibraryPaths(tmp_path).ocr_pace.write_text(left)
+        assert seconds_for(100, tmp_path) == guess
