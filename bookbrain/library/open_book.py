@@ -12,13 +12,14 @@ from bookbrain.formats.format import FORMAT
 from bookbrain.formats.page_image import Letters, Picture
 from bookbrain.index.analyzer import FUNCTION_WORDS, HEADING
 from bookbrain.index.bm25 import TermScorer, best_pages
-from bookbrain.messages import fill, message_of
+from bookbrain.library.recognised_text import unread_note
+from bookbrain.messages import fill
 from bookbrain.model import Book, Page, doubt
 from bookbrain.ocr.engine import RecognisedPage, letters_of
 from bookbrain.search.query import CompiledQuery, compile_query, parse_query
 from bookbrain.store.database import suppress_damage
 from bookbrain.store.folder import Stores
-from bookbrain.store.recognised import Reading, UnreadPage
+from bookbrain.store.recognised import Reading
 
 _SHORTEST_ID = 4
 
@@ -154,12 +155,9 @@ class OpenBook:
         """What a person has to know of what text recognition made of a page: that it is uncertain,
         or that there is nothing, and why; "" where all is well, and where it has not been there."""
         reading = self._reading(page)
-        if isinstance(reading, UnreadPage):
-            reason = message_of(reading.reason)
-            return fill("Text recognition could not read it: {reason}.", reason=reason)
-        if reading and page.problem and not reading.words:
-            return fill("Text recognition found no word on it.")
-        return doubt(reading.confidence) if reading and not page.problem else ""
+        if reading and page.problem:
+            return unread_note(reading)
+        return doubt(reading.confidence) if isinstance(reading, RecognisedPage) else ""
 
     def _words(self, page: Page) -> tuple[Letters, ...]:
         """The words that were read from the picture of a page and are in its text."""

@@ -109,7 +109,7 @@ def _with_scans(catalog: Catalog, store: EmbeddingStore, book: Book) -> Book:
     chosen = [n for n, problem in catalog.page_problems(book.id) if problem in TO_RECOGNISE]
     tried = store.recognised.of_file(book.id, chosen)
     notes = problems_of_pages(
-        (number, _note(found)) for number, found in sorted(tried.items()) if _is_vain(found)
+        (number, note) for number, found in sorted(tried.items()) if (note := unread_note(found))
     )
     return replace(
         book, problems=(*book.problems, *notes), scans=scans.all,
@@ -117,11 +117,8 @@ def _with_scans(catalog: Catalog, store: EmbeddingStore, book: Book) -> Book:
     )  # fmt: skip
 
 
-def _is_vain(found: Reading) -> bool:
-    return isinstance(found, UnreadPage) or not found.words
-
-
-def _note(found: Reading) -> str:
+def unread_note(found: Reading) -> str:
+    """Why nothing came of a page that was read, for a person; "" where something did."""
     if isinstance(found, UnreadPage):
         return fill("not read by OCR: {reason}", reason=message_of(found.reason))
-    return message_of("read by OCR, and no word was found")
+    return "" if found.words else message_of("read by OCR, and no word was found")
