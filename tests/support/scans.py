@@ -15,7 +15,7 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from support import debian_books
 
 from bookbrain.formats.page_image_child import find_boxes
@@ -102,6 +102,26 @@ def save_book(path: Path, scans: Sequence[Scan], scanner: Scanner) -> Path:
         path, "PDF", resolution=scanner.dpi, quality=scanner.quality, save_all=True,
         append_images=others,
     )  # fmt: skip
+    return path
+
+
+_LINES = (
+    "The {word} waits until all of the worker threads have stopped.",
+    "Nobody releases the lock before the queue is empty again.",
+    "After a restart the journal is read from its first entry.",
+)
+
+
+def easy_scan(path: Path, *words: str) -> Path:
+    """A page for each of the words, which is on no other: pictures, read in a second or so."""
+    font = ImageFont.load_default(42)
+    pages = []
+    for word in words:
+        page = Image.new("L", (1654, 1000), 240)
+        for number, line in enumerate(_LINES):
+            ImageDraw.Draw(page).text((120, 200 + 90 * number), line.format(word=word), 20, font)
+        pages.append(page)
+    pages[0].save(path, "PDF", resolution=200, save_all=True, append_images=pages[1:])
     return path
 
 
