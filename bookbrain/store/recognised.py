@@ -189,7 +189,8 @@ def decoded(content: Any) -> Reading:
 def _confidence(content: bytes) -> float | None:
     with suppress(zlib.error, ValueError, TypeError, LookupError, RecursionError):
         words = json.loads(zlib.decompress(content))["words"]
-        return mean_confidence([(word[0], word[5]) for word in words]) if words else None
+        confidence = mean_confidence([(word[0], word[5]) for word in words])
+        return round(confidence, 1) if words else None
     return None
 
 

@@ -52,6 +52,21 @@ def test_pages_come_back_as_they_were_read(store: EmbeddingStore, tmp_path: Path
         assert again.recognised.count() == 3
 
 
+def test_how_sure_the_best_reading_is(store: EmbeddingStore) -> None:
+    sure = _page("mutex")
+    unsure = Word("잠금은", (0, 0, 9, 12), 10.5, 0)
+    doubted = RecognisedPage((sure.words[0], unsure), MATRIX)
+    store.recognised.put(FILE, 1, BEFORE, sure)
+    assert store.recognised.confidence(FILE, 1) == 90.5
+    store.recognised.put(FILE, 1, NOW, doubted)
+    assert store.recognised.confidence(FILE, 1) == round(doubted.confidence, 1) == 60.5
+    store.recognised.put(FILE, 1, ELSEWHERE, UnreadPage("too large"))
+    assert store.recognised.confidence(FILE, 1) == 60.5
+    store.recognised.put(FILE, 2, NOW, UnreadPage("too large"))
+    store.recognised.put(FILE, 3, NOW, _page())
+    assert [store.recognised.confidence(FILE, page) for page in (2, 3, 4)] == [None] * 3
+
+
 def test_the_reason_of_a_page_that_was_not_read_can_still_be_translated(
     store: EmbeddingStore,
 ) -> None:

@@ -195,6 +195,34 @@ class TestInk:
         assert fit_to_ink([], ink) == ()
 
 
+class TestLinesOfAText:
+    PAGE = RecognisedPage(
+        tuple(
+            Word(text, (0, 0, 10, 10), 90, line)
+            for line, words in enumerate(
+                (["락을", "잡", "는다."], ["def", "f():"], ["락을", "푼다."])
+            )
+            for text in words
+        ),
+        UPRIGHT,
+    )
+
+    @pytest.mark.parametrize(
+        ("text", "lines"),
+        [
+            ("락을 잡는다. def f():\n락을 푼다.", [0, 1, 2]),
+            ("There is prose.\ndef f():", [1]),
+            ("There is prose.\ndef f():\n락을 푼 다.", [1, 2]),
+            ("락을 푼다. 더.", []),
+            ("", []),
+        ],
+    )
+    def test_those_in_which_it_ends(self, text: str, lines: list[int]) -> None:
+        last = self.PAGE.last_of(text)
+        assert last.words == tuple(word for word in self.PAGE.words if word.line in lines)
+        assert last.matrix == UPRIGHT
+
+
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> PageScan:
     return PageScan(str(pdfs.scanned(tmp_path_factory.mktemp("scan") / "s.pdf", 1)), 1)
