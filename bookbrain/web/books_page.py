@@ -85,31 +85,35 @@ _READ = "read"  # of the session: the books whose scanned pages are all read
 def show_recognition(books: Sequence[Book], state: RecognitionState) -> None:
     """How far text recognition is, or why nobody reads; nothing where nothing is to be read."""
     st.session_state[_READ] = _read(books)
-    if state.running:
+    if state.pages or state.running:
         st.fragment(_show_recognition, run_every=_SELDOM)()
-    elif state.pages:
-        show_line("remark", tr(state.note))
 
 
 def _show_recognition() -> None:
-    """A bar; with a note, and the whole page anew, once a book is read, or nobody reads."""
+    """Once a book is read a note says so, and the whole page is shown anew."""
     try:
         with the_shelf().library() as library:
             books, state = library.books(), library.recognition()
     except BookBrainError as error:
         show_line("error", tr(error.whole))
         return
-    done, scans = sum(book.recognised for book in books), sum(book.scans for book in books)
-    text = "Scanned pages: {done:,} of {pages:,} are read"
-    left = tr("about {time} left", time=duration(state.seconds))
-    st.progress(done / max(scans, 1), text=plain(f"{tr(text, done=done, pages=scans)}, {left}"))
-    known, read = st.session_state.get(_READ, set()), _read(books)
+    if state.running:
+        _show_bar(books, state)
+    else:
+        show_line("remark", tr(state.note))
+    new = _read(books) - st.session_state[_READ]
     for book in books:
-        if book.id in read - known:
+        if book.id in new:
             st.toast(plain(tr("All scanned pages of {title} are read.", title=book.title)))
-    if read - known or not state.running:
-        st.session_state[_READ] = read
+    if new or not (state.pages or state.running):
         st.rerun()
+
+
+def _show_bar(books: Sequence[Book], state: RecognitionState) -> None:
+    done, scans = sum(book.recognised for book in books), sum(book.scans for book in books)
+    text = tr("Scanned pages: {done:,} of {pages:,} are read", done=done, pages=scans)
+    left = tr("about {time} left", time=duration(state.seconds))
+    st.progress(done / max(scans, 1), text=plain(f"{text}, {left}"))
 
 
 def _read(books: Sequence[Book]) -> set[str]:

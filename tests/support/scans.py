@@ -21,6 +21,7 @@ from support import debian_books
 from bookbrain.formats.page_image_child import find_boxes
 from bookbrain.ocr.engine import RecognisedPage, letters_of
 
+Box = tuple[float, float, float, float]  # left, bottom, right, top in points
 Place = tuple[str, int]  # a file's name in one of Debian's packages, and a page from 1
 
 
@@ -112,17 +113,34 @@ _LINES = (
 )
 
 
+_EASY, _FIRST = (1654, 1000), (120, 200)  # pixels of the page, and where its first line begins
+
+
 def easy_scan(path: Path, *words: str) -> Path:
     """A page for each of the words, which is on no other: pictures, read in a second or so."""
     font = ImageFont.load_default(42)
     pages = []
     for word in words:
-        page = Image.new("L", (1654, 1000), 240)
+        page = Image.new("L", _EASY, 240)
         for number, line in enumerate(_LINES):
-            ImageDraw.Draw(page).text((120, 200 + 90 * number), line.format(word=word), 20, font)
+            at = _FIRST[0], _FIRST[1] + 90 * number
+            ImageDraw.Draw(page).text(at, line.format(word=word), 20, font)
         pages.append(page)
     pages[0].save(path, "PDF", resolution=200, save_all=True, append_images=pages[1:])
     return path
+
+
+def place_on_easy_scan(word: str) -> Box:
+    """Where the word of a page is: left, top, right and bottom, in shares of the page's sides."""
+    font = ImageFont.load_default(42)
+    across = _FIRST[0] + font.getlength(_LINES[0].partition("{word}")[0])
+    left, top, right, bottom = font.getbbox(word)
+    return (
+        (across + left) / _EASY[0],
+        (_FIRST[1] + top) / _EASY[1],
+        (across + right) / _EASY[0],
+        (_FIRST[1] + bottom) / _EASY[1],
+    )
 
 
 # Books whose text layer is right, and how many of their pages are looked at: 28 Korean, 20 English.
@@ -177,7 +195,6 @@ def words_in(text: str) -> dict[str, set[str]]:
     }
 
 
-Box = tuple[float, float, float, float]  # left, bottom, right, top in points
 _VISIBLE = re.compile(r"\S+")
 _SHOWN = 1200  # pixels that the reader's picture is wide
 _GRID = 1_000_000

@@ -14,12 +14,13 @@ from support.drawn import Drawn, own_html
 from support.readers_of_scans import FakeEngine, page_of
 
 import bookbrain.web
+from bookbrain.files import file_lock
 from bookbrain.library import Library
 from bookbrain.messages import fill
 from bookbrain.model import to_json
 from bookbrain.ocr.engine import RecognisedPage
 from bookbrain.ocr.page_scan import UnreadPageError
-from bookbrain.paths import STORE
+from bookbrain.paths import STORE, LibraryPaths
 from bookbrain.settings import Settings
 from bookbrain.web.shelf import Shelf, use_shelf
 
@@ -176,3 +177,5 @@ def test_the_shelf_says_how_far_each_book_is(shelf: Shelf) -> None:
     assert "read by OCR 4 of 5 pages" in text
     assert "read by OCR 1 of 1 pages" in text
     assert "Pages that text recognition is still to read: 1." in text
+    with file_lock(LibraryPaths(shelf.home).ocr_lock):
+        assert "read by OCR 4 of 5 pages, about a minute left" in shown(shelf, "books_page.py")
