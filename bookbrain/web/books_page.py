@@ -112,8 +112,9 @@ def _show_recognition() -> None:
 def _show_bar(books: Sequence[Book], state: RecognitionState) -> None:
     done, scans = sum(book.recognised for book in books), sum(book.scans for book in books)
     text = tr("Scanned pages: {done:,} of {pages:,} are read", done=done, pages=scans)
-    left = tr("about {time} left", time=duration(state.seconds))
-    st.progress(done / max(scans, 1), text=plain(f"{text}, {left}"))
+    if state.pages:
+        text += f", {tr('about {time} left', time=duration(state.seconds))}"
+    st.progress(done / max(scans, 1), text=plain(text))
 
 
 def _read(books: Sequence[Book]) -> set[str]:
