@@ -75,7 +75,8 @@ def _sides(ink: Image.Image, text: str, start: int, end: int) -> tuple[int, int]
         ways = (_divided(dark, [width(c) for c in text]) for width in (_same, _usual))
         _, edges = min(ways)
     left, right = (round(edges[place] * ink.width / columns) for place in (start, end))
-    return min(left, ink.width - 1), max(right, left + 1)
+    left = min(left, ink.width - 1)
+    return left, max(right, left + 1)
 
 
 def _same(character: str) -> float:

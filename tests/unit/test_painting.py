@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,6 +19,7 @@ from support.raw_pdf import CATALOG, ONE_PAGE, document, stream
 from support.scans import around, overlap
 
 from bookbrain.errors import BookBrainError
+from bookbrain.formats.letter_ink import find_part
 from bookbrain.formats.page_image import Letters, Picture
 from bookbrain.formats.page_image_child import Box, find_boxes
 from bookbrain.formats.pdf import read_pdf
@@ -347,6 +349,17 @@ def test_a_part_of_a_word_is_marked_where_its_ink_is(
     sides = (box[0] * image.width, box[1] * image.height,
              box[2] * image.width, box[3] * image.height)  # fmt: skip
     assert overlap(sides, there) > 0.75
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (40, 3), (400, 60)])
+@pytest.mark.parametrize("text", ["i", "한글", "a" * 40, "가b-ᄏ.1é" * 5])
+def test_a_part_is_in_its_word_whatever_there_is(size: tuple[int, int], text: str) -> None:
+    noise = random.Random(repr((size, text))).randbytes(size[0] * size[1])
+    for word in (Image.new("L", size, 255), Image.frombytes("L", size, noise)):
+        for start in range(len(text)):
+            left, top, right, bottom = find_part(word, text, start, start + 1)
+            assert 0 <= left < right <= 1
+            assert 0 <= top < bottom <= 1
 
 
 # The picture
