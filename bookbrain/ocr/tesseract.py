@@ -77,7 +77,7 @@ class Tesseract:
             upright = replace(scan, turned=(scan.turned + turned) % 360).paint()
             found = (page, self._read(upright, _COLUMNS))
             page = max(found, key=lambda read: (not _lies(read), _certain_letters(read)))
-        return page
+        return _without_specks(page)
 
     def _read(self, picture: ScanPicture, layout: str) -> RecognisedPage:
         with TemporaryDirectory(prefix="bookbrain-ocr-", dir=self.scratch) as name:
@@ -134,6 +134,12 @@ def _share_read(ink: Ink, page: RecognisedPage) -> float:
         left, top, right, bottom = (side // INK_STEP for side in word.box)
         read[top : bottom + 1, left : right + 1] = True
     return float((ink & read).sum() / ink.sum())
+
+
+def _without_specks(page: RecognisedPage) -> RecognisedPage:
+    """The page without lone characters that are doubtful: dust, rules of tables, shadows."""
+    words = (word for word in page.words if len(word.text) > 1 or word.confidence >= _DOUBTFUL)
+    return replace(page, words=tuple(words))
 
 
 def _lies(page: RecognisedPage) -> bool:

@@ -273,6 +273,15 @@ class TestFaults:
         assert error.value.hint
         assert os.listdir(scratch) == [], "nothing is left behind"
 
+    @pytest.mark.parametrize(("sure", "read"), [(95, "락 a walrus"), (50, "walrus")])
+    def test_lone_characters_that_are_doubtful_are_dust(
+        self, tmp_path: Path, scan: PageScan, sure: float, read: str
+    ) -> None:
+        (tmp_path / "page.tsv").write_bytes(table(["락", "a", "walrus"], confidence=sure))
+        (tmp_path / "page.txt").write_text("락 a walrus\n")
+        engine = find_tesseract(program(tmp_path, f"cp {tmp_path}/page.* ."))
+        assert engine.recognise(scan).text == read
+
     def test_what_it_started_ends_with_it(self, tmp_path: Path, scan: PageScan) -> None:
         engine = find_tesseract(program(tmp_path, f"sleep 98765 & echo $! >{tmp_path}/pid; wait"))
         with pytest.raises(UnreadPageError):
