@@ -32,7 +32,7 @@ _REMEDY = (
 _COLUMNS, _BLOCK = "3", "6"  # layouts that it looks for; the second misses less of a page
 _OPTIONS = ("-c", "preserve_interword_spaces=1", "txt", "tsv")
 _MODELS = ("Hangul", "eng", "osd")
-_OPTIONS_VERSION = 2  # counts the ways in which tesseract was used
+_OPTIONS_VERSION = 1  # counts the ways in which tesseract was used
 _VARIABLES = {"OMP_THREAD_LIMIT": "1", "LC_ALL": "C.UTF-8"}  # threads cost twice the work
 _MOST_BYTES = 8_000_000  # of what it prints of a page; a full one is a hundredth of that
 _DOUBTFUL = 60.0  # confidence below which a page may stand on its side or its head

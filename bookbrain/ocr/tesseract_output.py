@@ -13,6 +13,7 @@ from statistics import median
 from unicodedata import normalize
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bookbrain.ocr.engine import Word, mean_confidence
 from bookbrain.ocr.page_scan import INK_STEP, Ink
@@ -21,9 +22,9 @@ _COLUMNS = "level page_num block_num par_num line_num word_num left top width he
 _WORD_LEVEL = "5"
 _THIN = 0.02  # of a line's width: less ink in a row of pixels is dust, or the tip of a letter
 _LARGEST_LOSS = 0.1  # of all characters: what may be in one of both and not in the other
-_RULE = 0.7  # of a line's width: more ink in a row of pixels is no letters'
+_RULE = 3  # times a line's height: ink as wide as that is no letter's
 _GAP = 2  # columns or rows of ink: what is nearer than that touches
-_LONGEST_TAIL = 0.4  # of a line's height
+_LONGEST_TAIL = 0.4  # of a word's height
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +121,12 @@ def fit_to_ink(words: Sequence[Word], ink: Ink) -> tuple[Word, ...]:
     tesseract's are often too high by a line, and those of short words begin or end in one.
     """
     fitted: list[Word] = []
+    if words and (longest := _RULE * _height(words)) < min(ink.shape):
+        ink = _without_rules(_without_rules(ink, longest).T, longest).T
     for _, group in groupby(words, lambda word: word.line):
         line = list(group)
         rows = _rows_of(line, ink)
-        sides = _sides([word.box for word in line], _columns(line, ink, rows), 3 * len(rows))
+        sides = _sides([word.box for word in line], _columns(line, ink, rows), 3 * _height(line))
         fitted += (_fitted(word, side, rows, ink) for word, side in zip(line, sides, strict=True))
     return tuple(fitted)
 
@@ -138,6 +141,11 @@ def _rows_of(line: Sequence[Word], ink: Ink) -> range:
     return range(middle - _run(full[:middle][::-1]), middle + 1 + _run(full[middle + 1 :]))
 
 
+def _height(line: Sequence[Word]) -> int:
+    """That of its words, in rows of ink."""
+    return 1 + int(median(word.box[3] - word.box[1] for word in line)) // INK_STEP
+
+
 def _extent(line: Sequence[Word]) -> slice:
     lefts, _, rights, _ = zip(*(word.box for word in line), strict=True)
     return slice(min(lefts) // INK_STEP, max(rights) // INK_STEP + 1)
@@ -148,26 +156,32 @@ def _run(inked: Ink) -> int:
     return int(np.argmin(np.append(inked, False)))
 
 
-def _columns(line: Sequence[Word], ink: Ink, rows: range) -> Ink:
-    """Which columns of a picture have ink of a line, whose middle is in the `rows`.
+def _columns(line: Sequence[Word], ink: Ink, rows: range) -> NDArray[np.int64]:
+    """How much ink each column of a picture has in a line, whose middle is in the `rows`.
 
-    A rule along it is none, nor what stands above and below most words beside a figure.
+    What stands above and below most words, beside a figure, is none of it.
     """
     top, bottom = (int(median(word.box[side] for word in line)) // INK_STEP for side in (1, 3))
-    band = ink[max(rows.start, top) : min(rows.stop, bottom + 1)]
-    extent = band[:, _extent(line)]
-    letters = band[extent.sum(1) < _RULE * extent.shape[1]]
-    return np.asarray(letters.any(0))
+    return np.asarray(ink[max(rows.start, top) : min(rows.stop, bottom + 1)].sum(0))
+
+
+def _without_rules(ink: Ink, length: int) -> Ink:
+    """The ink without that in rows that are longer than letters are."""
+    sums = np.pad(ink, ((0, 0), (1, 0))).cumsum(1)
+    full = sums[:, length:] - sums[:, :-length] == length
+    sums = np.pad(full, ((0, 0), (length, length - 1))).cumsum(1)
+    return np.asarray(ink & (sums[:, length:] == sums[:, :-length]))
 
 
 def _sides(
-    boxes: Sequence[tuple[int, int, int, int]], inked: Ink, most: int
+    boxes: Sequence[tuple[int, int, int, int]], columns: NDArray[np.int64], most: int
 ) -> list[tuple[int, int]]:
     """The columns in which the words of a line begin and end.
 
     Ink that no word has, but a word nearly touches, is of that word, up to `most` columns. Words
     that overlap end in the widest gap between their middles.
     """
+    inked, strong = columns > 0, columns > 1
     sides = [[left // INK_STEP, -(-right // INK_STEP)] for left, _, right, _ in boxes]
     for one, other in pairwise(sides):
         start, stop = sum(one) // 2, sum(other) // 2
@@ -178,8 +192,8 @@ def _sides(
     afters = [*(left for left, _ in sides[1:]), len(inked)]
     fitted = []
     for (left, right), before, after in zip(sides, befores, afters, strict=False):
-        first = left - _touching(inked[min(before, left) : left][::-1], most)
-        last = right + _touching(inked[right:after], most)
+        first = left - _touching(strong[min(before, left) : left][::-1], most)
+        last = right + _touching(strong[right:after], most)
         inside = np.flatnonzero(inked[first:last])
         fitted.append(
             (first + int(inside[0]), first + int(inside[-1]) + 1) if len(inside) else (left, right)
@@ -211,7 +225,7 @@ def _fitted(word: Word, sides: tuple[int, int], rows: range, ink: Ink) -> Word:
     inked = np.flatnonzero(full[first:last])
     if not len(inked):
         return word
-    above, below = _tail(full[:first][::-1], rows), _tail(full[last:], rows)
+    above, below = _tail(full[:first][::-1], last - first), _tail(full[last:], last - first)
     highest = first - above if above else first + int(inked[0])
     lowest = last + below if below else first + int(inked[-1]) + 1
     found = (sides[0], highest, sides[1], lowest)
@@ -223,7 +237,7 @@ def _fitted(word: Word, sides: tuple[int, int], rows: range, ink: Ink) -> Word:
     return replace(word, box=(left, top, right, bottom)) if left < right and top < bottom else word
 
 
-def _tail(full: Ink, rows: range) -> int:
+def _tail(full: Ink, height: int) -> int:
     """The rows that a tail, as that of a y, reaches out of its line; 0 for another line's ink."""
     count = _run(full)
-    return count if _GAP <= count < _LONGEST_TAIL * len(rows) else 0
+    return count if _GAP <= count < _LONGEST_TAIL * height else 0
