@@ -5,6 +5,7 @@ killed goes on at the page. A page is kept when it is read; the text of its book
 portion of pages. Only for that anybody else is kept waiting.
 """
 
+import json
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -13,17 +14,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
-from bookbrain.errors import BookBrainError, BusyError, InputError
-from bookbrain.files import file_lock, is_locked, remove, sync_folder
-from bookbrain.formats.pdf import read_pdf
-from bookbrain.formats.text import make_passages
-from bookbrain.index.segment import count_pages, segment_name, write_segment
-from bookbrain.library.maintenance import replace_text
-from bookbrain.library.recognised_text import BookScans, scans_of, with_recognised
-from bookbrain.messages import message_of
+from bookbrain.errors import BookBrainError, BusyError
+from bookbrain.files import file_lock, is_locked, remove
+from bookbrain.library.recognised_text import BookScans, scans_of
+from bookbrain.messages import fill, message_of, unpacked
 from bookbrain.model import (
     Book,
-    Page,
     RecognitionPlan,
     RecognitionReport,
     RecognitionState,
@@ -34,8 +30,9 @@ from bookbrain.ocr.pace import keep_pace, readers, seconds_for
 from bookbrain.ocr.page_scan import PageScan, UnreadPageError
 from bookbrain.ocr.tesseract import find_engine
 from bookbrain.paths import refuse_in_upgrade
+from bookbrain.processes import describe_exit, module_command, run_program
 from bookbrain.search.retrieval import ConnectedStores
-from bookbrain.store.catalog import NewBook, problems_of_pages
+from bookbrain.store.catalog import problems_of_pages
 from bookbrain.store.folder import Stores, storage_error
 from bookbrain.store.recognised import Reading, UnreadPage
 
@@ -43,7 +40,7 @@ log = logging.getLogger(__name__)
 _PORTION, _PORTION_SECONDS = 50, 600.0  # pages of a book, or seconds, after which they are found
 _CONTENTS = 15  # pages at the beginning of a book, where its contents are
 _ATTEMPTS = 2  # at a page: the process that reads it may have been ended by somebody
-_TRIES = 5  # to replace a text that others replace meanwhile
+_LONGEST = 86_400.0  # seconds; who replaces a text may have to wait for a rebuild
 
 
 OnPage = Callable[[Standing], None]
@@ -261,8 +258,28 @@ class _Work:
         return True
 
     def _apply(self, book_id: str, read: Sequence[int]) -> None:
-        if apply_readings(self.stores, book_id, self.engine, read):
-            self.changed.add(book_id)
+        """Make what was recognised of a book its text, in a process whose memory goes with it."""
+        stores = self.stores
+        scans = scans_of(stores.catalog, stores.embeddings, book_id, self.engine)
+        pages = sorted({*scans.to_apply, *read})
+        if not pages:
+            return
+        limits = (stores.settings.read_timeout, stores.settings.read_memory)
+        done = run_program(
+            module_command("bookbrain.library.recognition_child"),
+            timeout=_LONGEST, given=json.dumps([str(stores.home), *limits, book_id, pages]),
+        )  # fmt: skip
+        if done.code:
+            log.error("the text of a book could not be replaced\n%s", done.stderr)
+            reason = describe_exit(done.code)
+            raise BookBrainError(
+                fill("A text could not be replaced ({reason}).", reason=reason), "Run this again."
+            )
+        match json.loads(done.stdout):
+            case [message, hint, busy]:
+                raise (BusyError if busy else BookBrainError)(unpacked(message), unpacked(hint))
+            case [True]:
+                self.changed.add(book_id)
 
 
 def _next_portion(wanted: dict[str, list[int]]) -> tuple[str, list[int]]:
@@ -272,60 +289,3 @@ def _next_portion(wanted: dict[str, list[int]]) -> tuple[str, list[int]]:
             return book_id, early
     book_id, pages = next(iter(wanted.items()))
     return book_id, pages[:_PORTION]
-
-
-def apply_readings(
-    stores: Stores, book_id: str, engine: OcrEngine | None, read: Sequence[int] = ()
-) -> bool:
-    """Make what was recognised of a book its text, where it is not yet, and of the pages that were
-    just `read`; whether anything changed."""
-    scans = scans_of(stores.catalog, stores.embeddings, book_id, engine)
-    numbers = sorted({*scans.to_apply, *read})
-    if not numbers:
-        return False
-    readings = stores.embeddings.recognised.of_file(book_id, numbers)
-    changed = False
-    for _ in range(_TRIES):
-        before = [text for text in stores.catalog.texts() if text.book == book_id]
-        book, old = stores.catalog.book(book_id), stores.catalog.pages(book_id)
-        try:
-            pages = with_recognised(_unread(stores, book_id, old, numbers), readings)
-        except InputError as error:
-            log.warning("kept book=%s: its file cannot be read again (%s)", book_id, error)
-            return False
-        if book is None or pages == tuple(old):
-            break
-        new = NewBook(book, pages, make_passages(pages))
-        write_segment(stores.paths.recognising, new.text, count_pages(pages))
-        with stores.writing(lambda: None):
-            if [text for text in stores.catalog.texts() if text.book == book_id] != before:
-                continue
-            _take_segment(stores, new)
-            changed = replace_text(stores, new)
-        break
-    stores.embeddings.recognised.drop_superseded(book_id, numbers)
-    return changed
-
-
-def _unread(
-    stores: Stores, book_id: str, pages: Sequence[Page], numbers: Sequence[int]
-) -> list[Page]:
-    """The pages, those of the `numbers` as they are in the book's file: without what was recognised
-    of them before. Raises InputError where that cannot be read any more."""
-    again = {page.number for page in pages if page.number in numbers and not page.problem}
-    if not again:
-        return [*pages]
-    text = read_pdf(
-        stores.book_file(book_id),
-        timeout=stores.settings.read_timeout,
-        memory_mb=stores.settings.read_memory,
-    )
-    own = {page.number: page for page in text.pages}
-    return [own.get(page.number, page) if page.number in again else page for page in pages]
-
-
-def _take_segment(stores: Stores, new: NewBook) -> None:
-    """Put a book's postings, which took seconds, among the others: now nobody sweeps them."""
-    name = segment_name([new.text])
-    (stores.paths.recognising / name).replace(stores.segments / name)
-    sync_folder(stores.segments)
