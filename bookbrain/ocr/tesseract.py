@@ -21,7 +21,7 @@ from bookbrain.errors import ConfigError, UnavailableError
 from bookbrain.messages import fill
 from bookbrain.ocr.engine import OcrEngine, RecognisedPage
 from bookbrain.ocr.page_scan import INK_STEP, VERSION, Ink, PageScan, ScanPicture, UnreadPageError
-from bookbrain.ocr.tesseract_output import fit_to_ink, words_of_output
+from bookbrain.ocr.tesseract_output import fit_to_ink, lie, words_of_output
 from bookbrain.processes import Bounds, EndedInBounds, describe_exit, run_in_bounds
 from bookbrain.settings import Settings
 
@@ -37,7 +37,6 @@ _VARIABLES = {"OMP_THREAD_LIMIT": "1", "LC_ALL": "C.UTF-8"}  # threads cost twic
 _MOST_BYTES = 8_000_000  # of what it prints of a page; a full one is a hundredth of that
 _DOUBTFUL = 60.0  # confidence below which a page may stand on its side or its head
 _LEAST_READ = 0.6  # of the ink: less, and it took lines for a figure, or there is one
-_TELLING = 4  # letters of a word that is wider than high
 _CERTAIN = 2.0  # tesseract's own measure of how sure it is of an orientation
 _BASE = "page"  # of the names of what it writes
 _HINT = "Look at the page in the PDF itself."
@@ -72,11 +71,11 @@ class Tesseract:
         page = self._read(picture, _COLUMNS)
         if page.confidence < _DOUBTFUL or _share_read(picture.ink, page) < _LEAST_READ:
             page = max(page, self._read(picture, _BLOCK), key=_certain_letters)
-        doubtful = page.confidence < _DOUBTFUL or _lies(page)
+        doubtful = page.confidence < _DOUBTFUL or lie(page.words)
         if doubtful and (turned := self._turned(picture)):
             upright = replace(scan, turned=(scan.turned + turned) % 360).paint()
             found = (page, self._read(upright, _COLUMNS))
-            page = max(found, key=lambda read: (not _lies(read), _certain_letters(read)))
+            page = max(found, key=lambda read: (not lie(read.words), _certain_letters(read)))
         return _without_specks(page)
 
     def _read(self, picture: ScanPicture, layout: str) -> RecognisedPage:
@@ -140,13 +139,6 @@ def _without_specks(page: RecognisedPage) -> RecognisedPage:
     """The page without lone characters that are doubtful: dust, rules of tables, shadows."""
     words = (word for word in page.words if len(word.text) > 1 or word.confidence >= _DOUBTFUL)
     return replace(page, words=tuple(words))
-
-
-def _lies(page: RecognisedPage) -> bool:
-    """Whether its lines run up or down: tesseract reads some of these, too, but not as well."""
-    shapes = [word.box for word in page.words if len(word.text) >= _TELLING]
-    lying = sum(bottom - top > right - left for left, top, right, bottom in shapes)
-    return lying > len(shapes) / 2
 
 
 def _certain_letters(page: RecognisedPage) -> int:

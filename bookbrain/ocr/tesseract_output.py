@@ -5,7 +5,7 @@ So it writes both, a table (TSV) and a text, and the spaces of the text go onto 
 these are far too high, too narrow or too wide; the ink says where a word ends.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from itertools import groupby, pairwise
@@ -23,6 +23,7 @@ _WORD_LEVEL = "5"
 _THIN = 0.02  # of a line's width: less ink in a row of pixels is dust, or the tip of a letter
 _LARGEST_LOSS = 0.1  # of all characters: what may be in one of both and not in the other
 _RULE = 3  # times a line's height: ink as wide as that is no letter's
+_TELLING = 4  # letters of a word that is wider than high
 _GAP = 2  # columns or rows of ink: what is nearer than that touches
 _LONGEST_TAIL = 0.4  # of a word's height
 
@@ -125,10 +126,20 @@ def fit_to_ink(words: Sequence[Word], ink: Ink) -> tuple[Word, ...]:
         ink = _without_rules(_without_rules(ink, longest).T, longest).T
     for _, group in groupby(words, lambda word: word.line):
         line = list(group)
+        if lie(line):
+            fitted += line
+            continue
         rows = _rows_of(line, ink)
         sides = _sides([word.box for word in line], _columns(line, ink, rows), 3 * _height(line))
         fitted += (_fitted(word, side, rows, ink) for word, side in zip(line, sides, strict=True))
     return tuple(fitted)
+
+
+def lie(words: Iterable[Word]) -> bool:
+    """Whether lines run up or down: tesseract reads some of these, too, but not as well."""
+    shapes = [word.box for word in words if len(word.text) >= _TELLING]
+    lying = sum(bottom - top > right - left for left, top, right, bottom in shapes)
+    return lying > len(shapes) / 2
 
 
 def _rows_of(line: Sequence[Word], ink: Ink) -> range:

@@ -188,6 +188,11 @@ class TestInk:
         words = [*(Word("x", box, 90, 0) for box in self.TRUE), figure]
         assert [word.box for word in fit_to_ink(words, ink)][:3] == list(self.TRUE)
 
+    def test_a_line_that_runs_up_stays(self, ink: NDArray[np.bool_]) -> None:
+        """As the label of an axis."""
+        label = Word("walrus", (40, 10, 60, 130), 90, 0)
+        assert fit_to_ink([label], ink) == (label,)
+
     def test_a_box_without_ink_stays(self, ink: NDArray[np.bool_]) -> None:
         lost = Word("x", (600, 160, 640, 200), 90, 0)
         assert fit_to_ink([lost], ink) == (lost,)
