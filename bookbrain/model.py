@@ -88,7 +88,11 @@ class BookText:
 
 @dataclass(frozen=True, slots=True)
 class Book:
-    """A book that is whole and searchable; `id` is the SHA-256 of its file, in hex."""
+    """A book that is whole and searchable; `id` is the SHA-256 of its file, in hex.
+
+    So many of its pages as `scans` cannot be searched as they are; text recognition has read, or
+    tried, those that are `recognised`.
+    """
 
     id: str
     title: str
@@ -97,6 +101,15 @@ class Book:
     passages: int
     added_at: str
     problems: tuple[str, ...] = ()
+    scans: int = 0
+    recognised: int = 0
+
+    @property
+    def scan_note(self) -> str:
+        """How far text recognition is with it, for a person; "" where it has nothing to do."""
+        if not self.scans:
+            return ""
+        return fill("read by OCR {done} of {pages} pages", done=self.recognised, pages=self.scans)
 
 
 class TextId(NamedTuple):
@@ -151,7 +164,8 @@ class Duplicate:
 class Hit:
     """A page that answers. `snippet` is HTML: escaped text with `<mark>` around the matches.
 
-    `duplicates` are pages that would be hits too, did they not say nearly the same.
+    `duplicates` are pages that would be hits too, did they not say nearly the same. Where text
+    recognition read the page from its picture, `recognised` is how sure it was, 0 to 100.
     """
 
     rank: int
@@ -166,11 +180,17 @@ class Hit:
     text: str
     why: Why
     duplicates: tuple[Duplicate, ...] = ()
+    recognised: float | None = None
 
     @property
     def place(self) -> str:
         """What is printed on it, for a person; and which page it is where that is another."""
         return _place(self.page_label, self.page)
+
+    @property
+    def doubt(self) -> str:
+        """Whether its text is to be doubted, for a person; "" where it is not."""
+        return "" if self.recognised is None else doubt(self.recognised)
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +211,15 @@ class SearchResult:
         if any(hit.why.vector for hit in self.hits):
             return fill("Note: {reason}", reason=self.degraded)
         return fill("Keyword search only. {reason}", reason=self.degraded)
+
+
+_UNCERTAIN = 60.0  # of 100
+
+
+def doubt(confidence: float) -> str:
+    """What is to be said, for a person, of text that was recognised with this confidence, 0 to 100;
+    "" where it is high enough."""
+    return fill("recognised, uncertain") if confidence < _UNCERTAIN else ""
 
 
 def _place(label: str, number: int) -> str:
@@ -304,11 +333,74 @@ class Plan:
         return fill(
             "Pages that only text recognition can read: {pages}. That takes about {time}.",
             pages=self.scans,
-            time=_duration(self.scan_seconds),
+            time=duration(self.scan_seconds),
         )
 
 
-def _duration(seconds: float) -> Filled:
+@dataclass(frozen=True, slots=True)
+class RecognitionPlan:
+    """The pages of a book that text recognition is to read: how many, which and why, and about how
+    long that takes."""
+
+    id: str
+    title: str
+    file: str
+    pages: int
+    reasons: tuple[str, ...]
+    seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionState:
+    """How many pages text recognition is still to read, in about how many `seconds`; whether it is
+    `running`, and the `trouble` why it cannot."""
+
+    pages: int
+    seconds: int
+    trouble: str = ""
+    running: bool = False
+
+    @property
+    def note(self) -> str:
+        """What there is to do, for a person; "" where that is nothing."""
+        if not self.pages:
+            return ""
+        left = fill("Pages that text recognition is still to read: {pages}.", pages=self.pages)
+        if self.trouble:
+            return fill("{left} {trouble}", left=left, trouble=message_of(self.trouble))
+        time = duration(self.seconds)
+        how_long = (
+            fill("Under way, about {time} left.", time=time)
+            if self.running
+            else fill("`bookbrain ocr` does so in about {time}.", time=time)
+        )
+        return fill("{left} {how_long}", left=left, how_long=how_long)
+
+
+@dataclass(frozen=True, slots=True)
+class RecognitionReport:
+    """What text recognition did: how many pages it tried, how many of them it could not read, of
+    how many books it changed the text, and the fault that ended it early, if one did."""
+
+    pages: int = 0
+    unread: int = 0
+    books: int = 0
+    stopped: BookBrainError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far text recognition is: so many pages of all are `done`, the last one of `file`; about
+    `seconds` are left."""
+
+    file: str
+    done: int
+    total: int
+    seconds: int
+
+
+def duration(seconds: float) -> Filled:
+    """About how long so many seconds are, for a person."""
     minutes = round(seconds / 60)
     if minutes < 2:
         return message_of("a minute")

@@ -58,13 +58,17 @@ class LibraryPaths:
     before_restore = Below("before.sqlite3")  # in what an archive brought
     before_upgrade = Below(".before-upgrade")  # whole or not there
     purchase_reserve = Below("embeddings.reserve")
-    # Locks: of the writer, of who works on books, takes from the inbox, checks, tells, buys …
+    recognising = Below(".recognising")  # postings of pages that were read from their pictures
+    ocr_pace = Below("ocr.json")  # how long such a page took
+    # Locks: of the writer, of who works on books, takes from the inbox, checks, tells, buys, reads
+    # scans …
     library_lock = Below("library.lock")
     worker_lock = Below("worker.lock")
     inbox_lock = Below("inbox.lock")
     damage_lock = Below("check.lock")
     health_lock = Below("health.lock")
     purchase_lock = Below("embeddings.lock")
+    ocr_lock = Below("ocr.lock")
     backup_lock = Below("backup.lock")  # … of a backup or a restore, of a verification
     verify_lock = Below("verify.lock")
     chroma_users = Below("chroma.users")  # … and of who uses our Chroma, is it, starts it

@@ -16,6 +16,7 @@ from typing import IO, Any, NamedTuple
 from bookbrain.messages import fill
 
 _PR_SET_PDEATHSIG = 1
+_LEAST_NICE = 19
 
 
 def start_module(
@@ -113,13 +114,26 @@ PIPE = subprocess.PIPE
 _CHUNK = 1 << 16
 
 
+_PATIENCE = 30  # times its seconds, for what has to wait for others
+
+
 class Bounds(NamedTuple):
     """What a program may take: seconds, MiB of address space, bytes that it prints or that a file
-    of its has."""
+    of its has.
+
+    An `idle` one runs where nobody else wants the processor: then these are seconds of its work,
+    and it may take 30 times as long.
+    """
 
     timeout: float
     memory_mb: int
     most_bytes: int
+    idle: bool = False
+
+    @property
+    def patience(self) -> float:
+        """Seconds after which it is killed, whatever it did."""
+        return self.timeout * (_PATIENCE if self.idle else 1)
 
 
 class EndedInBounds(NamedTuple):
@@ -148,6 +162,7 @@ def run_in_bounds(
     def confine() -> None:
         die_with_parent()
         limit_this_process(bounds.memory_mb, bounds.most_bytes if folder else 0)
+        step_back(bounds.timeout) if bounds.idle else None
 
     with _file_in_memory(given) as stdin:
         child = subprocess.Popen(
@@ -161,14 +176,20 @@ def run_in_bounds(
             preexec_fn=confine,  # noqa: PLW1509  (system calls only)
         )
     with _gone_at_last(child):
-        stdout, stderr = _all_from(child, monotonic() + bounds.timeout, bounds.most_bytes)
+        stdout, stderr = _all_from(child, monotonic() + bounds.patience, bounds.most_bytes)
         try:
-            code = child.wait(max(bounds.timeout, 1))
+            code = child.wait(max(bounds.patience, 1))
         except subprocess.TimeoutExpired as error:  # it closed its output and goes on
             raise TimeoutError from error
-    if code == -signal.SIGXFSZ:
-        raise OverflowError
+    if beyond := _BEYOND.get(-code):
+        raise beyond
     return EndedInBounds(code, stdout, stderr)
+
+
+_BEYOND: dict[int, type[Exception]] = {
+    signal.SIGXFSZ: OverflowError,
+    signal.SIGXCPU: TimeoutError,
+}
 
 
 @contextmanager
@@ -253,6 +274,16 @@ def limit_this_process(memory_mb: int, file_bytes: int = 0) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
+
+def step_back(seconds: float) -> None:
+    """Leave the processor, and with it the disk, to all others from now on; this process is ended
+    after so many seconds of work."""
+    most = max(1, round(seconds))
+    resource.setrlimit(resource.RLIMIT_CPU, (most, most + 1))
+    os.nice(_LEAST_NICE)
+    with suppress(OSError):  # where it is forbidden, being nice is all there is
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 def end(process: subprocess.Popen[bytes], grace: float = 0.0) -> int:

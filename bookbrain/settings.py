@@ -230,6 +230,8 @@ class Settings:
         "longest pause in reading a PDF, in seconds")
     read_memory: int = _setting("BOOKBRAIN_READ_MEMORY", WHOLE, 2048,
         "most memory for reading a PDF, in MB")
+    ocr: Literal["tesseract", "off"] = _setting("BOOKBRAIN_OCR", one_of("tesseract", "off"),
+        "tesseract", "what reads scanned pages: `tesseract`, or `off`")
     fusion: Literal["convex", "rrf"] = _setting("BOOKBRAIN_FUSION", one_of("convex", "rrf"),
         "convex", "how the legs are mixed: `convex` or `rrf`")
     vector_weight: float = _setting("BOOKBRAIN_VECTOR_WEIGHT", SHARE, 0.3,

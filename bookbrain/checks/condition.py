@@ -243,6 +243,16 @@ def check_meaning(library: Library) -> Iterator[Check]:
         yield Check.ok("meaning", model)
 
 
+def check_recognition(library: Library) -> Iterator[Check]:
+    """Whether pages wait for text recognition, and for what; nothing where none does."""
+    state = library.recognition()
+    if state.trouble:
+        seen = fill("Pages that text recognition is still to read: {pages}.", pages=state.pages)
+        yield Check.warn("OCR", seen, state.trouble)
+    elif state.pages:
+        yield Check.ok("OCR", state.note)
+
+
 def check_endpoint(library: Library) -> Iterator[Check]:
     """Costs nothing. It is for others to mend: no FAIL."""
     if not library.settings.embedding.enabled:

@@ -16,6 +16,7 @@ SERVICES = (
     "bookbrain.service",
     "bookbrain-chroma.service",
     "bookbrain-ingest.path",
+    "bookbrain-ocr.path",
     "caddy.service",
 )
 _UNITS = Path("etc/systemd/system")

@@ -8,6 +8,7 @@ from bookbrain.cli import (
     embed,
     eval,
     ingest_inbox,
+    ocr,
     rebuild,
     recover,
     remove,
@@ -41,7 +42,7 @@ def main(verbose: bool) -> None:
 
 for command in (
     add.add, books.books, remove.remove, rename.rename, embed.embed, rebuild.rebuild,
-    recover.recover,
+    recover.recover, ocr.ocr, ocr.read_scans,
     search.search, eval.evaluate, serve.serve, ingest_inbox.ingest_inbox,
 ):  # fmt: skip
     main.add_command(command)

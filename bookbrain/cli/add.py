@@ -59,6 +59,7 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
                 if sources
                 else library.add(wanted, progress)
             )
+            recognition = library.recognition()
         settings = library.settings
     if dry_run:
         _show_plans(plans, settings, as_json)
@@ -67,6 +68,8 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
     if not (wanted or report.outcomes or report.stopped):
         raise click.UsageError(shown("Name the files or folders to add."))
     show_report(report, settings, as_json)
+    if recognition.note and not as_json:
+        say(recognition.note)
     if report.stopped:
         fail(report.stopped)
     _exit_as(report.count("failed"), len(report.outcomes))

@@ -24,7 +24,18 @@ from rich.progress import (
 from rich.text import Text
 
 from bookbrain.messages import fill, language, message_of, translated
-from bookbrain.model import Book, Hit, Outcome, SearchResult, Silent, Step, dollars, printable
+from bookbrain.model import (
+    Book,
+    Hit,
+    Outcome,
+    SearchResult,
+    Silent,
+    Standing,
+    Step,
+    dollars,
+    duration,
+    printable,
+)
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
 _LONE = re.compile("[\ud800-\udfff]")
@@ -93,7 +104,7 @@ def print_result(result: SearchResult) -> None:
 def _print_hit(console: Console, hit: Hit) -> None:
     head = Text(f"{hit.rank:>2}. ") + Text(printable(hit.title), "bold")
     console.print(head + Text(f"  {shown(hit.place)}", "cyan"))
-    detail = " · ".join(filter(None, (hit.chapter, hit.file)))
+    detail = " · ".join(filter(None, (hit.chapter, hit.file, shown(hit.doubt))))
     texts = [Text(printable(detail), "dim"), _marked(hit.snippet)]
     if hit.duplicates:
         same = " · ".join(f"{other.title}, {shown(other.place)}" for other in hit.duplicates)
@@ -123,6 +134,8 @@ def print_books(books: list[Book]) -> None:
             id=book.id[:12], pages=book.pages, passages=book.passages, title=book.title,
             file=book.file,
         )  # fmt: skip
+        if book.scan_note:
+            say("              {note}", note=book.scan_note)
         for problem in book.problems:
             say("              ! {problem}", problem=problem, fg="yellow")
 
@@ -215,6 +228,30 @@ def shown_progress(on_end: OnEnd = lambda outcome: None) -> AbstractContextManag
 def shown_bytes() -> AbstractContextManager[Bar]:
     """A bar on a terminal, few words elsewhere."""
     return _drawn(_OfBytes, TaskProgressColumn(), lambda outcome: None)
+
+
+@contextmanager
+def shown_pages() -> Iterator[Callable[[Standing], None]]:
+    """A bar for the pages that are read, on a terminal; nothing elsewhere."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda standing: None
+        return
+    columns = (
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
+        TextColumn("{task.fields[left]}", style="dim"),
+    )  # fmt: skip
+    with Progress(*columns, console=console, transient=True) as bars:
+        task = bars.add_task(shown("reading"), total=None, left="")
+
+        def tell(standing: Standing) -> None:
+            left = shown("about {time} left", time=duration(standing.seconds))
+            bars.update(
+                task, description=_name(standing.file), completed=standing.done,
+                total=standing.total, left=left,
+            )  # fmt: skip
+
+        yield tell
 
 
 def _name(file: str) -> str:

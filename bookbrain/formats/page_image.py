@@ -9,6 +9,7 @@ from bookbrain.errors import BookBrainError
 from bookbrain.messages import fill
 from bookbrain.processes import PIPE, describe_exit, end, start_module
 
+Letters = tuple[tuple[str, tuple[float, float, float, float]], ...]
 _PAINTER = 1  # counts the ways in which pages were painted
 _HINT = "Open the PDF itself."
 
@@ -17,8 +18,10 @@ _HINT = "Open the PDF itself."
 class Picture:
     """Page `number` of the PDF at `path`, `width` pixels wide, not painted yet.
 
-    `marks` (start, end) of the page's `text` are highlighted where they stand on it. Painting is
-    given up after `timeout` seconds or at `memory_mb` MiB.
+    `marks` (start, end) of the page's `text` are highlighted where they stand on it. Where the text
+    is, or ends in, `words` that were read from the picture, these have the places of their letters:
+    left, bottom, right, top, in the page's own points. Painting is given up after `timeout` seconds
+    or at `memory_mb` MiB.
     """
 
     path: str
@@ -28,11 +31,12 @@ class Picture:
     marks: tuple[tuple[int, int], ...]
     timeout: float
     memory_mb: int
+    words: tuple[Letters, ...] = ()
 
     @property
     def digest(self) -> str:
         """Pictures with the same digest look the same, where a path means the same file."""
-        shown = (_PAINTER, self.path, self.number, self.width, self.text, self.marks)
+        shown = (_PAINTER, self.path, self.number, self.width, self.text, self.marks, self.words)
         return sha256(repr(shown).encode()).hexdigest()
 
     def paint(self) -> bytes:

@@ -4,7 +4,8 @@ Reads one JSON object (a `page_image.Picture`) from its input and
 writes a PNG. A hostile PDF may crash, hang or fill this process; `page_image.py` survives it.
 
 It imports only pypdfium2 and Pillow, and so starts fast enough that none is kept waiting. A mark is
-drawn only where the letters of the text are those of the PDF's characters in their order.
+drawn only where the letters of the text are those of the PDF's characters in their order, or of the
+words that were read from its picture, or of the one before the other.
 """
 
 import ctypes
@@ -21,6 +22,8 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 from PIL import Image, ImageChops, ImageStat
 
+from bookbrain.formats.letter_ink import find_part
+from bookbrain.formats.page_image import Letters
 from bookbrain.formats.pdf_child import MAX_PAGE_CHARACTERS
 from bookbrain.processes import die_with_parent, limit_this_process
 
@@ -88,26 +91,100 @@ def main() -> None:
     request = json.load(sys.stdin)
     limit_this_process(request["memory_mb"])
     page = pdfium.PdfDocument(request["path"])[request["number"] - 1]
-    boxes: list[Box] = []
-    if request["marks"]:
-        with suppress(pdfium.PdfiumError):  # the page can be seen without them
-            boxes = find_boxes(page, request["text"], request["marks"])
     picture = _picture(page, request["width"])
+    boxes: list[Box] = []
+    if marks := request["marks"]:
+        with suppress(pdfium.PdfiumError):  # the page can be seen without them
+            boxes = find_boxes(page, request["text"], marks, request["words"], picture)
     for box in boxes:
         _highlight(picture, box)
     picture.save(sys.stdout.buffer, "PNG", compress_level=3)
 
 
-def find_boxes(page: pdfium.PdfPage, text: str, marks: Iterable[tuple[int, int]]) -> list[Box]:
-    """Where on the page's picture the marks of its text stand: a box for each line of each."""
+def find_boxes(
+    page: pdfium.PdfPage, text: str, marks: Sequence[tuple[int, int]],
+    words: Sequence[Letters] = (), picture: Image.Image | None = None,
+) -> list[Box]:  # fmt: skip
+    """Where on the page's picture the marks of its text stand: a box for each line of each.
+
+    The text is that of the PDF's characters; or it ends in the `words` that were read from the
+    picture, or has nothing else. These have a box each; parts of them are found on the `picture`.
+    """
+    boxes = _find_boxes(page, text, marks, words, picture) if words else []
+    boxes = boxes or _find_boxes(page, text, marks, (), None)
+    return [box for box in boxes if box[2] > 0 and box[3] > 0 and box[0] < 1 and box[1] < 1]
+
+
+def _find_boxes(
+    page: pdfium.PdfPage, text: str, marks: Iterable[tuple[int, int]], words: Sequence[Letters],
+    picture: Image.Image | None,
+) -> list[Box]:  # fmt: skip
+    read = [(number, place) for number, word in enumerate(words) for place in range(len(word))]
+    characters = [character for word in words for character, _ in word]
     textpage = page.get_textpage()
     visible = _visible(page, textpage)
-    drawn = [chr(pdfium_c.FPDFText_GetUnicode(textpage, index)) for index in visible]
+    own: Sequence[str] = [chr(pdfium_c.FPDFText_GetUnicode(textpage, index)) for index in visible]
+    if words:
+        own = _beginning(own, len(_letters(text)) - len(_letters(characters)))
     boxes: list[Box] = []
-    for place in locate(text, marks, drawn):
-        letters = [_letter(page, textpage, visible[index]) for index in place]
+    for mark in locate(text, marks, [*own, *characters]):
+        letters = [_letter(page, textpage, visible[index]) for index in mark if index < len(own)]
         boxes += map(_padded, _lines([letter for letter in letters if _has_area(letter.ink)]))
-    return [box for box in boxes if box[2] > 0 and box[3] > 0 and box[0] < 1 and box[1] < 1]
+        of_words = [read[index - len(own)] for index in mark if index >= len(own)]
+        for number, group in groupby(of_words, lambda at: at[0]):
+            boxes.append(_in_word(page, words[number], [place for _, place in group], picture))
+    return boxes
+
+
+def _in_word(
+    page: pdfium.PdfPage, word: Letters, places: Sequence[int], picture: Image.Image | None
+) -> Box:
+    """The box of the letters at these places of a word, which may run in any direction."""
+    boxes = [_on_picture(page, box) for _, box in word]
+    start, end = places[0], places[-1] + 1
+    if picture is None or end - start == len(word):
+        return _around(boxes[start:end])
+    width, height = picture.size
+    left, top, right, bottom = _around(boxes)
+    area = (
+        max(round(left * width), 0),
+        max(round(top * height), 0),
+        min(round(right * width), width),
+        min(round(bottom * height), height),
+    )
+    across, down = area[2] - area[0], area[3] - area[1]
+    if across < 1 or down < 1:
+        return _around(boxes[start:end])
+    quarters = _quarters(boxes, picture)
+    lying = picture.crop(area).convert("L").rotate(90 * quarters, expand=True)
+    part = find_part(lying, "".join(character for character, _ in word), start, end)
+    for _ in range(quarters):
+        part = (1 - part[3], part[0], 1 - part[1], part[2])
+    return (
+        (area[0] + part[0] * across) / width,
+        (area[1] + part[1] * down) / height,
+        (area[0] + part[2] * across) / width,
+        (area[1] + part[3] * down) / height,
+    )
+
+
+def _quarters(boxes: Sequence[Box], picture: Image.Image) -> int:
+    """By how many quarters, against the clock, letters have to be turned that they run right."""
+    (left, top, right, bottom), other = boxes[0], boxes[-1]
+    across = (other[0] + other[2] - left - right) * picture.width
+    down = (other[1] + other[3] - top - bottom) * picture.height
+    if abs(across) >= abs(down):
+        return 0 if across >= 0 else 2
+    return 1 if down > 0 else 3
+
+
+def _beginning(characters: Sequence[str], letters: int) -> Sequence[str]:
+    """The first of the characters, with so many letters."""
+    for place, character in enumerate(characters):
+        if letters <= 0:
+            return characters[:place]
+        letters -= len(_lasting(character))
+    return characters
 
 
 def _visible(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> list[int]:

@@ -17,6 +17,7 @@ from bookbrain.files import remove
 from bookbrain.formats.pdf import KilledError
 from bookbrain.library.inbox import arrivals
 from bookbrain.library.prepare import Intake, Prepared
+from bookbrain.library.recognised_text import recognised_book
 from bookbrain.log import Event
 from bookbrain.messages import fill
 from bookbrain.model import (
@@ -253,9 +254,14 @@ def _add(stores: ConnectedStores, job: Job, intake: Intake, progress: Progress) 
         with stores.writing(progress.wait):
             return _known(stores, job, book_id, mended=taken.mended)
     book = _new_book(stores, path, book_id, ready)
-    new, tokens = _embedded(stores, path, NewBook(book, ready.pages, ready.passages), progress)
+    read = recognised_book(
+        NewBook(book, ready.pages, ready.passages), stores.embeddings.recognised.of_file(book_id)
+    )
+    new, tokens = _embedded(stores, path, read, progress)
     progress.step("indexing", 0, 1)
     with stores.writing(progress.wait):
+        if new.pages is not ready.pages:  # else its preparer has written its postings
+            stores.index_text(new.text, new.pages)
         commit = stores.index_texts([*stores.catalog.texts(), new.text])
         _commit(stores, new, commit, job.id)
         stores.drop_old_indexes()

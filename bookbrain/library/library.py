@@ -1,13 +1,13 @@
 """Library: every use of the shelf goes through here."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
-from bookbrain.errors import BusyError
+from bookbrain.errors import BusyError, ConfigError, UnavailableError
 from bookbrain.files import is_locked
 from bookbrain.formats.format import find_books
 from bookbrain.library import findings, maintenance, replacement
@@ -16,6 +16,14 @@ from bookbrain.library.jobs import finish_jobs, parted, under_way
 from bookbrain.library.maintenance import rename
 from bookbrain.library.open_book import OpenBook, open_book, pick
 from bookbrain.library.prepare import plan_file
+from bookbrain.library.recognised_text import shelf_with_scans
+from bookbrain.library.recognition import (
+    OnPage,
+    Wish,
+    look_at_recognition,
+    plan_recognition,
+    recognise,
+)
 from bookbrain.model import (
     AddReport,
     Arrival,
@@ -24,9 +32,14 @@ from bookbrain.model import (
     Outcome,
     Plan,
     Progress,
+    RecognitionPlan,
+    RecognitionReport,
+    RecognitionState,
     SearchResult,
     Silent,
 )
+from bookbrain.ocr.engine import OcrEngine
+from bookbrain.ocr.tesseract import find_engine
 from bookbrain.reports import Check
 from bookbrain.search import retrieval
 from bookbrain.search.evaluation import Evaluation, GoldenQuery, evaluate
@@ -153,7 +166,8 @@ class Library:
     def books(self) -> list[Book]:
         """All books, oldest first, each with its problems."""
         space = self._stores.space() if self.settings.embedding.enabled else None
-        return self._stores.catalog.books(str(space) if space else "")
+        shelf = self._stores.catalog.books(str(space) if space else "")
+        return shelf_with_scans(self._stores.catalog, self._stores.embeddings, shelf)
 
     def find_book(self, reference: str) -> Book:
         """The book that an id, the start of one, or a file name means; InputError otherwise."""
@@ -276,6 +290,41 @@ class Library:
         progress = progress or Silent()
         with self._working(progress):
             return maintenance.embed(self._stores, progress)
+
+    # Text recognition
+
+    def recognition(self) -> RecognitionState:
+        """How far text recognition is with the pages that cannot be searched as they are."""
+        return look_at_recognition(self._stores)
+
+    def plan_recognition(
+        self, *, redo: str = "", pages: Iterable[int] = ()
+    ) -> list[RecognitionPlan]:
+        """What text recognition is to read, as `recognise` would; no engine is needed."""
+        engine = None
+        with suppress(UnavailableError, ConfigError):
+            engine = find_engine(self.settings)
+        return plan_recognition(self._stores, engine, self._wish(redo, pages))
+
+    def recognise(
+        self, on_page: OnPage = lambda standing: None, *, redo: str = "",
+        pages: Iterable[int] = (), engine: OcrEngine | None = None,
+    ) -> RecognitionReport:  # fmt: skip
+        """Read the pages that cannot be searched as they are from their pictures, or those `pages`
+        of them, and have them found; `on_page` hears of each that is done.
+
+        Of the book `redo`, by its id, those that were read are read again. Nobody who adds or
+        searches waits for it. Raises UnavailableError where the engine of the settings is not here,
+        ConfigError where there is none, and BusyError where another one reads already.
+        """
+        wish = self._wish(redo, pages)
+        engine = engine or find_engine(self.settings)
+        with storage_errors():
+            self._stores.open_to_write()
+            return recognise(self._stores, engine, wish, on_page)
+
+    def _wish(self, redo: str, pages: Iterable[int]) -> Wish:
+        return Wish(self.find_book(redo).id if redo else "", frozenset(pages))
 
     # Backups
 

@@ -11,6 +11,7 @@ from bookbrain.formats.text import count_tokens, text_of
 from bookbrain.index.segment import segment_name
 from bookbrain.library.jobs import digests_of, embed_passages, embedded_before
 from bookbrain.library.prepare import Intake, PreparerFault
+from bookbrain.library.recognised_text import recognised_book
 from bookbrain.log import record_removal, record_renaming
 from bookbrain.messages import fill
 from bookbrain.model import Book, Outcome, Page, Passage, Plan, Progress, parse_space
@@ -73,8 +74,13 @@ def _read_again(stores: Stores, book: Book, intake: Intake, progress: Progress) 
     except (InputError, PreparerFault) as error:
         log.warning("kept file=%r: it cannot be read again (%s)", book.file, error)
         ready = None
-    new = NewBook(book, ready.pages, ready.passages) if ready else None
+    new = None
+    if ready:
+        read = stores.embeddings.recognised.of_file(book.id)
+        new = recognised_book(NewBook(book, ready.pages, ready.passages), read)
     if new and [*new.pages] != pages and not _is_less(new.pages, pages):
+        if ready and new.pages is not ready.pages:  # else its preparer has written its postings
+            stores.index_text(new.text, new.pages)
         return embedded_before(stores, new, _refused_before(stores, new))
     stores.index_text(text, pages)
     return None

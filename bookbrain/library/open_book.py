@@ -9,13 +9,17 @@ from unicodedata import normalize
 
 from bookbrain.errors import InputError, NotFoundError
 from bookbrain.formats.format import FORMAT
-from bookbrain.formats.page_image import Picture
+from bookbrain.formats.page_image import Letters, Picture
 from bookbrain.index.analyzer import FUNCTION_WORDS, HEADING
 from bookbrain.index.bm25 import TermScorer, best_pages
+from bookbrain.library.recognised_text import unread_note
 from bookbrain.messages import fill
-from bookbrain.model import Book, Page
+from bookbrain.model import Book, Page, doubt
+from bookbrain.ocr.engine import RecognisedPage, letters_of
 from bookbrain.search.query import CompiledQuery, compile_query, parse_query
+from bookbrain.store.database import suppress_damage
 from bookbrain.store.folder import Stores
+from bookbrain.store.recognised import Reading
 
 _SHORTEST_ID = 4
 
@@ -134,16 +138,40 @@ class OpenBook:
     def picture(self, number: int, query: str, width: int) -> Picture:
         """A page with what search would mark on it; NotFoundError where there is no such page."""
         page = self.page(number)
+        marks = self.marks(page, query)
         settings = self._stores.settings
         return FORMAT.picture(
             path=str(self.path),
             number=number,
             width=width,
             text=page.text,
-            marks=self.marks(page, query),
+            marks=marks,
             timeout=min(settings.read_timeout, _PATIENCE),
             memory_mb=settings.read_memory,
+            words=self._words(page) if marks else (),
         )
+
+    def remark(self, page: Page) -> str:
+        """What a person has to know of what text recognition made of a page: that it is uncertain,
+        or that there is nothing, and why; "" where all is well, and where it has not been there."""
+        reading = self._reading(page)
+        if reading and page.problem:
+            return unread_note(reading)
+        return doubt(reading.confidence) if isinstance(reading, RecognisedPage) else ""
+
+    def _words(self, page: Page) -> tuple[Letters, ...]:
+        """The words that were read from the picture of a page and are in its text."""
+        reading = self._reading(page)
+        if not isinstance(reading, RecognisedPage):
+            return ()
+        return tuple(letters_of(reading.last_of(page.text)))
+
+    def _reading(self, page: Page) -> Reading | None:
+        """What was read from the picture of a page; None where that was not, or is damaged."""
+        with suppress_damage():
+            if reading := self._stores.embeddings.recognised.get(self.book.id, page.number):
+                return reading
+        return None
 
 
 def _telling(asked: CompiledQuery) -> Sequence[TermScorer]:

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 from threading import Lock
 from typing import Any, NamedTuple, Self
 
-from bookbrain.errors import InputError, UnavailableError
+from bookbrain.errors import ConfigError, InputError, UnavailableError
 from bookbrain.files import PART, sync_folder
 from bookbrain.formats.format import FORMAT
 from bookbrain.formats.pdf import (
@@ -27,10 +27,12 @@ from bookbrain.formats.pdf import (
     read_pdf,
 )
 from bookbrain.formats.text import count_tokens, make_passages, text_of
+from bookbrain.library.recognised_text import with_recognised
 from bookbrain.messages import fill, unpacked
 from bookbrain.model import Page, Passage, Plan, Progress, Step
 from bookbrain.ocr.choice import TO_RECOGNISE
-from bookbrain.ocr.tesseract import find_tesseract, seconds_for
+from bookbrain.ocr.pace import seconds_for
+from bookbrain.ocr.tesseract import find_engine
 from bookbrain.processes import describe_exit, end, start_module
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Job, parse_spans, problems_of_pages, to_page
@@ -343,7 +345,8 @@ def plan_file(stores: Stores, path: Path, name: str, progress: Progress) -> Plan
 
 def _plan(stores: Stores, path: Path, name: str, progress: Progress) -> Plan:
     check_is_pdf(path)
-    if book := stores.catalog.book(file_digest(path)):
+    book_id = file_digest(path)
+    if book := stores.catalog.book(book_id):
         known = stores.has_file(book.id)  # else adding it mends the book
         return Plan(name, book.title, book.pages, book.passages, 0, known=known)
     text = read_pdf(
@@ -352,21 +355,23 @@ def _plan(stores: Stores, path: Path, name: str, progress: Progress) -> Plan:
         memory_mb=stores.settings.read_memory,
         progress=lambda *at: progress.step("reading", *at),
     )
-    passages = make_passages(text.pages)
+    read = stores.embeddings.recognised.of_file(book_id)  # when it was here before
+    pages = with_recognised(text.pages, read)
+    passages = make_passages(pages)
     tokens = sum(count_tokens(passage.text) for passage in passages)
     title = text.title or Path(name).stem
-    plan = Plan(name, title, len(text.pages), len(passages), tokens)
-    problems = [(page.number, page.problem) for page in text.pages if page.problem]
-    return replace(plan, problems=tuple(problems_of_pages(problems)), **_scans_of(problems))
+    plan = Plan(name, title, len(pages), len(passages), tokens)
+    problems = [(page.number, page.problem) for page in pages if page.problem]
+    scans = sum(problem in TO_RECOGNISE and number not in read for number, problem in problems)
+    return replace(plan, problems=tuple(problems_of_pages(problems)), **_scans(stores, scans))
 
 
-def _scans_of(problems: Sequence[tuple[int, str]]) -> dict[str, Any]:
-    """The fields of a plan on the pages that text recognition has to read."""
-    scans = sum(problem in TO_RECOGNISE for _, problem in problems)
+def _scans(stores: Stores, scans: int) -> dict[str, Any]:
+    """The fields of a plan on so many pages that text recognition has to read."""
     if not scans:
         return {}
     try:
-        find_tesseract()
-    except UnavailableError as error:
+        find_engine(stores.settings)
+    except (ConfigError, UnavailableError) as error:
         return {"scans": scans, "scan_trouble": error.whole}
-    return {"scans": scans, "scan_seconds": seconds_for(scans)}
+    return {"scans": scans, "scan_seconds": seconds_for(scans, stores.home)}

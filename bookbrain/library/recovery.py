@@ -33,7 +33,7 @@ from bookbrain.store.checksums import (
     told_rows,
     torn_tables,
 )
-from bookbrain.store.copy import drop_bad_vectors, exchanged, take_books, take_embeddings
+from bookbrain.store.copy import drop_bad_rows, exchanged, take_books, take_embeddings
 from bookbrain.store.damage import look_again
 from bookbrain.store.database import (
     columns_of,
@@ -47,11 +47,13 @@ from bookbrain.store.database import (
 )
 from bookbrain.store.embeddings import EMBEDDINGS_MIGRATIONS
 from bookbrain.store.flaws import (
+    READING,
     can_be_vector,
     catalog_flaws,
     dimensions_of,
     flaws,
     is_digest,
+    is_reading,
 )
 from bookbrain.store.folder import Stores, nobody_at_work, storage_errors
 from bookbrain.store.identity import (
@@ -204,13 +206,15 @@ def _catch_up(settings: Settings) -> Recovered:
     return Recovered(gone=len(gone), renamed=renamed)
 
 
-_ROWS = """SELECT embedding.rowid, space, digest, vector, value
-           FROM embedding JOIN checksum USING (space, digest) WHERE embedding.rowid"""
-_UNSEALED = "SELECT rowid, space, digest, vector, NULL FROM embedding WHERE embedding.rowid"
+_VECTORS = """SELECT embedding.rowid AS place, space, digest, vector, value
+              FROM embedding JOIN checksum USING (space, digest)"""
+_UNSEALED = "SELECT rowid AS place, space, digest, vector, NULL FROM embedding"
+_READINGS = f"SELECT rowid AS place, {READING} FROM recognised"  # noqa: S608
 
 
 def mend_store(home: Path, backup: Path | None) -> list[Path]:
-    """Have every vector right or gone, with those of the library in `backup` where they are bad.
+    """Have every vector and every recognised page right or gone, with those of the library in
+    `backup` where they are bad.
 
     Returns where the old file is kept, if it had to be made anew.
     """
@@ -221,7 +225,7 @@ def mend_store(home: Path, backup: Path | None) -> list[Path]:
     if not any(flaws(path, rows=False)) and not _is_torn(path):
         if backup:
             take_embeddings(path, LibraryPaths(backup).embeddings)
-        drop_bad_vectors(path)
+        drop_bad_rows(path)
         return []
     with exchanged(path) as (part, aside):
         _salvage(path, part)
@@ -238,7 +242,7 @@ def _is_torn(path: Path) -> bool:
 def _salvage(path: Path, part: Path) -> None:
     """Put all that can be read of the store at `path`, and is right, into a new one, `part`."""
     with closing(open_database(part, EMBEDDINGS_MIGRATIONS)) as new, transaction(new):
-        for space, digest, vector, kept in _readable(path):
+        for space, digest, vector, kept in _readable(path, _VECTORS, _UNSEALED):
             found = checksum(space, digest, vector)
             if can_be_vector(4 * dimensions_of(space), digest, vector) and kept in (None, found):
                 row = (space, digest)
@@ -249,23 +253,36 @@ def _salvage(path: Path, part: Path) -> None:
             for name, dimensions in chain(*told_rows(old, "model", STORE_TABLES["model"])):
                 if f"{name}/{dimensions}" in spaces:
                     new.execute("INSERT OR IGNORE INTO model VALUES (?, ?)", (name, dimensions))
+        marks = ", ".join("?" * len(READING.split(",")))
+        for row in filter(is_reading, _readable(path, _READINGS)):
+            new.execute(f"INSERT OR IGNORE INTO recognised ({READING}) VALUES ({marks})", row)  # noqa: S608
 
 
-def _readable(path: Path) -> Iterator[tuple[Any, ...]]:
-    """Space, digest, vector and its checksum, None in a store of before there were any; from the
-    first row up to where the file is damaged, then from the last one down."""
+def _readable(path: Path, *queries: str) -> Iterator[tuple[Any, ...]]:
+    """The rows of the first of the queries whose tables the store has, without their `place`; from
+    the first row up to where the file is damaged, then from the last one down.
+
+    A store of before there were checksums, or recognised pages, lacks tables.
+    """
     last, whole = 0, False
     with suppress_damage(), closing(open_untrusted(path)) as db:
-        rows = _ROWS if columns_of(db, "checksum") else _UNSEALED
+        rows = next((query for query in queries if _is_understood(db, query)), queries[-1])
         with suppress_damage():
-            for row in db.execute(f"{rows} > 0 ORDER BY embedding.rowid"):
+            for row in db.execute(f"{rows} WHERE place > 0 ORDER BY place"):
                 last = row[0]
                 yield row[1:]
             whole = True
         if not whole:
             with suppress_damage():
-                for row in db.execute(f"{rows} > ? ORDER BY embedding.rowid DESC", (last,)):
+                for row in db.execute(f"{rows} WHERE place > ? ORDER BY place DESC", (last,)):
                     yield row[1:]
+
+
+def _is_understood(db: sqlite3.Connection, query: str) -> bool:
+    steps = []
+    with suppress_damage():
+        steps = db.execute(f"EXPLAIN {query}").fetchall()
+    return bool(steps)
 
 
 def mend_catalog(

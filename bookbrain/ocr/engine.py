@@ -6,13 +6,14 @@ version: a result of another version is another result.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import chain, groupby
 from typing import Protocol
 from unicodedata import east_asian_width
 
 from bookbrain.ocr.page_scan import Matrix, PageScan
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top in points, as pdfium has them
+_LONGEST_COUNT = 10  # digits
 _WIDE = 2.0  # a Hangul syllable or an ideograph is as wide as two Latin letters
 
 
@@ -48,11 +49,39 @@ class RecognisedPage:
         """The mean of the words' confidence, each by its length; 0 for a page without words."""
         return mean_confidence([(word.text, word.confidence) for word in self.words])
 
+    def last_of(self, text: str) -> "RecognisedPage":
+        """The page with those of its lines only in which `text` ends, however they are joined.
+
+        That is all of it where it is the text.
+        """
+        left, last = "".join(text.split()), []
+        for _, group in groupby(reversed(self.words), lambda word: word.line):
+            line = list(group)[::-1]
+            read = "".join(word.text for word in line)
+            if left.endswith(read):
+                left = left.removesuffix(read)
+                last.append(line)
+        return RecognisedPage(tuple(chain.from_iterable(reversed(last))), self.matrix)
+
 
 def mean_confidence(read: Sequence[tuple[str, float]]) -> float:
     """The mean of confidences of texts, each by its length; 0 for none."""
     length = sum(len(text) for text, _ in read)
     return sum(len(text) * confidence for text, confidence in read) / length if length else 0.0
+
+
+def way_of(version: str) -> tuple[int, ...]:
+    """The last part of an engine's version, which counts our own ways of using it: "…; 1.2".
+
+    Empty where there is none. What was read in an earlier way is read again; not so where only the
+    program is another release, as it is on another machine.
+    """
+    counted = version.rpartition("; ")[2].split(".")
+    return tuple(map(int, counted)) if all(map(_is_count, counted)) else ()
+
+
+def _is_count(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) < _LONGEST_COUNT
 
 
 class OcrEngine(Protocol):
@@ -64,14 +93,15 @@ class OcrEngine(Protocol):
 
     @property
     def version(self) -> str:
-        """What its results depend on: of its program, its models, and the way that we use them."""
+        """What its results depend on: of its program, its models, and the way that we use them, as
+        `way_of` has it."""
 
     def recognise(self, scan: PageScan) -> RecognisedPage:
         """Read a page; UnreadPageError where that cannot be done, UnavailableError for no page."""
 
 
-def letters_of(page: RecognisedPage) -> Iterator[tuple[str, Box]]:
-    """Each character of the words with its place on the page, in the order of the text.
+def letters_of(page: RecognisedPage) -> Iterator[tuple[tuple[str, Box], ...]]:
+    """For each word its characters with their places on the page, in the order of the text.
 
     A word's box is divided among its letters. On a page that was turned or straightened each
     letter has the box around its place in the PDF.
@@ -80,9 +110,12 @@ def letters_of(page: RecognisedPage) -> Iterator[tuple[str, Box]]:
         left, top, right, bottom = map(float, word.box)
         widths = [_WIDE if east_asian_width(c) in "WF" else 1.0 for c in word.text]
         step = (right - left) / sum(widths)
+        letters = []
         for character, width in zip(word.text, widths, strict=True):
-            yield character, _on_page(page.matrix, (left, top, left + step * width, bottom))
+            box = _on_page(page.matrix, (left, top, left + step * width, bottom))
+            letters.append((character, box))
             left += step * width
+        yield tuple(letters)
 
 
 def _on_page(matrix: Matrix, box: tuple[float, float, float, float]) -> Box:

@@ -35,12 +35,16 @@ class UnreadPageError(BookBrainError):
 
 @dataclass(frozen=True, slots=True)
 class ScanPicture:
-    """A grey picture in PGM's form (P5, a byte a pixel); `ink` is where its ink is, as `ink_of`."""
+    """A grey picture in PGM's form (P5, a byte a pixel); `ink` is where its ink is, as `ink_of`.
+
+    An `idle` one is read where nobody else wants the processor.
+    """
 
     pgm: bytes
     dpi: float
     matrix: Matrix
     ink: Ink
+    idle: bool = False
 
     @property
     def blank(self) -> bool:
@@ -53,7 +57,8 @@ class PageScan:
     """Page `number` of the PDF at `path`, not painted yet.
 
     Its picture is turned clockwise by `turned` degrees (0, 90, 180, 270) more than the PDF says.
-    Painting is given up after `timeout` seconds or at `memory_mb` MiB.
+    Painting is given up after `timeout` seconds or at `memory_mb` MiB; an `idle` one as `Bounds`
+    has it.
     """
 
     path: str
@@ -61,6 +66,7 @@ class PageScan:
     timeout: float = 60.0
     memory_mb: int = 1024
     turned: int = 0
+    idle: bool = False
 
     def paint(self) -> ScanPicture:
         """The picture, of 300 dots an inch, or fewer on a large page.
@@ -71,7 +77,7 @@ class PageScan:
             done = run_in_bounds(
                 module_command("bookbrain.ocr.page_scan_child"),
                 json.dumps(asdict(self)).encode(),
-                Bounds(self.timeout, self.memory_mb, _MOST_BYTES),
+                Bounds(self.timeout, self.memory_mb, _MOST_BYTES, self.idle),
                 variables={"OPENBLAS_NUM_THREADS": "1"},  # numpy's threads would fill its memory
             )
         except TimeoutError as error:
@@ -86,7 +92,8 @@ class PageScan:
         try:
             told = json.loads(head)
             a, b, c, d, e, f = map(float, told["matrix"])
-            return ScanPicture(pgm, float(told["dpi"]), (a, b, c, d, e, f), _ink_of_pgm(pgm))
+            matrix, ink = (a, b, c, d, e, f), _ink_of_pgm(pgm)
+            return ScanPicture(pgm, float(told["dpi"]), matrix, ink, self.idle)
         except (ValueError, KeyError, TypeError) as error:
             raise UnreadPageError("its picture cannot be used", _HINT) from error
 

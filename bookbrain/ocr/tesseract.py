@@ -17,12 +17,13 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bookbrain.errors import UnavailableError
+from bookbrain.errors import ConfigError, UnavailableError
 from bookbrain.messages import fill
-from bookbrain.ocr.engine import RecognisedPage
+from bookbrain.ocr.engine import OcrEngine, RecognisedPage
 from bookbrain.ocr.page_scan import INK_STEP, VERSION, Ink, PageScan, ScanPicture, UnreadPageError
-from bookbrain.ocr.tesseract_output import clip_to_lines, words_of_output
+from bookbrain.ocr.tesseract_output import fit_to_ink, lie, words_of_output
 from bookbrain.processes import Bounds, EndedInBounds, describe_exit, run_in_bounds
+from bookbrain.settings import Settings
 
 _REMEDY = (
     "As root, run: `apt-get install tesseract-ocr tesseract-ocr-script-hang tesseract-ocr-eng "
@@ -37,7 +38,6 @@ _MOST_BYTES = 8_000_000  # of what it prints of a page; a full one is a hundredt
 _DOUBTFUL = 60.0  # confidence below which a page may stand on its side or its head
 _LEAST_READ = 0.6  # of the ink: less, and it took lines for a figure, or there is one
 _CERTAIN = 2.0  # tesseract's own measure of how sure it is of an orientation
-_SECONDS = 6.0  # of a core's time, for a full page
 _BASE = "page"  # of the names of what it writes
 _HINT = "Look at the page in the PDF itself."
 _LISTED = re.compile(r'languages in "?(.*?)/?"? \((\d+)\)')
@@ -71,10 +71,12 @@ class Tesseract:
         page = self._read(picture, _COLUMNS)
         if page.confidence < _DOUBTFUL or _share_read(picture.ink, page) < _LEAST_READ:
             page = max(page, self._read(picture, _BLOCK), key=_certain_letters)
-        if page.confidence < _DOUBTFUL and (turned := self._turned(picture)):
+        doubtful = page.confidence < _DOUBTFUL or lie(page.words)
+        if doubtful and (turned := self._turned(picture)):
             upright = replace(scan, turned=(scan.turned + turned) % 360).paint()
-            page = max(page, self._read(upright, _COLUMNS), key=_certain_letters)
-        return page
+            found = (page, self._read(upright, _COLUMNS))
+            page = max(found, key=lambda read: (not lie(read.words), _certain_letters(read)))
+        return _without_specks(page)
 
     def _read(self, picture: ScanPicture, layout: str) -> RecognisedPage:
         with TemporaryDirectory(prefix="bookbrain-ocr-", dir=self.scratch) as name:
@@ -82,7 +84,7 @@ class Tesseract:
             self._run(picture, folder, self.models, ["--psm", layout, *_OPTIONS])
             try:
                 table, plain = (_written(folder / f"{_BASE}.{kind}") for kind in ("tsv", "txt"))
-                words = clip_to_lines(words_of_output(table, plain), picture.ink)
+                words = fit_to_ink(words_of_output(table, plain), picture.ink)
                 return RecognisedPage(words, picture.matrix)
             except (OSError, ValueError) as error:
                 if not os.statvfs(folder).f_bavail:  # which tesseract does not notice
@@ -105,7 +107,8 @@ class Tesseract:
         command = [self.command, "stdin", to, "-l", "+".join(models), "--dpi", dpi, *options]
         try:
             done = run_in_bounds(
-                command, picture.pgm, Bounds(self.timeout, self.memory_mb, _MOST_BYTES),
+                command, picture.pgm,
+                Bounds(self.timeout, self.memory_mb, _MOST_BYTES, picture.idle),
                 variables=_VARIABLES, folder=folder,
             )  # fmt: skip
         except TimeoutError as error:
@@ -132,8 +135,24 @@ def _share_read(ink: Ink, page: RecognisedPage) -> float:
     return float((ink & read).sum() / ink.sum())
 
 
+def _without_specks(page: RecognisedPage) -> RecognisedPage:
+    """The page without lone characters that are doubtful: dust, rules of tables, shadows."""
+    words = (word for word in page.words if len(word.text) > 1 or word.confidence >= _DOUBTFUL)
+    return replace(page, words=tuple(words))
+
+
 def _certain_letters(page: RecognisedPage) -> int:
     return sum(len(word.text) for word in page.words if word.confidence >= _DOUBTFUL)
+
+
+def find_engine(settings: Settings) -> OcrEngine:
+    """The engine that is set. Raises ConfigError where none is, and UnavailableError, with what to
+    install, where it is not here."""
+    if settings.ocr == "off":
+        raise ConfigError(
+            "Text recognition is switched off.", "To switch it on, set BOOKBRAIN_OCR=tesseract."
+        )
+    return find_tesseract()
 
 
 def find_tesseract(command: str = "tesseract") -> Tesseract:
@@ -160,11 +179,6 @@ def find_tesseract(command: str = "tesseract") -> Tesseract:
     parts = [version.splitlines()[0], *(f"{n} {_digest(folder, n)}" for n in models[:2])]
     parts.append(f"{VERSION}.{_OPTIONS_VERSION}")
     return Tesseract("; ".join(parts), tuple(models[:2]), command)
-
-
-def seconds_for(pages: int) -> int:
-    """About how long reading so many pages takes on this machine, one core of which is left out."""
-    return round(pages * _SECONDS / max(1, len(os.sched_getaffinity(0)) - 1))
 
 
 def _ask(command: str, question: str) -> EndedInBounds:

@@ -18,6 +18,7 @@ from bookbrain.search.query import CompiledQuery, compile_page, compile_query, p
 from bookbrain.search.snippet import make_snippet
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import FoundPage, StoredPassage
+from bookbrain.store.database import suppress_damage
 from bookbrain.store.folder import Stores
 
 if TYPE_CHECKING:
@@ -150,7 +151,8 @@ def _answer(
         if document in pages:
             why = Why(by_keyword.get(document), by_vector.get(document))
             others = [pages[other] for other in alike if other in pages]
-            hits.append(_hit(pages[document], query, len(hits) + 1, fused[document], why, others))
+            hit = _hit(pages[document], query, len(hits) + 1, fused[document], why, others)
+            hits.append(replace(hit, recognised=_confidence(stores, pages[document])))
     return tuple(hits), vector.complaint
 
 
@@ -164,6 +166,14 @@ def _pages(stores: Stores, query: CompiledQuery, documents: Iterable[int]) -> di
         for document, place in places.items()
         if place in found and found[place].text in query.index.texts
     }
+
+
+def _confidence(stores: Stores, found: FoundPage) -> float | None:
+    """How sure text recognition was of the page, whose text is its own; None where it is not."""
+    with suppress_damage():
+        if not found.page.problem:
+            return stores.embeddings.recognised.confidence(found.book_id, found.page.number)
+    return None
 
 
 def _keyword_leg(query: CompiledQuery, depth: int) -> _Leg:

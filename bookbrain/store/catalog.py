@@ -319,6 +319,10 @@ class Catalog:
 
     # Pages and passages
 
+    def page_problems(self, book_id: str) -> list[tuple[int, str]]:
+        """The pages of a book that have a problem, and which."""
+        return page_problems(self._db, book_id)
+
     def find_page(self, book_id: str, number: int) -> Page | None:
         """One page, None when its book is not (or no longer) in the library."""
         asked = (book_id, number)
@@ -603,10 +607,6 @@ def to_passage(row: Sequence[Any]) -> StoredPassage:
 
 def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, ...]:
     """Those of a book of the catalog: pages, and passages whose embedding `space` refused."""
-    pages = db.execute(
-        "SELECT number, problem FROM page WHERE book_id = ? AND problem <> '' ORDER BY number",
-        (book_id,),
-    )
     refused: dict[str, list[int]] = {}
     for reason, spans in db.execute(
         """SELECT reason, spans FROM refused LEFT JOIN passage USING (book_id, ordinal)
@@ -615,7 +615,7 @@ def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, 
     ):
         refused.setdefault(reason, []).append(parse_spans(spans)[0].page if spans else 0)
     return (
-        *problems_of_pages(pages),
+        *problems_of_pages(page_problems(db, book_id)),
         *(
             fill(
                 "{pages}: a passage is found by keyword only, its embedding was refused ({reason})",
@@ -625,6 +625,15 @@ def problems_of(db: sqlite3.Connection, book_id: str, space: str) -> tuple[str, 
             for reason, numbers in refused.items()
         ),
     )
+
+
+def page_problems(db: sqlite3.Connection, book_id: str) -> list[tuple[int, str]]:
+    """The pages of a book that have a problem, and which, in order."""
+    rows = db.execute(
+        "SELECT number, problem FROM page WHERE book_id = ? AND problem <> '' ORDER BY number",
+        (book_id,),
+    )
+    return list(rows)
 
 
 def problems_of_pages(problems: Iterable[tuple[int, str]]) -> list[Filled]:

@@ -30,8 +30,10 @@ from bookbrain.store.database import (
 )
 from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.store.flaws import (
+    READING,
     STEPS,
     Unsound,
+    bad_readings,
     bad_vectors,
     flaws,
     is_digest,
@@ -103,12 +105,15 @@ def take_books(live: Path, other: Path, commit: str | None, only: str | None = N
             db.execute("INSERT INTO main.setting VALUES ('generation', ?)", (commit,))
 
 
-def drop_bad_vectors(path: Path) -> None:
-    """Remove from a store every vector that cannot be used, or is not what it was."""
+def drop_bad_rows(path: Path) -> None:
+    """Remove from a store every vector and every recognised page that cannot be used, or is not
+    what it was."""
     with closing(open_untrusted(path)) as db:
         bad = [(row,) for row in bad_vectors(db)]
+        unread = [(row,) for row in bad_readings(db)]
     with closing(open_database(path, STEPS[STORE])) as new, transaction(new) as db:
         db.executemany("DELETE FROM embedding WHERE rowid = ?", bad)
+        db.executemany("DELETE FROM recognised WHERE rowid = ?", unread)
         db.execute(
             """DELETE FROM checksum WHERE NOT EXISTS (
                    SELECT 1 FROM embedding WHERE embedding.space = checksum.space
@@ -117,9 +122,9 @@ def drop_bad_vectors(path: Path) -> None:
 
 
 def take_embeddings(live: Path, other: Path) -> None:
-    """Put the vectors of the store `other` into `live`, but for those that are there; what is there
-    and cannot be used goes."""
-    drop_bad_vectors(live)
+    """Put what the store `other` holds into `live`, vectors and recognised pages, but for those
+    that are there; what is there and cannot be used goes."""
+    drop_bad_rows(live)
     with _beside(live, other, embeddings.EMBEDDINGS_MIGRATIONS) as connection:
         connection.execute("INSERT OR IGNORE INTO main.model SELECT * FROM other.model")
         (last,) = connection.execute("SELECT max(rowid) FROM other.embedding").fetchone()
@@ -140,6 +145,22 @@ def take_embeddings(live: Path, other: Path) -> None:
                            AND here.digest = sum.digest AND here.value = sum.value)""",
                     (first, first + _BATCH - 1),
                 )
+        _take_readings(connection)
+
+
+def _take_readings(connection: sqlite3.Connection) -> None:
+    """Take over the recognised pages of the attached store that are not here."""
+    if not columns_of(connection, "recognised", "other"):  # it is of before there were any
+        return
+    (last,) = connection.execute("SELECT max(rowid) FROM other.recognised").fetchone()
+    for first in range(1, (last or 0) + 1, _BATCH):
+        with transaction(connection) as db:
+            db.execute(
+                f"""INSERT OR IGNORE INTO main.recognised ({READING})
+                    SELECT {READING} FROM other.recognised WHERE rowid BETWEEN ? AND ?
+                    ORDER BY rowid""",  # noqa: S608
+                (first, first + _BATCH - 1),
+            )
 
 
 def move_damaged(home: Path) -> list[Path]:

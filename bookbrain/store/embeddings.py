@@ -1,4 +1,7 @@
-"""The embedding store: what was paid for, never computed twice. SQLite, one file."""
+"""The embedding store: what was paid for, never computed twice. SQLite, one file.
+
+Pages that were read from their pictures are in it too: all that cost money or hours.
+"""
 
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +14,7 @@ from numpy.typing import NDArray
 from bookbrain.model import EmbeddingSpace
 from bookbrain.store.checksums import STORE_TABLES, Stamp, checksum, create_twins
 from bookbrain.store.database import Migration, open_database, transaction
+from bookbrain.store.recognised import RecognisedPages, create_recognised
 
 Vector = NDArray[np.float32]
 LENGTHS = (1e-9, 1e9)  # of a vector: beyond them the products of two are not of float32
@@ -57,10 +61,15 @@ def _m003_twins(connection: sqlite3.Connection) -> None:
     create_twins(connection, STORE_TABLES)
 
 
+def _m004_recognised_pages(connection: sqlite3.Connection) -> None:
+    create_recognised(connection)
+
+
 EMBEDDINGS_MIGRATIONS: Sequence[Migration] = (
     _m001_create_tables,
     _m002_checksums_and_stamp,
     _m003_twins,
+    _m004_recognised_pages,
 )
 
 
@@ -70,6 +79,7 @@ class EmbeddingStore:
     def __init__(self, path: Path, *, or_read: bool = False) -> None:
         """`or_read` as in `open_database`."""
         self._db = open_database(path, EMBEDDINGS_MIGRATIONS, or_read=or_read)
+        self.recognised = RecognisedPages(self._db)
 
     @property
     def writable(self) -> bool:

@@ -43,7 +43,9 @@ from bookbrain.store.database import (
     schema_version,
     suppress_damage,
 )
+from bookbrain.store.recognised import decoded
 
+READING = "file, page, engine, content, sum"  # the columns of a recognised page
 STEPS = {CATALOG: catalog.MIGRATIONS, STORE: embeddings.EMBEDDINGS_MIGRATIONS}
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 _SPACE = re.compile(r"(.{1,1000})/([1-9][0-9]{0,5})", re.ASCII)
@@ -290,6 +292,8 @@ def _of_store(db: sqlite3.Connection) -> Iterator[Unsound]:
             yield _row(table)
     if bad := sum(1 for _ in bad_vectors(db)):
         yield Unsound(fill("vectors that cannot be right: {count}", count=bad))
+    if bad := sum(1 for _ in bad_readings(db)):
+        yield Unsound(fill("recognised pages that cannot be right: {count}", count=bad))
 
 
 def bad_vectors(db: sqlite3.Connection) -> Iterator[int]:
@@ -314,6 +318,26 @@ def bad_vectors(db: sqlite3.Connection) -> Iterator[int]:
                WHERE embedding.space = sum.space AND embedding.digest = sum.digest)"""
         ):
             yield 0
+
+
+def bad_readings(db: sqlite3.Connection) -> Iterator[int]:
+    """The rowids of the recognised pages of a store that are not what they were, or can be none."""
+    if columns_of(db, "recognised"):
+        for row, *values in db.execute(f"SELECT rowid, {READING} FROM recognised"):  # noqa: S608
+            if not is_reading(values):
+                yield row
+
+
+def is_reading(row: Sequence[Any]) -> bool:
+    """Whether the columns `READING` of a row are a page that was read, as it was kept."""
+    file, page, engine, content, found = row
+    if not (is_digest(file) and type(page) is int and page > 0 and _is_name(engine)):
+        return False
+    try:
+        decoded(content)
+    except ValueError:
+        return False
+    return bool(found == checksum(file, page, engine, content))
 
 
 def can_be_vector(size: int, digest: Any, vector: Any) -> bool:

@@ -241,7 +241,19 @@ def take_vectors(older: Path, newer: Path) -> int:
             ).rowcount
             if columns_of(db, "checksum"):
                 db.execute("INSERT OR IGNORE INTO checksum SELECT * FROM newer.checksum")
+            if columns_of(db, "recognised"):
+                db.execute("INSERT OR IGNORE INTO recognised SELECT * FROM newer.recognised")
             return taken
+
+
+def lacks_readings(older: Path, newer: Path) -> bool:
+    """Whether the older store has no place for the recognised pages of the newer one."""
+    with closing(open_existing(older)) as db:
+        if columns_of(db, "recognised"):
+            return False
+    with closing(open_existing(newer)) as db:
+        there = columns_of(db, "recognised")
+        return bool(there and db.execute("SELECT 1 FROM recognised LIMIT 1").fetchone())
 
 
 def take_stamp_back(newer: Path, older: Path) -> None:
@@ -329,6 +341,9 @@ def _put_embeddings_back(home: Path, kept: Path) -> None:
         _settle(live)
         if taken := take_vectors(ready, live):
             said = [fill("Embeddings that came meanwhile are kept: {number}.", number=taken)]
+        if lacks_readings(ready, live):
+            newer = _keep_newer(live)
+            said.append(fill("Pages recognised meanwhile are kept: {path}", path=newer))
     _say(kept, said)
     _swap(ready, live)
 

@@ -1,6 +1,6 @@
 """The books: what is there, what is on its way in, and what becomes of them."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from html import escape
 from pathlib import Path
@@ -20,7 +20,7 @@ from bookbrain.library import (
     rejections,
 )
 from bookbrain.messages import fill
-from bookbrain.model import Arrival, Book, Plan, estimate
+from bookbrain.model import Arrival, Book, Plan, RecognitionState, duration, estimate
 from bookbrain.paths import Layout, LibraryPaths
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.web.frame import PAGES, plain, show_line, tr
@@ -76,6 +76,66 @@ def _show_rejection(rejection: Rejection, number: int) -> None:
             with the_shelf().library() as library:
                 dismiss(LibraryPaths(library.settings.home).inbox, rejection)
             st.rerun()
+
+
+_SELDOM = 5.0  # seconds between two looks at text recognition, which takes that for a page
+_READ = "read"  # of the session: the books whose scanned pages are all read
+
+
+def show_recognition(books: Sequence[Book], state: RecognitionState) -> None:
+    """How far text recognition is, or why nobody reads; nothing where nothing is to be read."""
+    st.session_state[_READ] = _read(books)
+    if state.pages or state.running:
+        st.fragment(_show_recognition, run_every=_SELDOM)()
+
+
+def _show_recognition() -> None:
+    """Once a book is read a note says so, and the whole page is shown anew."""
+    try:
+        with the_shelf().library() as library:
+            books, state = library.books(), library.recognition()
+    except BookBrainError as error:
+        show_line("error", tr(error.whole))
+        return
+    if state.running:
+        _show_bar(books, state)
+    else:
+        show_line("remark", tr(state.note))
+    new = _read(books) - st.session_state[_READ]
+    for book in books:
+        if book.id in new:
+            st.toast(plain(tr("All scanned pages of {title} are read.", title=book.title)))
+    if new or not (state.pages or state.running):
+        st.rerun()
+
+
+def _show_bar(books: Sequence[Book], state: RecognitionState) -> None:
+    done, scans = sum(book.recognised for book in books), sum(book.scans for book in books)
+    text = tr("Scanned pages: {done:,} of {pages:,} are read", done=done, pages=scans)
+    if state.pages:
+        text += f", {tr('about {time} left', time=duration(state.seconds))}"
+    st.progress(done / max(scans, 1), text=plain(text))
+
+
+def _read(books: Sequence[Book]) -> set[str]:
+    return {book.id for book in books if book.scans and not _unread(book)}
+
+
+def _unread(book: Book) -> int:
+    return book.scans - book.recognised
+
+
+def _reading_notes(books: Sequence[Book], state: RecognitionState) -> dict[str, str]:
+    """How far each book is, by its id, and when it will be read where somebody is at it: books with
+    less to read come first."""
+    notes, pages = {}, 0
+    for book in sorted(books, key=_unread):
+        pages += _unread(book)
+        notes[book.id] = tr(book.scan_note)
+        if _unread(book) and state.running and state.pages:
+            time = duration(state.seconds * pages / state.pages)
+            notes[book.id] += f", {tr('about {time} left', time=time)}"
+    return notes
 
 
 _PATIENCE = 3.0  # seconds for another writer to be done
@@ -269,6 +329,7 @@ def show_page() -> None:
             home = library.settings.home
             semantic = library.settings.embedding.enabled
             missing = library.unembedded() if semantic else 0
+            recognition = library.recognition()
         if books:
             _show_totals(books, missing)
         else:
@@ -276,8 +337,9 @@ def show_page() -> None:
         with st.expander(tr("Add books"), expanded=not books, icon=":material/upload:"):
             upload = st.container()
         show_arrivals()
+        show_recognition(books, recognition)
         if books:
-            _show_books(books)
+            _show_books(books, _reading_notes(books, recognition))
         with upload:  # last: it may take a while to read what was chosen
             show_upload()
     except BookBrainError as error:
@@ -307,8 +369,9 @@ def _show_beginning(home: Path) -> None:
 
 
 @st.fragment
-def _show_books(books: Sequence[Book]) -> None:
-    """A page of the list; of a long one what is looked for, in the order that is wanted."""
+def _show_books(books: Sequence[Book], notes: Mapping[str, str]) -> None:
+    """A page of the list, each with its note; of a long one what is looked for, in the order that
+    is wanted."""
     found = _chosen(books) if len(books) > _FEW else [*reversed(books)]
     if not found:
         show_line("none", tr("No book is called that."))
@@ -317,7 +380,7 @@ def _show_books(books: Sequence[Book]) -> None:
         number = st.pagination(-(-len(found) // _ON_A_PAGE), key=f"page-{len(found)}")
         first = (number - 1) * _ON_A_PAGE
     for book in found[first : first + _ON_A_PAGE]:
-        _show_book(book)
+        _show_book(book, notes[book.id])
     show_dialog({book.id: book for book in books})
 
 
@@ -339,7 +402,7 @@ def _names(book: Book) -> str:
     return normalize("NFC", f"{book.title} {book.file}").casefold()
 
 
-def _show_book(book: Book) -> None:
+def _show_book(book: Book, reading: str) -> None:
     with st.container(horizontal=True, wrap=False, key=f"book-{book.id}"):
         st.html(
             f'<img class="cover" src="/page/{book.id}/1.png?width=160" alt="" loading="lazy">',
@@ -355,7 +418,7 @@ def _show_book(book: Book) -> None:
                 "pages: {pages:,}, passages: {passages:,}", pages=book.pages, passages=book.passages
             )
             added = tr("Added on {date}", date=book.added_at[:10])
-            show_line("about", " · ".join((book.file, counts, added)))
+            show_line("about", " · ".join(filter(None, (book.file, counts, added, reading))))
             if book.problems:
                 with st.expander(tr("Problems: {number}", number=len(book.problems))):
                     for problem in book.problems:

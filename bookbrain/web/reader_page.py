@@ -29,6 +29,7 @@ class _Place:
     query: str
     marks: tuple[tuple[int, int], ...]  # on this page, in order
     matches: tuple[int, ...]  # pages, in order
+    remark: str  # what text recognition made of it
 
     @property
     def number(self) -> int:
@@ -83,7 +84,8 @@ def _find_place() -> _Place:
         book = library.open_book(params.get("book", ""))
         page = book.page(int(typed))
         marks = book.marks(page, query)
-        return _Place(book.book, page, book.chapters(), query, marks, book.matches(query))
+        matches, remark = book.matches(query), book.remark(page)
+        return _Place(book.book, page, book.chapters(), query, marks, matches, remark)
 
 
 def _show_head(place: _Place) -> None:
@@ -91,15 +93,19 @@ def _show_head(place: _Place) -> None:
     where = [tr(place.page.place), "" if chapter is None else place.chapters[chapter].title]
     if place.matches:
         where.append(tr(_count(place)))
-    problem = place.page.problem and tr(
-        "{pages}: {problem}",
-        pages=fill("p. {label}", label=place.page.label),
-        problem=message_of(place.page.problem),
-    )
+    remarks = [
+        tr(
+            "{pages}: {problem}",
+            pages=fill("p. {label}", label=place.page.label),
+            problem=message_of(problem),
+        )
+        for problem in (place.page.problem, place.remark)
+        if problem
+    ]
     st.html(
         f'<h1 class="volume">{escape(place.book.title)}</h1>'
         f'<p class="where">{escape(" · ".join(filter(None, where)))}</p>'
-        + (f'<p class="remark">{escape(problem)}</p>' if problem else "")
+        + "".join(f'<p class="remark">{escape(remark)}</p>' for remark in remarks)
     )
 
 

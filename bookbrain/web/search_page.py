@@ -72,7 +72,7 @@ def _group(hits: Sequence[Hit], query: str) -> str:
 def _hit(hit: Hit, query: str) -> str:
     page = link("/read", book=hit.book_id, page=hit.page, find=query)
     soon = picture(hit.book_id, hit.page, query, WIDTH)
-    place = escape(" · ".join(filter(None, (tr(hit.place), hit.chapter))))
+    place = escape(" · ".join(filter(None, (tr(hit.place), hit.chapter, tr(hit.doubt)))))
     return (
         f'<article class="hit"><h2><a class="open" href="{page}" data-picture="{soon}">'
         f"{escape(hit.title)}</a></h2>"

@@ -23,6 +23,7 @@ install_local() {
         fi
         finish
     fi
+    bring_ocr
     show_hits
     show_next
 }

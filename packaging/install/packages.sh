@@ -1,7 +1,9 @@
 # shellcheck shell=bash disable=SC2034,SC2153 # what it sets or uses is used or set by the others
 # What a server needs of Debian's packages.
 
-readonly PACKAGES=(ca-certificates caddy fail2ban nftables python3 python3-systemd python3-venv)
+# What reads scanned pages.
+readonly OCR_PACKAGES=(tesseract-ocr tesseract-ocr-eng tesseract-ocr-osd tesseract-ocr-script-hang)
+readonly PACKAGES=(ca-certificates caddy fail2ban nftables python3 python3-systemd python3-venv "${OCR_PACKAGES[@]}")
 # What systemd-python is built with, for it publishes no wheel.
 readonly BUILD_PACKAGES=(gcc libc6-dev libsystemd-dev pkg-config)
 
@@ -28,6 +30,23 @@ install_packages() {
     run_apt install --no-install-recommends "${missing[@]}"
     find_python || [[ $DRY_RUN ]] ||
         die 69 "Python 3.11 or newer is not there." "Python 3.11 이상이 없습니다."
+}
+
+bring_ocr() { # so that scanned pages are read; without it all else works
+    local missing=() package
+    type -P apt-get >/dev/null || return 0
+    for package in "${OCR_PACKAGES[@]}"; do
+        is_installed "$package" || missing+=("$package")
+    done
+    if ! ((${#missing[@]})); then return; fi
+    if [[ $EUID -eq 0 ]]; then
+        step "Installing ${missing[*]} with apt, to read scanned pages" "스캔한 쪽을 읽도록 apt로 ${missing[*]} 설치"
+        wait_for_apt
+        has_fresh_lists || run "${APT[@]}" update </dev/null || true
+        if run "${APT[@]}" install --no-install-recommends "${missing[@]}" </dev/null; then return; fi
+    fi
+    say "    To have scanned pages read, as root: apt-get install ${missing[*]}" \
+        "    스캔한 쪽을 읽으려면 root로: apt-get install ${missing[*]}"
 }
 
 name_localhost() { # minimal images leave it out, and Caddy does not start without

@@ -185,7 +185,7 @@ restore_files() { # whole files take the place of the others, and then those tha
 # --- in both ------------------------------------------------------------------------------------
 
 stop_services() { # what still reads the databases would bring their logs in while these are copied
-    systemctl --quiet stop bookbrain.service bookbrain-ingest.path bookbrain-ingest.service bookbrain-chroma.service \
+    systemctl --quiet stop bookbrain.service bookbrain-{ingest,ocr}.{path,service} bookbrain-chroma.service \
         bookbrain-{health,backup,verify,check}.{timer,service} || true
 }
 
@@ -194,7 +194,7 @@ point_to() { # RELEASE: makes it the current one
     run ln -sfn "$1" "$CURRENT.new"
     run mv -T "$CURRENT.new" "$CURRENT"
     run systemctl daemon-reload
-    for unit in bookbrain.service bookbrain-ingest.path "$UPGRADE_UNIT" "${TIMERS[@]}"; do
+    for unit in bookbrain.service bookbrain-{ingest,ocr}.path "$UPGRADE_UNIT" "${TIMERS[@]}"; do
         [[ ! -e /etc/systemd/system/$unit && ! $DRY_RUN ]] || run systemctl --quiet enable "$unit"
     done
     run sync
@@ -206,7 +206,7 @@ start_release() { # fails when it does not come up and stay healthy
 
 start_writers() { # what waits for the end of an upgrade
     systemctl --quiet restart "${TIMERS[@]}" || true
-    systemctl --no-block start bookbrain-ingest.path bookbrain-ingest.service || true
+    systemctl --no-block start bookbrain-{ingest,ocr}.{path,service} || true
 }
 
 is_healthy() {

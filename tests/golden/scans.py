@@ -3,7 +3,8 @@
     PYTHONPATH=tests python tests/golden/scans.py [--scanner typical|poor] [--share 0.25] [--lost]
 
 Makes scans of pages of Debian's manuals (support/scans.py) and has tesseract read them. --lost
-prints the words of each page that did not come back. CPU seconds are for painting and reading.
+prints the words of each page that did not come back, and the marks that miss theirs. CPU
+seconds are for painting and reading.
 """
 
 import argparse
@@ -36,7 +37,7 @@ class Reading:
     typed: dict[str, set[str]]
     read: dict[str, set[str]]
     confidence: float
-    overlaps: list[float]  # of marks with the typed words that they stand on
+    marks: list[scans.DrawnMark]
 
     @property
     def language(self) -> str:
@@ -62,6 +63,9 @@ def main() -> int:
             if options.lost:
                 for kind in scans.KINDS:
                     print("   ", *sorted(reading.typed[kind] - reading.read[kind]))
+                for mark in reading.marks:
+                    if mark.overlap < COVERED:
+                        print(f"    {mark.overlap:.2f} {mark.part} of {mark.word}")
     print()
     print(f"{'':<34} pages  " + "  ".join(f"{kind:<17}" for kind in scans.KINDS), " marks")
     for language in ("ko", "en"):
@@ -88,7 +92,7 @@ class _Made:
     place: str
     file: Path
     text: str
-    words: list[tuple[str, scans.Box]]
+    words: list[scans.TypedWord]
 
 
 def _scanned(path: Path, number: int, scanner: str, folder: Path) -> _Made:
@@ -109,7 +113,7 @@ def _read(engine: OcrEngine, made: _Made) -> Reading:
         scans.words_in(made.text),
         scans.words_in(found.text),
         found.confidence,
-        scans.overlaps(found, made.words),
+        scans.drawn_marks(made.file, found, made.words),
     )
 
 
@@ -124,9 +128,9 @@ def row(name: str, readings: list[Reading]) -> str:
         f"{back[k] / typed[k]:.3f} {back[k]:>4} of {typed[k]:<4}" if typed[k] else f"{'–':<18}"
         for k in scans.KINDS
     ]
-    overlaps = [overlap for reading in readings for overlap in reading.overlaps]
-    well = sum(overlap >= COVERED for overlap in overlaps)
-    marks = f"{well / len(overlaps):.3f} of {len(overlaps):<5}" if overlaps else ""
+    drawn = [mark.overlap for reading in readings for mark in reading.marks]
+    well = sum(overlap >= COVERED for overlap in drawn)
+    marks = f"{well / len(drawn):.4f} of {len(drawn):<5}" if drawn else ""
     confidence = sum(reading.confidence for reading in readings) / len(readings)
     return f"{name:<34} {len(readings):>5}  {'  '.join(shares)}  {marks:<14} {confidence:.1f}"
 

@@ -26,10 +26,12 @@ from support import pdfs
 from support.chroma_server import ChromaServer
 from support.flips import DATABASES, dump, flip, says_the_same
 from support.openai_process import OpenAIProcess
+from support.scans import easy_scan
 from support.shelf import Shelf, wait_for
 
 from bookbrain.backup.archive import Archive
 from bookbrain.backup.archives import list_backups
+from bookbrain.store.flaws import flaws
 from bookbrain.store.identity import stored_files
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3 * 3600)]
@@ -39,6 +41,7 @@ _DIMENSIONS = count(400)
 _BAD_INPUT, _UNAVAILABLE, _BUSY = 65, 69, 75  # exit codes
 _PATIENCE = 5
 _KEY_LINE = "OPENAI_API_KEY=sk-test\nBOOKBRAIN_BACKUP_KEEP=3\n"
+_SCANS = 6  # pages
 _QUERIES = (
     "비동기 처리", '"메모리 관리"', "형태소 분석 -kernel", "probe_1_7", "probe_4_11",
     "CompletableFuture.thenCompose", "what releases the lock", '"after a restart"', "zzz",
@@ -155,6 +158,18 @@ def _in_inbox(shelf: Shelf, books: Path) -> None:
         shutil.copy(books / name, inbox)
 
 
+def _scanned(shelf: Shelf, books: Path) -> None:
+    shelf.add(books / "1.pdf", books / "scan.pdf")
+
+
+def _read_pages_are_whole(shelf: Shelf) -> None:
+    """What was read before the kill is not read again, and is what was written."""
+    assert list(flaws(shelf.home / "embeddings.sqlite3")) == []
+    read = _rows(shelf.home / "embeddings.sqlite3")["recognised"]
+    (plan,) = shelf.run("ocr", "--dry-run", "--json").json() or [{"pages": 0}]
+    assert plan["pages"] == _SCANS - len(read)
+
+
 _PROGRAMS = {"land": _LAND, "read otherwise": _READ_OTHERWISE}
 
 
@@ -197,6 +212,7 @@ _KINDS = {
     "upload": Kind(("land", "{books}/3.pdf"), _all, again=(("ingest-inbox",),)),
     "recover": Kind(("recover",), _without_catalog),
     "inbox": Kind(("ingest-inbox",), _in_inbox),
+    "ocr": Kind(("ocr",), _scanned, left=_read_pages_are_whole),
     "check": Kind(("admin", "check"), _checked, settled=True),
     "repair": Kind(("admin", "check", "--repair", "--yes"), _damaged, whole=False),
 }  # fmt: skip
@@ -211,6 +227,7 @@ def books(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ]
         pages = [f"{pdfs.probe(seed, p)}\n" + "\n".join(lines[p]) for p in range(6)]
         pdfs.book(folder / f"{seed}.pdf", pages, title=f"Manual {seed}")
+    easy_scan(folder / "scan.pdf", *(f"worker{chr(97 + n)}" for n in range(_SCANS)))
     for seed, language in enumerate(("ko", "mixed"), start=4):
         pdfs.long_book(folder / f"{language}.pdf", 20, seed=seed, language=language)
     return folder
@@ -382,6 +399,7 @@ def _state(home: Path) -> dict[str, Any]:
         "rows": _rows(home / "catalog.sqlite3"),
         "vectors": [row[:2] for row in vectors.get("embedding", [])],
         "checksums": vectors.get("checksum"),
+        "recognised": vectors.get("recognised"),
         "files": _files(home),
         "strays": [p.name for p in home.rglob(".*") if p.name.startswith((".backup", ".rest"))],
         "inbox": sorted(path.name for path in (home / "inbox").glob("*.pdf")),

@@ -68,7 +68,7 @@ def test_the_contract(library: Shelf) -> None:
     for rank, hit in enumerate(answer["hits"], start=1):
         assert list(hit) == [
             "rank", "score", "book_id", "title", "file", "page", "page_label", "chapter",
-            "snippet", "text", "why", "duplicates",
+            "snippet", "text", "why", "duplicates", "recognised",
         ]  # fmt: skip
         assert hit["rank"] == rank
         assert list(hit["why"]) == ["keyword", "vector"]

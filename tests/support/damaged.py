@@ -11,11 +11,14 @@ import numpy as np
 from support.flips import DATABASES, dump, flip, says_the_same
 
 from bookbrain.formats.text import make_passages
+from bookbrain.messages import fill
 from bookbrain.model import Book, EmbeddingSpace, Heading, Page
+from bookbrain.ocr.engine import RecognisedPage, Word
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import NewBook
 from bookbrain.store.damage import check_library
 from bookbrain.store.folder import Stores
+from bookbrain.store.recognised import Reading, UnreadPage
 
 _WORDS = "the lock waits for the queue and the socket, 그리고 버퍼는 커널을 기다린다. "
 
@@ -23,7 +26,8 @@ _WORDS = "the lock waits for the queue and the socket, 그리고 버퍼는 커�
 def make_library(
     home: Path, *, books: int, pages: int, dimensions: int = 64, size: int = 60_000
 ) -> None:
-    """Books of so many pages each, all passages embedded, with files of `size` random bytes."""
+    """Books of so many pages each, all passages embedded and all pages recognised, with files of
+    `size` random bytes."""
     numbers, space = np.random.default_rng(1), EmbeddingSpace("모델", dimensions)
     with closing(Stores(Settings(home))) as stores:
         for book in range(books):
@@ -38,6 +42,8 @@ def make_library(
             vectors = numbers.standard_normal((len(passages), dimensions)).astype(np.float32)
             digests = (passage.digest for passage in passages)
             stores.embeddings.put(space, dict(zip(digests, vectors, strict=True)))
+            for page in range(1, pages + 1):
+                stores.embeddings.recognised.put(book_id, page, _ENGINE, _reading(page))
             row = Book(book_id, f"Title {book}", "a.pdf", pages, len(passages), _ADDED)
             new = NewBook(row, made, passages, str(space), {0: "too long"} if book else {})
             stores.catalog.add_book(new, "a" * 24, 1)
@@ -45,6 +51,14 @@ def make_library(
         stores.keep_identity()
 
 
+def _reading(page: int) -> Reading:
+    if page == 1:
+        return UnreadPage(fill("reading it takes longer than {seconds:g} seconds", seconds=60))
+    words = [Word(f"{word}{page}", (n, n, n + 9, n + 9), 90.5, n) for n, word in enumerate("가나")]
+    return RecognisedPage(tuple(words), (0.24, 0.0, 0.0, -0.24, 0.0, 792.0))
+
+
+_ENGINE = "an engine 5; a model; 1.1"
 _ADDED = "2026-11-23T04:00:00.000+00:00"
 
 

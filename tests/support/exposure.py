@@ -11,6 +11,7 @@ MOST = {
     "bookbrain-ingest.service": 1.2,
     "bookbrain-logs.service": 0.5,
     "bookbrain-notify@.service": 1.2,
+    "bookbrain-ocr.service": 0.5,
     "bookbrain-upgrade.service": 8.0,  # it is root's: it does what the installer does
     "bookbrain-verify.service": 1.2,
 }

@@ -4,6 +4,7 @@ A page is painted, shines through the paper of the page before it, lies askew, i
 unevenly lit, printed in grey ink on grey paper, full of noise and dust, and squeezed by JPEG.
 """
 
+import ctypes
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ import numpy as np
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from support import debian_books
 
+from bookbrain.formats.page_image_child import find_boxes
 from bookbrain.ocr.engine import RecognisedPage, letters_of
 
+Box = tuple[float, float, float, float]  # left, bottom, right, top in points
 Place = tuple[str, int]  # a file's name in one of Debian's packages, and a page from 1
 
 
@@ -103,6 +106,43 @@ def save_book(path: Path, scans: Sequence[Scan], scanner: Scanner) -> Path:
     return path
 
 
+_LINES = (
+    "The {word} waits until all of the worker threads have stopped.",
+    "Nobody releases the lock before the queue is empty again.",
+    "After a restart the journal is read from its first entry.",
+)
+
+
+_EASY, _FIRST = (1654, 1000), (120, 200)  # pixels of the page, and where its first line begins
+
+
+def easy_scan(path: Path, *words: str) -> Path:
+    """A page for each of the words, which is on no other: pictures, read in a second or so."""
+    font = ImageFont.load_default(42)
+    pages = []
+    for word in words:
+        page = Image.new("L", _EASY, 240)
+        for number, line in enumerate(_LINES):
+            at = _FIRST[0], _FIRST[1] + 90 * number
+            ImageDraw.Draw(page).text(at, line.format(word=word), 20, font)
+        pages.append(page)
+    pages[0].save(path, "PDF", resolution=200, save_all=True, append_images=pages[1:])
+    return path
+
+
+def place_on_easy_scan(word: str) -> Box:
+    """Where the word of a page is: left, top, right and bottom, in shares of the page's sides."""
+    font = ImageFont.load_default(42)
+    across = _FIRST[0] + font.getlength(_LINES[0].partition("{word}")[0])
+    left, top, right, bottom = font.getbbox(word)
+    return (
+        (across + left) / _EASY[0],
+        (_FIRST[1] + top) / _EASY[1],
+        (across + right) / _EASY[0],
+        (_FIRST[1] + bottom) / _EASY[1],
+    )
+
+
 # Books whose text layer is right, and how many of their pages are looked at: 28 Korean, 20 English.
 _BOOKS = {
     "installation-guide-amd64/install.ko.pdf": 12,
@@ -155,14 +195,30 @@ def words_in(text: str) -> dict[str, set[str]]:
     }
 
 
-Box = tuple[float, float, float, float]  # left, bottom, right, top in points
 _VISIBLE = re.compile(r"\S+")
+_SHOWN = 1200  # pixels that the reader's picture is wide
+_GRID = 1_000_000
 
 
-def typed_words(
-    document: pdfium.PdfDocument, number: int, askew: float = 0
-) -> list[tuple[str, Box]]:
-    """The words of page `number`, and where their ink is once the page is turned by `askew`."""
+@dataclass(frozen=True, slots=True)
+class TypedWord:
+    """A word of a page, and where the ink of each of its characters is."""
+
+    text: str
+    boxes: tuple[Box, ...]
+
+    @property
+    def box(self) -> Box:
+        return around(self.boxes)
+
+    def places(self, part: str) -> list[Box]:
+        """Where a part of it stands."""
+        starts = (found.start() for found in re.finditer(re.escape(part), self.text))
+        return [around(self.boxes[start : start + len(part)]) for start in starts]
+
+
+def typed_words(document: pdfium.PdfDocument, number: int, askew: float = 0) -> list[TypedWord]:
+    """The words of page `number`, where they are once the page is turned by `askew`."""
     page = document[number - 1]
     textpage = page.get_textpage()
     indexes = range(textpage.count_chars())
@@ -171,10 +227,9 @@ def typed_words(
     middle = (left + right) / 2, (bottom + top) / 2
     words = []
     for found in _VISIBLE.finditer(text):
-        boxes = [textpage.get_charbox(index) for index in range(*found.span())]
-        moved = [_turned(box, middle, askew) for box in boxes if box[2] > box[0]]
-        if moved:
-            words.append((found[0], around(moved)))
+        boxes = [_turned(textpage.get_charbox(n), middle, askew) for n in range(*found.span())]
+        if all(box[2] > box[0] and box[3] > box[1] for box in boxes):
+            words.append(TypedWord(found[0], tuple(boxes)))
     return words
 
 
@@ -204,22 +259,56 @@ def overlap(one: Box, other: Box) -> float:
     return shared / (sum(areas) - shared) if shared else 0.0
 
 
-def marks_of(page: RecognisedPage) -> list[tuple[str, Box]]:
-    """Each recognised word with the box around its letters, as a mark would stand."""
-    letters = letters_of(page)
-    return [
-        (word.text, around([box for _, (_, box) in zip(word.text, letters, strict=False)]))
-        for word in page.words
-    ]
+_PARTS = re.compile(r"[가-힣]{2,}|[A-Za-z]{3,}|\d{2,}")
 
 
-def overlaps(page: RecognisedPage, typed: Sequence[tuple[str, Box]]) -> list[float]:
-    """For each recognised word that is typed on the page too, how well its mark covers one."""
-    places: dict[str, list[Box]] = {}
-    for word, box in typed:
-        places.setdefault(word, []).append(box)
-    return [
-        max(overlap(box, place) for place in places[word])
-        for word, box in marks_of(page)
-        if word in places
+def parts_of(word: str) -> list[str]:
+    """What a query may mark of a word: all of it, its letters, its stem."""
+    runs = _PARTS.findall(word)
+    stems = [run[:-1] for run in runs if len(run) > 2 and run[0] >= "가"]
+    return [part for part in dict.fromkeys([word, *runs, *stems]) if any(map(str.isalnum, part))]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnMark:
+    """A mark on a word, or a part of one, and how well it covers that: 0 where it is elsewhere."""
+
+    word: str
+    part: str
+    overlap: float
+
+
+def drawn_marks(file: Path, found: RecognisedPage, typed: Sequence[TypedWord]) -> list[DrawnMark]:
+    """All marks that queries may have on the first page of `file`, as they are painted.
+
+    Left out are those on words that were read as others, and on what was taken for words.
+    """
+    page, text = pdfium.PdfDocument(file)[0], found.text
+    parts = [
+        (word[0], part, word.start() + word[0].index(part))
+        for word in _VISIBLE.finditer(text)
+        for part in parts_of(word[0])
     ]
+    spans = [(start, start + len(part)) for _, part, start in parts]
+    picture = page.render(scale=_SHOWN / page.get_width()).to_pil().convert("RGB")
+    boxes = find_boxes(page, text, spans, list(letters_of(found)), picture)
+    marks = []
+    for (word, part, _), box in zip(parts, boxes, strict=True):
+        place = _in_points(page, box)
+        alike = [overlap(place, other) for word in typed for other in word.places(part)]
+        is_other = not any(alike) and any(overlap(place, word.box) for word in typed)
+        if alike and not is_other:
+            marks.append(DrawnMark(word, part, max(alike)))
+    return marks
+
+
+def _in_points(page: pdfium.PdfPage, box: Box) -> Box:
+    """A box on the picture of a page, in shares of its sides, in the page's own points."""
+    x, y = ctypes.c_double(), ctypes.c_double()
+    places = []
+    for across, down in (box[:2], box[2:]):
+        pdfium_c.FPDF_DeviceToPage(
+            page, 0, 0, _GRID, _GRID, 0, round(across * _GRID), round(down * _GRID), x, y
+        )
+        places.append((x.value, y.value, x.value, y.value))
+    return around(places)

@@ -124,7 +124,7 @@ def test_units_of_systemctl() -> None:
 def test_units_of_a_server(machine: Machine) -> None:
     units = look_at_units(machine.layout, machine.systemctl)
     assert [unit.name for unit in units] == [*SERVICES, "bookbrain-health.timer"]
-    assert [unit.runs for unit in units] == [True, False, False, False, True]
+    assert [unit.runs for unit in units] == [True, False, False, False, False, True]
     nowhere = look_at_units(machine.layout, "systemctl-of-none")
     assert {unit.state for unit in nowhere} == {"not-found"}
 

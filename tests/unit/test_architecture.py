@@ -21,7 +21,7 @@ MAY_IMPORT = {
     "ocr": {"base"},
     "formats": {"base", "ocr"},
     "index": {"base"},
-    "store": {"base", "index"},
+    "store": {"base", "index", "ocr"},
     "models": {"base", "store"},
     "search": {"base", "index", "store", "models"},
     "library": {"base", "ocr", "formats", "index", "store", "models", "search"},
@@ -46,7 +46,11 @@ HOMES = {
     "rank_bm25": {"index/segment.py"},
     "pypdfium2": {"formats", "ocr/page_scan_child.py"},
     "python_multipart": {"web/uploads.py"},
-    "PIL": {"formats/page_image_child.py", "ocr/page_scan_child.py"},
+    "PIL": {
+        "formats/page_image_child.py",
+        "formats/letter_ink.py",
+        "ocr/page_scan_child.py",
+    },
     "kiwipiepy": {"korean.py"},
     "Stemmer": {"index/analyzer.py"},
     "bcrypt": {"server"},
@@ -80,7 +84,7 @@ _CODE_IN_DATA = {
 }
 
 FEWEST_LINES, MOST_LINES_OF_A_FUNCTION = 30, 40
-MOST_MODULES, MOST_GERUNDS = 122, 3
+MOST_MODULES, MOST_GERUNDS = 129, 3
 MOST_BLANKET_EXCEPTS = 4
 
 

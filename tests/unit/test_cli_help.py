@@ -65,7 +65,7 @@ def _help(typed: str, option: str = "--help") -> str:
 
 
 def test_the_commands_that_are_looked_at_here() -> None:
-    names = "add books remove rename embed rebuild recover search eval serve"
+    names = "add books remove rename embed rebuild recover ocr search eval serve"
     admin_names = (
         "status doctor health logs report backup backups check verify restore site users key "
         "uninstall"

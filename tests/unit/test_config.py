@@ -36,6 +36,7 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "BOOKBRAIN_READ_TIMEOUT": ("9", "10", 10.0),
     "BOOKBRAIN_READ_MEMORY": ("1000", "3000", 3000),
     "BOOKBRAIN_FUSION": ("convex", "rrf", "rrf"),
+    "BOOKBRAIN_OCR": ("tesseract", "off", "off"),
     "BOOKBRAIN_VECTOR_WEIGHT": ("0.7", "0", 0.0),
     "BOOKBRAIN_RERANK_URL": ("http://file/v1/rerank", "http://env/rerank", "http://env/rerank"),
     "BOOKBRAIN_RERANK_MODEL": ("bge", "jina", "jina"),
@@ -66,6 +67,7 @@ BAD = {
     "BOOKBRAIN_RERANK_URL": ("jina.ai/rerank", "ftp://host/rerank", "https://"),
     "BOOKBRAIN_RERANK_SECONDS": ("0", *_NOT_NUMBERS),
     "BOOKBRAIN_FUSION": ("both", "RRF"),
+    "BOOKBRAIN_OCR": ("on", "OFF", "0"),
     "BOOKBRAIN_LANGUAGE": ("de", "KO"),
     "BOOKBRAIN_ALLOWED_HOSTS": ("https://x.org", "x.org:443", "*", "*.x.org", "x org", "a@b", "."),
     "BOOKBRAIN_LOG_QUERIES": ("yes", "2"),
@@ -130,7 +132,9 @@ def test_environment_over_file_over_default(home: Path, key: str) -> None:
     in_file, in_environment, expected = VALUES[key]
     default = _read(_load(home), key)
     from_file = _load(home, f"{key}={in_file}\n")
-    two_valued = ("BOOKBRAIN_FUSION", "BOOKBRAIN_LANGUAGE", "BOOKBRAIN_LOG_QUERIES")
+    two_valued = (
+        "BOOKBRAIN_FUSION", "BOOKBRAIN_LANGUAGE", "BOOKBRAIN_LOG_QUERIES", "BOOKBRAIN_OCR",
+    )  # fmt: skip
     if key not in two_valued:
         assert _read(from_file, key) not in (default, expected)
     assert str(_read(from_file, key)).removesuffix(".0").replace("True", "1") == in_file
@@ -175,6 +179,7 @@ def test_the_edges_of_what_is_allowed(home: Path, key: str) -> None:
     edges = {
         "BOOKBRAIN_LANGUAGE": "en",
         "BOOKBRAIN_FUSION": "convex",
+        "BOOKBRAIN_OCR": "off",
         "BOOKBRAIN_EMBEDDING_PRICE": "0",
         "BOOKBRAIN_RERANK_URL": "http://h",
     }

@@ -162,7 +162,7 @@ def _as_of_the_first_release(home: Path) -> None:
             ("seal", "removed", "twin"),
             ("book revision", "job attempts", "job kind", "job priority"),
         ),
-        (STORE, ("checksum", "library", "twin"), ()),
+        (STORE, ("checksum", "library", "twin", "recognised"), ()),
     ):
         with closing(sqlite3.connect(home / name, isolation_level=None)) as db:
             for kind in ("setting", "removed", "job", "model", "library"):
@@ -206,6 +206,31 @@ def test_vectors_of_the_first_release_are_salvaged_without_a_backup(home: Path) 
     assert _files(home) == {STORE}
     _repair(home)
     assert dump(home / STORE)["embedding"] == before
+
+
+@pytest.mark.parametrize("backup", [True, False])
+def test_recognised_pages_are_mended_or_gone_and_the_others_stay(
+    home: Path, *, backup: bool
+) -> None:
+    before = dump(home / STORE)["recognised"]
+    assert before
+    if not backup:
+        shutil.rmtree(home / "backups")
+    with closing(sqlite3.connect(home / STORE, isolation_level=None)) as db:
+        db.execute("UPDATE recognised SET content = x'00' WHERE rowid = 5")
+    assert _files(home) == {STORE}
+    assert _repair(home).outcome.damage == ()
+    left = dump(home / STORE)["recognised"]
+    assert left == before if backup else len(left) == len(before) - 1
+
+
+def test_recognised_pages_are_salvaged_out_of_a_file_that_is_damaged(home: Path) -> None:
+    before = dump(home / STORE)["recognised"]
+    shutil.rmtree(home / "backups")
+    _zero(home / STORE, _root(home / STORE, "model"))
+    assert _files(home) == {STORE}
+    _repair(home)
+    assert dump(home / STORE)["recognised"] == before
 
 
 # Rows that are none

@@ -2,6 +2,7 @@
 
 import io
 import os
+import random
 import re
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,9 +16,11 @@ from PIL import Image, ImageChops
 from support import pdfs
 from support.debian_books import books
 from support.raw_pdf import CATALOG, ONE_PAGE, document, stream
+from support.scans import around, overlap
 
 from bookbrain.errors import BookBrainError
-from bookbrain.formats.page_image import Picture
+from bookbrain.formats.letter_ink import find_part
+from bookbrain.formats.page_image import Letters, Picture
 from bookbrain.formats.page_image_child import Box, find_boxes
 from bookbrain.formats.pdf import read_pdf
 from bookbrain.index import analyzer
@@ -212,6 +215,151 @@ def test_a_page_that_reads_otherwise_is_shown_without_marks(tmp_path: Path) -> N
     picture = picture_of(red_word(tmp_path / "b.pdf", 0, _WHOLE, ""))
     other = replace(picture, text=f"{picture.text} and more")
     assert painted(other).tobytes() == painted(replace(picture, marks=())).tobytes()
+
+
+# Words that were read from the picture: where they stand is said, not drawn
+
+PLACES = {
+    "비동기로": (40.0, 60.0, 120.0, 80.0),
+    "락을": (130.0, 60.0, 170.0, 80.0),
+    "푼다.": (200.0, 20.0, 240.0, 40.0),
+}
+
+
+def read_words(places: dict[str, tuple[float, float, float, float]]) -> tuple[Letters, ...]:
+    """The words, their letters of one width."""
+    words = []
+    for word, (left, bottom, right, top) in places.items():
+        step = (right - left) / len(word)
+        words.append(
+            tuple(
+                (c, (left + n * step, bottom, left + (n + 1) * step, top))
+                for n, c in enumerate(word)
+            )
+        )
+    return tuple(words)
+
+
+def in_points(page: pdfium.PdfPage, box: Box) -> list[float]:
+    """The box on the picture in the page's points: by the corners of `on_picture`."""
+    left, bottom, right, top = page.get_bbox()
+    corners = [(x, y) for x in (left, right) for y in (bottom, top)]
+    places = {on_picture(page, *corner): corner for corner in corners}
+    origin, along, down = places[0, 0], places[1, 0], places[0, 1]
+    found = [
+        tuple(o + (a - o) * x + (d - o) * y for o, a, d in zip(origin, along, down, strict=True))
+        for x, y in ((box[0], box[1]), (box[2], box[3]))
+    ]
+    (x0, x1), (y0, y1) = (sorted(values) for values in zip(*found, strict=True))
+    return [x0, y0, x1, y1]
+
+
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+@pytest.mark.parametrize("crop", ["", "10 5 280 190"])
+@pytest.mark.parametrize(
+    ("marked", "expected"),
+    [
+        ("비동기", [(40, 60, 100, 80)]),
+        ("로", [(100, 60, 120, 80)]),
+        ("비동기로 락", [(40, 60, 120, 80), (130, 60, 150, 80)]),
+        ("을\n푼다", [(150, 60, 170, 80), (200, 20, 800 / 3 - 40, 40)]),
+    ],
+)
+def test_words_that_were_read_are_marked_where_they_stand(
+    tmp_path: Path, rotate: int, crop: str, marked: str, expected: list[Box]
+) -> None:
+    """Whatever the PDF's own layer says; each by itself, for its line may climb."""
+    page = pdfium.PdfDocument(red_word(tmp_path / "b.pdf", rotate, "0 0 300 200", crop))[0]
+    text = "비동기로 락을\n푼다."
+    start = text.index(marked)
+    boxes = find_boxes(page, text, [(start, start + len(marked))], read_words(PLACES))
+    assert len(boxes) == len(expected)
+    for box, place in zip(boxes, expected, strict=True):
+        assert in_points(page, box) == pytest.approx(list(place), abs=0.01)
+
+
+def test_words_that_were_read_after_those_that_are_there(tmp_path: Path) -> None:
+    """As of a page whose code is in a font without a map: both are marked by their own."""
+    picture = picture_of(red_word(tmp_path / "b.pdf", 0, "0 0 300 200", ""))
+    page = pdfium.PdfDocument(picture.path)[0]
+    text = f"{picture.text}\n비동기로 락을 푼다."
+    own, read = picture.marks[0], text.index("락을")
+    words = read_words(PLACES)
+    before, after = find_boxes(page, text, [own, (read, read + 2)], words)
+    assert [before] == find_boxes(page, picture.text, [own])
+    assert in_points(page, after) == pytest.approx([130, 60, 170, 80], abs=0.01)
+
+
+def test_words_that_were_read_and_are_not_the_text(tmp_path: Path) -> None:
+    picture = picture_of(red_word(tmp_path / "b.pdf", 0, "0 0 300 200", ""))
+    page = pdfium.PdfDocument(picture.path)[0]
+    words = read_words(PLACES)
+    own = find_boxes(page, picture.text, picture.marks)
+    assert len(own) == 1
+    assert find_boxes(page, picture.text, picture.marks, words) == own
+    for text in ("비동기로 락을 풀다.", "비동기로 락을", "그 비동기로 락을 푼다.", "한 글"):
+        assert find_boxes(page, text, [(0, 3)], words) == []
+
+
+def test_marks_of_words_that_were_read_are_painted(tmp_path: Path) -> None:
+    path = red_word(tmp_path / "b.pdf", 0, "0 0 300 200", "")
+    picture = Picture(
+        str(path), 1, 600, "비동기로 락을 푼다.", ((5, 7),), 30, 1024, read_words(PLACES)
+    )
+    assert marked_area(picture) == pytest.approx((260, 240, 340, 280), abs=2)
+    assert replace(picture, words=()).digest != picture.digest
+
+
+def word_with_red(path: Path, before: str, after: str, font: str, rotate: int, dark: bool) -> Path:
+    """A page with one word, of which `WORD` is red."""
+    ink, paper = (0.9, 0) if dark else (0.1, 1)
+    lines = [
+        f"{paper} g 0 0 300 200 re f BT /F 12 Tf {ink} g 1 0 0 1 40 100 Tm",
+        f"({before}) Tj 1 0 0 rg ({WORD}) Tj {ink} g ({after}) Tj ET",
+    ]
+    page = f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 300 200] /Rotate {rotate} /Contents 4 0 R"
+    page += " /Resources << /Font << /F 5 0 R >> >> >>"
+    made = f"<< /Type /Font /Subtype /Type1 /BaseFont /{font} >>".encode()
+    path.write_bytes(
+        document([CATALOG, ONE_PAGE, page.encode(), stream("\n".join(lines).encode()), made])
+    )
+    return path
+
+
+@pytest.mark.parametrize("rotate", [0, 90, 180, 270])
+@pytest.mark.parametrize("font", ["Helvetica", "Courier", "Times-Bold"])
+@pytest.mark.parametrize(("before", "after"), [("MMW/", "/illi"), ("ill.", ""), ("", "-MWM")])
+def test_a_part_of_a_word_is_marked_where_its_ink_is(
+    tmp_path: Path, before: str, after: str, font: str, rotate: int
+) -> None:
+    """Only the box of the whole word is known: letters are of any width."""
+    dark = rotate in (90, 180)
+    page = pdfium.PdfDocument(word_with_red(tmp_path / "b.pdf", before, after, font, rotate, dark))[
+        0
+    ]
+    textpage = page.get_textpage()
+    boxes = [textpage.get_charbox(index) for index in range(textpage.count_chars())]
+    text = before + WORD + after
+    image = page.render(scale=2).to_pil().convert("RGB")
+    red, green, _ = image.split()
+    there = ImageChops.subtract(red, green).point(lambda v: 255 * (v > 100)).getbbox()
+    mark = (len(before), len(before) + len(WORD))
+    (box,) = find_boxes(page, text, [mark], read_words({text: around(boxes)}), image)
+    assert there
+    sides = (box[0] * image.width, box[1] * image.height,
+             box[2] * image.width, box[3] * image.height)  # fmt: skip
+    assert overlap(sides, there) > 0.75
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 40), (40, 3), (400, 60)])
+@pytest.mark.parametrize("text", ["i", "한글", "a" * 40, "가b-ᄏ.1é" * 5])
+def test_a_part_is_in_its_word_whatever_there_is(size: tuple[int, int], text: str) -> None:
+    noise = random.Random(repr((size, text))).randbytes(size[0] * size[1])
+    for word in (Image.new("L", size, 255), Image.frombytes("L", size, noise)):
+        for start in range(len(text)):
+            left, top, right, bottom = find_part(word, text, start, start + 1)
+            assert 0 <= left < right <= 1
+            assert 0 <= top < bottom <= 1
 
 
 # The picture

@@ -7,15 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 from unicodedata import normalize
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from reportlab.pdfgen.canvas import Canvas
 from support import pdfs
 
 from bookbrain.errors import UnavailableError
 from bookbrain.ocr.engine import RecognisedPage, Word, letters_of
+from bookbrain.ocr.pace import keep_pace, seconds_for
 from bookbrain.ocr.page_scan import MOST_PIXELS, PageScan, UnreadPageError
-from bookbrain.ocr.tesseract import Tesseract, find_tesseract, seconds_for
-from bookbrain.ocr.tesseract_output import words_of_output
+from bookbrain.ocr.tesseract import Tesseract, find_tesseract
+from bookbrain.ocr.tesseract_output import fit_to_ink, words_of_output
+from bookbrain.paths import LibraryPaths
 
 HEAD = (
     "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
@@ -111,7 +115,7 @@ class TestSpaces:
 class TestPlaces:
     def test_a_box_is_divided_among_letters(self) -> None:
         page = RecognisedPage((Word("ab한", (100, 200, 180, 240), 90, 0),), UPRIGHT)
-        (_, a), (_, b), (_, korean) = letters_of(page)
+        (((_, a), (_, b), (_, korean)),) = letters_of(page)
         assert a == pytest.approx((24, 842 - 57.6, 28.8, 842 - 48))
         assert b[0] == pytest.approx(a[2])
         assert korean[2] - korean[0] == pytest.approx(2 * (b[2] - b[0]))
@@ -120,7 +124,7 @@ class TestPlaces:
     def test_on_a_page_on_its_side(self) -> None:
         """A pixel to the right is a point up, one down is one to the right."""
         page = RecognisedPage((Word("ab", (100, 200, 300, 240), 90, 0),), (0, 0.5, 0.5, 0, 10, 20))
-        (_, a), (_, b) = letters_of(page)
+        (((_, a), (_, b)),) = letters_of(page)
         assert a == pytest.approx((110, 70, 130, 120))
         assert b == pytest.approx((110, 120, 130, 170))
 
@@ -128,7 +132,100 @@ class TestPlaces:
         words = words_of_output(table(["한", "글"], ["ulem"]), "한글\nulem".encode())
         page = RecognisedPage(words, UPRIGHT)
         assert page.text == "한글\nulem"
-        assert "".join(letter for letter, _ in letters_of(page)) == "한글ulem"
+        assert ["".join(letter for letter, _ in word) for word in letters_of(page)] == [
+            "한글",
+            "ulem",
+        ]
+
+
+class TestInk:
+    """A line of three words, the last with a tail as a y has."""
+
+    TRUE = ((40, 80, 124, 120), (136, 80, 244, 120), (256, 80, 364, 132))
+
+    @pytest.fixture
+    def ink(self) -> NDArray[np.bool_]:
+        ink = np.zeros((60, 200), np.bool_)
+        for left, right in ((10, 31), (34, 61), (64, 91)):
+            ink[20:30, left:right:2] = True  # strokes
+        ink[30:33, 84:87] = True
+        ink[2:12, 10:90:2] = True  # the line above
+        return ink
+
+    def fitted(
+        self, ink: NDArray[np.bool_], **told: tuple[int, int, int, int]
+    ) -> list[tuple[int, int, int, int]]:
+        boxes = [told.get(name, box) for name, box in zip("abc", self.TRUE, strict=True)]
+        line = [Word("x", box, 90, 0) for box in boxes]
+        return [word.box for word in fit_to_ink(line, ink)]
+
+    @pytest.mark.parametrize(
+        "told",
+        [
+            {},
+            {"a": (40, 10, 124, 120)},
+            {"a": (84, 80, 124, 120)},
+            {"a": (40, 80, 76, 120)},
+            {"a": (40, 80, 220, 120)},
+            {"b": (100, 80, 244, 120)},
+            {"b": (170, 80, 244, 120)},
+            {"c": (256, 80, 364, 160)},
+            {"c": (256, 80, 520, 132)},
+            {"c": (300, 80, 364, 132)},
+        ],
+    )
+    def test_a_word_is_as_large_as_its_ink(
+        self, ink: NDArray[np.bool_], told: dict[str, tuple[int, int, int, int]]
+    ) -> None:
+        assert self.fitted(ink, **told) == list(self.TRUE)
+
+    def test_a_rule_and_a_figure_beside_it_are_not_of_it(self, ink: NDArray[np.bool_]) -> None:
+        ink[25, :] = True
+        assert self.fitted(ink) == list(self.TRUE)
+        ink[25, :] = False
+        ink[:, 150:160] = True
+        figure = Word("o", (600, 0, 640, 236), 90, 0)
+        words = [*(Word("x", box, 90, 0) for box in self.TRUE), figure]
+        assert [word.box for word in fit_to_ink(words, ink)][:3] == list(self.TRUE)
+
+    def test_a_line_that_runs_up_stays(self, ink: NDArray[np.bool_]) -> None:
+        """As the label of an axis."""
+        label = Word("walrus", (40, 10, 60, 130), 90, 0)
+        assert fit_to_ink([label], ink) == (label,)
+
+    def test_a_box_without_ink_stays(self, ink: NDArray[np.bool_]) -> None:
+        lost = Word("x", (600, 160, 640, 200), 90, 0)
+        assert fit_to_ink([lost], ink) == (lost,)
+        assert fit_to_ink([lost], np.zeros((1, 1), np.bool_)) == (lost,)
+        assert fit_to_ink([], ink) == ()
+
+
+class TestLinesOfAText:
+    PAGE = RecognisedPage(
+        tuple(
+            Word(text, (0, 0, 10, 10), 90, line)
+            for line, words in enumerate(
+                (["락을", "잡", "는다."], ["def", "f():"], ["락을", "푼다."])
+            )
+            for text in words
+        ),
+        UPRIGHT,
+    )
+
+    @pytest.mark.parametrize(
+        ("text", "lines"),
+        [
+            ("락을 잡는다. def f():\n락을 푼다.", [0, 1, 2]),
+            ("There is prose.\ndef f():", [1]),
+            ("There is prose.\ndef f():\n락을 푼 다.", [1, 2]),
+            ("락을 푼다. 더.", []),
+            ("", []),
+        ],
+    )
+    def test_those_in_which_it_ends(self, text: str, lines: list[int]) -> None:
+        last = self.PAGE.last_of(text)
+        assert last.words == tuple(word for word in self.PAGE.words if word.line in lines)
+        assert last.matrix == UPRIGHT
 
 
 @pytest.fixture(scope="module")
@@ -180,6 +277,15 @@ class TestFaults:
         assert reason in error.value.message
         assert error.value.hint
         assert os.listdir(scratch) == [], "nothing is left behind"
+
+    @pytest.mark.parametrize(("sure", "read"), [(95, "락 a walrus"), (50, "walrus")])
+    def test_lone_characters_that_are_doubtful_are_dust(
+        self, tmp_path: Path, scan: PageScan, sure: float, read: str
+    ) -> None:
+        (tmp_path / "page.tsv").write_bytes(table(["락", "a", "walrus"], confidence=sure))
+        (tmp_path / "page.txt").write_text("락 a walrus\n")
+        engine = find_tesseract(program(tmp_path, f"cp {tmp_path}/page.* ."))
+        assert engine.recognise(scan).text == read
 
     def test_what_it_started_ends_with_it(self, tmp_path: Path, scan: PageScan) -> None:
         engine = find_tesseract(program(tmp_path, f"sleep 98765 & echo $! >{tmp_path}/pid; wait"))
@@ -289,6 +395,12 @@ class TestPictures:
         assert page.text == ""
 
 
-def test_what_it_takes() -> None:
-    assert seconds_for(0) == 0
-    assert seconds_for(100) >= 100 * 6 / (os.cpu_count() or 1)
+def test_what_it_takes_is_guessed_until_some_pages_were_read(tmp_path: Path) -> None:
+    assert seconds_for(0, tmp_path) == 0
+    guess = seconds_for(100, tmp_path)
+    assert guess >= 100 * 6 / (os.cpu_count() or 1)
+    keep_pace(tmp_path, 40.0, 20)
+    assert seconds_for(100, tmp_path) == 200
+    for left in ("", "[]", '{"seconds": "x"}', '{"seconds": -1}', '{"seconds": 1e99}', "[" * 9999):
+        LibraryPaths(tmp_path).ocr_pace.write_text(left)
+        assert seconds_for(100, tmp_path) == guess

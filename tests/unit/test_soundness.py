@@ -12,10 +12,12 @@ import pytest
 from bookbrain.errors import ConfigError
 from bookbrain.formats.text import make_passages
 from bookbrain.model import Book, EmbeddingSpace, Heading, Page
+from bookbrain.ocr.engine import RecognisedPage, Word
 from bookbrain.paths import CATALOG, STORE
 from bookbrain.store.catalog import Catalog, NewBook
 from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.store.flaws import Unsound, flaws, store_flaws
+from bookbrain.store.recognised import UnreadPage
 
 _SPACE = EmbeddingSpace("임베딩 모델", 8)
 _WORDS = "the lock waits for the queue and the socket, 그리고 버퍼는 커널을 기다린다. "
@@ -49,6 +51,11 @@ def _made(tmp_path_factory: pytest.TempPathFactory) -> Path:
         _add(catalog, store, TWO, 5)
         catalog.queue([Path("/inbox/coming.pdf")])
         store.set_own_dimensions(_SPACE.model, 8)
+        words = (Word("잠금", (1, 2, 30, 40), 91.5, 0), Word("waits", (40, 2, 90, 40), 88.0, 0))
+        matrix = (0.24, 0.0, 0.0, -0.24, 0.0, 792.0)
+        store.recognised.put(ONE, 2, "an engine; 1.1", RecognisedPage(words, matrix))
+        store.recognised.put(ONE, 3, "an engine; 1.1", RecognisedPage((), matrix))
+        store.recognised.put(TWO, 2, "an engine; 1.1", UnreadPage("it takes too long"))
     return home
 
 
@@ -165,6 +172,13 @@ def test_a_row_of_the_catalog_that_our_code_cannot_use_is_seen(home: Path, state
         "UPDATE model SET dimensions = 'x'", "UPDATE model SET name = x'ff'",
         "UPDATE model SET dimensions = -1",
         "DELETE FROM embedding WHERE rowid = 2",
+        "UPDATE recognised SET page = page + 10", "UPDATE recognised SET page = -page",
+        "UPDATE recognised SET page = 'x' WHERE rowid = 1",
+        "UPDATE recognised SET file = upper(file)", "UPDATE recognised SET engine = x'00'",
+        "UPDATE recognised SET engine = 'another; 1.1'",
+        "UPDATE recognised SET content = x''", "UPDATE recognised SET content = 'text'",
+        "UPDATE recognised SET content = (SELECT content FROM recognised WHERE rowid = 2)",
+        "UPDATE recognised SET sum = x'0011223344556677'", "UPDATE recognised SET sum = 'x'",
     ],
 )  # fmt: skip
 def test_a_row_of_the_store_that_our_code_cannot_use_is_seen(home: Path, statement: str) -> None:

@@ -67,7 +67,7 @@ NAMES = {
     "BookBrain", "bookbrain", "OpenAI", "Chroma", "PDF", "JSON", "ID", "API", "UTF", "GB", "ms",
     "stderr", "Ctrl", "env", "sk", "FILE", "PATH", "convex", "rrf", "id", "query", "book", "pages",
     "also", "Books", "local", "share", "embed", "add", "p50", "p95", "sudo", "root", "MB",
-    "Apprise", "tesseract",
+    "Apprise", "tesseract", "OCR",
 }  # fmt: skip
 
 

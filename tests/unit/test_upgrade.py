@@ -20,7 +20,8 @@ from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.library import Library
 from bookbrain.library.sources import add_again, land
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Silent, Span
-from bookbrain.paths import Layout, LibraryPaths, is_upgrading
+from bookbrain.ocr.engine import RecognisedPage
+from bookbrain.paths import STORE, Layout, LibraryPaths, is_upgrading
 from bookbrain.settings import Settings
 from bookbrain.store import embeddings
 from bookbrain.store.catalog import MIGRATIONS, Catalog, NewBook
@@ -28,6 +29,7 @@ from bookbrain.store.checksums import seal_book
 from bookbrain.store.database import open_database
 from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.store.flaws import flaws
+from bookbrain.store.recognised import RecognisedPages, UnreadPage
 from bookbrain.upgrade.rollback import forget, keep, put_back, version_of
 
 SPACE = EmbeddingSpace("m", 2)
@@ -242,6 +244,31 @@ def test_what_came_meanwhile_is_not_lost(home: Path) -> None:
         f"This book came meanwhile and is added again: {home}/inbox/drei.pdf",
         f"The newer catalog is kept: {home}/catalog.sqlite3.newer",
     ]
+
+
+def test_pages_that_were_recognised_meanwhile_are_not_lost(home: Path) -> None:
+    file = hashlib.sha256(b"one").hexdigest()
+    reading = RecognisedPage((), (1.0, 0.0, 0.0, 1.0, 0.0, 0.0))
+    with closing(sqlite3.connect(home / "embeddings.sqlite3", isolation_level=None)) as db:
+        RecognisedPages(db).put(file, 1, "an engine; 1.1", reading)
+    put_back(home)
+    with closing(EmbeddingStore(home / "embeddings.sqlite3")) as store:
+        assert store.recognised.of_file(file) == {1: reading}
+
+
+def test_pages_that_the_release_of_before_cannot_keep_are_kept_beside_it(home: Path) -> None:
+    for copy in (home / "embeddings.sqlite3", LibraryPaths(home).before_upgrade / STORE):
+        with closing(sqlite3.connect(copy, isolation_level=None)) as db:
+            version = len(embeddings.EMBEDDINGS_MIGRATIONS) - 1
+            if copy.parent != home:
+                db.execute("DROP TABLE recognised")
+                db.execute(f"PRAGMA user_version={version}")
+            else:
+                RecognisedPages(db).put("f" * 64, 1, "an engine; 1.1", UnreadPage("too large"))
+    newer = home / "embeddings.sqlite3.newer"
+    assert f"Pages recognised meanwhile are kept: {newer}" in put_back(home)
+    with closing(sqlite3.connect(newer)) as db:
+        assert db.execute("SELECT count(*) FROM recognised").fetchone() == (1,)
 
 
 @pytest.mark.slow

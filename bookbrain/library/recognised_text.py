@@ -1,0 +1,124 @@
+"""What the text of a book is where pages of it were recognised.
+
+A page that has no text of its own gets the recognised one; one that is readable but for a font
+gets the lines that it lacks. Each page is made of itself and its reading only: whenever it is
+done, in whatever portions, the same text comes of it.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from bookbrain.formats.text import headings_in, join_lines, make_passages
+from bookbrain.messages import fill, message_of
+from bookbrain.model import Book, Page
+from bookbrain.ocr.choice import PARTLY, TO_RECOGNISE
+from bookbrain.ocr.engine import OcrEngine, RecognisedPage, way_of
+from bookbrain.store.catalog import Catalog, NewBook, problems_of_pages
+from bookbrain.store.embeddings import EmbeddingStore
+from bookbrain.store.recognised import Reading, UnreadPage
+
+_NEW = 0.5  # of a line's letters in words that the page lacks: below, it has the line
+
+
+@dataclass(frozen=True, slots=True)
+class BookScans:
+    """The pages of a book that are recognised: those `to_read` are not read yet, those `to_apply`
+    are, and their text is not that of the book yet. `all` are these and the ones that are done."""
+
+    all: int
+    to_read: tuple[int, ...]
+    to_apply: tuple[int, ...]
+
+
+def with_recognised(pages: Sequence[Page], readings: Mapping[int, Reading]) -> tuple[Page, ...]:
+    """The pages of a book with what was recognised of those that cannot be searched as they are."""
+    return tuple(
+        _recognised(page, readings.get(page.number)) if page.problem in TO_RECOGNISE else page
+        for page in pages
+    )
+
+
+def recognised_book(new: NewBook, readings: Mapping[int, Reading]) -> NewBook:
+    """The book with what was recognised of it; itself where that is nothing."""
+    pages = with_recognised(new.pages, readings)
+    if pages == tuple(new.pages):
+        return new
+    return replace(new, pages=pages, passages=make_passages(pages))
+
+
+def _recognised(page: Page, reading: Reading | None) -> Page:
+    if not isinstance(reading, RecognisedPage) or not reading.words:
+        return page
+    text = reading.text
+    if page.problem == PARTLY:
+        lines = [line for line in text.split("\n") if _is_new(line, page.text)]
+        (added,) = join_lines(["\n".join(lines)])
+        text = f"{page.text}\n{added}" if added else page.text
+    else:
+        (text,) = join_lines([text])
+    headings = headings_in([heading.title for heading in page.headings], text)
+    return replace(page, text=text, headings=headings, problem="")
+
+
+def _is_new(line: str, text: str) -> bool:
+    """Whether a page of this text lacks most of the line."""
+    there = "".join(text.split())
+    words = line.split()
+    lacking = sum(len(word) for word in words if word not in there)
+    return lacking > _NEW * sum(map(len, words))
+
+
+# What is left to do
+
+
+def scans_of(
+    catalog: Catalog, store: EmbeddingStore, book_id: str, engine: OcrEngine | None
+) -> BookScans:
+    """Which pages of a book are recognised, and which `engine` is still to read.
+
+    A page that was read by another release of its program is not read again, but for one that it
+    could not read; one that was read in an earlier way of ours is.
+    """
+    chosen = {n for n, problem in catalog.page_problems(book_id) if problem in TO_RECOGNISE}
+    read = store.recognised.engines(book_id)
+    tried = store.recognised.of_file(book_id, chosen & read.keys())
+    words = {n for n, found in tried.items() if isinstance(found, RecognisedPage) and found.words}
+    to_apply = words | {n for n, engines in read.items() if len(engines) > 1}
+    to_read = chosen - tried.keys()
+    if engine:
+        failed = {n for n, found in tried.items() if isinstance(found, UnreadPage)}
+        to_read |= {n for n in failed if engine.version not in read[n]}
+        way = way_of(engine.version)
+        to_read |= {n for n, engines in read.items() if all(way_of(e) < way for e in engines)}
+    return BookScans(len(chosen | read.keys()), tuple(sorted(to_read)), tuple(sorted(to_apply)))
+
+
+def shelf_with_scans(catalog: Catalog, store: EmbeddingStore, shelf: Sequence[Book]) -> list[Book]:
+    """The books, each with how far text recognition is with it, and what it could not read."""
+    counts = store.recognised.counts()
+    return [
+        _with_scans(catalog, store, book) if book.problems or book.id in counts else book
+        for book in shelf
+    ]
+
+
+def _with_scans(catalog: Catalog, store: EmbeddingStore, book: Book) -> Book:
+    scans = scans_of(catalog, store, book.id, None)
+    if not scans.all:
+        return book
+    chosen = [n for n, problem in catalog.page_problems(book.id) if problem in TO_RECOGNISE]
+    tried = store.recognised.of_file(book.id, chosen)
+    notes = problems_of_pages(
+        (number, note) for number, found in sorted(tried.items()) if (note := unread_note(found))
+    )
+    return replace(
+        book, problems=(*book.problems, *notes), scans=scans.all,
+        recognised=scans.all - len(scans.to_read),
+    )  # fmt: skip
+
+
+def unread_note(found: Reading) -> str:
+    """Why nothing came of a page that was read, for a person; "" where something did."""
+    if isinstance(found, UnreadPage):
+        return fill("not read by OCR: {reason}", reason=message_of(found.reason))
+    return "" if found.words else message_of("read by OCR, and no word was found")
