@@ -12,7 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from bookbrain.processes import describe_exit, end, start_module, start_program
+from bookbrain.processes import (
+    Bounds,
+    describe_exit,
+    end,
+    run_in_bounds,
+    start_module,
+    start_program,
+)
 
 _SECONDS = 60  # a safety net: nothing here takes one
 
@@ -288,3 +295,20 @@ def test_ctrl_c_does_not_reach_a_module(probe: str) -> None:
         os.close(ours)
         with suppress(ProcessLookupError):
             child.wait(_SECONDS)
+
+
+def test_an_idle_program_leaves_the_processor_to_others() -> None:
+    """The time that it waits for its turn is not its own."""
+    says = "import os; print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0))"
+    command = [sys.executable, "-c", says]
+    done = run_in_bounds(command, b"", Bounds(30, 512, 1000, idle=True), variables={})
+    assert done.stdout.split() == [b"19", str(os.SCHED_IDLE).encode()]
+    done = run_in_bounds(command, b"", Bounds(30, 512, 1000), variables={})
+    assert done.stdout.split() != [b"19", str(os.SCHED_IDLE).encode()]
+    sleeps = [sys.executable, "-c", "import time; time.sleep(2)"]
+    assert run_in_bounds(sleeps, b"", Bounds(1, 512, 1000, idle=True), variables={}).code == 0
+    with pytest.raises(TimeoutError):
+        run_in_bounds(sleeps, b"", Bounds(1, 512, 1000), variables={})
+    works = [sys.executable, "-c", "while True: pass"]
+    with pytest.raises(TimeoutError):
+        run_in_bounds(works, b"", Bounds(1, 512, 1000, idle=True), variables={})
