@@ -14,7 +14,16 @@ from bookbrain.library.prepare import Intake, PreparerFault
 from bookbrain.library.recognised_text import recognised_book
 from bookbrain.log import record_removal, record_renaming
 from bookbrain.messages import fill
-from bookbrain.model import Book, Outcome, Page, Passage, Plan, Progress, parse_space
+from bookbrain.model import (
+    Book,
+    Outcome,
+    Page,
+    Passage,
+    Plan,
+    Progress,
+    TextId,
+    parse_space,
+)
 from bookbrain.paths import refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.catalog import Catalog, Job, NewBook
@@ -54,21 +63,23 @@ def rebuild(stores: ConnectedStores, progress: Progress) -> None:
     commit = stores.catalog.index_commit()
     stores.forget_keywords()  # `commit` too: until there is one of all texts, none is searched
     jobs = [Job(0, str(stores.book_file(book.id)), "") for book in books]
+    texts = {text.book: text for text in stores.catalog.texts()}
     with Intake(stores, jobs, (), lambda job: None) as intake:
         for number, book in enumerate(books, start=1):
             progress.begin(book.file, number, len(books))
-            new = _read_again(stores, book, intake, progress)
+            new = _read_again(stores, book, texts[book.id], intake, progress)
             if new and commit:
                 replace_text(stores, new, commit)
     stores.index_all()
     rebuild_vectors(stores, progress)
 
 
-def _read_again(stores: Stores, book: Book, intake: Intake, progress: Progress) -> NewBook | None:
-    """The book with what its file, the next of `intake`, is read as now; None where that is the
-    text that it has, or less: then its postings are made of what the catalog has."""
+def _read_again(
+    stores: Stores, book: Book, text: TextId, intake: Intake, progress: Progress
+) -> NewBook | None:
+    """The book with what its file, the next of `intake`, is read as now; None where that is `text`,
+    which it has, or less: then its postings are made of what the catalog has."""
     pages = stores.catalog.pages(book.id)
-    (text,) = (text for text in stores.catalog.texts() if text.book == book.id)
     try:
         ready = intake.take(progress.step).book
     except (InputError, PreparerFault) as error:
