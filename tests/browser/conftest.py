@@ -1,12 +1,13 @@
 """Chromium on a real `bookbrain serve`."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from support import pdfs
 from support.app import App, serving
 from support.openai_process import OpenAIProcess
@@ -22,6 +23,21 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """A browser and an app for each test at once would be too much for two cores."""
     item.add_marker(pytest.mark.slow)
     item.add_marker(pytest.mark.xdist_group("browser"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """What the pages of a failed test show and have complained of is told with it."""
+    report = yield
+    opened = getattr(item, "funcargs", {}).get("browser") if report.failed else None
+    for page in (page for context in opened.contexts for page in context.pages) if opened else ():
+        with suppress(Error):
+            said = [message.text for message in page.console_messages()]
+            shown = page.locator("body").inner_text(timeout=1000)
+            report.sections.append((page.url, "\n".join([shown, *said, *page.page_errors()])))
+    return report
 
 
 @pytest.fixture(scope="session")
