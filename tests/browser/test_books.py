@@ -169,7 +169,8 @@ def change(page: Page, title: str, what: str) -> None:
     page.get_by_role("menuitem", name=what).click()
 
 
-@pytest.mark.parametrize("locale", ["en-US", "ko-KR"])
+@pytest.mark.flaky(reruns=1)  # once, in CI, a page stayed without books; never in 130 loads beside
+@pytest.mark.parametrize("locale", ["en-US", "ko-KR"])  # busy programs
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1280])
 def test_how_it_looks(browser: Browser, app: App, locale: str, scheme: str, width: int) -> None:

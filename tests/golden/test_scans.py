@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pypdfium2 as pdfium
 import pytest
+from golden import scanned_books
 from golden.scans import COVERED, read_pages
-from support import debian_books, pdfs, scans
+from support import debian_books, golden_set, pdfs, scans
 from support.prose import technical_pages
 
 from bookbrain.errors import UnavailableError
@@ -39,6 +40,22 @@ def test_scans_of_real_books(engine: Tesseract, tmp_path: Path) -> None:
     marks = [mark for reading in readings for mark in reading.marks]
     assert len(marks) > 500
     assert sum(mark.overlap >= COVERED for mark in marks) > 0.98 * len(marks)
+
+
+def test_search_finds_scans_as_it_finds_their_books(engine: Tesseract, tmp_path: Path) -> None:
+    """A few questions of both sets; all of them are in README.md."""
+    try:
+        books = golden_set.fetch_editions(scanned_books.BOOKS)
+    except debian_books.NoBooks as reason:
+        pytest.skip(str(reason))
+    short = [q for q in scanned_books.own_questions() if len(q.golden.places) == 1]
+    asked = [q for q in short if q.of.startswith("tuning")][::4]
+    pages = scanned_books.places_of(asked)
+    judged = scanned_books.judge(asked, books, pages, "typical", tmp_path)
+    assert judged.keys() == {"tuning ko", "tuning en"}
+    for before, after in judged.values():
+        assert len(before.ids) >= 3
+        assert after.hit_at_k.value >= 0.92 * before.hit_at_k.value, (before.ranks, after.ranks)
 
 
 @pytest.mark.parametrize("turned", [0, 90, 180, 270])
