@@ -12,6 +12,9 @@ _SETTINGS = ("BOOKBRAIN_", "OPENAI_", "CHROMA_", "XDG_")
 _OTHERS = ("CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "FORCE_COLOR", "NO_COLOR", "COLUMNS")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
+# The tests of a group run in one process, one after another: the longest groups begin first.
+_LONGEST = ("bookworm", "trixie", "browser")
+
 # The same examples every time, and nothing written into the checkout.
 settings.register_profile(
     "tests",
@@ -30,6 +33,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         catalogue = runpy.run_path(str(root / "packaging" / "catalogue.py"))
         catalogue["compile_catalogues"](root)
+
+
+@pytest.hookimpl(trylast=True)  # pytest itself puts together what shares a fixture
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Each process of pytest-xdist is given the next group, or test, in this order."""
+    items.sort(key=_turn)
+
+
+def _turn(item: pytest.Item) -> int:
+    group = item.get_closest_marker("xdist_group")
+    name = group.args[0] if group else ""
+    return _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
 
 
 @pytest.fixture(autouse=True, scope="session")

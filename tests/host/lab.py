@@ -2,10 +2,12 @@
 
 A host is a minimal root built by mmdebstrap and started by systemd-nspawn: its own processes,
 users, ports and firewall, reached by `Host.run`. All of it lies in one folder of the checkout's
-.cache and carries the id of this process in its name. A lab removes all it made when it closes,
-and when it opens, what a lab whose process was killed left behind.
+.cache and carries the name of the test run, whose processes share the lab. Each removes its hosts
+when it leaves, the last one the lab; who opens one removes those that nobody is in: their
+processes were killed.
 """
 
+import fcntl
 import hashlib
 import os
 import shutil
@@ -13,12 +15,15 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TextIO
 
+from host.cgroups import remove_cgroup
 from host.machine import CHECKOUT, PIP_CACHE, Host, stop
-from host.network import LabError, do, network, remove_network, stop_forwarding
+from host.network import LabError, alone, do, network, remove_network, stop_forwarding
 
 TOOLS = ("systemd-nspawn", "mmdebstrap", "nsenter", "ip", "iptables")
 PACKAGES = "systemd,systemd-sysv,dbus,ca-certificates"
@@ -35,33 +40,60 @@ PASSED_ON = (
 NOT_PASSED_ON = ("PIP_CACHE_DIR", "PIP_FIND_LINKS", "PIP_LOG")  # folders of this machine
 
 
-class Lab:
-    """The folder, the roots, the networks and the hosts of one test session."""
+_CACHE = CHECKOUT / ".cache"
+_DOOR = _CACHE / "hosts.lock"  # one process at a time enters or leaves a lab
+_INSIDE = "inside.lock"  # in the folder of a lab: shared by those who are in it
 
-    def __init__(self) -> None:
-        self.folder = CHECKOUT / ".cache" / f"host-{os.getpid()}"
+
+class Lab:
+    """The folder, the roots, the networks and the hosts of a test run, as one process has them.
+
+    `run` is the name of the run and `process` that of the process in it: a few letters or digits.
+    """
+
+    def __init__(self, run: str, process: str) -> None:
+        self.folder = _CACHE / f"host-{run}"
+        self._process = process
         self._made = ExitStack()
         self._hosts = 0
         self._removals: list[subprocess.Popen[bytes]] = []
 
     def __enter__(self) -> "Lab":
         _refuse_what_cannot_work()
-        for leftover in self.folder.parent.glob("host-*"):
-            _sweep(leftover, ours=leftover == self.folder)
-        self.folder.mkdir(parents=True)
-        (self.folder / "pip").mkdir()
-        self._made.callback(_sweep, self.folder, ours=True)
+        _CACHE.mkdir(exist_ok=True)
+        with alone(_DOOR):
+            for lab in _CACHE.glob("host-*"):
+                _sweep_if_empty(lab)
+            (self.folder / "pip").mkdir(parents=True, exist_ok=True)
+            inside = (self.folder / _INSIDE).open("w")
+            fcntl.flock(inside, fcntl.LOCK_SH)
+        self._made.callback(self._leave, inside)
         self._made.callback(self._end_removals)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._made.close()
 
+    def _leave(self, inside: TextIO) -> None:
+        with alone(_DOOR):
+            inside.close()
+            _sweep_if_empty(self.folder)
+
+    def made_once(self, name: str, make: Callable[[Path], None]) -> Path:
+        """What `make` makes at the path that it gets, in the first process that asks for it."""
+        made, part = self.folder / name, self.folder / f"{name}.part"
+        with alone(self.folder / f"{name}.lock"):
+            if not made.exists():
+                _remove(part)
+                make(part)
+                part.rename(made)
+        return made
+
     @contextmanager
     def host(self, suite: str, *, systemd: bool) -> Iterator[Host]:
         """A host that has nothing but the base system of the Debian release `suite`."""
         self._hosts += 1
-        name = f"{self.folder.name}-{self._hosts}"
+        name = f"{self.folder.name}-{self._process}-{self._hosts}"
         root = self.folder / name
         with ExitStack() as made:
             made.callback(self._begin_removal, root)
@@ -69,6 +101,7 @@ class Lab:
             self._lay_root(suite, root)
             joined = made.enter_context(network(name))
             host = Host(root, joined, systemd, passed_on() | {"PIP_CACHE_DIR": PIP_CACHE})
+            made.callback(remove_cgroup, name)
             made.callback(host.cut_power)
             host.boot()
             yield host
@@ -82,22 +115,21 @@ class Lab:
             removal.wait()
 
     def _lay_root(self, suite: str, root: Path) -> None:
-        template = self.folder / suite
-        if not template.exists():
-            try:
-                do(
-                    *("mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}"),
-                    *(f"--aptopt={option}" for option in apt_options()),
-                    *(suite, str(template)),
-                )
-            except LabError:
-                _remove(template)
-                raise
+        template = self.made_once(suite, partial(_make_root, suite))
         do("cp", "-a", "--reflink=auto", str(template), str(root))
         resolved = Path("/run/systemd/resolve/resolv.conf")
         servers = resolved if resolved.exists() else Path("/etc/resolv.conf")
         (root / "etc/resolv.conf").unlink(missing_ok=True)
         (root / "etc/resolv.conf").write_text(servers.read_text())
+
+
+def _make_root(suite: str, root: Path) -> None:
+    do(
+        *("mmdebstrap", "--quiet", "--variant=apt", f"--include={PACKAGES}"),
+        *(f"--aptopt={option}" for option in apt_options()),
+        "--dpkgopt=force-unsafe-io",  # in the hosts too: this machine does not lose power
+        *(suite, str(root)),
+    )
 
 
 def passed_on() -> dict[str, str]:
@@ -131,21 +163,23 @@ def _refuse_what_cannot_work() -> None:
         raise LabError(f"test hosts need {', '.join(missing)}")
 
 
-def _sweep(folder: Path, *, ours: bool = False) -> None:
-    """Remove a lab: its hosts, its networks, its folder; unless its process still runs."""
-    owner = folder.name.removeprefix("host-")
-    if not ours and Path(f"/proc/{owner}").exists():
-        return
-    for file in folder.glob("*.pid"):
-        pid = file.read_text()
-        with suppress(OSError):
-            if str(folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                stop(int(pid))
-        name = file.stem
-        remove_network(name)
-    stop_forwarding()
-    _unmount(folder)
-    _remove(folder)
+def _sweep_if_empty(lab: Path) -> None:
+    """Remove a lab that no process is in, with what one that was killed has left of its hosts."""
+    with (lab / _INSIDE).open("w") as inside:
+        try:
+            fcntl.flock(inside, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return
+        for file in lab.glob("*.pid"):
+            pid = file.read_text()
+            with suppress(OSError):
+                if str(lab).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    stop(int(pid))
+            remove_network(file.stem)
+            remove_cgroup(file.stem)
+        stop_forwarding()
+        _unmount(lab)
+        _remove(lab)
 
 
 def _unmount(folder: Path) -> None:

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from host.cgroups import inside_cgroup
 from host.network import NETWORKS, LabError, Network
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -49,7 +50,7 @@ class Host:
         log = self.root.with_suffix(".log")
         with log.open("w") as output:
             self._nspawn = subprocess.Popen(
-                command,
+                inside_cgroup(self.network.name, command),
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,

@@ -1,5 +1,6 @@
 """Networks of test hosts: a namespace each, joined to this machine and masqueraded."""
 
+import fcntl
 import os
 import shlex
 import subprocess
@@ -11,10 +12,19 @@ from pathlib import Path
 NETWORKS = Path("/run/netns")
 FORWARDING = Path("/proc/sys/net/ipv4/ip_forward")
 FORWARDED = Path("/run/bookbrain-test-hosts.ip_forward")  # what it said before the first network
+_JOINING = Path("/run/bookbrain-test-hosts.lock")
 
 
 class LabError(Exception):
     """No host can be had here; the message says why."""
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """No other process of this machine is in a block with this lock."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +33,11 @@ class Network:
 
     name: str
     subnet: str  # its first three numbers
+
+    @property
+    def number(self) -> str:
+        """What no other network here has."""
+        return self.subnet.rsplit(".", 1)[1]
 
     def cut(self) -> None:
         """From now on nothing gets in or out."""
@@ -50,17 +65,12 @@ class Network:
 @contextmanager
 def network(name: str) -> Iterator[Network]:
     """A network called `name`, connected, until the block ends."""
-    subnet = _free_subnet()
-    outer = _outer_link(name)
     with ExitStack() as made:
         made.callback(remove_network, name)
-        do("ip", "netns", "add", name)
-        do(*f"ip link add {outer} type veth peer name eth0 netns {name}".split())
-        do("ip", "addr", "add", f"{subnet}.1/24", "dev", outer)
-        do("ip", "link", "set", outer, "up")
+        with alone(_JOINING):
+            subnet = _join(name)
         do("ip", "-n", name, "addr", "add", f"{subnet}.2/24", "dev", "eth0")
         do("ip", "-n", name, "link", "set", "lo", "up")
-        _forward()
         ours = f"{subnet}.0/24 -m comment --comment {name} -j"
         do(*f"iptables -w -t nat -I POSTROUTING -s {ours} MASQUERADE".split())
         do(*f"iptables -w -I FORWARD -s {ours} ACCEPT".split())
@@ -68,6 +78,17 @@ def network(name: str) -> Iterator[Network]:
         joined = Network(name, subnet)
         joined.mend()
         yield joined
+
+
+def _join(name: str) -> str:
+    """Make its links, and forward packets; the first three numbers of its addresses."""
+    subnet, outer = _free_subnet(), _outer_link(name)
+    do("ip", "netns", "add", name)
+    do(*f"ip link add {outer} type veth peer name eth0 netns {name}".split())
+    do("ip", "addr", "add", f"{subnet}.1/24", "dev", outer)
+    do("ip", "link", "set", outer, "up")
+    _forward()
+    return subnet
 
 
 def _forward() -> None:
@@ -104,9 +125,10 @@ def remove_network(name: str) -> None:
 
 def stop_forwarding() -> None:
     """Where no test host is left, packets are forwarded as they were before."""
-    if FORWARDED.exists() and not any(NETWORKS.glob("host-*")):  # of other labs
-        FORWARDING.write_text(FORWARDED.read_text())
-        FORWARDED.unlink()
+    with alone(_JOINING):
+        if FORWARDED.exists() and not any(NETWORKS.glob("host-*")):  # of other labs
+            FORWARDING.write_text(FORWARDED.read_text())
+            FORWARDED.unlink()
 
 
 def _outer_link(name: str) -> str:

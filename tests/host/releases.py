@@ -25,28 +25,30 @@ MIGRATIONS = (*MIGRATIONS, m900_colors_of_books)
 
 
 def release_of(lab: Lab, edit: Edit) -> Path:
-    """The folder of a release that was edited; made once."""
-    tree = lab.folder / f"release-{edit.__name__}"
-    if not tree.exists():
+    """The folder of a release that was edited."""
+
+    def make(tree: Path) -> None:
         ignored = shutil.ignore_patterns("dist", ".cache")
         shutil.copytree(lab.folder / "release", tree, ignore=ignored)
         edit(tree)
         do(str(tree / "packaging/release"))
-    return tree / "dist"
+
+    return lab.made_once(f"release-{edit.__name__}", make) / "dist"
 
 
 def old_release(lab: Lab) -> Path | None:
     """The folder of the one that servers have had; None where this checkout has no history."""
-    tree = lab.folder / "release-old"
     git = ["git", "-C", str(CHECKOUT), "archive", _OLD]
-    if not tree.exists():
-        done = subprocess.run(git, capture_output=True, check=False)
-        if done.returncode:
-            return None
+    done = subprocess.run(git, capture_output=True, check=False)
+    if done.returncode:
+        return None
+
+    def make(tree: Path) -> None:
         with tarfile.open(fileobj=io.BytesIO(done.stdout)) as packed:
             packed.extractall(tree, filter="data")
         do(str(tree / "packaging/release"))
-    return tree / "dist"
+
+    return lab.made_once("release-old", make) / "dist"
 
 
 def working(tree: Path) -> None:

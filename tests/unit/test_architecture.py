@@ -104,10 +104,16 @@ NAMES = {"bookbrain"} | {
 
 
 @cache
+def nodes(tree: ast.Module) -> tuple[ast.AST, ...]:
+    """All that is in a module."""
+    return tuple(ast.walk(tree))
+
+
+@cache
 def imports(tree: ast.Module) -> frozenset[str]:
     """Whatever a module imports, wherever in it: `a.b` for `import a.b` and `from a import b`."""
     found = set()
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -118,12 +124,12 @@ def imports(tree: ast.Module) -> frozenset[str]:
 def calls(tree: ast.Module) -> Iterator[str]:
     """What a module calls, by its full name: `subprocess.run`, under whatever name it is known."""
     known = {}
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             known.update({a.asname or a.name.split(".")[0]: a.name for a in node.names})
         elif isinstance(node, ast.ImportFrom):
             known.update({a.asname or a.name: f"{node.module}.{a.name}" for a in node.names})
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Call):
             first, *rest = ast.unparse(node.func).split(".")
             yield ".".join((known.get(first, first), *rest))
@@ -131,7 +137,7 @@ def calls(tree: ast.Module) -> Iterator[str]:
 
 def blanket_excepts(tree: ast.Module) -> Iterator[str]:
     """Handlers of everything; one that only cleans up and raises on is none."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if not isinstance(node, ast.ExceptHandler) or _ends_in_raise(node):
             continue
         caught = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
@@ -291,14 +297,14 @@ def test_databases_are_opened_in_one_place() -> None:
 def texts(tree: ast.Module) -> Iterator[tuple[str, bool]]:
     """The texts in a module that are no docstrings; and whether each is a part of a path: `x / it`,
     or the beginning of it."""
-    docs = {id(node.body[0].value) for node in ast.walk(tree) if _has_docstring(node)}
+    docs = {id(node.body[0].value) for node in nodes(tree) if _has_docstring(node)}
     parts = {
         id(constant)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div)
         for constant in ast.walk(node.right)
     }
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs:
             yield node.value, id(node) in parts
 
@@ -331,7 +337,7 @@ def test_modules_that_are_started_exist() -> None:
     started = [
         node.args[0]
         for tree in MODULES.values()
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("start_module")
     ]
     assert started
@@ -347,7 +353,7 @@ def test_nothing_stored_can_run_code(path: str) -> None:
     assert {"eval", "exec", "compile", "__import__"} & set(calls(tree)) == set()
     keywords = {
         keyword.arg: ast.unparse(keyword.value)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.Call)
         for keyword in node.keywords
     }
@@ -387,7 +393,7 @@ def test_one_name_means_one_thing() -> None:
 def test_a_function_fits_a_screen(path: str) -> None:
     long = {
         node.name: node.end_lineno - node.lineno + 1
-        for node in ast.walk(MODULES[path])
+        for node in nodes(MODULES[path])
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
         and node.end_lineno
         and node.end_lineno - node.lineno + 1 > MOST_LINES_OF_A_FUNCTION

@@ -1,4 +1,7 @@
-"""The hosts of this folder: one for each release of Debian, through all its files in order."""
+"""The hosts of this folder: one for each release of Debian, through all its files in order.
+
+The two are there side by side where there are two processes, or else one after the other.
+"""
 
 from collections.abc import Iterator
 from contextlib import ExitStack

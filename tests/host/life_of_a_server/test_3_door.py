@@ -114,17 +114,18 @@ def test_who_does_not_wait_for_the_answer_is_refused_too(server: Server) -> None
 
 
 def test_a_network_of_ipv6_counts_as_one(server: Server) -> None:
-    ours = [f"fd77::{number}" for number in range(16, 56)]
-    addresses = [*(f"{address}/64" for address in ours), "fd78::9/64"]
-    here = ("fd77::2/64", "fd78::2/64")
+    one, other = (f"{prefix}:{server.host.network.number}:" for prefix in ("fd77", "fd78"))
+    ours = [f"{one}:{number}" for number in range(16, 56)]
+    addresses = [*(f"{address}/64" for address in ours), f"{other}:9/64"]
+    here = (f"{one}:2/64", f"{other}:2/64")
     with server.host.network.neighbours(*addresses, here=here), pardoned(server):
-        at = replace(server.site, address="fd77::2")
+        at = replace(server.site, address=f"{one}:2")
         server.wait("IPv6", lambda: not refused(replace(at, source=ours[0])))
         for address in ours:
             guess_once(replace(at, source=address))
         server.wait("the refusal", lambda: refused(replace(at, source=ours[0])))
         assert refused(replace(at, source=ours[-1]))
-        assert not refused(replace(at, address="fd78::2", source="fd78::9"))
+        assert not refused(replace(at, address=f"{other}:2", source=f"{other}:9"))
 
 
 def guess_once(site: Site) -> None:

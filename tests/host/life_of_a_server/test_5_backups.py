@@ -205,13 +205,15 @@ def test_no_room_for_a_book_a_restore_or_the_logs(
 
 
 def test_it_can_move(server: Server, lab: Lab) -> None:
-    """What the next host takes over: `test_2_moving`."""
+    """What the other host takes over: `test_5_moving`."""
     found = answers(server)
     server.run("bookbrain-admin backup", timeout=300)
     newest = server.host.root / BACKUPS[1:] / archives(server)[-1]
-    (lab.folder / "moving.tar.zst").write_bytes(newest.read_bytes())
     books = json.loads(server.run("bookbrain books --json 2>/dev/null"))  # one was rejected
-    (lab.folder / "moving.json").write_text(json.dumps({"books": books, "answers": found}))
+    moving = lab.folder / f"{server.suite}.tar.zst"
+    moving.with_suffix(".json").write_text(json.dumps({"books": books, "answers": found}))
+    shutil.copyfile(newest, moving.with_suffix(".part"))
+    moving.with_suffix(".part").rename(moving)
 
 
 # Other faults
