@@ -82,7 +82,7 @@ def server_secrets(layout: Layout) -> dict[str, bytes]:
     """What only root can read of a server; nothing for others."""
     if not works_for_service(os.environ, layout):
         return {}
-    paths = {"secrets/site.json": layout.etc / "site.json"}
+    paths = {"secrets/site.json": layout.site}
     if layout.credentials.is_dir():
         paths |= {f"secrets/credentials/{p.name}": p for p in layout.credentials.iterdir()}
     return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}

@@ -73,7 +73,7 @@ def look_at_loose(layout: Layout, systemctl: str) -> list[str]:
 
 
 def _files(layout: Layout, pattern: str) -> list[str]:
-    return sorted(path.name for path in (layout.root / _UNITS).glob(pattern))
+    return sorted(path.name for path in (layout.top / _UNITS).glob(pattern))
 
 
 def read_loose(text: str) -> list[str]:

@@ -19,7 +19,6 @@ import re
 from pathlib import Path
 from string import Template
 
-from bookbrain.paths import Layout
 from bookbrain.server.access import (
     NOBODY,
     Site,
@@ -72,10 +71,6 @@ _COOKIE = "\n\t\t~^{name}$ {session}"  # without ~ a user could not be called de
 _OTHER_CA = " {{{lines}\n\t}}"
 _CA = "\n\t\tca {}"
 _CA_ROOT = "\n\t\tca_root {}"
-
-
-def piece_file(layout: Layout) -> Path:
-    return layout.etc / "caddy" / "site.caddy"
 
 
 def site_piece(site: Site, version: Version, socket: Path) -> str:

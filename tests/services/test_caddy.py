@@ -31,12 +31,11 @@ from bookbrain.server.access import (
     Site,
     check_new_name,
     read_site,
-    site_file,
     with_address,
     write_site,
 )
 from bookbrain.server.caddy import send
-from bookbrain.server.caddyfile import is_chosen, piece_file, site_piece, with_socket
+from bookbrain.server.caddyfile import is_chosen, site_piece, with_socket
 from bookbrain.web.uploads import LARGEST
 
 QUERY = "what-was-searched-for"
@@ -147,7 +146,7 @@ class Server(CaddySite):
         lines += [line for line in text.splitlines() if '"handled request"' in line]
 
     def files(self) -> dict[str, bytes]:
-        root = self.machine.layout.root
+        root = self.machine.layout.top
         return {str(p): p.read_bytes() for p in (root / "etc").rglob("*") if p.is_file()}
 
     def ticks(self) -> int:
@@ -402,7 +401,7 @@ def test_a_new_password_ends_the_old_one_and_its_session(server: Server) -> None
 
 def test_one_session_for_all_comes_over(server: Server) -> None:
     """As the first release kept it."""
-    path = site_file(server.machine.layout)
+    path = server.machine.layout.site
     values = json.loads(path.read_text())
     values["session"] = values["users"][0].pop("session")
     path.write_text(json.dumps(values))
@@ -593,11 +592,11 @@ def test_an_open_page_does_not_keep_others_from_signing_in(
 
 
 def test_what_changes_nothing_is_not_done(server: Server) -> None:
-    before = piece_file(server.machine.layout).stat().st_mtime_ns
+    before = server.machine.layout.site_piece.stat().st_mtime_ns
     done = server.admin("site", "--domain", "localhost", "--no-acme")
     assert "Nothing had to be changed." in done.output
     assert "https://localhost/" in done.output
-    assert piece_file(server.machine.layout).stat().st_mtime_ns == before
+    assert server.machine.layout.site_piece.stat().st_mtime_ns == before
 
 
 def test_what_caddy_does_not_understand_leaves_all_as_before(
@@ -735,10 +734,10 @@ def test_caddy_knows_the_certificate_authority(server: Server, own: bool, tmp_pa
     other = Address(acme_directory="https://ca/dir", acme_root=str(root)) if own else Address()
     site = with_address(None, Address("books.example.org", "owner@example.org"))
     caddy, layout = server.machine.caddy, Layout(tmp_path)
-    piece_file(layout).parent.mkdir(parents=True)
+    layout.site_piece.parent.mkdir(parents=True)
     shutil.copy(ROOT / "Caddyfile", layout.etc)
     piece = site_piece(with_address(site, other), caddy.version(), layout.sign_in_socket)
-    piece_file(layout).write_text(piece)
+    layout.site_piece.write_text(piece)
     config = json.loads(caddy.adapted(layout.etc / "Caddyfile"))
     (policy,) = config["apps"]["tls"]["automation"]["policies"]
     assert policy["subjects"] == ["books.example.org"]

@@ -501,7 +501,7 @@ def test_a_doctor_without_programs_and_files(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "none"))
     machine.layout.settings.write_text("OPENAI_KEY=sk-x\n")
-    (machine.layout.etc / "site.json").write_text("{")
+    machine.layout.site.write_text("{")
     machine.layout.home.rmdir()
     checks = json.loads(_run(machine, "--json").stdout)
     wrong = {check["name"] for check in checks if check["state"] == "FAIL"}

@@ -97,7 +97,7 @@ def _units(**states: str) -> str:
 def machine(tmp_path: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A server with an empty library, on which all is well but the certificate."""
     layout = Layout(tmp_path / "root")
-    units = layout.root / "etc/systemd/system"
+    units = layout.top / "etc/systemd/system"
     for folder in (layout.etc, layout.home, layout.backups, units):
         folder.mkdir(parents=True)
     for name in ("bookbrain", "bookbrain-ingest", "bookbrain-health", "bookbrain-notify@"):
@@ -188,7 +188,7 @@ def test_a_clock_that_nobody_sets(machine: Machine, tmp_path: Path) -> None:
 )
 def test_a_unit_that_has_failed(machine: Machine, tmp_path: Path, unit: str, state: str) -> None:
     _program(tmp_path / "bin/systemctl", _units(**{unit: "failed"}))
-    (machine.layout.root / "etc/systemd/system" / f"{unit}.service").touch()
+    (machine.layout.top / "etc/systemd/system" / f"{unit}.service").touch()
     key = f"service {unit}.service"
     assert _wrong(machine, code=int(state == "FAIL")) == {key: state}
     _program(tmp_path / "bin/systemctl", _units(**{unit: "active"}))
@@ -212,7 +212,7 @@ def test_a_certificate_that_is_not_there_yet(machine: Machine) -> None:
 def test_what_everybody_may_know_of_the_site(machine: Machine) -> None:
     file = machine.layout.etc / "address.json"
     assert file.stat().st_mode & 0o777 == 0o644
-    assert (machine.layout.etc / "site.json").stat().st_mode & 0o777 == 0o600
+    assert machine.layout.site.stat().st_mode & 0o777 == 0o600
     assert set(json.loads(file.read_text())) == {
         "domain", "acme", "acme_directory", "upstream"
     }  # fmt: skip

@@ -410,7 +410,7 @@ def test_the_status_as_json(machine: Machine) -> None:
 
 
 def test_what_cannot_be_read_is_said(machine: Machine) -> None:
-    (machine.layout.etc / "site.json").write_text("{")
+    machine.layout.site.write_text("{")
     Path(os.environ["BOOKBRAIN_HOME"]).mkdir()
     Path(os.environ["BOOKBRAIN_HOME"], "bookbrain.env").write_text("X")
     out = _run(machine, "status", code=1).stdout
