@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "upgrade": {"base", "store"},
     "server": {"base"},
     "checks": {"base", "store", "library", "backup", "server"},
-    "web": {"base", "formats", "store", "library", "checks"},
+    "web": {"base", "formats", "store", "library", "server", "checks"},
     "cli": {"base", "store", "search", "library", "web"},
     "admin": {"base", "store", "library", "backup", "server", "checks", "cli"},
     "sample": set(),  # data
