@@ -150,9 +150,13 @@ def with_server_defaults(env: Mapping[str, str], layout: Layout = Layout()) -> d
         return dict(env)
     if os.geteuid() != 0:
         raise ConfigError("The library of this server belongs to root.", "Run it with sudo.")
+    return service_environment(layout) | {name: value for name, value in env.items() if value}
+
+
+def service_environment(layout: Layout) -> dict[str, str]:
+    """Where the services of a server find its library and its settings."""
     return {
         "BOOKBRAIN_HOME": str(layout.home),
         "BOOKBRAIN_SETTINGS": str(layout.settings),
         "CREDENTIALS_DIRECTORY": str(layout.credentials),
-        **{name: value for name, value in env.items() if value},
     }

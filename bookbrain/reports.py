@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from bookbrain.errors import BookBrainError
 from bookbrain.files import write_file
@@ -88,13 +89,14 @@ def last_check(home: Path) -> LastCheck | None:
     """What was kept; None where nothing was, or nothing that can be read."""
     try:
         value = json.loads(LibraryPaths(home).last_check.read_bytes())
-        found = [Check(**one | {"state": State(one["state"])}) for one in value["seen"]]
-        seen = tuple(
-            replace(one, seen=of_row(one.seen), remedy=of_row(one.remedy)) for one in found
-        )
-        return LastCheck(datetime.fromisoformat(value["at"]), seen)
+        return LastCheck(datetime.fromisoformat(value["at"]), tuple(map(_check, value["seen"])))
     except (OSError, ValueError, KeyError, TypeError):
         return None
+
+
+def _check(kept: dict[str, Any]) -> Check:
+    texts = {name: of_row(kept[name]) for name in ("seen", "remedy")}
+    return Check(**kept | texts | {"state": State(kept["state"])})
 
 
 _USE_FILE = "use.json"

@@ -25,7 +25,7 @@ from bookbrain.library.inbox import (
 from bookbrain.library.library import Library
 from bookbrain.log import record_outcome
 from bookbrain.messages import Language, translated
-from bookbrain.model import AddReport, Outcome, Silent, printable
+from bookbrain.model import AddReport, Outcome, Progress, printable
 from bookbrain.paths import LibraryPaths
 
 log = logging.getLogger(__name__)
@@ -213,6 +213,6 @@ def _leave(path: Path, error: OSError | InputError, stuck: set[Path]) -> None:
     stuck.add(path)
 
 
-class _Logged(Silent):
+class _Logged(Progress):
     def wait(self) -> None:
         log.info("waiting: another bookbrain is writing to the library")

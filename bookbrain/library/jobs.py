@@ -283,7 +283,7 @@ def _known(stores: Stores, job: Job, book_id: str, *, mended: bool) -> Outcome:
 def _new_book(stores: Stores, path: Path, book_id: str, ready: Prepared) -> Book:
     """What it is called: as its card says, where a lost catalog left one."""
     card = read_card(stores.paths, book_id)
-    if path != stores.stored_file(book_id):
+    if path != stores.paths.book_file(book_id):
         file = path.name
     else:
         file = card.file if card else f"{book_id[:12]}{PDF}"
@@ -299,7 +299,7 @@ def _commit(stores: Stores, new: NewBook, commit: str, job: int) -> None:
         stores.catalog.add_book(new, commit, job)
     except BaseException:
         if taken:  # the copy is still there
-            remove(stores.stored_file(new.book.id))
+            remove(stores.paths.book_file(new.book.id))
         raise
     write_cards(stores.paths, stores.catalog, new.book.id)
 
@@ -311,7 +311,7 @@ def _embedded(
 
     Nothing is bought for a book of a lost catalog: what was bought is there.
     """
-    if path == stores.stored_file(new.book.id):
+    if path == stores.paths.book_file(new.book.id):
         card = read_card(stores.paths, new.book.id)
         reasons = card.refused.get(str(stores.space()), {}) if card else {}
         new = embedded_before(stores, new, {int(n): why for n, why in reasons.items()})

@@ -21,7 +21,6 @@ from bookbrain.formats.format import FORMAT
 from bookbrain.formats.pdf import (
     FROM_OUTSIDE,
     Deadlines,
-    check_is_pdf,
     killed,
     lines_until,
     read_pdf,
@@ -273,7 +272,8 @@ class Intake:
 
         A file in the library that is not what it was is no reason to leave the good one out.
         """
-        stored, copy = self._stores.stored_file(book_id), self._stores.incoming_file(book_id)
+        paths = self._stores.paths
+        stored, copy = paths.book_file(book_id), paths.incoming_file(book_id)
         if path.parent == self._stores.books and path != stored:
             raise InputError(
                 "it is not the file that it was when it was added",
@@ -344,7 +344,7 @@ def plan_file(stores: Stores, path: Path, name: str, progress: Progress) -> Plan
 
 
 def _plan(stores: Stores, path: Path, name: str, progress: Progress) -> Plan:
-    check_is_pdf(path)
+    FORMAT.open(path).close()  # it may be none
     book_id = file_digest(path)
     if book := stores.catalog.book(book_id):
         known = stores.has_file(book.id)  # else adding it mends the book

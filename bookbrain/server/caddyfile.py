@@ -98,10 +98,8 @@ def site_piece(site: Site, version: Version, socket: Path) -> str:
 
 
 def _tls(site: Site) -> str:
-    lines = []
-    if site.acme and site.acme_directory:
-        lines.append(_CA.format(site.acme_directory))
-    if site.acme and site.acme_root:
-        lines.append(_CA_ROOT.format(site.acme_root))
-    block = [_OTHER_CA.format(lines="".join(lines))] if lines else []
-    return "".join([site.email if site.acme else "internal", *block])
+    if not site.acme:
+        return "internal"
+    told = ((_CA, site.acme_directory), (_CA_ROOT, site.acme_root))
+    lines = "".join(line.format(value) for line, value in told if value)
+    return site.email + (_OTHER_CA.format(lines=lines) if lines else "")

@@ -20,7 +20,7 @@ from bookbrain.library import (
     rejections,
 )
 from bookbrain.messages import fill
-from bookbrain.model import Arrival, Book, Plan, RecognitionState, duration, estimate
+from bookbrain.model import Arrival, Book, Plan, RecognitionState, bill, duration
 from bookbrain.paths import Layout, LibraryPaths
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.web.frame import PAGES, plain, show_line, tr
@@ -311,7 +311,7 @@ def _sizes(plan: Plan, embedding: EmbeddingSettings) -> str:
 
 
 def _price(tokens: int, embedding: EmbeddingSettings) -> str:
-    return tr(estimate(tokens, embedding.dollars_per_million_tokens))
+    return tr(bill(tokens, embedding.dollars_per_million_tokens, about=True))
 
 
 _FEW = 10  # so many books need no filter

@@ -31,7 +31,6 @@ from bookbrain.remote import in_thread
 LARGEST = 300 << 20  # bytes of one file
 MOST = 2 << 30  # bytes of all files that are here
 _RESERVE = 256 << 20  # bytes of the disk that are left to the library
-_FOLDER = ".uploads"  # in the library's folder
 _AWAY = 60.0  # seconds after which a tab that is gone does not come back
 _LONGEST = 6 * 3600.0  # seconds that a file is kept for a tab that does nothing with it
 

@@ -29,7 +29,7 @@ from bookbrain.index import segment
 from bookbrain.index.segment import open_segment, segment_name
 from bookbrain.library import Library
 from bookbrain.library.findings import prove
-from bookbrain.model import Book, Silent
+from bookbrain.model import SILENT, Book
 from bookbrain.paths import CATALOG
 from bookbrain.settings import BackupSettings, Settings
 from bookbrain.store.catalog import Catalog
@@ -88,12 +88,12 @@ def _finds(settings: Settings) -> list[str]:
 
 def _verify(settings: Settings, path: Path) -> int:
     with path.open("rb") as file:
-        return verify(settings, Archive(file), _silent, Silent()).asked
+        return verify(settings, Archive(file), _silent, SILENT)
 
 
 def _restore(settings: Settings, path: Path, only: str | None = None) -> int:
     with path.open("rb") as file:
-        return restore(settings, Archive(file), only, _silent, Silent()).books
+        return restore(settings, Archive(file), only, _silent, SILENT).books
 
 
 def _ids(settings: Settings) -> list[str]:
@@ -245,7 +245,7 @@ def test_a_backup_without_a_lost_file_brings_back_the_rest(settings: Settings) -
         for book in library.books():
             library.remove(book.id)
     with path.open("rb") as file:
-        restored = restore(settings, Archive(file), None, _silent, Silent())
+        restored = restore(settings, Archive(file), None, _silent, SILENT)
     assert restored.books == 2
     assert len(restored.without_file) == 1
 

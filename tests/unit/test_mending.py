@@ -19,7 +19,7 @@ from bookbrain.backup.creation import take_backup
 from bookbrain.backup.repair import Repaired, repair_library
 from bookbrain.errors import ConfigError
 from bookbrain.library.recovery import recover
-from bookbrain.model import Silent
+from bookbrain.model import SILENT
 from bookbrain.paths import CATALOG, STORE, Layout
 from bookbrain.settings import Settings
 from bookbrain.store import embeddings
@@ -65,7 +65,7 @@ def _files(home: Path) -> set[str]:
 
 def _repair(home: Path) -> Repaired:
     return repair_library(
-        Settings(home), _found(home), Layout(), lambda *_: False, lambda *_: None, Silent()
+        Settings(home), _found(home), Layout(), lambda *_: False, lambda *_: None, SILENT
     )
 
 
@@ -355,7 +355,7 @@ def test_with_a_lost_catalog_the_next_step_is_no_repair(home: Path) -> None:
 def test_a_strange_file_does_not_fail_a_recovery(home: Path) -> None:
     strange = home / "books" / f"{'ab' * 32}.pdf"
     strange.write_bytes(b"no book at all")
-    recovered = recover(Settings(home), Silent())
+    recovered = recover(Settings(home), SILENT)
     assert recovered.strange == (strange,)
     assert recovered.lost == 0
     assert strange.exists()
