@@ -33,9 +33,10 @@ from bookbrain.model import (
 )
 from bookbrain.paths import PDF
 from bookbrain.search.retrieval import ConnectedStores
-from bookbrain.store.catalog import Catalog, Job, NewBook, StoredPassage
+from bookbrain.store.catalog import Catalog, Job, NewBook
 from bookbrain.store.folder import GO_ON, Stores, storage_error, storage_errors
 from bookbrain.store.identity import read_card, write_cards
+from bookbrain.store.rows import StoredPassage
 
 DOUBTFUL = 2  # attempts without an end, after which a job goes last, and alone
 MOST = 5  # after which it is given up

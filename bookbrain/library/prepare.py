@@ -34,8 +34,9 @@ from bookbrain.ocr.pace import seconds_for
 from bookbrain.ocr.tesseract import find_engine
 from bookbrain.processes import describe_exit, end, start_module
 from bookbrain.settings import Settings
-from bookbrain.store.catalog import Job, parse_spans, problems_of_pages, to_page
+from bookbrain.store.catalog import Job, problems_of_pages
 from bookbrain.store.folder import Stores
+from bookbrain.store.rows import parse_spans, to_page
 
 log = logging.getLogger(__name__)
 _MAX_BYTES = 1 << 30  # of what a preparer says of one book

@@ -32,7 +32,8 @@ from support.shelf import Shelf
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span, TextId
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import EmbeddingSettings, Settings
-from bookbrain.store.catalog import NewBook, revision_of
+from bookbrain.store.catalog import NewBook
+from bookbrain.store.rows import revision_of
 from bookbrain.store.vectors import Vectors
 
 SPACE = EmbeddingSpace("text-embedding-3-small", 1536)

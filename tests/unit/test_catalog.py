@@ -11,17 +11,10 @@ import pytest
 
 from bookbrain.errors import BookBrainError, ConfigError
 from bookbrain.model import Book, Heading, Page, Passage, Span
-from bookbrain.store.catalog import (
-    MIGRATIONS,
-    Catalog,
-    FoundPage,
-    Job,
-    NewBook,
-    StoredPassage,
-    page_row,
-)
+from bookbrain.store.catalog import MIGRATIONS, Catalog, Job, NewBook
 from bookbrain.store.checksums import CATALOG_TABLES, seal_book, told_rows, torn_tables
 from bookbrain.store.database import fresh_schema, open_database, schema_of, transaction
+from bookbrain.store.rows import FoundPage, StoredPassage, page_row
 
 SPACE = "text-embedding-3-small/1536"
 OTHER_SPACE = "bge-m3/1024"
