@@ -100,8 +100,6 @@ def _check(kept: dict[str, Any]) -> Check:
 
 
 _USE_FILE = "use.json"
-_SHORT, _LONG, _SLOW = "{:.1f} ms", "{:.0f} ms", "{:.0f} s"
-_MILLIONS = "{:,.1f} M"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +151,7 @@ def figures_of(use: Use) -> list[str]:
         f"{use.share_degraded:.1%}" if use.searches else "-",
         f"{use.added:,}",
         f"{use.rejected:,}",
-        f"{use.tokens:,}" if use.tokens < 1e7 else _MILLIONS.format(use.tokens / 1e6),
+        f"{use.tokens:,}" if use.tokens < 1e7 else f"{use.tokens / 1e6:,.1f} M",
         money(use.dollars),
         f"{use.errors:,}",
     ]
@@ -172,5 +170,5 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return "-"
     if value < 10:
-        return _SHORT.format(value)
-    return _LONG.format(value) if value < 10_000 else _SLOW.format(value / 1000)
+        return f"{value:.1f} ms"
+    return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.0f} s"

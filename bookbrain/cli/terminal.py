@@ -206,17 +206,22 @@ class _OfBytes(_Drawn):
 
 
 @contextmanager
-def _drawn(kind: type[_Drawn], counted: ProgressColumn, on_end: OnEnd) -> Iterator[Bar]:
+def _bars(*columns: ProgressColumn) -> Iterator[Bars | None]:
+    """Bars with these columns on a terminal; None elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Bar(on_end)
+        yield None
         return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), counted,
-        TextColumn("{task.fields[step]}", style="dim"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Bars(*columns, console=console, transient=True) as bars:
-        yield kind(bars, on_end)
+    named = (TextColumn("{task.description}"), BarColumn())
+    with Bars(*named, *columns, console=console, transient=True) as bars:
+        yield bars
+
+
+@contextmanager
+def _drawn(kind: type[_Drawn], counted: ProgressColumn, on_end: OnEnd) -> Iterator[Bar]:
+    step = TextColumn("{task.fields[step]}", style="dim")
+    with _bars(counted, step, TimeRemainingColumn()) as bars:
+        yield kind(bars, on_end) if bars else Bar(on_end)
 
 
 def shown_progress(on_end: OnEnd = lambda outcome: None) -> AbstractContextManager[Bar]:
@@ -232,15 +237,10 @@ def shown_bytes() -> AbstractContextManager[Bar]:
 @contextmanager
 def shown_pages() -> Iterator[Callable[[Standing], None]]:
     """A bar for the pages that are read, on a terminal; nothing elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda standing: None
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[left]}", style="dim"),
-    )  # fmt: skip
-    with Bars(*columns, console=console, transient=True) as bars:
+    with _bars(MofNCompleteColumn(), TextColumn("{task.fields[left]}", style="dim")) as bars:
+        if bars is None:
+            yield lambda standing: None
+            return
         task = bars.add_task(shown("reading"), total=None, left="")
 
         def tell(standing: Standing) -> None:

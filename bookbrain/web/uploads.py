@@ -154,19 +154,6 @@ def _disk_full() -> InputError:
     return InputError("there is no room for it on the disk", "Make room, then choose it again.")
 
 
-_used: list[Uploads] = []
-
-
-def use_uploads(uploads: Uploads) -> None:
-    """Make them those of the pages."""
-    _used[:] = [uploads]
-
-
-def the_uploads() -> Uploads:
-    """The uploads of the pages."""
-    return _used[0]
-
-
 _PATH = "/_stcore/upload_file/"  # and the session, and the id of the file
 _AROUND = 1 << 20  # bytes that a request may have beside the file
 _PIECE = 1 << 20  # bytes that are written at once

@@ -33,11 +33,11 @@ from bookbrain.model import AddReport, Outcome
 from bookbrain.library.inbox import Patience
 from bookbrain.library.inbox_worker import ingest
 from bookbrain.paths import Layout, with_server_defaults
-from bookbrain.privileges import Account, become_service_user, works_for_service
+from bookbrain.privileges import become_service_user, works_for_service
 
 folder = Path(sys.argv[1])
 layout = Layout(folder)
-nobody = Account("nobody", 65534, 65534)
+nobody = pwd.getpwnam("nobody")
 def refused(act, *arguments):
     try:
         act(*arguments)
