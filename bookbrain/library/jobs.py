@@ -34,6 +34,7 @@ from bookbrain.model import (
 from bookbrain.paths import PDF
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.catalog import Catalog, Job, NewBook
+from bookbrain.store.damage import look_again
 from bookbrain.store.folder import GO_ON, Stores, storage_error, storage_errors
 from bookbrain.store.identity import read_card, write_cards
 from bookbrain.store.rows import StoredPassage
@@ -155,6 +156,8 @@ def finish_jobs(stores: ConnectedStores, progress: Progress, *, doubtful: bool =
     if stopped:
         with suppress(sqlite3.Error):
             stores.catalog.set_waiting(stopped.message)
+    if any(outcome.status == "mended" for outcome in outcomes):
+        look_again(stores.home)  # what the file that was added mends is damage no more
     return AddReport(tuple(outcomes), stopped)
 
 

@@ -46,7 +46,6 @@ from bookbrain.search.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.search.retrieval import ConnectedStores, similar
 from bookbrain.settings import Settings
 from bookbrain.store.copy import OnCopied, Snapshot, take_snapshot
-from bookbrain.store.damage import look_again
 from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, Stores, storage_errors
 
 
@@ -109,13 +108,7 @@ class Library:
                 with self._stores.writing(progress.wait):
                     self._stores.sweep_leftovers()
                 raise
-        self._look_again(report)
         return AddReport((*refused, *report.outcomes), report.stopped)
-
-    def _look_again(self, report: AddReport) -> None:
-        """What was damaged, and is mended by a file that was added, is damage no more."""
-        if report.count("mended"):
-            look_again(self._stores.home)
 
     def unfinished(self) -> int:
         """How many books a crash left unfinished: nobody works on them, nothing hinders them."""
@@ -140,9 +133,7 @@ class Library:
     def finish(self, progress: Progress = SILENT, *, doubtful: bool = True) -> AddReport:
         """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
         with self._working(progress, GO_ON):
-            report = finish_jobs(self._stores, progress, doubtful=doubtful)
-        self._look_again(report)
-        return report
+            return finish_jobs(self._stores, progress, doubtful=doubtful)
 
     def plan(self, paths: Sequence[str | Path], progress: Progress = SILENT) -> list[Plan]:
         """What adding the paths would take; reads the files and changes nothing."""

@@ -255,10 +255,11 @@ class Intake:
             self._turns.append(_Turn(steps, self._threads.submit(self._take, job, steps)))
 
     def _take(self, job: Job, steps: _Steps) -> TakenFile:
-        path = Path(job.path)
+        path, inbox = Path(job.path), self._stores.paths.inbox
         with ExitStack() as block:
             block.callback(steps.put, None)
-            file = block.enter_context(FORMAT.open(path, _folder_of_others(self._stores, path)))
+            folder = inbox if path.is_relative_to(inbox) else None  # where others may write
+            file = block.enter_context(FORMAT.open(path, folder))
             opened = Path(f"/proc/self/fd/{file.fileno()}")  # whatever is at `path` by then
             book_id = file_digest(opened)
             with self._locks.setdefault(book_id, Lock()):
@@ -292,12 +293,6 @@ class Intake:
             return preparer.prepare(stored, book_id, lambda *step: steps.put(step))
         finally:
             self._idle.put(preparer)
-
-
-def _folder_of_others(stores: Stores, path: Path) -> Path | None:
-    """The inbox where the file is in it: others may write there."""
-    inbox = stores.paths.inbox
-    return inbox if path.is_relative_to(inbox) else None
 
 
 def _preparer_count(memory_mb: int) -> int:

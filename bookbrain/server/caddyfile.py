@@ -51,16 +51,13 @@ def with_socket(text: str, socket: Path) -> str:
     """A Caddyfile without the option `admin`, with it: among its options, or before all."""
     option = _OPTION.format(socket_address(socket))
     lines = text.splitlines(keepends=True)
-    first = next((n for n, line in enumerate(lines) if _says_something(line)), len(lines))
-    if first < len(lines) and lines[first].split("#")[0].strip("\ufeff \t\r\n") == "{":
+    said = [line.split("#")[0].strip("\ufeff \t\r\n") for line in lines]
+    first = next((n for n, words in enumerate(said) if words), len(lines))
+    if first < len(lines) and said[first] == "{":
         lines.insert(first + 1, option)
     else:
         lines.insert(first, _BLOCK.format(option))
     return "".join(lines)
-
-
-def _says_something(line: str) -> bool:
-    return not line.strip("\ufeff \t\r\n").startswith("#") and bool(line.strip("\ufeff \t\r\n"))
 
 
 Version = tuple[int, int]
