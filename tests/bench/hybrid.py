@@ -190,7 +190,6 @@ def print_recall(home: Path, chroma: str, queries: Sequence[str]) -> None:
         shares.append(min(len(found & near), NEAREST) / NEAREST)
     print(f"recall@{NEAREST} of {2 * NEAREST}: mean {np.mean(shares):.3f}, "
           f"of the worst 5 % {np.percentile(shares, 5):.2f} or less")  # fmt: skip
-    vectors.close()
     stores.close()
 
 

@@ -4,12 +4,10 @@ import json
 import os
 import shutil
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from click.testing import CliRunner, Result
 from support import pdfs
 from support.chroma_server import ChromaServer
 from support.openai_server import OpenAIServer
+from support.stand_in import StandIn
 
 import bookbrain.cli
 from bookbrain.admin import main
@@ -35,49 +34,22 @@ from bookbrain.settings import load_settings
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-class _App(BaseHTTPRequestHandler):
+class _Server(StandIn):
     """The app, Chroma's door and the owner's webhook in one."""
 
-    server: "_Server"
-
-    def do_GET(self) -> None:
-        self._answer(200 if self.path in self.server.well else 503)
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.told.append(json.loads(body))
-        self._answer(200)
-
-    def _answer(self, status: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok" if status == 200 else b"no")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class _Server(ThreadingHTTPServer):
     def __init__(self) -> None:
-        self.well = {"/healthz", "/api/v2/heartbeat"}
-        self.told: list[dict[str, str]] = []
-        super().__init__(("127.0.0.1", 0), _App)
+        self.well = {"/healthz", "/api/v2/heartbeat", "/hook"}
+        super().__init__(lambda path: (200, b"ok") if path in self.well else (503, b"no"))
 
     @property
-    def place(self) -> str:
-        return f"127.0.0.1:{self.server_port}"
+    def told(self) -> list[dict[str, str]]:
+        return [json.loads(body) for _, _, body in self.calls if body]
 
 
 @pytest.fixture
 def server() -> Iterator[_Server]:
-    made = _Server()
-    thread = threading.Thread(target=made.serve_forever, args=(0.02,))
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with _Server() as made:
+        yield made
 
 
 def _program(path: Path, text: str) -> None:

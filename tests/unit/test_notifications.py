@@ -13,14 +13,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from functools import partial
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from ssl import SSLContext
 
 import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
+from support.stand_in import StandIn, make_certificate
 
 from bookbrain.admin import main
 from bookbrain.checks.channels import (
@@ -248,54 +248,18 @@ def test_a_failure_has_the_last_lines_made_harmless() -> None:
 # Channels
 
 
-class _Door(BaseHTTPRequestHandler):
-    """Answers as its server says, one status after the other; 0 is silence."""
+class _Doors(StandIn):
+    """Answers one status after the other, then 200."""
 
-    server: "_Doors"
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.calls.append((self.path, dict(self.headers), body))
-        status = self.server.answers.pop(0) if self.server.answers else 200
-        if status == 0:
-            self.close_connection = True
-            return
-        self.send_response(status)
-        if status // 100 == 3:
-            self.send_header("Location", self.server.url + "/other")
-        self.send_header("Content-Length", str(len(self.server.body) if status == 200 else 0))
-        self.end_headers()
-        if status == 200:
-            self.wfile.write(self.server.body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class _Doors(ThreadingHTTPServer):
-    def __init__(self) -> None:
-        self.calls: list[tuple[str, dict[str, str], bytes]] = []
+    def __init__(self, context: SSLContext | None = None) -> None:
         self.answers: list[int] = []
-        self.body = b""
-        super().__init__(("127.0.0.1", 0), _Door)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def json(self, number: int = -1) -> dict[str, Any]:
-        return dict(json.loads(self.calls[number][2]))
+        super().__init__(lambda path: (self.answers.pop(0) if self.answers else 200, b""), context)
 
 
 @pytest.fixture
 def doors() -> Iterator[_Doors]:
-    server = _Doors()
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with _Doors() as server:
+        yield server
 
 
 class _Pauses(list[float]):
@@ -497,27 +461,8 @@ def test_no_server_holds_us_up(
 
 
 def test_certificates_are_checked(outbox: Outbox, tmp_path: Path) -> None:
-    import ssl
-    import subprocess
-
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1",
-         "-nodes", "-keyout", "key", "-out", "certificate", "-subj", "/CN=127.0.0.1"],
-        cwd=tmp_path, check=True, capture_output=True,
-    )  # fmt: skip
-    server = _Doors()
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
-    server.socket = context.wrap_socket(server.socket, server_side=True)
-    server.handle_error = lambda *_: None  # type: ignore[method-assign]
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
-        (delivery,) = deliver(MESSAGE, [server.url.replace("http:", "https:")], outbox)
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with _Doors(make_certificate(tmp_path)) as server:
+        (delivery,) = deliver(MESSAGE, [server.url], outbox)
     assert not delivery.ok
     assert "certificate" in delivery.seen
     assert server.calls == []

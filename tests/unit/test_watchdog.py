@@ -4,9 +4,7 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from threading import Event, Thread
 from types import ModuleType
 
@@ -60,29 +58,6 @@ def test_without_a_watchdog_the_watch_ends_when_the_app_is_ready() -> None:
 
 
 # Asking
-
-
-class _Degraded(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/healthz" else 404)
-        self.end_headers()
-        self.wfile.write(b"degraded")
-
-    def log_message(self, *_: object) -> None: ...
-
-
-@contextmanager
-def _server() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), _Degraded) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
-
-
-def test_the_app_is_asked_over_http() -> None:
-    with _server() as port:
-        assert answer_of(f"http://127.0.0.1:{port}/healthz") == DEGRADED
-    assert answer_of(f"http://127.0.0.1:{port}/healthz").status == 0
 
 
 def test_an_app_that_stands_still_gives_no_answer() -> None:
