@@ -134,17 +134,16 @@ def test_without_programs_what_cannot_be_seen_is_left_out(
     assert names == {"library", "check", "search", "Chroma", "meaning", "app", "backup"}
 
 
-def test_an_app_that_is_down(machine: Machine, server: _Server) -> None:
-    server.well.remove("/healthz")
-    assert _wrong(machine, code=1) == {"app": "FAIL"}
-    server.well.add("/healthz")
-    assert _wrong(machine) == {}
-
-
-def test_without_a_key_nobody_needs_chroma(machine: Machine, server: _Server) -> None:
-    server.well.remove("/api/v2/heartbeat")
-    assert _wrong(machine) == {"Chroma": "warn"}
-    server.well.add("/api/v2/heartbeat")
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [("/healthz", {"app": "FAIL"}), ("/api/v2/heartbeat", {"Chroma": "warn"})],  # without a key
+)
+def test_what_does_not_answer(
+    machine: Machine, server: _Server, path: str, wrong: dict[str, str]
+) -> None:
+    server.well.remove(path)
+    assert _wrong(machine, code=int("app" in wrong)) == wrong
+    server.well.add(path)
     assert _wrong(machine) == {}
 
 

@@ -57,15 +57,12 @@ def _new(book_id: str = "b1", added_at: str = "2026-01-01T00:00:00Z", **changes:
 
 def _rows(file: Path) -> dict[str, list[tuple[object, ...]]]:
     """Everything that a stranger's connection sees in the database."""
-    connection = sqlite3.connect(file)
-    try:
+    with closing(sqlite3.connect(file)) as connection:
         names = [
             name
             for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
         ]
         return {name: connection.execute(f"SELECT * FROM {name}").fetchall() for name in names}
-    finally:
-        connection.close()
 
 
 # Books
@@ -385,8 +382,7 @@ def test_a_migration_takes_no_damage_for_right(file: Path) -> None:
 
 
 def test_two_connections_see_each_others_commits(catalog: Catalog, file: Path) -> None:
-    other = Catalog(file)
-    try:
+    with closing(Catalog(file)) as other:
         catalog.queue([Path("/a.pdf")])
         assert other.jobs() == [Job(1, "/a.pdf", "")]
         other.add_book(_new(), "g1", 1)
@@ -396,20 +392,15 @@ def test_two_connections_see_each_others_commits(catalog: Catalog, file: Path) -
         catalog.remove_book("b1", "g2")
         assert other.book_ids() == []
         assert other.index_commit() == "g2"
-    finally:
-        other.close()
 
 
 def test_readers_do_not_wait_for_the_writer(catalog: Catalog, file: Path) -> None:
     catalog.add_book(_new("b1"), "g", 0)
-    database = open_database(file, MIGRATIONS)
-    try:
+    with closing(open_database(file, MIGRATIONS)) as database:
         with transaction(database) as writing:
             writing.execute("DELETE FROM book")
             assert catalog.book_ids() == ["b1"], "not yet"
         assert catalog.book_ids() == []
-    finally:
-        database.close()
 
 
 def test_what_was_committed_is_there_after_opening_again(catalog: Catalog, file: Path) -> None:
@@ -417,12 +408,9 @@ def test_what_was_committed_is_there_after_opening_again(catalog: Catalog, file:
     catalog.add_book(_new(), "g1", 0)
     catalog.set_index_commit("g2")
     catalog.close()
-    again = Catalog(file)
-    try:
+    with closing(Catalog(file)) as again:
         assert again.books() == [_new().book]
         assert again.index_commit() == "g2"
-    finally:
-        again.close()
 
 
 def test_several_processes_may_make_the_same_database_at_once(tmp_path: Path) -> None:
@@ -527,11 +515,8 @@ def test_its_state_tells_of_every_change(catalog: Catalog, file: Path) -> None:
         seen.add(catalog.state())
         assert catalog.state() in seen
 
-    other = Catalog(file)
-    try:
+    with closing(Catalog(file)) as other:
         changes(lambda: catalog.add_book(_new(), "g1", 0))
         changes(lambda: other.set_embedded("b1", SPACE, {}))
         changes(lambda: catalog.forget_embedded(SPACE, catalog.book_ids()))
         changes(lambda: other.remove_book("b1", "g2"))
-    finally:
-        other.close()

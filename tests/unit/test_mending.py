@@ -198,14 +198,20 @@ def test_a_catalog_of_the_first_release_is_mended(home: Path, table: str, *, bac
     ]
 
 
-def test_vectors_of_the_first_release_are_salvaged_without_a_backup(home: Path) -> None:
-    before = dump(home / STORE)["embedding"]
-    _as_of_the_first_release(home)
+@pytest.mark.parametrize(
+    ("table", "of_old"), [("embedding", True), ("embedding", False), ("recognised", False)]
+)
+def test_a_damaged_store_is_salvaged_without_a_backup(
+    home: Path, table: str, *, of_old: bool
+) -> None:
+    before = dump(home / STORE)[table]
+    if of_old:
+        _as_of_the_first_release(home)
     shutil.rmtree(home / "backups")
     _zero(home / STORE, _root(home / STORE, "model"))
     assert _files(home) == {STORE}
     _repair(home)
-    assert dump(home / STORE)["embedding"] == before
+    assert dump(home / STORE)[table] == before
 
 
 @pytest.mark.parametrize("backup", [True, False])
@@ -222,15 +228,6 @@ def test_recognised_pages_are_mended_or_gone_and_the_others_stay(
     assert _repair(home).outcome.damage == ()
     left = dump(home / STORE)["recognised"]
     assert left == before if backup else len(left) == len(before) - 1
-
-
-def test_recognised_pages_are_salvaged_out_of_a_file_that_is_damaged(home: Path) -> None:
-    before = dump(home / STORE)["recognised"]
-    shutil.rmtree(home / "backups")
-    _zero(home / STORE, _root(home / STORE, "model"))
-    assert _files(home) == {STORE}
-    _repair(home)
-    assert dump(home / STORE)["recognised"] == before
 
 
 # Rows that are none

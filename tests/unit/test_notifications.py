@@ -75,19 +75,19 @@ def _run(*runs: tuple[float, list[Check]]) -> list[list[str]]:
     return told
 
 
-def test_worse_is_told_when_it_is_so_twice_and_better_at_once() -> None:
-    assert _run(
-        (0, [_check(OK)]),
-        (900, [_check(FAIL)]),
-        (1800, [_check(FAIL)]),
-        (2700, [_check(FAIL)]),
-        (3600, [_check(OK)]),
-        (4500, [_check(OK)]),
-    ) == [[], [], ["app FAIL"], [], ["app ok"], []]
-
-
-def test_a_hiccup_is_not_told() -> None:
-    assert _run((0, [_check(FAIL)]), (900, [_check(OK)]), (1800, [_check(FAIL)])) == [[], [], []]
+@pytest.mark.parametrize(
+    ("states", "told"),
+    [
+        ([OK, FAIL, FAIL, FAIL, OK, OK], [[], [], ["app FAIL"], [], ["app ok"], []]),
+        ([FAIL, OK, FAIL], [[], [], []]),  # a hiccup
+        ([WARN, WARN, FAIL, FAIL, WARN, OK],
+         [[], ["app warn"], [], ["app FAIL"], ["app warn"], ["app ok"]]),
+    ],
+)  # fmt: skip
+def test_worse_is_told_when_it_is_so_twice_and_better_at_once(
+    states: list[State], told: list[list[str]]
+) -> None:
+    assert _run(*((900.0 * n, [_check(state)]) for n, state in enumerate(states))) == told
 
 
 def test_an_upgrade_that_asks_five_times_in_a_row_tells_nothing() -> None:
@@ -98,17 +98,6 @@ def test_an_upgrade_that_asks_five_times_in_a_row_tells_nothing() -> None:
 def test_what_does_not_pass_by_itself_is_told_at_once(name: str) -> None:
     assert _run((0, [_check(FAIL, name)]), (2, [_check(FAIL, name)])) == [[f"{name} FAIL"], []]
     assert _run((0, [_check(WARN, name)])) == [[]]
-
-
-def test_each_step_is_told() -> None:
-    assert _run(
-        (0, [_check(WARN)]),
-        (900, [_check(WARN)]),
-        (1800, [_check(FAIL)]),
-        (2700, [_check(FAIL)]),
-        (3600, [_check(WARN)]),
-        (4500, [_check(OK)]),
-    ) == [[], ["app warn"], [], ["app FAIL"], ["app warn"], ["app ok"]]
 
 
 def test_checks_of_one_name_are_told_apart() -> None:
