@@ -24,7 +24,7 @@ needs_root = pytest.mark.skipif(
 # In a process of its own, for there is no way back. `folder` is argv[1]; all is imported before:
 # the user may not be able to read the interpreter's files.
 _HEAD = """
-import logging, os, sys, tempfile
+import logging, os, pwd, sys, tempfile
 from pathlib import Path
 import bookbrain.cli
 from bookbrain.settings import Settings, load_settings
