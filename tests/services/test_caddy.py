@@ -19,7 +19,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from support.caddy import CADDIES, PASSWORD, ROOT, CaddySite, caddy_site, free_ports, running
+from support.caddy import CADDIES, PASSWORD, ROOT, CaddySite, caddy_site, running
+from support.shelf import wait_for
+from support.stand_in import free_ports
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
@@ -139,10 +141,8 @@ class Server(CaddySite):
         before, lines = len(self.log.read_text()), []
         yield lines
         self.ask(f"/the-end-of-{before}", Cookie=self.cookie)
-        until = time.monotonic() + 20
-        while f"the-end-of-{before}" not in (text := self.log.read_text()[before:]):
-            assert time.monotonic() < until, text
-            time.sleep(0.05)
+        wait_for(lambda: f"the-end-of-{before}" in self.log.read_text()[before:], "the log", 20)
+        text = self.log.read_text()[before:]
         lines += [line for line in text.splitlines() if '"handled request"' in line]
 
     def files(self) -> dict[str, bytes]:
@@ -206,7 +206,7 @@ def caddy(request: pytest.FixtureRequest) -> str:
 def server(caddy: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Serves localhost for the user ann."""
     folder = tmp_path_factory.mktemp("server")
-    (app,) = free_ports(1)
+    (app,) = free_ports()
     with _app(folder, app), caddy_site(folder, caddy, app) as site:
         yield Server(site.machine, site.https, site.http, site.process, site.log, app)
 
@@ -362,14 +362,13 @@ def test_an_address_without_a_name(server: Server, ann: dict[str, str]) -> None:
     server.admin("site", "--domain", "127.0.0.1")
     try:
         connection = http.client.HTTPSConnection("127.0.0.1", server.https, context=_any())
-        until = time.monotonic() + 20
-        while time.monotonic() < until:  # Caddy makes the certificate meanwhile
+
+        def certified() -> bool:
             with suppress(ssl.SSLError):
-                assert _ask(connection, "/", "GET", ann).code == 200
-                break
-            time.sleep(0.05)
-        else:
-            pytest.fail("no certificate")
+                return _ask(connection, "/", "GET", ann).code == 200
+            return False
+
+        wait_for(certified, "the certificate that Caddy makes", 20)
     finally:
         server.admin("site", "--domain", "localhost")
 
@@ -520,16 +519,15 @@ def test_who_does_not_wait_for_the_answer_has_tried_too(
     hang_up(server, "/slow", ann["Authorization"])
     for number in range(20):
         hang_up(server, f"/{number}", basic("ann", f"{time.monotonic_ns()}"))
-    until = time.monotonic() + 20
-    while time.monotonic() < until:
+
+    def asked() -> list[str]:
         lines = server.log.read_text()[before:].splitlines()
-        asked = [line for line in lines if '"handled request"' in line]
-        if len(asked) == 22:
-            break
-        time.sleep(0.05)
-    tried = [json.loads(line)["request"]["uri"] for line in asked if is_try(line)]
+        return [line for line in lines if '"handled request"' in line]
+
+    wait_for(lambda: len(asked()) == 22, "the log", 20)
+    tried = [json.loads(line)["request"]["uri"] for line in asked() if is_try(line)]
     assert sorted(tried, key=len) == sorted((f"/{number}" for number in range(20)), key=len)
-    (slow,) = (json.loads(line) for line in asked if '"/slow"' in line)
+    (slow,) = (json.loads(line) for line in asked() if '"/slow"' in line)
     assert slow["status"] in (0, 499)
 
 
@@ -599,16 +597,21 @@ def test_what_changes_nothing_is_not_done(server: Server) -> None:
     assert server.machine.layout.site_piece.stat().st_mtime_ns == before
 
 
-def test_what_caddy_does_not_understand_leaves_all_as_before(
-    server: Server, ann: dict[str, str]
+@pytest.mark.parametrize(("found", "instead", "code", "told"), [
+    (r"\Z", "books.example.org {\n}\n", 1, "ambiguous site"),  # Caddy does not understand it
+    ("admin .*", "admin off", 78, "systemctl restart caddy"),  # nothing can be changed
+    ("import .*", "", 78, "import {etc}/Caddyfile"),  # ours is not imported
+])  # fmt: skip
+def test_a_caddyfile_with_which_nothing_changes(
+    server: Server, ann: dict[str, str], found: str, instead: str, code: int, told: str
 ) -> None:
     path = server.machine.layout.caddyfile
     whole = path.read_text()
-    path.write_text(f"{whole}\nbooks.example.org {{\n}}\n")
+    path.write_text(re.sub(found, instead, whole))
     before = server.files()
     try:
-        done = server.admin("site", "--domain", "books.example.org", code=1)
-        assert "ambiguous site" in done.stderr
+        done = server.admin("site", "--domain", "books.example.org", code=code)
+        assert told.format(etc=server.machine.layout.etc) in done.stderr
         assert server.files() == before
     finally:
         path.write_text(whole)
@@ -678,16 +681,6 @@ def test_an_admin_option_of_the_owner_stays(server: Server, tmp_path: Path, own:
         assert is_chosen(server.machine.caddy.adapted(tmp_path / "Caddyfile"))
 
 
-def test_without_an_admin_api_nothing_can_be_changed(server: Server) -> None:
-    path = server.machine.layout.caddyfile
-    whole, before = path.read_text(), server.files()
-    path.write_text(re.sub("admin .*", "admin off", whole))
-    done = server.admin("site", "--domain", "x.localhost.test", code=78)
-    assert "systemctl restart caddy" in done.stderr
-    path.write_text(whole)
-    assert server.files() == before
-
-
 @pytest.mark.skipif(
     os.geteuid() != 0, reason="run it as root: a port is trusted as root's or Caddy's"
 )
@@ -702,7 +695,7 @@ def test_an_admin_api_at_a_port(caddy: str, tmp_path: Path) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="run it as root: only root becomes another user")
 def test_secrets_go_to_nobody_elses_port(server: Server, tmp_path: Path) -> None:
     """Where Caddy does not run, anybody can listen at its port."""
-    (port,) = free_ports(1)
+    (port,) = free_ports()
     listening = (
         "import os, socket; os.setgid(65534); os.setuid(65534); "
         f"s = socket.create_server(('127.0.0.1', {port})); s.listen()\n"
@@ -712,19 +705,6 @@ def test_secrets_go_to_nobody_elses_port(server: Server, tmp_path: Path) -> None
         assert send(f"127.0.0.1:{port}", {"secret": "session"}) is None
         time.sleep(0.2)
     assert "session" not in (tmp_path / "log").read_text()
-
-
-def test_a_machine_that_does_not_import_ours(server: Server) -> None:
-    path = server.machine.layout.caddyfile
-    whole = path.read_text()
-    path.write_text(re.sub("import .*", "", whole))
-    before = server.files()
-    try:
-        done = server.admin("site", "--domain", "x.localhost.test", code=78)
-        assert f"import {server.machine.layout.etc}/Caddyfile" in done.stderr
-        assert server.files() == before
-    finally:
-        path.write_text(whole)
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -785,7 +765,7 @@ def test_an_upload(server: Server, ann: dict[str, str]) -> None:
 
 
 def test_an_app_that_is_down(server: Server, ann: dict[str, str], tmp_path: Path) -> None:
-    (port,) = free_ports(1)
+    (port,) = free_ports()
     other = replace(server.site, upstream=f"127.0.0.1:{port}")
     before = server.site
     write_site(server.machine.layout, other)
@@ -811,9 +791,7 @@ def test_the_log_holds_no_secret_and_no_query(server: Server, ann: dict[str, str
     server.ask(f"/redirect?{QUERY}", Cookie=server.cookie, **referer)
     server.ask(f"/?q={QUERY}", Authorization=basic("ann", "wrong password"), **referer)
     server.ask("/last", Cookie=server.cookie)
-    until = time.monotonic() + 20
-    while '"/last"' not in server.log.read_text() and time.monotonic() < until:
-        time.sleep(0.05)
+    wait_for(lambda: '"/last"' in server.log.read_text(), "the log", 20)
     text = server.log.read_text()
     assert '"uri":"/api/search"' in text
     for secret in (

@@ -10,7 +10,7 @@ import threading
 import time
 from base64 import b64decode
 from collections.abc import Iterator
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -20,7 +20,7 @@ import pytest
 from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
-from support.stand_in import StandIn, make_certificate
+from support.stand_in import StandIn, free_ports, make_certificate
 
 from bookbrain.admin import main
 from bookbrain.checks.channels import (
@@ -251,24 +251,14 @@ def doors() -> Iterator[_Doors]:
         yield server
 
 
-class _Pauses(list[float]):
-    def __call__(self, seconds: float) -> None:
-        self.append(seconds)
+@pytest.fixture
+def pauses() -> list[float]:
+    return []
 
 
 @pytest.fixture
-def pauses() -> _Pauses:
-    return _Pauses()
-
-
-@pytest.fixture
-def outbox(pauses: _Pauses, tmp_path: Path) -> Outbox:
-    return Outbox(MailServer(str(tmp_path / "sendmail"), _free_port()), pauses)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+def outbox(pauses: list[float], tmp_path: Path) -> Outbox:
+    return Outbox(MailServer(str(tmp_path / "sendmail"), *free_ports()), pauses.append)
 
 
 MESSAGE = Message("BookBrain on shelf has a fault", "a\nb", FAIL, "shelf", (NEWS[1],))
@@ -359,7 +349,7 @@ def test_a_ping_says_fail_in_its_path(doors: _Doors, outbox: Outbox) -> None:
     ],
 )
 def test_three_tries(
-    doors: _Doors, outbox: Outbox, pauses: _Pauses, answers: list[int], ok: bool, seen: str,
+    doors: _Doors, outbox: Outbox, pauses: list[float], answers: list[int], ok: bool, seen: str,
     calls: int,
 ) -> None:  # fmt: skip
     doors.answers = list(answers)
@@ -373,7 +363,7 @@ def test_one_that_fails_does_not_hinder_the_others(
     doors: _Doors, outbox: Outbox, tmp_path: Path
 ) -> None:
     channels = [
-        f"http://127.0.0.1:{_free_port()}/{SECRET}",
+        f"http://127.0.0.1:{free_ports()[0]}/{SECRET}",
         "mailto:you@example.org",
         f"ntfy+http://no.such.host.invalid/{SECRET}",
         "https://[::/x",
@@ -478,6 +468,17 @@ def test_a_letter_by_sendmail(outbox: Outbox, tmp_path: Path) -> None:
     assert delivery.seen == "sendmail ended with exit code 75."
 
 
+@contextmanager
+def _mail_server(refuses: bool, port: int = 0) -> Iterator[tuple[int, list[str]]]:
+    """Its port, and what it hears from the one who comes until the block ends."""
+    letters: list[str] = []
+    with socket.create_server(("127.0.0.1", port)) as server:
+        thread = threading.Thread(target=_serve_mail, args=(server, refuses, letters))
+        thread.start()
+        yield server.getsockname()[1], letters
+        thread.join()
+
+
 def _serve_mail(server: socket.socket, refuses: bool, letters: list[str]) -> None:
     connection, _ = server.accept()
     with connection, connection.makefile("rw", encoding="utf-8", newline="\r\n") as stream:
@@ -505,12 +506,8 @@ def _serve_mail(server: socket.socket, refuses: bool, letters: list[str]) -> Non
 def test_a_letter_by_the_port_of_the_mail_server(
     outbox: Outbox, tmp_path: Path, refuses: bool
 ) -> None:
-    letters: list[str] = []
-    with socket.create_server(("127.0.0.1", outbox.mail.port)) as server:
-        thread = threading.Thread(target=_serve_mail, args=(server, refuses, letters))
-        thread.start()
+    with _mail_server(refuses, outbox.mail.port) as (_, letters):
         (delivery,) = deliver(MESSAGE, ["mailto:you@example.org"], outbox)
-        thread.join()
     assert delivery.ok is not refuses
     assert any("RCPT TO:<you@example.org>" in line.upper().replace("YOU", "you").replace(
         "EXAMPLE.ORG", "example.org") for line in letters)  # fmt: skip
@@ -521,14 +518,9 @@ def test_a_letter_by_the_port_of_the_mail_server(
 
 @pytest.mark.parametrize("refuses", [False, True])
 def test_a_letter_by_a_mail_server_that_wants_a_password(outbox: Outbox, refuses: bool) -> None:
-    letters: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=_serve_mail, args=(server, refuses, letters))
-        thread.start()
-        port = server.getsockname()[1]
+    with _mail_server(refuses) as (port, letters):
         channel = f"mailto://me:w0rd@example.org:{port}/?smtp=127.0.0.1&to=you@example.org"
         (delivery,) = deliver(KOREAN, [channel], outbox)
-        thread.join()
     assert (delivery.ok, delivery.where) == (not refuses, "mailto://…")
     assert delivery.seen == ("it was taken" if not refuses else "It did not take the message.")
     (proof,) = [line.split()[2] for line in letters if line.startswith("AUTH PLAIN ")]
