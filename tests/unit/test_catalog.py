@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bookbrain.errors import BookBrainError, ConfigError
+from bookbrain.errors import BookBrainError
 from bookbrain.model import Book, Heading, Page, Passage, Span
 from bookbrain.store.catalog import MIGRATIONS, Catalog, Job, NewBook
 from bookbrain.store.checksums import CATALOG_TABLES, seal_book, told_rows, torn_tables
@@ -442,21 +442,6 @@ def test_the_file_is_its_owners_alone(catalog: Catalog, file: Path) -> None:
         "catalog.sqlite3-wal": "0o600",
         "catalog.sqlite3-shm": "0o600",
     }
-
-
-def test_a_catalog_of_a_newer_version_is_refused_and_left_alone(file: Path) -> None:
-    Catalog(file).close()
-    database = sqlite3.connect(file)
-    database.execute(f"PRAGMA user_version={len(MIGRATIONS) + 1}")
-    database.execute("ALTER TABLE book RENAME TO volume")
-    database.commit()
-    database.close()
-    before = _rows(file)
-    with pytest.raises(ConfigError, match="newer BookBrain") as refused:
-        Catalog(file)
-    assert str(file) in refused.value.message
-    assert refused.value.hint
-    assert _rows(file) == before
 
 
 def test_migrations_run_once_each_and_in_order(file: Path) -> None:

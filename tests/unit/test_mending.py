@@ -147,8 +147,12 @@ def test_what_a_newer_release_made_is_left_alone(
     with closing(sqlite3.connect(tmp_path / name)) as db:
         db.execute("CREATE TABLE invented (later TEXT)")
         db.execute(f"PRAGMA user_version={len(steps) + 1}")
-    with pytest.raises(ConfigError, match="newer"):
+    before = (tmp_path / name).read_bytes()
+    with pytest.raises(ConfigError, match="newer BookBrain") as refused:
         open_database(tmp_path / name, steps)
+    assert str(tmp_path / name) in refused.value.message
+    assert refused.value.hint
+    assert (tmp_path / name).read_bytes() == before
 
 
 # What an earlier release wrote
