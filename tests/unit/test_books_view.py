@@ -117,8 +117,9 @@ def test_a_book_and_its_problems_are_text(shelf: Shelf, walrus: Path, tmp_path: 
         library.add([pdfs.mixed(tmp_path / "<i>scan.pdf", ["text", "scan"], title="Scan")])
     app = run(shelf)
     assert titles(app) == ["Scan", EVIL]
-    total, scan, problem, first = lines(app)
+    total, reading, scan, problem, first = lines(app)
     assert total.startswith("books: 2, pages: 3, passages: ")
+    assert reading.startswith("Pages that text recognition is still to read: 1.")
     assert scan.startswith("<i>scan.pdf · pages: 2, passages: 2 · Added on 20")
     assert problem == "page 2: no text (a scan)"
     assert first.startswith("walrus.pdf · pages: 1, passages: 1")
