@@ -4,10 +4,12 @@ import json
 import re
 import unicodedata
 from dataclasses import asdict, dataclass, is_dataclass
+from datetime import datetime
 from hashlib import sha256
 from html import unescape
 from math import isfinite
-from typing import Any, Literal, NamedTuple, Protocol
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 from bookbrain.errors import BookBrainError
 from bookbrain.messages import Filled, Language, fill, message_of, translated
@@ -231,18 +233,19 @@ def _place(label: str, number: int) -> str:
 
 
 def to_json(value: object) -> str:
-    """JSON on one line, with every dataclass as an object: what `--json` and the API answer.
+    """JSON on one line: what `--json` and the API answer. A dataclass is an object, a time or a
+    path what str has for it.
 
     JSON has no NaN and no infinity: where one is, there is null.
     """
     try:
         return _dump(value)
     except ValueError:
-        return _dump(_finite(json.loads(json.dumps(value, default=_as_dict))))
+        return _dump(_finite(json.loads(json.dumps(value, default=_plain))))
 
 
 def _dump(value: object) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_as_dict)
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, default=_plain)
 
 
 def _finite(value: object) -> object:
@@ -256,9 +259,11 @@ def _finite(value: object) -> object:
     return value
 
 
-def _as_dict(value: object) -> dict[str, Any]:
+def _plain(value: object) -> dict[str, Any] | str:
     if is_dataclass(value) and not isinstance(value, type):
         return asdict(value)
+    if isinstance(value, datetime | Path):
+        return str(value)
     raise TypeError(f"{type(value).__name__} is not JSON")
 
 
@@ -423,8 +428,8 @@ class Arrival:
     waiting: str = ""
 
 
-class Progress(Protocol):
-    """Who is told how far the work is."""
+class Progress:
+    """Who is told how far the work is; this one tells nobody."""
 
     def wait(self) -> None:
         """Another BookBrain is writing; we wait for it."""
@@ -439,19 +444,10 @@ class Progress(Protocol):
         """The work on a file is done."""
 
 
-class Silent:
-    """Tells nobody."""
-
-    def wait(self) -> None: ...
-
-    def begin(self, file: str, number: int, of: int) -> None: ...
-
-    def step(self, step: Step, done: int, total: int) -> None: ...
-
-    def end(self, outcome: Outcome) -> None: ...
+SILENT = Progress()
 
 
-class PassedOn(Silent):
+class PassedOn(Progress):
     """Tells somebody else; for whoever listens too, or says it otherwise."""
 
     def __init__(self, progress: Progress) -> None:
@@ -478,14 +474,12 @@ def dollars(tokens: int, per_million: float | None) -> str:
     return f"${cost:.4f}" if cost < 1 else f"${cost:.2f}"
 
 
-def estimate(tokens: int, per_million: float | None) -> str:
-    """How many tokens about, and what they cost where the price is known."""
-    cost = dollars(tokens, per_million)
-    return (
-        fill("about {tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
-        if cost
-        else fill("about {tokens:,} tokens", tokens=tokens)
-    )
+def bill(tokens: int, per_million: float | None, *, about: bool = False) -> str:
+    """How many tokens, or `about` how many, and what they cost where the price is known."""
+    count = fill("about {tokens:,}", tokens=tokens) if about else f"{tokens:,}"
+    if cost := dollars(tokens, per_million):
+        return fill("{tokens} tokens, {cost}", tokens=count, cost=cost)
+    return fill("{tokens} tokens", tokens=count)
 
 
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)

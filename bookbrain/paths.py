@@ -17,20 +17,20 @@ PDF = ".pdf"
 
 
 class Below:
-    """What is in a library's folder under this name."""
+    """What is in the folder of a library, or of a server, under this name."""
 
     def __init__(self, name: str) -> None:
         self.name = name
 
-    def __get__(self, paths: "LibraryPaths", _: type) -> Path:
-        return paths.home / self.name
+    def __get__(self, paths: "LibraryPaths | Layout", _: type) -> Path:
+        return paths.top / self.name
 
 
 @dataclass(frozen=True)
 class LibraryPaths:
-    """Every file, folder and lock of the library in the folder `home`."""
+    """Every file, folder and lock of the library in the folder `top`."""
 
-    home: Path
+    top: Path
 
     settings = Below("bookbrain.env")
     credentials = Below("credentials")
@@ -88,66 +88,28 @@ class LibraryPaths:
 
 @dataclass(frozen=True)
 class Layout:
-    """The folders of a server below `root`, which is `/` but in tests."""
+    """The files and folders of a server below `top`, which is `/` but in tests."""
 
-    root: Path = Path("/")
+    top: Path = Path("/")
 
-    @property
-    def home(self) -> Path:
-        """The library."""
-        return self.root / "var/lib/bookbrain"
-
-    @property
-    def inbox(self) -> Path:
-        """PDFs that land here are added; what cannot be is in its `rejected`, with the reason."""
-        return LibraryPaths(self.home).inbox
-
-    @property
-    def backups(self) -> Path:
-        return self.root / "var/backups/bookbrain"
-
-    @property
-    def logs(self) -> Path:
-        """What the journal said, a file for each month."""
-        return self.root / "var/log/bookbrain"
-
-    @property
-    def upgrading(self) -> Path:
-        """Root's notes of an upgrade; there until the new release was judged, or undone."""
-        return self.root / "opt/bookbrain/upgrading"
-
-    @property
-    def etc(self) -> Path:
-        return self.root / "etc/bookbrain"
-
-    @property
-    def settings(self) -> Path:
-        return self.etc / "bookbrain.env"
-
-    @property
-    def credentials(self) -> Path:
-        """Secrets, each a file that only root reads; systemd hands them to the units."""
-        return self.etc / "credentials"
-
-    @property
-    def address(self) -> Path:
-        """What everybody may know of the site: services have no rights to see the rest."""
-        return self.etc / "address.json"
-
-    @property
-    def caddyfile(self) -> Path:
-        """The Caddyfile of the machine, which imports ours."""
-        return self.root / "etc/caddy/Caddyfile"
-
-    @property
-    def caddy_socket(self) -> Path:
-        """Where the running Caddy is told what to do: in its home, where it can make a socket."""
-        return self.root / "var/lib/caddy/admin.sock"
-
-    @property
-    def sign_in_socket(self) -> Path:
-        """Where it compares passwords, for itself."""
-        return self.caddy_socket.with_name("sign-in.sock")
+    home = Below("var/lib/bookbrain")  # the library
+    inbox = Below("var/lib/bookbrain/inbox")  # PDFs that land here are added
+    backups = Below("var/backups/bookbrain")
+    logs = Below("var/log/bookbrain")  # what the journal said, a file for each month
+    # Root's notes of an upgrade; there until the new release was judged, or undone.
+    upgrading = Below("opt/bookbrain/upgrading")
+    etc = Below("etc/bookbrain")
+    settings = Below("etc/bookbrain/bookbrain.env")
+    # Secrets, each a file that only root reads; systemd hands them to the units.
+    credentials = Below("etc/bookbrain/credentials")
+    site = Below("etc/bookbrain/site.json")  # the truth about the site, for root only
+    # What everybody may know of the site: services have no rights to see the rest.
+    address = Below("etc/bookbrain/address.json")
+    site_piece = Below("etc/bookbrain/caddy/site.caddy")  # what Caddy is told of the site
+    caddyfile = Below("etc/caddy/Caddyfile")  # that of the machine, which imports ours
+    # Where the running Caddy is told what to do: in its home, where it can make a socket.
+    caddy_socket = Below("var/lib/caddy/admin.sock")
+    sign_in_socket = Below("var/lib/caddy/sign-in.sock")  # where it compares passwords, for itself
 
 
 def site_domain(layout: Layout) -> str:
@@ -188,9 +150,13 @@ def with_server_defaults(env: Mapping[str, str], layout: Layout = Layout()) -> d
         return dict(env)
     if os.geteuid() != 0:
         raise ConfigError("The library of this server belongs to root.", "Run it with sudo.")
+    return service_environment(layout) | {name: value for name, value in env.items() if value}
+
+
+def service_environment(layout: Layout) -> dict[str, str]:
+    """Where the services of a server find its library and its settings."""
     return {
         "BOOKBRAIN_HOME": str(layout.home),
         "BOOKBRAIN_SETTINGS": str(layout.settings),
         "CREDENTIALS_DIRECTORY": str(layout.credentials),
-        **{name: value for name, value in env.items() if value},
     }

@@ -13,7 +13,6 @@ import stat
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 from bookbrain.errors import ConfigError
 from bookbrain.messages import fill
@@ -21,17 +20,9 @@ from bookbrain.paths import SERVICE_USER, Layout, with_server_defaults
 from bookbrain.settings import Settings, load_settings
 
 THIS_MACHINE = Layout()
+Account = pwd.struct_passwd  # a user of the machine
 _UMASK = 0o027  # as the units have it
 _OF_ROOT = ("TMPDIR", "TEMP", "TMP", "MAIL", "XDG_")  # name root's folders, or begin such a name
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """A user of the machine, with the group of the same name."""
-
-    name: str
-    uid: int
-    gid: int
 
 
 def works_for_service(env: Mapping[str, str], layout: Layout = THIS_MACHINE) -> bool:
@@ -48,12 +39,12 @@ def become_service_user(layout: Layout = THIS_MACHINE, account: Account | None =
     """
     who = account or service_account()
     try:
-        os.initgroups(who.name, who.gid)
-        os.setresgid(who.gid, who.gid, who.gid)
-        os.setresuid(who.uid, who.uid, who.uid)
+        os.initgroups(who.pw_name, who.pw_gid)
+        os.setresgid(who.pw_gid, who.pw_gid, who.pw_gid)
+        os.setresuid(who.pw_uid, who.pw_uid, who.pw_uid)
     except OSError as error:
         raise ConfigError(
-            fill("Root cannot become the user {name} ({error}).", name=who.name, error=error),
+            fill("Root cannot become the user {name} ({error}).", name=who.pw_name, error=error),
             "Run install.sh again.",
         ) from error
     if _is_root_within_reach(who):
@@ -62,22 +53,22 @@ def become_service_user(layout: Layout = THIS_MACHINE, account: Account | None =
     os.chdir("/")
     for name in [name for name in os.environ if name.startswith(_OF_ROOT)]:
         del os.environ[name]
-    os.environ.update(HOME=str(layout.home), USER=who.name, LOGNAME=who.name)
+    os.environ.update(HOME=str(layout.home), USER=who.pw_name, LOGNAME=who.pw_name)
 
 
 def service_account() -> Account:
     """The service's user of this machine; ConfigError where there is none."""
     try:
-        entry = pwd.getpwnam(SERVICE_USER)
+        return pwd.getpwnam(SERVICE_USER)
     except KeyError as error:
         raise ConfigError(
             fill("This server has no user {name}.", name=SERVICE_USER), "Run install.sh again."
         ) from error
-    return Account(entry.pw_name, entry.pw_uid, entry.pw_gid)
 
 
 def _is_root_within_reach(who: Account) -> bool:
-    if set(os.getresuid()) != {who.uid} or set(os.getresgid()) != {who.gid} or 0 in os.getgroups():
+    uids, gids = set(os.getresuid()), set(os.getresgid())
+    if uids != {who.pw_uid} or gids != {who.pw_gid} or 0 in os.getgroups():
         return True
     for regain in (os.setresuid, os.setresgid):
         try:
@@ -123,8 +114,8 @@ def _give_folder(folder: int, account: Account, depth: int) -> None:
 
 
 def _give(found: int, seen: os.stat_result, account: Account) -> None:
-    if (seen.st_uid, seen.st_gid) != (account.uid, account.gid):
-        os.fchown(found, account.uid, account.gid)
+    if (seen.st_uid, seen.st_gid) != (account.pw_uid, account.pw_gid):
+        os.fchown(found, account.pw_uid, account.pw_gid)
         if stat.S_ISDIR(seen.st_mode):
             os.fchmod(found, stat.S_IMODE(seen.st_mode))  # a change of owner takes setgid away
 

@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from datetime import date, datetime
 from enum import StrEnum
 from pathlib import Path
+from typing import Any
 
 from bookbrain.errors import BookBrainError
 from bookbrain.files import write_file
@@ -88,18 +89,17 @@ def last_check(home: Path) -> LastCheck | None:
     """What was kept; None where nothing was, or nothing that can be read."""
     try:
         value = json.loads(LibraryPaths(home).last_check.read_bytes())
-        found = [Check(**one | {"state": State(one["state"])}) for one in value["seen"]]
-        seen = tuple(
-            replace(one, seen=of_row(one.seen), remedy=of_row(one.remedy)) for one in found
-        )
-        return LastCheck(datetime.fromisoformat(value["at"]), seen)
+        return LastCheck(datetime.fromisoformat(value["at"]), tuple(map(_check, value["seen"])))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
+def _check(kept: dict[str, Any]) -> Check:
+    texts = {name: of_row(kept[name]) for name in ("seen", "remedy")}
+    return Check(**kept | texts | {"state": State(kept["state"])})
+
+
 _USE_FILE = "use.json"
-_SHORT, _LONG, _SLOW = "{:.1f} ms", "{:.0f} ms", "{:.0f} s"
-_MILLIONS = "{:,.1f} M"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def figures_of(use: Use) -> list[str]:
         f"{use.share_degraded:.1%}" if use.searches else "-",
         f"{use.added:,}",
         f"{use.rejected:,}",
-        f"{use.tokens:,}" if use.tokens < 1e7 else _MILLIONS.format(use.tokens / 1e6),
+        f"{use.tokens:,}" if use.tokens < 1e7 else f"{use.tokens / 1e6:,.1f} M",
         money(use.dollars),
         f"{use.errors:,}",
     ]
@@ -170,5 +170,5 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return "-"
     if value < 10:
-        return _SHORT.format(value)
-    return _LONG.format(value) if value < 10_000 else _SLOW.format(value / 1000)
+        return f"{value:.1f} ms"
+    return f"{value:.0f} ms" if value < 10_000 else f"{value / 1000:.0f} s"

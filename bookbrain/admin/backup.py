@@ -6,14 +6,15 @@ from pathlib import Path
 
 import click
 
-from bookbrain.admin.options import json_object_option, pass_machine, show_json, work_quietly
+from bookbrain.admin.options import json_object_option, pass_machine, work_quietly
 from bookbrain.backup.archives import backup_folder
 from bookbrain.backup.contents import Request
 from bookbrain.backup.creation import NewBackup, take_backup
 from bookbrain.cli.command import Command, fail
-from bookbrain.cli.terminal import say, shown_bytes
+from bookbrain.cli.terminal import print_json, say, shown_bytes
 from bookbrain.errors import BookBrainError
 from bookbrain.messages import fill, message_of
+from bookbrain.model import to_json
 from bookbrain.paths import Layout
 from bookbrain.privileges import become_service, works_for_service
 from bookbrain.server.caddy import Machine
@@ -51,7 +52,7 @@ def backup(
         taken = take_backup(settings, request, bar.bytes)
     if as_json:
         more = {"lost": taken.lost, "unsound": taken.unsound, "removed": taken.removed}
-        show_json(asdict(taken.backup) | more)
+        print_json(to_json(asdict(taken.backup) | more))
     else:
         _show_taken(taken)
     if taken.not_copied:
@@ -67,22 +68,22 @@ def backup(
 def _show_taken(taken: NewBackup) -> None:
     made = taken.backup
     if not made.damaged:
-        seen = "{path}: books {books}, {size:.1f} MB, read again and good."
-        say(fill(seen, path=made.path, books=made.books, size=made.size / 1e6))
+        good = "{path}: books {books}, {size:.1f} MB, read again and good."
+        say(good, path=made.path, books=made.books, size=made.size / 1e6)
     for what in taken.unsound:
-        say(fill("Damaged: {what}", what=message_of(what)), fg="red", err=True)
+        say("Damaged: {what}", what=message_of(what), fg="red", err=True)
     for name in taken.lost:
-        seen = fill("The file of a book is gone or damaged, and not in it: {file}", file=name)
-        say(seen, fg="red", err=True)
+        gone = "The file of a book is gone or damaged, and not in it: {file}"
+        say(gone, file=name, fg="red", err=True)
     if taken.removed:
-        say(fill("Older ones removed: {count}.", count=len(taken.removed)))
+        say("Older ones removed: {count}.", count=len(taken.removed))
 
 
 def server_secrets(layout: Layout) -> dict[str, bytes]:
     """What only root can read of a server; nothing for others."""
     if not works_for_service(os.environ, layout):
         return {}
-    paths = {"secrets/site.json": layout.etc / "site.json"}
+    paths = {"secrets/site.json": layout.site}
     if layout.credentials.is_dir():
         paths |= {f"secrets/credentials/{p.name}": p for p in layout.credentials.iterdir()}
     return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}

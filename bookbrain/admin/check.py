@@ -4,14 +4,14 @@ from dataclasses import asdict
 
 import click
 
-from bookbrain.admin.options import json_object_option, pass_machine, show_json, work_quietly
+from bookbrain.admin.options import json_object_option, pass_machine, work_quietly
 from bookbrain.backup.archives import clear_words
 from bookbrain.backup.repair import Repaired, repair_library
 from bookbrain.cli.command import Command
-from bookbrain.cli.terminal import say, shown, shown_bytes
+from bookbrain.cli.terminal import print_json, say, shown, shown_bytes
 from bookbrain.errors import BookBrainError
 from bookbrain.messages import fill
-from bookbrain.model import estimate
+from bookbrain.model import bill, to_json
 from bookbrain.paths import Layout
 from bookbrain.privileges import become_service
 from bookbrain.server.caddy import Machine
@@ -43,7 +43,7 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
         repaired = _repair(settings, outcome, machine.layout, yes)
         outcome, mended = repaired.outcome, repaired.mended
     if as_json:
-        show_json({**asdict(outcome), "mended": mended})
+        print_json(to_json({**asdict(outcome), "mended": mended}))
     else:
         _show(outcome, as_json)
     if repair and outcome.damage:
@@ -54,8 +54,8 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
 
 def _repair(settings: Settings, outcome: AuditOutcome, layout: Layout, yes: bool) -> Repaired:
     def agree(books: int, tokens: int) -> bool:
-        said = estimate(tokens, settings.embedding.dollars_per_million_tokens)
-        say(fill("Embeddings to buy again: books {books}, {said}.", books=books, said=said))
+        said = bill(tokens, settings.embedding.dollars_per_million_tokens, about=True)
+        say("Embeddings to buy again: books {books}, {said}.", books=books, said=said)
         return yes or click.confirm(shown("Buy them?"))
 
     with shown_bytes() as bar:
@@ -63,10 +63,9 @@ def _repair(settings: Settings, outcome: AuditOutcome, layout: Layout, yes: bool
     for backup in repaired.skipped:
         say(backup, err=True)
     for path in repaired.aside:
-        said = fill("The damaged database is kept, and can be deleted: {path}", path=path)
-        say(said, err=True)
+        say("The damaged database is kept, and can be deleted: {path}", path=path, err=True)
     for name in repaired.mended:
-        say(fill("Mended: {name}", name=name))
+        say("Mended: {name}", name=name)
     return repaired
 
 
@@ -83,6 +82,6 @@ def _lost(outcome: AuditOutcome) -> BookBrainError:
 
 def _show(outcome: AuditOutcome, as_json: bool) -> None:
     for damage in outcome.damage:
-        say(fill("damaged  {what}", what=damage.sentence), fg="red", err=True)
+        say("damaged  {what}", what=damage.sentence, fg="red", err=True)
     if not outcome.damage and not as_json:
-        say(fill("Files checked: {files}. All are as they were written.", files=outcome.files))
+        say("Files checked: {files}. All are as they were written.", files=outcome.files)

@@ -4,10 +4,12 @@ from dataclasses import replace
 
 import click
 
-from bookbrain.admin.options import check_root, end_with, pass_machine, show_checks, show_json
+from bookbrain.admin.options import check_root, end_with, pass_machine, show_checks
 from bookbrain.checks import Door
 from bookbrain.checks.checklist import check_server_becoming_service, server_of
 from bookbrain.cli.command import Command, json_option
+from bookbrain.cli.terminal import print_json
+from bookbrain.model import to_json
 from bookbrain.reports import Check
 from bookbrain.server.caddy import Machine
 
@@ -32,7 +34,7 @@ def doctor(machine: Machine, as_json: bool) -> None:
     check_root(machine)
     checks = diagnose(machine)
     if as_json:
-        show_json(checks)
+        print_json(to_json(checks))
     else:
         show_checks(checks)
     end_with(checks)

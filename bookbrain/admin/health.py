@@ -10,16 +10,16 @@ from pathlib import Path
 
 import click
 
-from bookbrain.admin.options import end_with, pass_machine, show_checks, show_json
+from bookbrain.admin.options import end_with, pass_machine, show_checks
 from bookbrain.checks.channels import Outbox
 from bookbrain.checks.checklist import check_health
 from bookbrain.checks.news import has_just_run, tell_failure, tell_news, tell_nothing
 from bookbrain.checks.services import HEALTH_UNIT, check_failed, failed_state
 from bookbrain.cli.command import Command, json_option
-from bookbrain.cli.terminal import fitting, shown
+from bookbrain.cli.terminal import fitting, print_json, shown
 from bookbrain.errors import ConfigError, InputError
 from bookbrain.messages import fill
-from bookbrain.model import printable
+from bookbrain.model import printable, to_json
 from bookbrain.privileges import become_service
 from bookbrain.reports import Check, keep_check
 from bookbrain.server.caddy import Machine
@@ -47,7 +47,7 @@ def health(machine: Machine, as_json: bool, notify: bool, test: bool) -> None:
         return
     checks = check_health(machine, settings)
     if as_json:
-        show_json(checks)
+        print_json(to_json(checks))
     else:
         show_checks(checks)
     if notify:

@@ -14,7 +14,6 @@ from bookbrain.admin.report import count
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import fitting, say, shown
 from bookbrain.log import Event, log_work
-from bookbrain.messages import fill
 from bookbrain.model import printable
 from bookbrain.reports import keep_use
 from bookbrain.server import journal
@@ -148,4 +147,4 @@ def _export(found: Iterable[Entry], file: Path) -> None:
     console = Console(stderr=True)
     with console.status(shown("Writing …")):
         count = export(found, file)
-    say(fill("Entries written to {file}: {count:,}.", file=file, count=count))
+    say("Entries written to {file}: {count:,}.", file=file, count=count)

@@ -1,19 +1,18 @@
 """What the commands of `bookbrain-admin` share: options, the machine, lines for checks."""
 
-import json
 import os
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field, is_dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 import click
 from rich.cells import set_cell_size
 
-from bookbrain.cli.terminal import fitting, print_json, say, shown
+from bookbrain.cli.terminal import fitting, say, shown
 from bookbrain.errors import BookBrainError, ConfigError, InputError
 from bookbrain.log import is_journal, log_work, set_up_logging
-from bookbrain.messages import fill, message_of
+from bookbrain.messages import message_of
 from bookbrain.paths import Layout
 from bookbrain.reports import Check, State
 from bookbrain.server.caddy import Machine
@@ -39,15 +38,6 @@ def work_quietly() -> None:
     if is_journal(os.environ):
         set_up_logging()
         log_work()
-
-
-def show_json(value: object) -> None:
-    """Print it as JSON: values of ours by their fields, times as str has them."""
-    print_json(json.dumps(value, ensure_ascii=False, default=_plain))
-
-
-def _plain(value: object) -> object:
-    return asdict(value) if is_dataclass(value) and not isinstance(value, type) else str(value)
 
 
 def check_root(machine: Machine) -> None:
@@ -79,7 +69,7 @@ def show_checks(checks: Iterable[Check]) -> None:
         color = "red" if failed else "yellow" if warned else None
         click.secho(fitting(f"{mark}  {name} {shown(check.seen)}"), fg=color)
         if check.remedy and not check.is_ok:
-            say(fill("      Next: {remedy}", remedy=message_of(check.remedy)))
+            say("      Next: {remedy}", remedy=message_of(check.remedy))
 
 
 def has_failed(checks: Iterable[Check]) -> bool:

@@ -15,7 +15,6 @@ from bookbrain.admin.options import Records, pass_records
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import fitting, shown
 from bookbrain.log import PREFIX
-from bookbrain.messages import fill
 from bookbrain.reports import Day, Use, figures_of
 from bookbrain.server import journal
 from bookbrain.server.journal import (
@@ -113,7 +112,7 @@ _WIDTHS = (5, 9, 8, 8, 9, 6, 9, 10, 8, 7)
 
 def table_of(report: Report) -> Iterator[str]:
     """A heading, a line for each day on which something happened, and the sums."""
-    yield shown(fill("BookBrain in {month}", month=report.month))
+    yield shown("BookBrain in {month}", month=report.month)
     yield _row(
         shown("day"), shown("searches"), "p50", "p95", shown("degraded"), shown("added"),
         shown("rejected"), shown("tokens"), shown("cost"), shown("errors"),

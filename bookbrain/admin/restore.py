@@ -11,7 +11,7 @@ from bookbrain.backup.encryption import decrypting
 from bookbrain.backup.restoration import Differences, differences, find_listed, restore, trusting
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import say, shown, shown_bytes
-from bookbrain.messages import fill, message_of
+from bookbrain.messages import message_of
 from bookbrain.privileges import become_service
 from bookbrain.server.caddy import Machine
 
@@ -43,41 +43,37 @@ def restore_command(
             click.confirm(shown("Restore it?"), abort=True)
         with shown_bytes() as bar:
             restored = restore(settings, archive, only, bar.bytes, bar)
-    say(fill("Restored. Books now: {books}.", books=restored.books))
+    say("Restored. Books now: {books}.", books=restored.books)
     for path in restored.aside:
-        say(fill("The damaged database is kept, and can be deleted: {path}", path=path), err=True)
+        say("The damaged database is kept, and can be deleted: {path}", path=path, err=True)
     for name in restored.without_file[:_MOST_NAMED]:
-        gone = fill("Found by search, but its PDF is not here; add it again: {file}", file=name)
-        say(gone, err=True)
+        gone = "Found by search, but its PDF is not here; add it again: {file}"
+        say(gone, file=name, err=True)
 
 
 def _show_manifest(manifest: Manifest, change: Differences) -> None:
     made, version = f"{manifest.time:%Y-%m-%d %H:%M}", manifest.versions.get("bookbrain", "?")
-    say(fill("Backup of {made} UTC, by BookBrain {version}", made=made, version=version))
+    say("Backup of {made} UTC, by BookBrain {version}", made=made, version=version)
     say(
-        fill(
-            "books: {books}, pages: {pages}, passages: {passages}, embeddings: {embeddings}",
-            embeddings=manifest.embeddings,
-            **asdict(manifest.expected),
-        )
+        "books: {books}, pages: {pages}, passages: {passages}, embeddings: {embeddings}",
+        embeddings=manifest.embeddings,
+        **asdict(manifest.expected),
     )
     if not manifest.complete:
         say("Not all PDFs are in it.")
     for what in manifest.unsound:
-        say(fill("Damaged when it was made: {what}", what=message_of(what)), fg="red", err=True)
+        say("Damaged when it was made: {what}", what=message_of(what), fg="red", err=True)
     say(
-        fill(
-            "Books that come: {come}, that go: {go}, that stay: {stay}",
-            come=len(change.come),
-            go=len(change.go),
-            stay=change.stay,
-        )
+        "Books that come: {come}, that go: {go}, that stay: {stay}",
+        come=len(change.come),
+        go=len(change.go),
+        stay=change.stay,
     )
     for mark, titles in (
         ("+", [book.title for book in change.come]),
         ("-", [book.title for book in change.go]),
     ):
         for title in titles[:_MOST_NAMED]:
-            say(fill("  {mark} {title}", mark=mark, title=title))
+            say("  {mark} {title}", mark=mark, title=title)
         if len(titles) > _MOST_NAMED:
             click.echo(f"  {mark} … {len(titles) - _MOST_NAMED}")

@@ -7,7 +7,6 @@ import click
 from bookbrain.admin.options import check_root, pass_machine
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import say
-from bookbrain.messages import fill
 from bookbrain.server.access import Address, Site, configured, read_site, with_address
 from bookbrain.server.caddy import Machine, change_site
 
@@ -42,14 +41,14 @@ def site(machine: Machine, /, renew: bool, **options: Any) -> None:
 
 
 def _show(site: Site) -> None:
-    say(fill("Address: {url}", url=site.url))
+    say("Address: {url}", url=site.url)
     if not site.acme:
         say("Certificate: the server's own, which browsers warn of")
     elif url := site.acme_directory:
-        say(fill("Certificate: by {url}; letters go to {email}", url=url, email=site.email))
+        say("Certificate: by {url}; letters go to {email}", url=url, email=site.email)
     else:
-        say(fill("Certificate: public; letters go to {email}", email=site.email))
+        say("Certificate: public; letters go to {email}", email=site.email)
     if site.users:
-        say(fill("Users: {names}", names=", ".join(user.name for user in site.users)))
+        say("Users: {names}", names=", ".join(user.name for user in site.users))
     else:
         say("Nobody can sign in yet: sudo bookbrain-admin users add NAME")

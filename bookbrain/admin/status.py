@@ -15,15 +15,15 @@ from bookbrain.admin.options import (
     json_object_option,
     pass_machine,
     show_checks,
-    show_json,
 )
 from bookbrain.backup.archives import list_backups
 from bookbrain.checks import Door
 from bookbrain.checks.checklist import Server, check_server_becoming_service, server_of
 from bookbrain.checks.condition import LibraryCounts, count_books, disks_of, memory_now
 from bookbrain.cli.command import Command
-from bookbrain.cli.terminal import say
+from bookbrain.cli.terminal import print_json, say
 from bookbrain.library import Library
+from bookbrain.model import to_json
 from bookbrain.reports import Check
 from bookbrain.server.caddy import Machine
 from bookbrain.server.probes import chroma_answers
@@ -39,7 +39,7 @@ def status(machine: Machine, as_json: bool) -> None:
     server = server_of(machine)
     checks, settings = check_server_becoming_service(server, Door.STATUS)
     if as_json:
-        show_json(_as_object(server, settings, checks))
+        print_json(to_json(_as_object(server, settings, checks)))
     else:
         show_status(checks)
         if has_failed(checks):

@@ -6,6 +6,7 @@ import sys
 from importlib.resources import files
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import click
 
@@ -13,7 +14,6 @@ from bookbrain.admin.options import check_root, pass_machine
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import say, shown
 from bookbrain.errors import ConfigError, InputError
-from bookbrain.messages import fill
 from bookbrain.processes import run_in_terminal
 from bookbrain.server.caddy import Machine
 
@@ -61,11 +61,11 @@ def uninstall(machine: Machine, purge: bool, yes: bool) -> None:
     layout = machine.layout
     installation = find_installation()
     say("These go: the program, its services, its site, and its rule in the firewall.")
-    kept = {"home": layout.home, "backups": layout.backups, "etc": layout.etc}
+    kept: dict[str, Any] = {"home": layout.home, "backups": layout.backups, "etc": layout.etc}
     if purge:
-        say(fill("And for good: {home}, {backups}, {etc}.", **kept), fg="red")
+        say("And for good: {home}, {backups}, {etc}.", **kept, fg="red")
     else:
-        say(fill("These stay: {home}, {backups}, {etc}.", **kept))
+        say("These stay: {home}, {backups}, {etc}.", **kept)
     if not yes:
         _ask(purge)
     sys.exit(remove_program(installation, purge=purge))

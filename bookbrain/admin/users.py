@@ -10,7 +10,6 @@ from bookbrain.admin.options import check_root, first_line, pass_machine
 from bookbrain.cli.command import Commands
 from bookbrain.cli.terminal import say, shown
 from bookbrain.errors import InputError
-from bookbrain.messages import fill
 from bookbrain.server.access import (
     Site,
     check_known_name,
@@ -53,7 +52,7 @@ def list_users(machine: Machine) -> None:
 def add(machine: Machine, name: str, password_file: IO[str] | None) -> None:
     """Let somebody in, with a password of their own."""
     _give_password(machine, name, password_file, check_new_name, with_user)
-    say(fill("{name} can sign in.", name=name))
+    say("{name} can sign in.", name=name)
 
 
 @users.command()
@@ -63,7 +62,7 @@ def add(machine: Machine, name: str, password_file: IO[str] | None) -> None:
 def passwd(machine: Machine, name: str, password_file: IO[str] | None) -> None:
     """Change a password; who is signed in with it is out within ten seconds."""
     _give_password(machine, name, password_file, check_known_name, with_password)
-    say(fill("{name} has a new password, and has to sign in again.", name=name))
+    say("{name} has a new password, and has to sign in again.", name=name)
 
 
 @users.command()
@@ -73,7 +72,7 @@ def remove(machine: Machine, name: str) -> None:
     """Let somebody in no more; open pages end within ten seconds."""
     check_root(machine)
     change_site(machine, lambda old: without_user(configured(old), name))
-    say(fill("{name} is removed; open pages end within ten seconds.", name=name))
+    say("{name} is removed; open pages end within ten seconds.", name=name)
 
 
 def _give_password(

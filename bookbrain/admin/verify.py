@@ -2,6 +2,7 @@
 
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -10,7 +11,6 @@ from bookbrain.admin.options import (
     identity_option,
     json_object_option,
     pass_machine,
-    show_json,
     work_quietly,
 )
 from bookbrain.backup.archive import Archive
@@ -18,9 +18,9 @@ from bookbrain.backup.archives import backup_folder, list_backups
 from bookbrain.backup.encryption import decrypting
 from bookbrain.backup.restoration import trusting, verify
 from bookbrain.cli.command import Command
-from bookbrain.cli.terminal import say, shown_bytes
+from bookbrain.cli.terminal import print_json, say, shown_bytes
 from bookbrain.errors import InputError
-from bookbrain.messages import fill
+from bookbrain.model import to_json
 from bookbrain.privileges import become_service
 from bookbrain.server.caddy import Machine
 
@@ -48,13 +48,14 @@ def verify_command(
                 return
             opened = block.enter_context(decrypting(file, None))
         with shown_bytes() as bar, trusting():
-            verified = verify(settings, Archive(opened), bar.bytes, bar)
-    books, asked = len(verified.manifest.books), verified.asked
-    seen = {"file": file, "ok": True, "books": books, "asked": asked}
+            archive = Archive(opened)
+            asked = verify(settings, archive, bar.bytes, bar)
+    books = len(archive.manifest.books)
+    seen: dict[str, Any] = {"file": file, "ok": True, "books": books, "asked": asked}
     if as_json:
-        show_json(seen)
+        print_json(to_json(seen))
     else:
-        say(fill("{file} is good: books {books}, queries asked {asked}.", **seen))
+        say("{file} is good: books {books}, queries asked {asked}.", **seen)
 
 
 def _newest(folder: Path) -> Path | None:
@@ -65,9 +66,7 @@ def _newest(folder: Path) -> Path | None:
     if plain := [one for one in found if not one.encrypted]:
         return plain[0].path
     say(
-        fill(
-            "{path} is encrypted: try it where the key is, with verify FILE --identity KEY.",
-            path=found[0].path,
-        )
+        "{path} is encrypted: try it where the key is, with verify FILE --identity KEY.",
+        path=found[0].path,
     )
     return None

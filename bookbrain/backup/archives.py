@@ -79,12 +79,11 @@ def archive_name(made: datetime, suffix: str, mark: str = "") -> str:
     return f"bookbrain-{made.astimezone(UTC):{_TIME}}{mark}.tar.zst{suffix}"
 
 
-def list_backups(folder: Path, *, read: bool = True) -> list[Backup]:
-    """The archives in `folder`, newest first. Their beginnings are read, or their names alone where
-    root asks: the folder is another user's."""
+def list_backups(folder: Path) -> list[Backup]:
+    """The archives in `folder`, newest first; how each begins is read."""
     times = {path: time for path in _files(folder) if (time := time_of(path.name))}
     newest_first = sorted(times, key=lambda path: (times[path], path.name), reverse=True)
-    return [_look(path, times[path], read) for path in newest_first]
+    return [_look(path, times[path]) for path in newest_first]
 
 
 def left_over(folder: Path) -> list[Path]:
@@ -113,10 +112,10 @@ def _files(folder: Path) -> list[Path]:
     return [path for path in found if not path.is_symlink() and path.is_file()]
 
 
-def _look(path: Path, made: datetime, read: bool) -> Backup:
+def _look(path: Path, made: datetime) -> Backup:
     encrypted = not path.name.endswith(".zst")
     flaw, manifest = "", None
-    if read and not encrypted:
+    if not encrypted:
         try:
             manifest = read_manifest(path)
         except (Flaw, OSError) as error:

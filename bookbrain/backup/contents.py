@@ -52,7 +52,8 @@ def pack(
         contents[f"settings/{LibraryPaths(Path()).settings}"] = without_secrets(text).encode()
     if request.encrypt:
         contents |= request.secrets
-    files = sorted((path for path in staging.rglob("*") if path.is_file()), key=_order)
+    files = sorted(path for path in staging.rglob("*") if path.is_file())
+    files.sort(key=lambda path: path.name not in DATABASES)  # these before the many files
     contents |= {str(path.relative_to(staging)): path for path in files}
     members = _measured(contents, on_step)
     damaged = {m.name for m in members if m.name.startswith(f"{BOOKS}/") and m.sha256 not in m.name}
@@ -87,8 +88,3 @@ def _measured(contents: Mapping[str, Content], on_step: OnStep) -> list[Member]:
         members.append(measure(name, content))
         tell(members[-1].size)
     return members
-
-
-def _order(path: Path) -> tuple[bool, str]:
-    """The databases before the many files."""
-    return path.name not in DATABASES, str(path)

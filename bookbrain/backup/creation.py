@@ -211,7 +211,7 @@ def _write(path: Path, packed: Packed, recipient: str | None, on_step: OnStep) -
             part.chmod(0o600)
             out = cast(BinaryIO, written)
             if recipient:
-                out = closing.enter_context(encrypting(recipient, written))
+                out = closing.enter_context(encrypting(recipient, out))
             tell = Steps(on_step, "writing", packed.manifest.size)
             write_archive(out, packed.manifest, packed.contents, tell)
         with part.open("rb") as file:

@@ -7,17 +7,12 @@ from pathlib import Path
 from shutil import copyfileobj
 from subprocess import Popen
 from tempfile import TemporaryFile
-from typing import BinaryIO, Protocol, cast
+from typing import BinaryIO, cast
 
 from bookbrain.errors import BookBrainError, ConfigError, InputError
 from bookbrain.files import open_file
 from bookbrain.messages import fill
 from bookbrain.processes import PIPE, end, start_program
-
-
-class Writable(Protocol):
-    def write(self, data: bytes, /) -> int: ...
-
 
 _SECONDS = 60.0  # to end in, after the last byte
 
@@ -35,7 +30,7 @@ def suffix_of(recipient: str | None) -> str:
 
 
 @contextmanager
-def encrypting(recipient: str, out: Writable) -> Iterator[BinaryIO]:
+def encrypting(recipient: str, out: BinaryIO) -> Iterator[BinaryIO]:
     """What is written to the file given goes encrypted to `out`.
 
     Raises ConfigError when the program is missing or does not know the recipient.
@@ -71,7 +66,7 @@ def encrypting(recipient: str, out: Writable) -> Iterator[BinaryIO]:
             )
 
 
-def _pass_on(program: "Popen[bytes]", out: Writable) -> None:
+def _pass_on(program: "Popen[bytes]", out: BinaryIO) -> None:
     try:
         with cast(BinaryIO, program.stdout) as encrypted:
             copyfileobj(encrypted, out)

@@ -52,13 +52,14 @@ def repair_library(
     """
     home = settings.home
     folder = backup_folder(settings, layout)
+    files = {damage.file for damage in found.damage if damage.file.endswith(PDF)}
     with alone(home), clear_words():
         work = LibraryPaths(home).restoring
         try:
             with nobody_at_work(home, progress.wait):
                 check_is_not_lost(home)
-                databases, files, skipped = _from_backups(folder, work, _files(found), on_step)
-                _mend_files(home, files, found)
+                databases, brought, skipped = _from_backups(folder, work, files, on_step)
+                _mend_files(home, brought, found)
                 aside = mend_store(home, databases)
                 aside += mend_catalog(settings, databases, work / "read", progress)
                 dropped = settle(settings)
@@ -76,10 +77,6 @@ def repair_library(
     left = {damage.file for damage in outcome.damage}
     mended = tuple(sorted({damage.file for damage in found.damage} - left))
     return Repaired(outcome, mended, tuple(aside), skipped)
-
-
-def _files(found: AuditOutcome) -> set[str]:
-    return {damage.file for damage in found.damage if damage.file.endswith(PDF)}
 
 
 def _from_backups(

@@ -12,12 +12,7 @@ from bookbrain.backup.archive import Archive, Flaw, ListedBook, Manifest, listed
 from bookbrain.backup.archives import OnStep, Steps, alone, check_room, clear_words
 from bookbrain.errors import OLDER_BACKUP, BookBrainError, BusyError, InputError
 from bookbrain.files import file_lock, remove
-from bookbrain.library import (
-    Library,
-    damaged_aside,
-    look_into,
-    pick,
-)
+from bookbrain.library import Library, damaged_aside, look_into, pick
 from bookbrain.log import Event
 from bookbrain.messages import fill, message_of
 from bookbrain.model import Book, Progress
@@ -158,19 +153,11 @@ def _is_wanted(only: str | None, name: str) -> bool:
     return not only or name in DATABASES or only in name
 
 
-@dataclass(frozen=True)
-class Verified:
-    """An archive that came back: what it is, and how many queries were asked of it."""
-
-    manifest: Manifest
-    asked: int
-
-
-def verify(settings: Settings, archive: Archive, on_step: OnStep, progress: Progress) -> Verified:
+def verify(settings: Settings, archive: Archive, on_step: OnStep, progress: Progress) -> int:
     """Read all of the archive, and restore what is needed to search; the scratch library goes.
 
-    Raises InputError at the first byte, count or query that is not right. Asks no embedding
-    endpoint, and touches neither the library nor its Chroma.
+    Returns how many queries were asked of it. Raises InputError at the first byte, count or query
+    that is not right. Asks no embedding endpoint, and touches neither the library nor its Chroma.
     """
     manifest = archive.manifest
     check_versions(manifest)
@@ -189,7 +176,7 @@ def verify(settings: Settings, archive: Archive, on_step: OnStep, progress: Prog
         offline = replace(settings.embedding, api_key=None, base_url=None)
         scratch = replace(settings, home=home, embedding=offline, chroma_url=None)
         with Library(scratch) as library:
-            return Verified(manifest, library.try_out(manifest.expected, progress))
+            return library.try_out(manifest.expected, progress)
 
 
 def _is_needed(name: str) -> bool:

@@ -19,7 +19,7 @@ from bookbrain.checks.services import HEALTH_UNIT, SeenFile, Unit
 from bookbrain.errors import BookBrainError
 from bookbrain.library import Library
 from bookbrain.messages import fill
-from bookbrain.paths import Layout
+from bookbrain.paths import Layout, service_environment
 from bookbrain.privileges import become_service
 from bookbrain.reports import Check, State
 from bookbrain.server.access import Site, configured, read_address, read_site
@@ -145,14 +145,9 @@ def check_open_library(library: Library) -> list[Check]:
 def _settings(server: Server) -> Iterator[Check]:
     """As the services take them: what the environment of the person says does not count."""
     layout = server.layout
-    env = {
-        "BOOKBRAIN_HOME": str(layout.home),
-        "BOOKBRAIN_SETTINGS": str(layout.settings),
-        "CREDENTIALS_DIRECTORY": str(layout.credentials),
-    }
     complaint = hint = ""
     try:
-        load_settings(env)
+        load_settings(service_environment(layout))
     except BookBrainError as error:
         complaint, hint = error.message, error.hint
     seen = services.look_at(layout.settings)

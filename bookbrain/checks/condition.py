@@ -36,7 +36,7 @@ def disks_of(home: Path) -> tuple[Space, ...]:
     """The disks that the library in `home` needs; on a server those of its backups and programs
     too."""
     layout = layout_of(home)
-    return look_at_disks([home, layout.backups, layout.root] if layout else [home])
+    return look_at_disks([home, layout.backups, layout.top] if layout else [home])
 
 
 def look_at_disks(paths: Iterable[Path]) -> tuple[Space, ...]:

@@ -73,7 +73,7 @@ def look_at_loose(layout: Layout, systemctl: str) -> list[str]:
 
 
 def _files(layout: Layout, pattern: str) -> list[str]:
-    return sorted(path.name for path in (layout.root / _UNITS).glob(pattern))
+    return sorted(path.name for path in (layout.top / _UNITS).glob(pattern))
 
 
 def read_loose(text: str) -> list[str]:
@@ -83,13 +83,9 @@ def read_loose(text: str) -> list[str]:
 
 def _look_at(names: Sequence[str], systemctl: str) -> tuple[Unit, ...]:
     text = output_of(systemctl, "show", "--property", _PROPERTIES, *names) or ""
-    found = {unit.name: unit for unit in read_units(text, datetime.now().astimezone(), _uptime())}
+    uptime = time.monotonic()  # by the clock that systemd's monotonic timestamps are of
+    found = {unit.name: unit for unit in read_units(text, datetime.now().astimezone(), uptime)}
     return tuple(found.get(name, Unit(name, "not-found")) for name in names)
-
-
-def _uptime() -> float:
-    """Seconds, by the clock that systemd's monotonic timestamps are of."""
-    return time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 def read_units(text: str, now: datetime, uptime: float) -> list[Unit]:

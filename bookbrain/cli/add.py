@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import click
@@ -15,12 +16,12 @@ from bookbrain.cli.command import (
     open_library,
     sources_of_root,
 )
-from bookbrain.cli.terminal import bill_for, print_json, say, say_refused, shown, shown_progress
+from bookbrain.cli.terminal import print_json, say, say_refused, shown, shown_progress
 from bookbrain.errors import InputError
 from bookbrain.library import add_sources, plan_sources, sample_book
 from bookbrain.log import record_outcome
 from bookbrain.messages import fill, message_of
-from bookbrain.model import AddReport, Outcome, Plan, estimate, to_json
+from bookbrain.model import AddReport, Outcome, Plan, bill, to_json
 from bookbrain.settings import Settings
 
 _OUTCOMES = {
@@ -44,26 +45,20 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
     with ending_in_order(), ExitStack() as block:
         book = [block.enter_context(sample_book())] if sample else []
         wanted: list[str | Path] = [*paths, *book]
-        sources = block.enter_context(sources_of_root(wanted))
+        given = block.enter_context(sources_of_root(wanted))
         library = block.enter_context(open_library(tell=False))
         progress = block.enter_context(shown_progress(record_outcome))
         if dry_run:
-            plans = (
-                plan_sources(library, sources, progress)
-                if sources
-                else library.plan(wanted, progress)
-            )
+            plan = partial(plan_sources, library, given) if given else partial(library.plan, wanted)
+            plans = plan(progress)
         else:
-            report = (
-                add_sources(library, sources, progress)
-                if sources
-                else library.add(wanted, progress)
-            )
+            take = partial(add_sources, library, given) if given else partial(library.add, wanted)
+            report = take(progress)
             recognition = library.recognition()
         settings = library.settings
     if dry_run:
         _show_plans(plans, settings, as_json)
-        _exit_as(sum(bool(plan.reason) for plan in plans), len(plans))
+        _exit_as(sum(bool(one.reason) for one in plans), len(plans))
         return
     if not (wanted or report.outcomes or report.stopped):
         raise click.UsageError(shown("Name the files or folders to add."))
@@ -95,8 +90,8 @@ def show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
             added=added, known=known, failed=failed,
         )  # fmt: skip
     if settings.embedding.enabled:
-        bill = bill_for(report.tokens, settings.embedding.dollars_per_million_tokens)
-        say("{counts} Embedding: {bill}.", counts=counts, bill=bill)
+        billed = bill(report.tokens, settings.embedding.dollars_per_million_tokens)
+        say("{counts} Embedding: {bill}.", counts=counts, bill=billed)
         return
     say(counts)
     if added:
@@ -134,7 +129,7 @@ def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> Non
         scan_seconds=sum(p.scan_seconds for p in new),
         scan_trouble=next((p.scan_trouble for p in new if p.scan_trouble), ""),
     )  # fmt: skip
-    say(fill("In all {sizes}. Nothing was changed.", sizes=_sizes(total, price)))
+    say("In all {sizes}. Nothing was changed.", sizes=_sizes(total, price))
     if total.scan_note and sum(bool(plan.scans) for plan in new) > 1:
         say(total.scan_note)
     if new and not settings.embedding.enabled:
@@ -144,30 +139,26 @@ def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> Non
 def _show_plan(plan: Plan, price: float | None) -> None:
     if plan.reason:
         say(
-            fill(
-                "cannot be added  {file}: {reason}. {hint}",
-                file=plan.file,
-                reason=message_of(plan.reason),
-                hint=message_of(plan.hint),
-            ),
+            "cannot be added  {file}: {reason}. {hint}",
+            file=plan.file,
+            reason=message_of(plan.reason),
+            hint=message_of(plan.hint),
             fg="red",
             err=True,
         )
     elif plan.known:
-        say(fill("already there    {file}: {title}", file=plan.file, title=plan.title))
+        say("already there    {file}: {title}", file=plan.file, title=plan.title)
     else:
         say(
-            fill(
-                "would be added   {file}: {title} ({sizes})",
-                file=plan.file,
-                title=plan.title,
-                sizes=_sizes(plan, price),
-            )
+            "would be added   {file}: {title} ({sizes})",
+            file=plan.file,
+            title=plan.title,
+            sizes=_sizes(plan, price),
         )
         for problem in plan.problems:
-            say(fill("           ! {problem}", problem=problem), fg="yellow")
+            say("           ! {problem}", problem=problem, fg="yellow")
         if plan.scan_note:
-            say(fill("           {note}", note=plan.scan_note))
+            say("           {note}", note=plan.scan_note)
 
 
 def _sizes(plan: Plan, price: float | None) -> str:
@@ -175,5 +166,5 @@ def _sizes(plan: Plan, price: float | None) -> str:
         "{pages} pages, {passages} passages, {tokens}",
         pages=plan.pages,
         passages=plan.passages,
-        tokens=estimate(plan.tokens, price),
+        tokens=bill(plan.tokens, price, about=True),
     )

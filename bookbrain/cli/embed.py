@@ -3,8 +3,8 @@
 import click
 
 from bookbrain.cli.command import Command, open_library
-from bookbrain.cli.terminal import bill_for, say, shown, shown_progress
-from bookbrain.model import estimate
+from bookbrain.cli.terminal import say, shown, shown_progress
+from bookbrain.model import bill
 
 
 @click.command(cls=Command)
@@ -28,7 +28,7 @@ def embed(yes: bool, dry_run: bool) -> None:
             model=settings.model,
             books=len(plans),
             passages=sum(plan.passages for plan in plans),
-            tokens=estimate(tokens, settings.dollars_per_million_tokens),
+            tokens=bill(tokens, settings.dollars_per_million_tokens, about=True),
         )
         if dry_run:
             return
@@ -37,5 +37,5 @@ def embed(yes: bool, dry_run: bool) -> None:
         with shown_progress() as progress:
             outcomes = library.embed(progress)
     billed = sum(outcome.tokens for outcome in outcomes)
-    bill = bill_for(billed, settings.dollars_per_million_tokens)
-    say("Books embedded: {books} ({bill}).", books=len(outcomes), bill=bill)
+    cost = bill(billed, settings.dollars_per_million_tokens)
+    say("Books embedded: {books} ({bill}).", books=len(outcomes), bill=cost)

@@ -8,7 +8,6 @@ import click
 
 from bookbrain.cli.command import Command, open_library
 from bookbrain.cli.terminal import say, shown_progress
-from bookbrain.messages import fill
 
 
 @click.command(cls=Command)
@@ -28,4 +27,4 @@ def rebuild() -> None:
         with shown_progress() as progress:
             library.rebuild(progress)
         count = len(library.books())
-    say(fill("Indexes rebuilt. Books: {count}.", count=count))
+    say("Indexes rebuilt. Books: {count}.", count=count)

@@ -5,7 +5,7 @@ import sys
 import click
 
 from bookbrain.cli.add import show_report
-from bookbrain.cli.command import Command, fail
+from bookbrain.cli.command import Command, fail, json_option
 from bookbrain.cli.terminal import print_json, say, shown_progress
 from bookbrain.library import Recovered
 from bookbrain.library import recover as recover_library
@@ -15,7 +15,7 @@ from bookbrain.privileges import become_service
 
 
 @click.command(cls=Command)
-@click.option("--json", "as_json", is_flag=True, help="One JSON array.")
+@json_option
 def recover(as_json: bool) -> None:
     """Make the catalog again from the PDFs that lie in the library; costs nothing.
 

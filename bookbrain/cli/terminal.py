@@ -15,12 +15,12 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
-    Progress,
     ProgressColumn,
     TaskProgressColumn,
     TextColumn,
     TimeRemainingColumn,
 )
+from rich.progress import Progress as Bars
 from rich.text import Text
 
 from bookbrain.messages import fill, language, message_of, translated
@@ -28,11 +28,10 @@ from bookbrain.model import (
     Book,
     Hit,
     Outcome,
+    Progress,
     SearchResult,
-    Silent,
     Standing,
     Step,
-    dollars,
     duration,
     printable,
 )
@@ -144,7 +143,7 @@ OnEnd = Callable[[Outcome], None]
 WAITING = "Another bookbrain is writing to the library: waiting for it …"
 
 
-class Bar(Silent):
+class Bar(Progress):
     """Says what a person must know; `on_end` hears what became of each file."""
 
     def __init__(self, on_end: OnEnd) -> None:
@@ -163,7 +162,7 @@ class Bar(Silent):
 class _Drawn(Bar):
     """Draws on stderr; what others print stays above the bars."""
 
-    def __init__(self, bars: Progress, on_end: OnEnd) -> None:
+    def __init__(self, bars: Bars, on_end: OnEnd) -> None:
         super().__init__(on_end)
         self._bars = bars
 
@@ -174,7 +173,7 @@ class _Drawn(Bar):
 class _OfBooks(_Drawn):
     """A bar for all books, and one for the step of that at hand."""
 
-    def __init__(self, bars: Progress, on_end: OnEnd) -> None:
+    def __init__(self, bars: Bars, on_end: OnEnd) -> None:
         super().__init__(bars, on_end)
         self._all = bars.add_task(shown("all books"), total=None, visible=False, step="")
         self._book = bars.add_task("", total=None, visible=False, step="")
@@ -195,7 +194,7 @@ class _OfBooks(_Drawn):
 class _OfBytes(_Drawn):
     """A bar for the bytes of a step, and for the books that a restored library makes."""
 
-    def __init__(self, bars: Progress, on_end: OnEnd) -> None:
+    def __init__(self, bars: Bars, on_end: OnEnd) -> None:
         super().__init__(bars, on_end)
         self._task = bars.add_task("", total=None, step="")
 
@@ -207,17 +206,22 @@ class _OfBytes(_Drawn):
 
 
 @contextmanager
-def _drawn(kind: type[_Drawn], counted: ProgressColumn, on_end: OnEnd) -> Iterator[Bar]:
+def _bars(*columns: ProgressColumn) -> Iterator[Bars | None]:
+    """Bars with these columns on a terminal; None elsewhere."""
     console = Console(stderr=True)
     if not console.is_terminal:
-        yield Bar(on_end)
+        yield None
         return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), counted,
-        TextColumn("{task.fields[step]}", style="dim"), TimeRemainingColumn(),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bars:
-        yield kind(bars, on_end)
+    named = (TextColumn("{task.description}"), BarColumn())
+    with Bars(*named, *columns, console=console, transient=True) as bars:
+        yield bars
+
+
+@contextmanager
+def _drawn(kind: type[_Drawn], counted: ProgressColumn, on_end: OnEnd) -> Iterator[Bar]:
+    step = TextColumn("{task.fields[step]}", style="dim")
+    with _bars(counted, step, TimeRemainingColumn()) as bars:
+        yield kind(bars, on_end) if bars else Bar(on_end)
 
 
 def shown_progress(on_end: OnEnd = lambda outcome: None) -> AbstractContextManager[Bar]:
@@ -233,15 +237,10 @@ def shown_bytes() -> AbstractContextManager[Bar]:
 @contextmanager
 def shown_pages() -> Iterator[Callable[[Standing], None]]:
     """A bar for the pages that are read, on a terminal; nothing elsewhere."""
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield lambda standing: None
-        return
-    columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(),
-        TextColumn("{task.fields[left]}", style="dim"),
-    )  # fmt: skip
-    with Progress(*columns, console=console, transient=True) as bars:
+    with _bars(MofNCompleteColumn(), TextColumn("{task.fields[left]}", style="dim")) as bars:
+        if bars is None:
+            yield lambda standing: None
+            return
         task = bars.add_task(shown("reading"), total=None, left="")
 
         def tell(standing: Standing) -> None:
@@ -257,12 +256,3 @@ def shown_pages() -> Iterator[Callable[[Standing], None]]:
 def _name(file: str) -> str:
     name = printable(file)
     return escape(name if len(name) <= 32 else f"{name[:20]}…{name[-11:]}")
-
-
-def bill_for(tokens: int, price: float | None) -> str:
-    cost = dollars(tokens, price)
-    return (
-        fill("{tokens:,} tokens, {cost}", tokens=tokens, cost=cost)
-        if cost
-        else fill("{tokens:,} tokens", tokens=tokens)
-    )

@@ -24,7 +24,6 @@ class Reader(Protocol):
     def read(self, path: Path, progress: Callable[[int, int], None]) -> RawBook:
         """What is in a file; `progress` hears of so many pages of how many. Raises InputError with
         the reason, which completes the sentence "… cannot be added: …"."""
-        ...
 
 
 class Format(Protocol):
@@ -36,24 +35,19 @@ class Format(Protocol):
     def open(self, path: Path, folder: Path | None = None, *, lent: bool = True) -> BinaryIO:
         """The file at `path`; `folder` and `lent` as in `open_below`. Raises InputError for what
         cannot be a file of this format: gone, unreadable, empty, of another kind."""
-        ...
 
     def begins(self, start: bytes) -> bool:
         """Whether a file of this format may begin with these bytes, 1,024 or all."""
-        ...
 
     def has_ended(self, start: bytes, tail: bytes, size: int) -> bool:
         """Whether one of so many bytes is all there, by its first bytes and its last 64 KiB."""
-        ...
 
     def reader(self, *, timeout: float, memory_mb: int) -> Reader:
         """A reader that gives a page up after so many seconds, or at so many MiB."""
-        ...
 
     @property
     def picture(self) -> type[Picture]:
         """What paints a page."""
-        ...
 
 
 FORMAT: Format = Pdf()

@@ -57,11 +57,6 @@ def _check_start(file: BinaryIO) -> None:
         raise InputError("it is not a PDF", "BookBrain reads PDF files; convert it first.")
 
 
-def check_is_pdf(path: Path) -> None:
-    """Raise InputError for what cannot be a PDF."""
-    open_pdf(path).close()
-
-
 _CHUNK = 1 << 20
 _PAGES = 500  # for which a book gets the time of one sign of life more
 _MOST = 15  # times the time of one sign of life, whatever a file says of its pages

@@ -25,7 +25,7 @@ from bookbrain.library.inbox import (
 from bookbrain.library.library import Library
 from bookbrain.log import record_outcome
 from bookbrain.messages import Language, translated
-from bookbrain.model import AddReport, Outcome, Silent, printable
+from bookbrain.model import AddReport, Outcome, Progress, printable
 from bookbrain.paths import LibraryPaths
 
 log = logging.getLogger(__name__)
@@ -122,7 +122,8 @@ def _take(
         name = str(path.relative_to(inbox))
         log.info("begin file=%r bytes=%d", name, look.size)
         report = _added(library, path, look, doubtful=doubtful)
-        outcome = _outcome_of(path, report)
+        reported = str(path).encode(errors="replace").decode()
+        outcome = next((one for one in report.outcomes if one.path == reported), None)
         for other in report.outcomes:
             if other is not outcome:
                 _settle(inbox, other)
@@ -149,11 +150,6 @@ def _added(library: Library, path: Path, look: Look, *, doubtful: bool) -> AddRe
     why = link_refusal() if is_link else InputError("it is not a file", "Put a PDF there.")
     name = str(path).encode(errors="replace").decode()
     return AddReport((Outcome(name, "failed", None, why.message, why.hint),))
-
-
-def _outcome_of(path: Path, report: AddReport) -> Outcome | None:
-    name = str(path).encode(errors="replace").decode()  # as a report names it
-    return next((outcome for outcome in report.outcomes if outcome.path == name), None)
 
 
 def _settle(inbox: Path, outcome: Outcome) -> None:
@@ -213,6 +209,6 @@ def _leave(path: Path, error: OSError | InputError, stuck: set[Path]) -> None:
     stuck.add(path)
 
 
-class _Logged(Silent):
+class _Logged(Progress):
     def wait(self) -> None:
         log.info("waiting: another bookbrain is writing to the library")

@@ -33,9 +33,11 @@ from bookbrain.model import (
 )
 from bookbrain.paths import PDF
 from bookbrain.search.retrieval import ConnectedStores
-from bookbrain.store.catalog import Catalog, Job, NewBook, StoredPassage
+from bookbrain.store.catalog import Catalog, Job, NewBook
+from bookbrain.store.damage import look_again
 from bookbrain.store.folder import GO_ON, Stores, storage_error, storage_errors
 from bookbrain.store.identity import read_card, write_cards
+from bookbrain.store.rows import StoredPassage
 
 DOUBTFUL = 2  # attempts without an end, after which a job goes last, and alone
 MOST = 5  # after which it is given up
@@ -154,6 +156,8 @@ def finish_jobs(stores: ConnectedStores, progress: Progress, *, doubtful: bool =
     if stopped:
         with suppress(sqlite3.Error):
             stores.catalog.set_waiting(stopped.message)
+    if any(outcome.status == "mended" for outcome in outcomes):
+        look_again(stores.home)  # what the file that was added mends is damage no more
     return AddReport(tuple(outcomes), stopped)
 
 
@@ -283,7 +287,7 @@ def _known(stores: Stores, job: Job, book_id: str, *, mended: bool) -> Outcome:
 def _new_book(stores: Stores, path: Path, book_id: str, ready: Prepared) -> Book:
     """What it is called: as its card says, where a lost catalog left one."""
     card = read_card(stores.paths, book_id)
-    if path != stores.stored_file(book_id):
+    if path != stores.paths.book_file(book_id):
         file = path.name
     else:
         file = card.file if card else f"{book_id[:12]}{PDF}"
@@ -299,7 +303,7 @@ def _commit(stores: Stores, new: NewBook, commit: str, job: int) -> None:
         stores.catalog.add_book(new, commit, job)
     except BaseException:
         if taken:  # the copy is still there
-            remove(stores.stored_file(new.book.id))
+            remove(stores.paths.book_file(new.book.id))
         raise
     write_cards(stores.paths, stores.catalog, new.book.id)
 
@@ -311,7 +315,7 @@ def _embedded(
 
     Nothing is bought for a book of a lost catalog: what was bought is there.
     """
-    if path == stores.stored_file(new.book.id):
+    if path == stores.paths.book_file(new.book.id):
         card = read_card(stores.paths, new.book.id)
         reasons = card.refused.get(str(stores.space()), {}) if card else {}
         new = embedded_before(stores, new, {int(n): why for n, why in reasons.items()})

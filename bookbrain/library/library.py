@@ -25,6 +25,7 @@ from bookbrain.library.recognition import (
     recognise,
 )
 from bookbrain.model import (
+    SILENT,
     AddReport,
     Arrival,
     Book,
@@ -36,7 +37,6 @@ from bookbrain.model import (
     RecognitionReport,
     RecognitionState,
     SearchResult,
-    Silent,
 )
 from bookbrain.ocr.engine import OcrEngine
 from bookbrain.ocr.tesseract import find_engine
@@ -46,7 +46,6 @@ from bookbrain.search.evaluation import Evaluation, GoldenQuery, evaluate
 from bookbrain.search.retrieval import ConnectedStores, similar
 from bookbrain.settings import Settings
 from bookbrain.store.copy import OnCopied, Snapshot, take_snapshot
-from bookbrain.store.damage import look_again
 from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, Stores, storage_errors
 
 
@@ -83,7 +82,7 @@ class Library:
     # Adding
 
     def add(
-        self, paths: Sequence[str | Path], progress: Progress | None = None, *,
+        self, paths: Sequence[str | Path], progress: Progress = SILENT, *,
         doubtful: bool = True,
     ) -> AddReport:  # fmt: skip
         """Add files and folders of PDFs; also finishes what was left unfinished.
@@ -93,7 +92,6 @@ class Library:
         (`stopped` in the report) and the next call goes on. Raises KeyboardInterrupt after taking
         back what was not begun.
         """
-        progress = progress or Silent()
         found = find_books(paths)
         refused = [
             Outcome(path, "failed", None, error.message, error.hint)
@@ -110,13 +108,7 @@ class Library:
                 with self._stores.writing(progress.wait):
                     self._stores.sweep_leftovers()
                 raise
-        self._look_again(report)
         return AddReport((*refused, *report.outcomes), report.stopped)
-
-    def _look_again(self, report: AddReport) -> None:
-        """What was damaged, and is mended by a file that was added, is damage no more."""
-        if report.count("mended"):
-            look_again(self._stores.home)
 
     def unfinished(self) -> int:
         """How many books a crash left unfinished: nobody works on them, nothing hinders them."""
@@ -138,17 +130,13 @@ class Library:
         _, last = parted(self._stores.catalog.jobs())
         return [Path(job.path) for job in last]
 
-    def finish(self, progress: Progress | None = None, *, doubtful: bool = True) -> AddReport:
+    def finish(self, progress: Progress = SILENT, *, doubtful: bool = True) -> AddReport:
         """Finish the books that a crash left unfinished; KeyboardInterrupt keeps them."""
-        progress = progress or Silent()
         with self._working(progress, GO_ON):
-            report = finish_jobs(self._stores, progress, doubtful=doubtful)
-        self._look_again(report)
-        return report
+            return finish_jobs(self._stores, progress, doubtful=doubtful)
 
-    def plan(self, paths: Sequence[str | Path], progress: Progress | None = None) -> list[Plan]:
+    def plan(self, paths: Sequence[str | Path], progress: Progress = SILENT) -> list[Plan]:
         """What adding the paths would take; reads the files and changes nothing."""
-        progress = progress or Silent()
         found = find_books(paths)
         plans = [Plan(path, reason=e.message, hint=e.hint) for path, e in found.unusable]
         for number, path in enumerate(found.files, start=1):
@@ -159,7 +147,7 @@ class Library:
 
     def plan_file(self, path: Path, name: str) -> Plan:
         """What adding the file at `path` would take that is known by `name`."""
-        return plan_file(self._stores, path, name, Silent())
+        return plan_file(self._stores, path, name, SILENT)
 
     # Books
 
@@ -185,7 +173,7 @@ class Library:
         return rename(self._stores, self.find_book(reference), title)
 
     def remove(
-        self, book_id: str, progress: Progress | None = None,
+        self, book_id: str, progress: Progress = SILENT,
         first: Callable[[Book], object] = lambda book: None, seconds: float | None = None,
     ) -> Book:  # fmt: skip
         """Remove a book, its file and its vectors; its embeddings are kept, they were paid for.
@@ -193,10 +181,9 @@ class Library:
         `first` is called before, when nobody else can write to the library. BusyError when somebody
         else does for so many `seconds`.
         """
-        waiting = (progress or Silent()).wait
         with (
             storage_errors(DELETE_OTHERS),
-            self._stores.writing(waiting, freeing=True, seconds=seconds),
+            self._stores.writing(progress.wait, freeing=True, seconds=seconds),
         ):
             book = self.find_book(book_id)
             first(book)
@@ -275,9 +262,8 @@ class Library:
 
     # Derived stores
 
-    def rebuild(self, progress: Progress | None = None) -> None:
+    def rebuild(self, progress: Progress = SILENT) -> None:
         """Make every derived store again, without a call to the embedding endpoint."""
-        progress = progress or Silent()
         with self._alone(progress):
             maintenance.rebuild(self._stores, progress)
 
@@ -285,9 +271,8 @@ class Library:
         """What embedding the books that the configured model lacks would take."""
         return maintenance.plan_embedding(self._stores)
 
-    def embed(self, progress: Progress | None = None) -> list[Outcome]:
+    def embed(self, progress: Progress = SILENT) -> list[Outcome]:
         """Embed the books that the configured model lacks."""
-        progress = progress or Silent()
         with self._working(progress):
             return maintenance.embed(self._stores, progress)
 

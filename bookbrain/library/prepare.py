@@ -21,7 +21,6 @@ from bookbrain.formats.format import FORMAT
 from bookbrain.formats.pdf import (
     FROM_OUTSIDE,
     Deadlines,
-    check_is_pdf,
     killed,
     lines_until,
     read_pdf,
@@ -35,8 +34,9 @@ from bookbrain.ocr.pace import seconds_for
 from bookbrain.ocr.tesseract import find_engine
 from bookbrain.processes import describe_exit, end, start_module
 from bookbrain.settings import Settings
-from bookbrain.store.catalog import Job, parse_spans, problems_of_pages, to_page
+from bookbrain.store.catalog import Job, problems_of_pages
 from bookbrain.store.folder import Stores
+from bookbrain.store.rows import parse_spans, to_page
 
 log = logging.getLogger(__name__)
 _MAX_BYTES = 1 << 30  # of what a preparer says of one book
@@ -255,10 +255,11 @@ class Intake:
             self._turns.append(_Turn(steps, self._threads.submit(self._take, job, steps)))
 
     def _take(self, job: Job, steps: _Steps) -> TakenFile:
-        path = Path(job.path)
+        path, inbox = Path(job.path), self._stores.paths.inbox
         with ExitStack() as block:
             block.callback(steps.put, None)
-            file = block.enter_context(FORMAT.open(path, _folder_of_others(self._stores, path)))
+            folder = inbox if path.is_relative_to(inbox) else None  # where others may write
+            file = block.enter_context(FORMAT.open(path, folder))
             opened = Path(f"/proc/self/fd/{file.fileno()}")  # whatever is at `path` by then
             book_id = file_digest(opened)
             with self._locks.setdefault(book_id, Lock()):
@@ -273,7 +274,8 @@ class Intake:
 
         A file in the library that is not what it was is no reason to leave the good one out.
         """
-        stored, copy = self._stores.stored_file(book_id), self._stores.incoming_file(book_id)
+        paths = self._stores.paths
+        stored, copy = paths.book_file(book_id), paths.incoming_file(book_id)
         if path.parent == self._stores.books and path != stored:
             raise InputError(
                 "it is not the file that it was when it was added",
@@ -291,12 +293,6 @@ class Intake:
             return preparer.prepare(stored, book_id, lambda *step: steps.put(step))
         finally:
             self._idle.put(preparer)
-
-
-def _folder_of_others(stores: Stores, path: Path) -> Path | None:
-    """The inbox where the file is in it: others may write there."""
-    inbox = stores.paths.inbox
-    return inbox if path.is_relative_to(inbox) else None
 
 
 def _preparer_count(memory_mb: int) -> int:
@@ -344,7 +340,7 @@ def plan_file(stores: Stores, path: Path, name: str, progress: Progress) -> Plan
 
 
 def _plan(stores: Stores, path: Path, name: str, progress: Progress) -> Plan:
-    check_is_pdf(path)
+    FORMAT.open(path).close()  # it may be none
     book_id = file_digest(path)
     if book := stores.catalog.book(book_id):
         known = stores.has_file(book.id)  # else adding it mends the book

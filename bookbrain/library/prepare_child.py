@@ -22,7 +22,7 @@ from bookbrain.log import trace_of
 from bookbrain.messages import packed
 from bookbrain.model import TextId
 from bookbrain.processes import die_with_parent
-from bookbrain.store.catalog import page_row, revision_of, spans_json
+from bookbrain.store.rows import page_row, revision_of, spans_json
 
 
 def main() -> None:

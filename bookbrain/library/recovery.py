@@ -97,7 +97,7 @@ def recover(settings: Settings, progress: Progress) -> Recovered:
         with nobody_at_work(settings.home, progress.wait):
             again = begin_again(settings)
         with closing(ConnectedStores(settings)) as stores, stores.working(progress.wait):
-            orphans = [stores.stored_file(card.id) for card in stores.orphans()]
+            orphans = [stores.paths.book_file(card.id) for card in stores.orphans()]
             cards = stored_cards(stores.books)
             stores.catalog.queue(orphans)
             report = finish_jobs(stores, progress)
@@ -355,11 +355,11 @@ def _sources(
     alone = replace(settings, home=work, embedding=EmbeddingSettings(), chroma_url=None)
     with closing(ConnectedStores(alone, lost=True)) as stores:
         for book_id in left:
-            link(paths.book_file(book_id), stores.stored_file(book_id))
+            link(paths.book_file(book_id), stores.paths.book_file(book_id))
             if read_card(paths, book_id):
                 link(paths.card(book_id), stores.paths.card(book_id))
         with stores.working(progress.wait):
-            stores.catalog.queue(stores.stored_file(book_id) for book_id in left)
+            stores.catalog.queue(stores.paths.book_file(book_id) for book_id in left)
             finish_jobs(stores, progress)
         read = stores.catalog.book_ids()
     return sources | {book_id: LibraryPaths(work).catalog for book_id in read}

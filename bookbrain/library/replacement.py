@@ -13,7 +13,7 @@ from bookbrain.library.findings import Expected, prove
 from bookbrain.library.maintenance import drop_vectors, publish_books
 from bookbrain.library.recovery import begin_again
 from bookbrain.messages import Filled, fill, message_of
-from bookbrain.model import Book, Progress, Silent
+from bookbrain.model import SILENT, Book, Progress
 from bookbrain.paths import LibraryPaths, refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
@@ -128,7 +128,7 @@ def replace_books(
             stores.catalog.forget_removed(there)
             _forget(stores, set(new) - set(old), other.catalog.embedded_spaces())
         with suppress(BookBrainError):  # where they brought another text of a book that is here
-            publish_books(stores, stores.catalog, [b for b in taken if b.id in old], Silent())
+            publish_books(stores, stores.catalog, [b for b in taken if b.id in old], SILENT)
         if isinstance(error, Exception):
             raise _undone(error) from error
         raise
@@ -175,7 +175,7 @@ def _as_before(hint: str) -> Filled:
 def _bring_files(stores: Stores, other: Stores, books: Iterable[str]) -> None:
     """An archive may have been made without books: then those that are here stay."""
     for book_id in books:
-        target = stores.incoming_file(book_id)
+        target = stores.paths.incoming_file(book_id)
         if other.book_file(book_id).exists():
             part = target.with_name(target.name + PART)
             remove(part)

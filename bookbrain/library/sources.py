@@ -23,7 +23,7 @@ from bookbrain.formats.format import FORMAT, find_books
 from bookbrain.library.inbox_worker import STAGING, open_inbox
 from bookbrain.library.library import Library
 from bookbrain.messages import fill
-from bookbrain.model import AddReport, Book, Outcome, PassedOn, Plan, Progress, Silent, Step
+from bookbrain.model import SILENT, AddReport, Book, Outcome, PassedOn, Plan, Progress, Step
 from bookbrain.paths import PDF, LibraryPaths, refuse_in_upgrade
 from bookbrain.store.folder import GO_ON, storage_errors
 
@@ -69,9 +69,8 @@ def open_sources(paths: Iterable[str | Path]) -> Iterator[Sources]:
         yield Sources(tuple(files), tuple(refused))
 
 
-def add_sources(library: Library, sources: Sources, progress: Progress | None = None) -> AddReport:
+def add_sources(library: Library, sources: Sources, progress: Progress = SILENT) -> AddReport:
     """As `Library.add`. The copies go with their books; those that wait for a service stay."""
-    progress = progress or Silent()
     for outcome in sources.refused:
         progress.end(outcome)
     with storage_errors(GO_ON), open_inbox(library.settings.home, progress.wait) as inbox:
@@ -86,10 +85,10 @@ def add_sources(library: Library, sources: Sources, progress: Progress | None = 
 
 
 def plan_sources(
-    library: Library, sources: Sources, progress: Progress | None = None, scratch: Path = _SCRATCH
+    library: Library, sources: Sources, progress: Progress = SILENT, scratch: Path = _SCRATCH
 ) -> list[Plan]:
     """As `Library.plan`; the copies are in `scratch` for as long as it takes."""
-    copies = _Copies(progress or Silent())
+    copies = _Copies(progress)
     with storage_errors(), TemporaryDirectory(prefix="bookbrain-", dir=scratch) as folder:
         refused = (*sources.refused, *copies.make(sources.files, Path(folder)))
         plans = library.plan(list(copies.given), copies)
@@ -138,7 +137,7 @@ class _Copies(PassedOn):
 
 
 def copy_into(
-    folder: Path, source: Source, progress: Progress | None = None, prefix: str = STAGING
+    folder: Path, source: Source, progress: Progress = SILENT, prefix: str = STAGING
 ) -> Path:
     """Copy the source into `folder`, whole or not at all, under its name; the path of the copy.
 
@@ -153,8 +152,7 @@ def copy_into(
             source.file.seek(0)
             while chunk := _read(source):
                 target.write(chunk)
-                if progress:
-                    progress.step(_COPYING, target.tell() >> 20, max(size, target.tell()) >> 20)
+                progress.step(_COPYING, target.tell() >> 20, max(size, target.tell()) >> 20)
             return name_file(target, folder, source.path.name)
     finally:
         part.unlink(missing_ok=True)

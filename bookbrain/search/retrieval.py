@@ -17,9 +17,9 @@ from bookbrain.search import fusion
 from bookbrain.search.query import CompiledQuery, compile_page, compile_query, parse_query
 from bookbrain.search.snippet import make_snippet
 from bookbrain.settings import Settings
-from bookbrain.store.catalog import FoundPage, StoredPassage
 from bookbrain.store.database import suppress_damage
 from bookbrain.store.folder import Stores
+from bookbrain.store.rows import FoundPage, StoredPassage
 
 if TYPE_CHECKING:
     from bookbrain.models import Reranker

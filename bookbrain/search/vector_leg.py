@@ -19,9 +19,9 @@ from bookbrain.models import Embedder, Purchase
 from bookbrain.models.openai_api import OpenAIEmbedder, embedder_for_questions
 from bookbrain.models.purchase import Progress, embed_texts
 from bookbrain.search.query import CompiledQuery
-from bookbrain.store.catalog import StoredPassage
 from bookbrain.store.embeddings import Vector, is_sound
 from bookbrain.store.folder import Stores
+from bookbrain.store.rows import StoredPassage
 from bookbrain.store.vectors import PassageKey, Vectors, check_server, cosine
 
 # Up to so many passages are compared one by one, exactly: within chosen books, where Chroma's graph

@@ -71,16 +71,12 @@ class Address:
         return any(value is not None for value in asdict(self).values())
 
 
-def site_file(layout: Layout) -> Path:
-    return layout.etc / "site.json"
-
-
 def read_site(layout: Layout) -> Site | None:
     """The site as it was last written; None before the first time.
 
     Raises ConfigError for a file that is not ours.
     """
-    path = site_file(layout)
+    path = layout.site
     try:
         values = json.loads(path.read_text(encoding="utf-8"))
         values.pop("session", None)  # up to 0.9 all users had one in common
@@ -106,7 +102,7 @@ def configured(site: Site | None) -> Site:
 def write_site(layout: Layout, site: Site) -> None:
     """Keep `site`; only root can read it."""
     values = asdict(site)
-    _write(site_file(layout), values, 0o600)
+    _write(layout.site, values, 0o600)
     _write(layout.address, {name: values[name] for name in _PUBLIC}, 0o644)
 
 

@@ -29,7 +29,6 @@ from bookbrain.server.caddyfile import (
     Version,
     is_chosen,
     listen_address,
-    piece_file,
     site_piece,
     socket_address,
     with_socket,
@@ -231,7 +230,7 @@ def change_site(machine: Machine, alter: Callable[[Site | None], Site]) -> bool:
     with file_lock(layout.etc / "site.lock"), ExitStack() as refused:
         old = read_site(layout)
         new = alter(old)
-        path = piece_file(layout)
+        path = layout.site_piece
         before = path.read_bytes() if path.exists() else None
         piece = site_piece(new, caddy.version(), layout.sign_in_socket).encode()
         _close_admin(machine, refused)

@@ -19,7 +19,6 @@ import re
 from pathlib import Path
 from string import Template
 
-from bookbrain.paths import Layout
 from bookbrain.server.access import (
     NOBODY,
     Site,
@@ -52,16 +51,13 @@ def with_socket(text: str, socket: Path) -> str:
     """A Caddyfile without the option `admin`, with it: among its options, or before all."""
     option = _OPTION.format(socket_address(socket))
     lines = text.splitlines(keepends=True)
-    first = next((n for n, line in enumerate(lines) if _says_something(line)), len(lines))
-    if first < len(lines) and lines[first].split("#")[0].strip("\ufeff \t\r\n") == "{":
+    said = [line.split("#")[0].strip("\ufeff \t\r\n") for line in lines]
+    first = next((n for n, words in enumerate(said) if words), len(lines))
+    if first < len(lines) and said[first] == "{":
         lines.insert(first + 1, option)
     else:
         lines.insert(first, _BLOCK.format(option))
     return "".join(lines)
-
-
-def _says_something(line: str) -> bool:
-    return not line.strip("\ufeff \t\r\n").startswith("#") and bool(line.strip("\ufeff \t\r\n"))
 
 
 Version = tuple[int, int]
@@ -72,10 +68,6 @@ _COOKIE = "\n\t\t~^{name}$ {session}"  # without ~ a user could not be called de
 _OTHER_CA = " {{{lines}\n\t}}"
 _CA = "\n\t\tca {}"
 _CA_ROOT = "\n\t\tca_root {}"
-
-
-def piece_file(layout: Layout) -> Path:
-    return layout.etc / "caddy" / "site.caddy"
 
 
 def site_piece(site: Site, version: Version, socket: Path) -> str:
@@ -103,10 +95,8 @@ def site_piece(site: Site, version: Version, socket: Path) -> str:
 
 
 def _tls(site: Site) -> str:
-    lines = []
-    if site.acme and site.acme_directory:
-        lines.append(_CA.format(site.acme_directory))
-    if site.acme and site.acme_root:
-        lines.append(_CA_ROOT.format(site.acme_root))
-    block = [_OTHER_CA.format(lines="".join(lines))] if lines else []
-    return "".join([site.email if site.acme else "internal", *block])
+    if not site.acme:
+        return "internal"
+    told = ((_CA, site.acme_directory), (_CA_ROOT, site.acme_root))
+    lines = "".join(line.format(value) for line, value in told if value)
+    return site.email + (_OTHER_CA.format(lines=lines) if lines else "")

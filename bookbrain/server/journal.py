@@ -10,7 +10,7 @@ import os
 import pwd
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -173,7 +173,9 @@ def _match(reader: JournalReader, wanted: Wanted) -> None:
     if not wanted.unit:
         reader.add_disjunction()
         reader.add_match(f"SYSLOG_IDENTIFIER={IDENTIFIER}")  # root's commands
-        _add(reader, "_UID", ("0", *_service_uid()))
+        _add(reader, "_UID", ["0"])
+        with suppress(KeyError):  # there is no such user
+            _add(reader, "_UID", [str(pwd.getpwnam(SERVICE_USER).pw_uid)])
     errors = [str(priority) for priority in range(ERROR + 1)]
     if wanted.errors:
         reader.add_conjunction()
@@ -198,13 +200,6 @@ def _units(reader: JournalReader, unit: str) -> list[str]:
     seen = {str(u) for f in ("_SYSTEMD_UNIT", "UNIT") for u in reader.query_unique(f)}
     ours = {name for name in seen if name.startswith(("bookbrain.", "bookbrain-"))}
     return sorted(ours | {"bookbrain.service", "bookbrain-chroma.service"})
-
-
-def _service_uid() -> Iterator[str]:
-    try:
-        yield str(pwd.getpwnam(SERVICE_USER).pw_uid)
-    except KeyError:
-        return
 
 
 _AGO = re.compile(r"(\d{1,6}) ?([a-z]+?)s?( ago)?")

@@ -42,12 +42,12 @@ class HttpAnswer(NamedTuple):
     text: str
 
 
-def answer_of(url: str) -> HttpAnswer:
-    """What GET on `url` answers; proxies are not asked."""
+def answer_of(url: str, patience: float = _PATIENCE) -> HttpAnswer:
+    """What GET on `url` answers, each part of it in so many seconds; proxies are not asked."""
     parts = urlsplit(url)
     kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
     try:
-        return answer_on(kind(parts.hostname or "", parts.port, timeout=_PATIENCE), parts.path)
+        return answer_on(kind(parts.hostname or "", parts.port, timeout=patience), parts.path)
     except ValueError as error:  # a port that is none
         return HttpAnswer(0, str(error))
 

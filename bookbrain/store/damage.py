@@ -226,8 +226,10 @@ def check_unit(home: Path, unit: str, found: Sequence[Damage] = ()) -> list[Dama
     if unit == CATALOG:
         return _of_catalog(home)
     if unit == STORE:
-        sound = all(damage.file != CATALOG for damage in found)  # else it says not what is to be
-        return _told(home, STORE, store_flaws if sound else _flaws_of_store)
+        if all(damage.file != CATALOG for damage in found):
+            return _told(home, STORE, store_flaws)
+        path = LibraryPaths(home).embeddings  # alone: the catalog says not what is to be in it
+        return _told(home, STORE, lambda _: flaws(path)) if path.exists() else []
     books, keywords = LibraryPaths(home).books, LibraryPaths(home).keywords
     if home / unit == books / STAMP:
         there = (home / unit).exists() and not read_stamp_file(books)
@@ -334,12 +336,6 @@ def _lost(home: Path) -> list[Damage]:
     except LostCatalogError as error:
         return [Damage(CATALOG, error.message, lost=True)]
     return []
-
-
-def _flaws_of_store(home: Path) -> Iterator[Unsound]:
-    return (
-        flaws(LibraryPaths(home).embeddings) if LibraryPaths(home).embeddings.exists() else iter(())
-    )
 
 
 def _without_file(home: Path) -> Iterator[Damage]:

@@ -5,7 +5,7 @@ import sqlite3
 import stat
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 
 from bookbrain.errors import BookBrainError, ConfigError
@@ -170,14 +170,9 @@ def remove_database(path: Path) -> None:
         remove(Path(f"{path}{end}"))
 
 
-@contextmanager
-def reading_database(path: Path) -> Iterator[sqlite3.Connection]:
+def reading_database(path: Path) -> AbstractContextManager[sqlite3.Connection]:
     """The database at `path` as it is, of whatever kind: nothing is made or brought up to date."""
-    connection = _connect_to_read(path)
-    try:
-        yield connection
-    finally:
-        connection.close()
+    return closing(_connect_to_read(path))
 
 
 def open_existing(path: Path) -> sqlite3.Connection:
@@ -289,13 +284,10 @@ def schema_of(connection: sqlite3.Connection) -> Schema:
 
 def fresh_schema(migrations: Sequence[Migration]) -> Schema:
     """The schema of an empty database after all migrations."""
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    try:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
         for migrate in migrations:
             migrate(connection)
         return schema_of(connection)
-    finally:
-        connection.close()
 
 
 def copy_database(
@@ -310,17 +302,15 @@ def copy_database(
         on_pages(total - remaining, total)
         time.sleep(_PAUSE)
 
-    original = sqlite3.connect(source, timeout=_BUSY_SECONDS, isolation_level=None)
-    copy = sqlite3.connect(target, isolation_level=None)
-    try:
+    with (
+        closing(sqlite3.connect(source, timeout=_BUSY_SECONDS, isolation_level=None)) as original,
+        closing(sqlite3.connect(target, isolation_level=None)) as copy,
+    ):
         copy.execute("PRAGMA synchronous=OFF")  # whoever needs it to last syncs the file
         original.execute("BEGIN")  # of one state: without it a writer makes the copy begin again
         original.execute("SELECT count(*) FROM sqlite_master").fetchone()
         original.backup(copy, pages=_STEP, progress=progress)
         original.execute("ROLLBACK")
-    finally:
-        copy.close()
-        original.close()
 
 
 def _text_or_bytes(data: bytes) -> str | bytes:

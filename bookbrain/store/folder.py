@@ -248,10 +248,7 @@ class Stores:
             yield
             self.sweep()
             self.keep_identity()
-            if freeing:
-                keep_reserve(self.home, 0)  # the next removal may need it
-            else:
-                keep_reserve(self.home)
+            keep_reserve(self.home, 0 if freeing else _FILES * _SIZE)  # the next removal needs it
 
     def is_replaced(self) -> bool:
         """Whether a database that is open is no longer the file of that name, or was cut.
@@ -284,33 +281,25 @@ class Stores:
     # The files of the books
 
     def book_file(self, book_id: str) -> Path:
-        """Where the file of a book is, or would be."""
-        path = self.stored_file(book_id)
-        incoming = self.incoming_file(book_id)  # the last step of a restore may be still to be done
+        """Where the file of a book is, or would be: `incoming` until the last step of a restore."""
+        path, incoming = self.paths.book_file(book_id), self.paths.incoming_file(book_id)
         return incoming if not path.is_file() and incoming.is_file() else path
-
-    def stored_file(self, book_id: str) -> Path:
-        """Where the file of a book is when all is done."""
-        return self.paths.book_file(book_id)
 
     def has_file(self, book_id: str) -> bool:
         """Whether the file of a book is there and is what it was; it is read to its end."""
-        if not self.stored_file(book_id).is_file():  # a pipe would be waited for
+        path = self.paths.book_file(book_id)
+        if not path.is_file():  # a pipe would be waited for
             return False
         try:
-            with self.stored_file(book_id).open("rb") as file:
+            with path.open("rb") as file:
                 return file_digest(file, "sha256").hexdigest() == book_id
         except OSError:
             return False
 
-    def incoming_file(self, book_id: str) -> Path:
-        """Where the copy of a file is until its book is in the catalog."""
-        return self.paths.incoming_file(book_id)
-
     def take_file(self, book_id: str) -> bool:
         """Put the copy of a file where those of books are, in place of a damaged one; False where
         there is no copy. It stays until the next sweep."""
-        copy, target = self.incoming_file(book_id), self.stored_file(book_id)
+        copy, target = self.paths.incoming_file(book_id), self.paths.book_file(book_id)
         if not copy.exists():
             return False
         part = target.with_name(target.name + PART)
@@ -445,7 +434,7 @@ class Stores:
     def sweep_leftovers(self) -> None:
         """Remove what was to become a book. Only for the one writer who is also the one at work."""
         for copy in self.incoming.iterdir():
-            if self.catalog.has_book(copy.stem) and copy == self.incoming_file(copy.stem):
+            if self.catalog.has_book(copy.stem) and copy == self.paths.incoming_file(copy.stem):
                 self.take_file(copy.stem)
             remove(copy)
         for path in self.books.glob(f"*{PART}"):
@@ -465,7 +454,7 @@ class Stores:
         removed = self.catalog.removed()
         for book_id in removed:
             if not self.catalog.has_book(book_id):
-                remove(self.stored_file(book_id))
+                remove(self.paths.book_file(book_id))
                 remove(self.paths.card(book_id))
         if removed:
             sync_folder(self.books)

@@ -133,7 +133,7 @@ class Vectors:
         with _chroma_errors(self._url):
             if soon:
                 return _service(self._url).ask(
-                    request, _itself, _SEARCH_SECONDS, alone=_ALONE, late=True
+                    request, lambda answer: answer, _SEARCH_SECONDS, alone=_ALONE, late=True
                 )
             return run(request, _WRITE_SECONDS)
 
@@ -192,10 +192,6 @@ async def _client(url: str) -> AsyncClientAPI:
         settings = Settings(anonymized_telemetry=False, chroma_server_ssl_verify=True)
         _clients[url] = await AsyncHttpClient(host=url, port=_port(url), settings=settings)
     return _clients[url]
-
-
-def _itself(answer: T) -> T:
-    return answer
 
 
 def collection_name(space: EmbeddingSpace) -> str:

@@ -348,7 +348,7 @@ def make_routes(shelf: Shelf, health: Health) -> list[Route]:
 
     return [
         Route("/healthz", healthz, methods=_METHODS),
-        _route("/api/search", partial(_search, shelf)),
+        _route("/api/search", lambda asked: _as_json(find(shelf, question_of(asked.query_params)))),
         _route("/api/search.md", partial(_citations, shelf)),
         _route("/api/books", partial(_books, shelf)),
         _nothing_below("/api"),
@@ -359,10 +359,6 @@ def make_routes(shelf: Shelf, health: Health) -> list[Route]:
 def _books(shelf: Shelf, request: Request) -> Response:
     with shelf.library() as library:
         return _as_json(library.books())
-
-
-def _search(shelf: Shelf, request: Request) -> Response:
-    return _as_json(find(shelf, question_of(request.query_params)))
 
 
 def _citations(shelf: Shelf, request: Request) -> Response:

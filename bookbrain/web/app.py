@@ -31,7 +31,7 @@ from bookbrain.paths import Layout, site_domain
 from bookbrain.settings import Settings, host_name
 from bookbrain.web.api import Health, make_routes
 from bookbrain.web.shelf import Ingestion, Shelf, make_desk, use_shelf
-from bookbrain.web.uploads import LARGEST, ToDisk, Uploads, use_uploads
+from bookbrain.web.uploads import LARGEST, ToDisk, Uploads
 
 _POLICY_VIOLATION = 1008  # RFC 6455, 7.4.1
 _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  (what listens on every address)
@@ -215,9 +215,8 @@ def make_app(settings: Settings, names: Names) -> ASGIApp:
     """
     _configure_streamlit()
     shelf, health = Shelf(settings), Health(settings)
-    desk, uploads = make_desk(settings), Uploads(settings.home)
+    desk, uploads = make_desk(settings), shelf.uploads
     use_shelf(shelf, desk)
-    use_uploads(uploads)
 
     @asynccontextmanager
     async def lifespan(app: streamlit.App) -> AsyncIterator[None]:

@@ -20,12 +20,12 @@ from bookbrain.library import (
     rejections,
 )
 from bookbrain.messages import fill
-from bookbrain.model import Arrival, Book, Plan, RecognitionState, duration, estimate
+from bookbrain.model import Arrival, Book, Plan, RecognitionState, bill, duration
 from bookbrain.paths import Layout, LibraryPaths
 from bookbrain.settings import EmbeddingSettings
 from bookbrain.web.frame import PAGES, plain, show_line, tr
 from bookbrain.web.shelf import Shelf, the_desk, the_shelf
-from bookbrain.web.uploads import LARGEST, MOST, Upload, the_uploads
+from bookbrain.web.uploads import LARGEST, MOST, Upload
 
 _OFTEN = 1.0  # seconds between two looks, while something is under way
 
@@ -244,7 +244,7 @@ def show_upload() -> None:
 def _planned(file: UploadedFile) -> Plan:
     """What adding the file would take; it is read once in a session."""
     plans: dict[str, Plan] = st.session_state.setdefault(_PLANS, {})
-    upload = the_uploads().find(file.getvalue())
+    upload = the_shelf().uploads.find(file.getvalue())
     if upload is None:
         gone = InputError("its upload is there no more", "Choose it again.")
         return Plan(file.name, reason=gone.message, hint=gone.hint)
@@ -266,7 +266,7 @@ def plan(upload: Upload) -> Plan:
 
 
 def _add(files: Sequence[UploadedFile]) -> None:
-    uploads = the_uploads()
+    uploads = the_shelf().uploads
     try:
         with st.spinner(tr("Adding …")):
             for file in files:
@@ -311,7 +311,7 @@ def _sizes(plan: Plan, embedding: EmbeddingSettings) -> str:
 
 
 def _price(tokens: int, embedding: EmbeddingSettings) -> str:
-    return tr(estimate(tokens, embedding.dollars_per_million_tokens))
+    return tr(bill(tokens, embedding.dollars_per_million_tokens, about=True))
 
 
 _FEW = 10  # so many books need no filter

@@ -7,10 +7,8 @@ import socket
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from errno import EADDRINUSE
 from functools import partial
-from http.client import HTTPConnection, HTTPException
 from threading import Event, Thread
 
 import uvicorn
@@ -19,39 +17,19 @@ from bookbrain.errors import UnavailableError
 from bookbrain.korean import kiwi
 from bookbrain.library import Library
 from bookbrain.messages import fill
+from bookbrain.server.probes import HttpAnswer, answer_of
 from bookbrain.settings import Settings
 from bookbrain.web.api import PROBE
 from bookbrain.web.app import Names
 
 Notify = Callable[[str], object]
-PATIENCE = 10.0  # seconds that an answer may take
+_PATIENCE = 10.0  # seconds that an answer may take
 _RETRY = 0.1  # seconds between two questions until the first 200
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Liveness:
-    """What `/healthz` said."""
-
-    status: int
-    word: str
-
-
-def ask(host: str, port: int, patience: float = PATIENCE) -> Liveness | None:
-    """The app's answer over HTTP; None when there is none in time."""
-    connection = HTTPConnection(host, port, timeout=patience)
-    try:
-        connection.request("GET", "/healthz")
-        response = connection.getresponse()
-        return Liveness(response.status, response.read(100).decode("ascii", "replace"))
-    except (OSError, HTTPException):
-        return None
-    finally:
-        connection.close()
-
-
 def watch(
-    ask: Callable[[], Liveness | None], notify: Notify, interval: float | None,
+    ask: Callable[[], HttpAnswer], notify: Notify, interval: float | None,
     on_ready: Callable[[], object], stop: Event,
 ) -> None:  # fmt: skip
     """Ask the app how it is, and tell systemd, until `stop`.
@@ -60,16 +38,16 @@ def watch(
     None where nobody waits for these. An app whose event loop stands still gives no answer, and is
     not spoken for.
     """
-    while (answer := ask()) is None or answer.status != 200:
+    while (answer := ask()).status != 200:
         if stop.wait(_RETRY):
             return
     if stop.is_set():
         return
-    notify(f"READY=1\nSTATUS={answer.word}")
+    notify(f"READY=1\nSTATUS={answer.text}")
     on_ready()
     while interval and not stop.wait(interval):
-        if answer := ask():
-            notify(f"WATCHDOG=1\nSTATUS={answer.word}")
+        if (answer := ask()).status:
+            notify(f"WATCHDOG=1\nSTATUS={answer.text}")
 
 
 def notifier(environ: Mapping[str, str]) -> Notify:
@@ -179,8 +157,9 @@ def _watched(
     host, port = listener.getsockname()[:2]
     host = _ANYWHERE.get(host, host)
     shown = f"[{host}]" if ":" in host else host
-    how = (partial(ask, host, port), notify, watchdog_interval(os.environ))
-    then = partial(on_ready, f"http://{shown}:{port}")
+    url = f"http://{shown}:{port}"
+    how = (partial(answer_of, f"{url}/healthz", _PATIENCE), notify, watchdog_interval(os.environ))
+    then = partial(on_ready, url)
     Thread(target=watch, args=[*how, then, stop], name="watch", daemon=True).start()
     try:
         yield

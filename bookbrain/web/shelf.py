@@ -13,6 +13,7 @@ from bookbrain.library import Library
 from bookbrain.processes import end, start_module
 from bookbrain.remote import Turn
 from bookbrain.settings import Settings
+from bookbrain.web.uploads import Uploads
 
 _MOST = 8
 _MOST_WAITING = 24  # beside them: of searches that may wait for a server
@@ -37,6 +38,7 @@ class Shelf:
     ) -> None:  # fmt: skip
         self.settings = settings
         self.wake_ingestion: Callable[[], object] = int  # nobody, where a unit does it
+        self.uploads = Uploads(settings.home)
         self._quick = _Row(settings, most, patience, busy)
         self._slow = _Row(settings, _MOST_WAITING, patience, busy)
         self._work = Semaphore(_AT_WORK)

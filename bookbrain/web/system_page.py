@@ -56,7 +56,7 @@ def show_page() -> None:
     except BookBrainError as error:
         show_line("error", tr(error.whole))
         return
-    st.html(_verdict(seen) + _list(seen))
+    st.html(f'{_verdict(seen)}<ul class="checks">{"".join(map(_item, seen))}</ul>')
     layout = layout_of(library.settings.home)
     if layout and (days := kept_use(layout.logs)):
         _show_use(days)
@@ -65,7 +65,7 @@ def show_page() -> None:
 
 def _show_use(days: Sequence[Day]) -> None:
     """The last days of a server, drawn and in numbers."""
-    title = tr(fill("Use in the last {days} days", days=len(days)))
+    title = tr("Use in the last {days} days", days=len(days))
     st.html(f"<h2>{escape(title)}</h2>")
     complete = [use.searches - use.degraded for _, use in days]
     degraded = [use.degraded for _, use in days]
@@ -104,9 +104,9 @@ def _numbers(days: Sequence[Day]) -> str:
 def _verdict(seen: Sequence[Check]) -> str:
     failed, warned = (sum(one.state == state for one in seen) for state in (State.FAIL, State.WARN))
     if failed:
-        return _line("fail", tr(fill("Something is wrong: {count}.", count=failed)))
+        return _line("fail", tr("Something is wrong: {count}.", count=failed))
     if warned:
-        return _line("warn", tr(fill("It works. To look at: {count}.", count=warned)))
+        return _line("warn", tr("It works. To look at: {count}.", count=warned))
     return _line("ok", tr("All is well."))
 
 
@@ -114,18 +114,13 @@ def _line(kind: str, text: str) -> str:
     return f'<p class="verdict {kind}" role="status">{escape(text)}</p>'
 
 
-def _list(seen: Sequence[Check]) -> str:
-    return f'<ul class="checks">{"".join(map(_item, seen))}</ul>'
-
-
 def _item(seen: Check) -> str:
-    remedy = (
-        f'<p class="next">{escape(tr(fill("Next: {remedy}", remedy=message_of(seen.remedy))))}</p>'
-    )
+    remedy = tr("Next: {remedy}", remedy=message_of(seen.remedy))
+    following = f'<p class="next">{escape(remedy)}</p>' if seen.remedy else ""
     return (
         f'<li class="{seen.state.lower()}"><span class="state">{escape(tr(seen.state))}</span>'
         f"<div><strong>{escape(tr(seen.name))}</strong> <span>{escape(tr(seen.seen))}</span>"
-        f"{remedy if seen.remedy else ''}</div></li>"
+        f"{following}</div></li>"
     )
 
 

@@ -31,7 +31,6 @@ from bookbrain.remote import in_thread
 LARGEST = 300 << 20  # bytes of one file
 MOST = 2 << 30  # bytes of all files that are here
 _RESERVE = 256 << 20  # bytes of the disk that are left to the library
-_FOLDER = ".uploads"  # in the library's folder
 _AWAY = 60.0  # seconds after which a tab that is gone does not come back
 _LONGEST = 6 * 3600.0  # seconds that a file is kept for a tab that does nothing with it
 
@@ -153,19 +152,6 @@ class Uploads:
 
 def _disk_full() -> InputError:
     return InputError("there is no room for it on the disk", "Make room, then choose it again.")
-
-
-_used: list[Uploads] = []
-
-
-def use_uploads(uploads: Uploads) -> None:
-    """Make them those of the pages."""
-    _used[:] = [uploads]
-
-
-def the_uploads() -> Uploads:
-    """The uploads of the pages."""
-    return _used[0]
 
 
 _PATH = "/_stcore/upload_file/"  # and the session, and the id of the file

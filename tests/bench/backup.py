@@ -15,27 +15,17 @@ from tempfile import TemporaryDirectory
 from time import sleep
 
 from support.app import serving
-from support.debian_books import NoBooks, fetch
+from support.debian_books import QUERIES, five_books, needed
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
-
-BOOKS = 5
-QUERIES = (
-    "how do I partition a disk", "파티션을 나누는 방법", "boot from the network",
-    "package signature", "preseed", "암호화한 볼륨", "kernel module", "logs of the installer",
-)  # fmt: skip
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="of the quiet time")
     options = parser.parse_args()
-    try:
-        found = [*fetch("installation-guide-amd64"), *fetch("developers-reference")]
-    except NoBooks as reason:
-        print(f"No books to measure with: {reason}", file=sys.stderr)
-        return 69
-    books = sorted(found, key=lambda path: "en" not in path.name and "ko" not in path.name)[:BOOKS]
+    with needed():
+        books = five_books()
     with (
         TemporaryDirectory() as folder,
         OpenAIProcess() as openai,

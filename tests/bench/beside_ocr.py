@@ -9,7 +9,6 @@ then it reads a scanned book by itself, with all its readers. Says how many page
 import argparse
 import http.client
 import random
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -18,28 +17,20 @@ from urllib.parse import urlencode
 
 import pypdfium2 as pdfium
 from support.app import App, serving
-from support.debian_books import NoBooks, fetch
+from support.debian_books import QUERIES, five_books, needed
 from support.scans import TYPICAL, sample_pages, save_book, scan_page
 from support.shelf import Shelf, wait_for
 
-BOOKS, PAUSE = 5, 0.1  # seconds
-QUERIES = (
-    "how do I partition a disk", "파티션을 나누는 방법", "boot from the network",
-    "package signature", "preseed", "암호화한 볼륨", "kernel module", "logs of the installer",
-)  # fmt: skip
+PAUSE = 0.1  # seconds
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=60, help="of each of both times")
     options = parser.parse_args()
-    try:
-        found = [*fetch("installation-guide-amd64"), *fetch("developers-reference")]
+    with needed():
+        books = five_books()
         pages = sample_pages()
-    except NoBooks as reason:
-        print(f"No books to measure with: {reason}", file=sys.stderr)
-        return 69
-    books = sorted(found, key=lambda path: "en" not in path.name and "ko" not in path.name)[:BOOKS]
     with TemporaryDirectory() as folder, Shelf(Path(folder) / "library") as shelf:
         shelf.add(*books)
         scans = [scan_page(pdfium.PdfDocument(path), number, TYPICAL) for path, number in pages]

@@ -32,7 +32,8 @@ from support.shelf import Shelf
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span, TextId
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import EmbeddingSettings, Settings
-from bookbrain.store.catalog import NewBook, revision_of
+from bookbrain.store.catalog import NewBook
+from bookbrain.store.rows import revision_of
 from bookbrain.store.vectors import Vectors
 
 SPACE = EmbeddingSpace("text-embedding-3-small", 1536)
@@ -189,7 +190,6 @@ def print_recall(home: Path, chroma: str, queries: Sequence[str]) -> None:
         shares.append(min(len(found & near), NEAREST) / NEAREST)
     print(f"recall@{NEAREST} of {2 * NEAREST}: mean {np.mean(shares):.3f}, "
           f"of the worst 5 % {np.percentile(shares, 5):.2f} or less")  # fmt: skip
-    vectors.close()
     stores.close()
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pypdfium2
-from support.debian_books import LIBRARY, PACKAGES, NoBooks, fetch
+from support.debian_books import LIBRARY, PACKAGES, fetch, needed
 
 Peer = Callable[[Sequence[Path], Path], None]
 
@@ -31,13 +31,10 @@ def main() -> int:
     parser.add_argument("--books", type=int, default=0, help="only the largest so many (0: all)")
     parser.add_argument("--library", action="store_true", help="the library of a thousand books")
     options = parser.parse_args()
-    try:
+    with needed():
         books = [
             path for name in (LIBRARY if options.library else PACKAGES) for path in fetch(name)
         ]
-    except NoBooks as reason:
-        print(f"No books to measure with: {reason}", file=sys.stderr)
-        return 69
     once = {sha256(path.read_bytes()).digest(): path for path in books}.values()
     books = sorted(once, key=lambda path: -path.stat().st_size)[: options.books or None]
     pages = sum(map(count_pages, books))

@@ -35,11 +35,8 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=0.25)
     parser.add_argument("--scanner", choices=scans.SCANNERS, default="typical")
     options = parser.parse_args()
-    try:
+    with debian_books.needed():
         pages = scans.sample_pages(options.share)
-    except debian_books.NoBooks as reason:
-        print(reason, file=sys.stderr)
-        return 69
     how = scans.SCANNERS[options.scanner]
     with TemporaryDirectory() as name:
         folder = Path(name)

@@ -18,7 +18,7 @@ from tempfile import TemporaryDirectory
 
 from golden import run as golden_library
 from support import golden_set
-from support.debian_books import NoBooks
+from support.debian_books import needed
 from support.search_engines import ENGINES, K
 
 from bookbrain.index.analyzer import terms, terms_of
@@ -31,11 +31,8 @@ COLUMNS = [(name, language) for name in golden_set.SETS for language in ("ko", "
 
 
 def main() -> int:
-    try:
+    with needed():
         golden_library.fill()
-    except NoBooks as reason:
-        print(reason, file=sys.stderr)
-        return 69
     names = [f"{name} {language}" for name, language in COLUMNS]
     print(f"\n| hit@5, MRR@10 | {' | '.join([*names, 'all'])} |")
     print("| --- |" + " --- |" * (len(names) + 1))

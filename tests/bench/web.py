@@ -22,7 +22,7 @@ from urllib.parse import quote
 from playwright.sync_api import Browser, Page, sync_playwright
 from support.app import serving
 from support.caddy import CADDIES, PASSWORD, caddy_site
-from support.debian_books import NoBooks, fetch
+from support.debian_books import fetch, needed
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
 
@@ -74,13 +74,10 @@ def main() -> int:
     parser.add_argument("--against", type=Path, metavar="CHECKOUT")
     parser.add_argument("--turns", type=int, default=0)
     options = parser.parse_args()
-    try:
+    with needed():
         guides = {path.name: path for path in fetch("installation-guide-amd64")}
         books = [guides["install.en.pdf"], guides["install.ko.pdf"], guides["install.de.pdf"]]
         books += [*fetch("developers-reference")[:1], *fetch("debian-reference-en")[:1]]
-    except NoBooks as reason:
-        print(f"No books to measure with: {reason}", file=sys.stderr)
-        return 69
     with ExitStack() as until_end:
         folder = Path(until_end.enter_context(TemporaryDirectory()))
         openai = until_end.enter_context(OpenAIProcess())

@@ -4,10 +4,7 @@ import json
 import secrets
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -16,6 +13,7 @@ from support import pdfs
 from support.app import App, serving
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
+from support.stand_in import StandIn
 
 from .conftest import settle
 
@@ -107,36 +105,16 @@ def rebound(browser: Browser) -> Iterator[Browser]:
     launched.close()
 
 
-class _Other(BaseHTTPRequestHandler):
+def _other_site() -> StandIn:
     """Another site: any page, empty."""
-
-    def do_GET(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", "text/html")
-        self.end_headers()
-        self.wfile.write(b"<!doctype html><title>other</title><body></body>")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-@contextmanager
-def _other_site() -> Iterator[int]:
-    """Its port."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Other)
-    Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
+    return StandIn(lambda path: (200, b"<!doctype html><title>other</title><body></body>"))
 
 
 @pytest.fixture(scope="module")
 def other() -> Iterator[int]:
     """The port of another site on this machine."""
-    with _other_site() as port:
-        yield port
+    with _other_site() as site:
+        yield site.server_port
 
 
 @pytest.fixture
@@ -206,7 +184,8 @@ def test_a_rebound_name_shows_nothing_and_gets_no_cookie(visitor: Page, app: App
 def test_a_page_that_was_there_before_its_name_was_rebound(
     visitor: Page, shelf: Shelf, book: str, openai: OpenAIProcess
 ) -> None:
-    with _other_site() as port:
+    with _other_site() as site:
+        port = site.server_port
         visitor.goto(f"http://{REBOUND}:{port}/")
     with serving(shelf, port=port) as app:
         answers = Answers(visitor, port)

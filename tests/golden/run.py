@@ -31,11 +31,8 @@ def main() -> int:
     parser.add_argument("--missed", action="store_true")
     options = parser.parse_args()
     os.environ["BOOKBRAIN_HOME"] = str(HOME)
-    try:
+    with debian_books.needed():
         code = fill()
-    except debian_books.NoBooks as reason:
-        print(reason, file=sys.stderr)
-        return 69
     if code not in (0, 1):  # 1: files without text were refused
         print(f"bookbrain add ended with {code}: some books are missing.", file=sys.stderr)
         return 1

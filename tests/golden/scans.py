@@ -50,11 +50,8 @@ def main() -> int:
     parser.add_argument("--share", type=float, default=1.0)
     parser.add_argument("--lost", action="store_true")
     options = parser.parse_args()
-    try:
+    with debian_books.needed():
         pages = scans.sample_pages(options.share)
-    except debian_books.NoBooks as reason:
-        print(reason, file=sys.stderr)
-        return 69
     readings = []
     with TemporaryDirectory() as folder:
         for reading in read_pages(pages, options.scanner, find_tesseract(), Path(folder)):

@@ -17,7 +17,7 @@ from bookbrain.files import file_lock
 from bookbrain.formats.text import make_passages
 from bookbrain.library.jobs import embed_passages
 from bookbrain.library.maintenance import replace_text
-from bookbrain.model import Silent
+from bookbrain.model import SILENT
 from bookbrain.paths import LibraryPaths
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import load_settings
@@ -212,7 +212,7 @@ def test_another_text_costs_what_is_new_in_it(
         before = {p.digest for p in stores.catalog.passages(book.id)}
         bought = [p.text for p in new.passages if p.digest not in before]
         with stores.working(lambda: None):
-            name, refused, _ = embed_passages(stores, book.id, new.passages, Silent())
+            name, refused, _ = embed_passages(stores, book.id, new.passages, SILENT)
             stores.index_text(new.text, pages)
             with stores.writing(lambda: None):
                 replace_text(stores, replace(new, space=name, refused=refused))

@@ -11,10 +11,11 @@ from urllib.parse import urlencode
 
 import pytest
 from streamlit.proto.BackMsg_pb2 import BackMsg
-from support.app import App, free_port, serving
+from support.app import App, serving
 from support.chroma_server import ChromaServer
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
+from support.stand_in import free_ports
 from websockets.sync.client import ClientConnection
 
 pytestmark = pytest.mark.slow
@@ -107,7 +108,7 @@ def test_it_ends_while_a_browser_is_connected(
 
 def test_signals_before_it_is_ready(plain: Shelf) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
-        port = free_port()
+        port = free_ports()[0]
         process = plain.start("serve", "--port", str(port))
         wait_for(lambda port=port: _is_taken(port), "the port")
         process.send_signal(number)
@@ -132,7 +133,7 @@ def test_a_port_that_is_taken_is_named(plain: Shelf) -> None:
 
 
 def test_a_wrong_setting_ends_it_at_once(plain: Shelf) -> None:
-    done = plain.run("serve", "--port", str(free_port()), code=78, BOOKBRAIN_FUSION="best")
+    done = plain.run("serve", "--port", str(free_ports()[0]), code=78, BOOKBRAIN_FUSION="best")
     assert done.err == (
         "Error: BOOKBRAIN_FUSION is 'best' in the environment.\nNext:  Set it to convex or rrf.\n"
     )

@@ -3,13 +3,13 @@
 import http.client
 import json
 import signal
-import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
 from support.shelf import Done, Shelf, wait_for
+from support.stand_in import free_ports
 from websockets.sync.client import ClientConnection, connect
 
 
@@ -18,7 +18,7 @@ class App:
 
     def __init__(self, shelf: Shelf, *options: str, port: int = 0, **settings: str) -> None:
         self._shelf = shelf
-        self.port = port or free_port()
+        self.port = port or free_ports()[0]
         self.process = shelf.start("serve", "--port", str(self.port), *options, **settings)
         wait_for(lambda: self.health() or self.process.poll() is not None, "the app's answer")
         assert self.process.poll() is None, self.process.communicate()
@@ -58,12 +58,6 @@ class App:
         self.process.send_signal(number)
         self.process.wait(30)  # a search may be stuck for longer than that
         return self._shelf.finish(self.process)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from click.testing import CliRunner, Result
+from support.stand_in import free_ports
 
 from bookbrain.admin import main
 from bookbrain.paths import Layout
@@ -83,17 +84,6 @@ def caddy_site(folder: Path, caddy: str, app: int, admin: str = "") -> Iterator[
         made.admin("site", "--domain", "localhost")
         made.admin("users", "add", "ann", "--password-file", "-", given=f"{PASSWORD}\n")
         yield made
-
-
-def free_ports(count: int) -> list[int]:
-    probes = [socket.socket() for _ in range(count)]
-    try:
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [probe.getsockname()[1] for probe in probes]
-    finally:
-        for probe in probes:
-            probe.close()
 
 
 @contextmanager

@@ -1,7 +1,6 @@
 """A Chroma server of the test's own, for CHROMA_URL."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -10,15 +9,15 @@ import urllib.request
 from pathlib import Path
 from typing import Self
 
+from support.stand_in import free_ports
+
 
 class ChromaServer:
     """Runs from construction; after `kill`, `start` runs it again at the same address."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        (self.port,) = free_ports()
         self.start()
 
     @property

@@ -33,7 +33,7 @@ def make_library(
         for book in range(books):
             data = b"%PDF-1.4\n" + numbers.bytes(size)
             book_id = sha256(data).hexdigest()
-            stores.stored_file(book_id).write_bytes(data)
+            stores.paths.book_file(book_id).write_bytes(data)
             made = [
                 Page(n, str(n), "Ch", f"{book} {n} {_WORDS * 30}", (Heading(0, "1. 머리말"),))
                 for n in range(1, pages + 1)

@@ -8,6 +8,7 @@ import gzip
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,12 +27,32 @@ LIBRARY = (  # a thousand books, 29,000 pages: 450 MB
     "texlive-science-doc",
 )
 CACHE = Path(__file__).parents[2] / ".cache" / "books"
+QUERIES = (
+    "how do I partition a disk", "파티션을 나누는 방법", "boot from the network",
+    "package signature", "preseed", "암호화한 볼륨", "kernel module", "logs of the installer",
+)  # fmt: skip
 SMALLEST = 30_000  # bytes; what is below is a specimen, not a book
 _refused: dict[str, str] = {}
 
 
 class NoBooks(Exception):
     """The package cannot be had here; the message says why."""
+
+
+@contextmanager
+def needed() -> Iterator[None]:
+    """Ends a script that cannot have the books it asks for in the block, with 69 and the reason."""
+    try:
+        yield
+    except NoBooks as reason:
+        print(f"No books to measure with: {reason}", file=sys.stderr)
+        raise SystemExit(69) from None
+
+
+def five_books() -> list[Path]:
+    """Some of each kind, most in English or Korean; what QUERIES ask is in them."""
+    found = [*fetch("installation-guide-amd64"), *fetch("developers-reference")]
+    return sorted(found, key=lambda path: "en" not in path.name and "ko" not in path.name)[:5]
 
 
 def books(package: str) -> list[Path]:

@@ -2,15 +2,14 @@
 
 import json
 import os
-import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from support.stand_in import StandIn
 
 from bookbrain.admin import main
 from bookbrain.checks import network, services
@@ -375,30 +374,12 @@ def test_what_a_file_is_like(tmp_path: Path) -> None:
 # The machine
 
 
-class _Machine(BaseHTTPRequestHandler):
-    """The app and Chroma in one."""
-
-    def do_GET(self) -> None:
-        found = self.path in ("/healthz", "/api/v2/heartbeat")
-        body = b"ok" if self.path == "/healthz" else b"{}"
-        self.send_response(200 if found else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
 def upstream() -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), _Machine)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
-    yield f"127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    """The app and Chroma in one."""
+    answers = {"/healthz": (200, b"ok"), "/api/v2/heartbeat": (200, b"{}")}
+    with StandIn(lambda path: answers.get(path, (404, b"{}"))) as server:
+        yield server.place
 
 
 def test_answers(upstream: str) -> None:
@@ -501,7 +482,7 @@ def test_a_doctor_without_programs_and_files(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path / "none"))
     machine.layout.settings.write_text("OPENAI_KEY=sk-x\n")
-    (machine.layout.etc / "site.json").write_text("{")
+    machine.layout.site.write_text("{")
     machine.layout.home.rmdir()
     checks = json.loads(_run(machine, "--json").stdout)
     wrong = {check["name"] for check in checks if check["state"] == "FAIL"}

@@ -4,12 +4,10 @@ import json
 import os
 import shutil
 import sqlite3
-import threading
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +16,7 @@ from click.testing import CliRunner, Result
 from support import pdfs
 from support.chroma_server import ChromaServer
 from support.openai_server import OpenAIServer
+from support.stand_in import StandIn
 
 import bookbrain.cli
 from bookbrain.admin import main
@@ -35,49 +34,22 @@ from bookbrain.settings import load_settings
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
-class _App(BaseHTTPRequestHandler):
+class _Server(StandIn):
     """The app, Chroma's door and the owner's webhook in one."""
 
-    server: "_Server"
-
-    def do_GET(self) -> None:
-        self._answer(200 if self.path in self.server.well else 503)
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.told.append(json.loads(body))
-        self._answer(200)
-
-    def _answer(self, status: int) -> None:
-        self.send_response(status)
-        self.send_header("Content-Length", "2")
-        self.end_headers()
-        self.wfile.write(b"ok" if status == 200 else b"no")
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
-class _Server(ThreadingHTTPServer):
     def __init__(self) -> None:
-        self.well = {"/healthz", "/api/v2/heartbeat"}
-        self.told: list[dict[str, str]] = []
-        super().__init__(("127.0.0.1", 0), _App)
+        self.well = {"/healthz", "/api/v2/heartbeat", "/hook"}
+        super().__init__(lambda path: (200, b"ok") if path in self.well else (503, b"no"))
 
     @property
-    def place(self) -> str:
-        return f"127.0.0.1:{self.server_port}"
+    def told(self) -> list[dict[str, str]]:
+        return [json.loads(body) for _, _, body in self.calls if body]
 
 
 @pytest.fixture
 def server() -> Iterator[_Server]:
-    made = _Server()
-    thread = threading.Thread(target=made.serve_forever, args=(0.02,))
-    thread.start()
-    yield made
-    made.shutdown()
-    thread.join()
-    made.server_close()
+    with _Server() as made:
+        yield made
 
 
 def _program(path: Path, text: str) -> None:
@@ -97,7 +69,7 @@ def _units(**states: str) -> str:
 def machine(tmp_path: Path, server: _Server, monkeypatch: pytest.MonkeyPatch) -> Machine:
     """A server with an empty library, on which all is well but the certificate."""
     layout = Layout(tmp_path / "root")
-    units = layout.root / "etc/systemd/system"
+    units = layout.top / "etc/systemd/system"
     for folder in (layout.etc, layout.home, layout.backups, units):
         folder.mkdir(parents=True)
     for name in ("bookbrain", "bookbrain-ingest", "bookbrain-health", "bookbrain-notify@"):
@@ -162,17 +134,16 @@ def test_without_programs_what_cannot_be_seen_is_left_out(
     assert names == {"library", "check", "search", "Chroma", "meaning", "app", "backup"}
 
 
-def test_an_app_that_is_down(machine: Machine, server: _Server) -> None:
-    server.well.remove("/healthz")
-    assert _wrong(machine, code=1) == {"app": "FAIL"}
-    server.well.add("/healthz")
-    assert _wrong(machine) == {}
-
-
-def test_without_a_key_nobody_needs_chroma(machine: Machine, server: _Server) -> None:
-    server.well.remove("/api/v2/heartbeat")
-    assert _wrong(machine) == {"Chroma": "warn"}
-    server.well.add("/api/v2/heartbeat")
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [("/healthz", {"app": "FAIL"}), ("/api/v2/heartbeat", {"Chroma": "warn"})],  # without a key
+)
+def test_what_does_not_answer(
+    machine: Machine, server: _Server, path: str, wrong: dict[str, str]
+) -> None:
+    server.well.remove(path)
+    assert _wrong(machine, code=int("app" in wrong)) == wrong
+    server.well.add(path)
     assert _wrong(machine) == {}
 
 
@@ -188,7 +159,7 @@ def test_a_clock_that_nobody_sets(machine: Machine, tmp_path: Path) -> None:
 )
 def test_a_unit_that_has_failed(machine: Machine, tmp_path: Path, unit: str, state: str) -> None:
     _program(tmp_path / "bin/systemctl", _units(**{unit: "failed"}))
-    (machine.layout.root / "etc/systemd/system" / f"{unit}.service").touch()
+    (machine.layout.top / "etc/systemd/system" / f"{unit}.service").touch()
     key = f"service {unit}.service"
     assert _wrong(machine, code=int(state == "FAIL")) == {key: state}
     _program(tmp_path / "bin/systemctl", _units(**{unit: "active"}))
@@ -212,7 +183,7 @@ def test_a_certificate_that_is_not_there_yet(machine: Machine) -> None:
 def test_what_everybody_may_know_of_the_site(machine: Machine) -> None:
     file = machine.layout.etc / "address.json"
     assert file.stat().st_mode & 0o777 == 0o644
-    assert (machine.layout.etc / "site.json").stat().st_mode & 0o777 == 0o600
+    assert machine.layout.site.stat().st_mode & 0o777 == 0o600
     assert set(json.loads(file.read_text())) == {
         "domain", "acme", "acme_directory", "upstream"
     }  # fmt: skip

@@ -120,7 +120,7 @@ def test_a_site_is_read_as_it_was_written(tmp_path: Path) -> None:
     site = replace(SITE, users=(User("ann", "$2b$10$abc"),), acme=False)
     write_site(layout, site)
     assert read_site(layout) == site
-    assert stat.S_IMODE((layout.etc / "site.json").stat().st_mode) == 0o600
+    assert stat.S_IMODE(layout.site.stat().st_mode) == 0o600
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"users": [], "x": 1}', '{"users": [{}]}'])
@@ -170,7 +170,7 @@ def test_before_there_is_an_address(machine: Machine) -> None:
 def test_without_caddy(machine: Machine) -> None:
     arguments = ("site", "--domain", "localhost", "--no-acme")
     assert "apt-get install caddy" in _run(machine, *arguments, code=69).stderr
-    assert not (machine.layout.etc / "site.json").exists()
+    assert not machine.layout.site.exists()
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="run it as another user: root may do everything")
@@ -233,7 +233,7 @@ def _at_a_terminal(machine: Machine, *arguments: str, typed: list[str]) -> tuple
     if pid == 0:
         os.execv(
             sys.executable,
-            [sys.executable, "-c", _AT_A_TERMINAL, str(machine.layout.root), *arguments],
+            [sys.executable, "-c", _AT_A_TERMINAL, str(machine.layout.top), *arguments],
         )
     seen = b""
     try:

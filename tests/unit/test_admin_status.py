@@ -2,19 +2,16 @@
 
 import json
 import os
-import ssl
-import subprocess
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from socket import SHUT_RDWR, create_server, socket
 from unicodedata import east_asian_width
 
 import pytest
 from click.testing import CliRunner, Result
+from support.stand_in import StandIn, make_certificate
 
 from bookbrain.admin import main
 from bookbrain.admin.options import show_checks
@@ -205,34 +202,10 @@ def test_the_door_of_a_domain() -> None:
 @contextmanager
 def _site_of(folder: Path, days: int) -> Iterator[tuple[str, int]]:
     """A server that answers 401, with a certificate of its own that holds for so many days."""
-    for command in (
-        ["req", "-new", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
-         "-keyout", "key", "-out", "request", "-subj", "/O=Test/CN=Root"],
-        ["x509", "-req", "-in", "request", "-signkey", "key", "-out", "certificate",
-         "-days", str(days)],
-    ):  # fmt: skip
-        subprocess.run(["openssl", *command], cwd=folder, check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "certificate", folder / "key")
-    with create_server(("127.0.0.1", 0)) as server:
-        thread = threading.Thread(target=_answer, args=(server, context))
-        thread.start()
-        try:
-            yield server.getsockname()
-        finally:
-            server.shutdown(SHUT_RDWR)
-            thread.join()
-
-
-def _answer(server: socket, context: ssl.SSLContext) -> None:
-    while True:
-        try:
-            plain, _ = server.accept()
-        except OSError:
-            return
-        with suppress(OSError), plain, context.wrap_socket(plain, server_side=True) as connection:
-            if connection.recv(1000):
-                connection.sendall(b"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n")
+    with StandIn(
+        lambda path: (401, b""), make_certificate(folder, "/O=Test/CN=Root", days)
+    ) as site:
+        yield "127.0.0.1", site.server_port
 
 
 @pytest.mark.slow
@@ -410,7 +383,7 @@ def test_the_status_as_json(machine: Machine) -> None:
 
 
 def test_what_cannot_be_read_is_said(machine: Machine) -> None:
-    (machine.layout.etc / "site.json").write_text("{")
+    machine.layout.site.write_text("{")
     Path(os.environ["BOOKBRAIN_HOME"]).mkdir()
     Path(os.environ["BOOKBRAIN_HOME"], "bookbrain.env").write_text("X")
     out = _run(machine, "status", code=1).stdout

@@ -169,7 +169,7 @@ class TestRebuild:
         self, stores: ConnectedStores, harm: Callable[[Path], object]
     ) -> None:
         new = _replace(stores, _otters)
-        harm(stores.stored_file(new.book.id))
+        harm(stores.paths.book_file(new.book.id))
         with Library(stores.settings) as library:
             library.rebuild()
             assert _found(library) == {"otters", "cranes", "newts"}

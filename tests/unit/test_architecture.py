@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "upgrade": {"base", "store"},
     "server": {"base"},
     "checks": {"base", "store", "library", "backup", "server"},
-    "web": {"base", "formats", "store", "library", "checks"},
+    "web": {"base", "formats", "store", "library", "server", "checks"},
     "cli": {"base", "store", "search", "library", "web"},
     "admin": {"base", "store", "library", "backup", "server", "checks", "cli"},
     "sample": set(),  # data
@@ -84,7 +84,7 @@ _CODE_IN_DATA = {
 }
 
 FEWEST_LINES, MOST_LINES_OF_A_FUNCTION = 30, 40
-MOST_MODULES, MOST_GERUNDS = 129, 3
+MOST_MODULES, MOST_GERUNDS = 130, 3
 MOST_BLANKET_EXCEPTS = 4
 
 

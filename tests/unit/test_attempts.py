@@ -15,7 +15,7 @@ from support.shelf import wait_for
 from bookbrain.library import Library
 from bookbrain.library.inbox import Patience, rejections
 from bookbrain.library.inbox_worker import ingest
-from bookbrain.model import Arrival, Outcome, Silent, Step
+from bookbrain.model import Arrival, Outcome, Progress, Step
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
 
@@ -43,7 +43,7 @@ def catalog(library: Library, home: Path) -> Iterator[Catalog]:
     opened.close()
 
 
-class _Kills(Silent):
+class _Kills(Progress):
     """Kills what works on the file of this name, `times` times."""
 
     def __init__(self, found: Callable[[], set[str]], file: str, times: int) -> None:
@@ -98,7 +98,7 @@ def test_an_attempt_is_counted_before_it_and_taken_back_when_it_is_left_in_order
 ) -> None:
     counted: list[int] = []
 
-    class Leaves(Silent):
+    class Leaves(Progress):
         def step(self, step: Step, done: int, total: int) -> None:
             counted.append(catalog.jobs()[0].attempts)
             raise KeyboardInterrupt

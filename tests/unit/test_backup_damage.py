@@ -6,7 +6,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from hashlib import file_digest, sha256
@@ -29,7 +29,7 @@ from bookbrain.index import segment
 from bookbrain.index.segment import open_segment, segment_name
 from bookbrain.library import Library
 from bookbrain.library.findings import prove
-from bookbrain.model import Book, Silent
+from bookbrain.model import SILENT, Book
 from bookbrain.paths import CATALOG
 from bookbrain.settings import BackupSettings, Settings
 from bookbrain.store.catalog import Catalog
@@ -88,12 +88,12 @@ def _finds(settings: Settings) -> list[str]:
 
 def _verify(settings: Settings, path: Path) -> int:
     with path.open("rb") as file:
-        return verify(settings, Archive(file), _silent, Silent()).asked
+        return verify(settings, Archive(file), _silent, SILENT)
 
 
 def _restore(settings: Settings, path: Path, only: str | None = None) -> int:
     with path.open("rb") as file:
-        return restore(settings, Archive(file), only, _silent, Silent()).books
+        return restore(settings, Archive(file), only, _silent, SILENT).books
 
 
 def _ids(settings: Settings) -> list[str]:
@@ -145,8 +145,7 @@ def _zero_index(home: Path) -> None:
     path.write_bytes(data)
 
 
-def _flip(home: Path) -> None:
-    path = next((home / "books").glob("*.pdf"))
+def _flip(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -173,7 +172,7 @@ def _store(statement: str) -> Callable[[Path], None]:
 _DAMAGE: Mapping[str, Callable[[Path], None]] = {
     "zeroed leaves": _zero_leaves,
     "a zeroed index": _zero_index,
-    "a flipped byte in a file": _flip,
+    "a flipped byte in a file": lambda home: _flip(next((home / "books").glob("*.pdf"))),
     "all files gone": _lose_all,
     "no vectors": _embed_badly,
     "a title of bytes": _catalog("UPDATE book SET title = x'00ff'"),
@@ -245,7 +244,7 @@ def test_a_backup_without_a_lost_file_brings_back_the_rest(settings: Settings) -
         for book in library.books():
             library.remove(book.id)
     with path.open("rb") as file:
-        restored = restore(settings, Archive(file), None, _silent, Silent())
+        restored = restore(settings, Archive(file), None, _silent, SILENT)
     assert restored.books == 2
     assert len(restored.without_file) == 1
 
@@ -290,6 +289,10 @@ def _repacked(
 
 
 _ONE = "(SELECT min(id) FROM book)"
+_AS_PATHS = [
+    f"UPDATE {table} SET {column} = '{{victim}}' WHERE {column} = {_ONE}"
+    for table, column in (("page", "book_id"), ("passage", "book_id"), ("book", "id"))
+]
 _HOSTILE = [
     "UPDATE book SET title = x'00'",
     f"UPDATE book SET title = hex(zeroblob(5000000)) WHERE id = {_ONE}",
@@ -314,8 +317,8 @@ _HOSTILE = [
     "CREATE VIEW v AS SELECT 1",
     "CREATE INDEX i ON page (hex(text))",
     "ALTER TABLE book ADD COLUMN c AS (hex(title))",
-    *(f"UPDATE {table} SET {column} = '{{victim}}' WHERE {column} = {_ONE}"
-      for table, column in (("book", "id"), ("page", "book_id"), ("passage", "book_id"))),
+    *_AS_PATHS,
+    "\n".join(_AS_PATHS),
 ]  # fmt: skip
 
 
@@ -326,31 +329,8 @@ def test_a_hostile_catalog_is_refused_before_anything_changes(
     victim = tmp_path / "victim" / "important"
     (tmp_path / "victim" / "important.pdf.part").mkdir(parents=True)
     (tmp_path / "victim" / "important.pdf.part" / "mine").write_text("mine")
-    evil = _repacked(settings, tmp_path, _in(statement.format(victim=victim)))
-    _is_refused(settings, tmp_path, evil)
-
-
-def test_all_ids_that_are_paths_are_refused(settings: Settings, tmp_path: Path) -> None:
-    victim = tmp_path / "victim" / "important"
-    (tmp_path / "victim" / "important.pdf.part").mkdir(parents=True)
-    (tmp_path / "victim" / "important.pdf.part" / "mine").write_text("mine")
-
-    def rename(out: Path) -> None:
-        _sql(
-            out / "catalog.sqlite3",
-            *(f"UPDATE {table} SET book_id = '{victim}' WHERE book_id = {_ONE}"
-              for table in ("page", "passage")),
-            f"UPDATE book SET id = '{victim}' WHERE id = {_ONE}",
-        )  # fmt: skip
-
-    _is_refused(settings, tmp_path, _repacked(settings, tmp_path, rename))
-
-
-def _in(statement: str) -> Callable[[Path], None]:
-    return lambda out: _sql(out / "catalog.sqlite3", statement)
-
-
-def _is_refused(settings: Settings, tmp_path: Path, evil: Path) -> None:
+    statements = statement.format(victim=victim).splitlines()
+    evil = _repacked(settings, tmp_path, lambda out: _sql(out / "catalog.sqlite3", *statements))
     before = _tree(tmp_path)
     for only in (None, _ids(settings)[0]):
         with pytest.raises(InputError, match="This backup cannot be used") as refused:
@@ -460,19 +440,30 @@ def test_settings_and_jobs_of_an_archive_are_not_taken_over(
 
 
 @contextmanager
-def _failing(error: BaseException, work: Callable[..., Any] = prove) -> Iterator[None]:
-    """This work of a restore, the proof of the new library, fails with the error, from inside."""
+def _in_the_midst(work: Callable[..., Any], do: Callable[[], None]) -> Iterator[None]:
+    """That is done where this work begins, from inside."""
 
-    def fail(frame: Any, event: str, arg: object) -> None:
+    def called(frame: Any, event: str, arg: object) -> None:
         if event == "call" and frame.f_code is work.__code__:
             sys.setprofile(None)
-            raise error
+            do()
 
-    sys.setprofile(fail)
+    sys.setprofile(called)
     try:
         yield
     finally:
         sys.setprofile(None)
+
+
+def _failing(
+    error: BaseException, work: Callable[..., Any] = prove
+) -> AbstractContextManager[None]:
+    """This work of a restore, the proof of the new library, fails with the error."""
+
+    def fail() -> None:
+        raise error
+
+    return _in_the_midst(work, fail)
 
 
 @pytest.mark.parametrize("only", [False, True])
@@ -574,18 +565,9 @@ def test_an_encrypted_one_that_is_not_read_as_it_was_written_is_not_kept(
 ) -> None:
     folder = encrypted.home / "backups"
 
-    def flip(frame: Any, event: str, arg: object) -> None:
-        if event == "call" and frame.f_code is file_digest.__code__:
-            sys.setprofile(None)
-            (part,) = folder.glob(".*")
-            data = bytearray(part.read_bytes())
-            data[len(data) // 2] ^= 1
-            part.write_bytes(data)
-
-    sys.setprofile(flip)
-    try:
-        with pytest.raises(BookBrainError, match="The backup was not good and is not kept"):
-            _backup(encrypted, encrypt=True)
-    finally:
-        sys.setprofile(None)
+    with (
+        _in_the_midst(file_digest, lambda: _flip(next(folder.glob(".*")))),
+        pytest.raises(BookBrainError, match="The backup was not good and is not kept"),
+    ):
+        _backup(encrypted, encrypt=True)
     assert not list(folder.iterdir())

@@ -17,8 +17,8 @@ from bookbrain.model import Plan
 from bookbrain.settings import EmbeddingSettings, Settings
 from bookbrain.store.catalog import Catalog
 from bookbrain.web.books_page import plan
-from bookbrain.web.shelf import Shelf, use_shelf
-from bookbrain.web.uploads import Uploads, the_uploads, use_uploads
+from bookbrain.web.shelf import Shelf, the_shelf, use_shelf
+from bookbrain.web.uploads import Uploads
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
 
 def run(shelf: Shelf, locale: str = "en-US") -> AppTest:
     use_shelf(shelf)
-    use_uploads(Uploads(shelf.home, most=1_000_000))
+    shelf.uploads = Uploads(shelf.home, most=1_000_000)
     app = AppTest.from_file(SCRIPT, default_timeout=60)
     app.context["locale"] = locale
     app.run()
@@ -88,7 +88,7 @@ def choose(app: AppTest, *files: tuple[str, bytes]) -> AppTest:
 
 def _sent(name: str, data: bytes) -> str:
     """What stands for a file that a browser has sent."""
-    uploads = the_uploads()
+    uploads = the_shelf().uploads
     upload = uploads.begin("session", name)
     with uploads.open(upload) as file:
         uploads.write(upload, file, data)
@@ -117,8 +117,9 @@ def test_a_book_and_its_problems_are_text(shelf: Shelf, walrus: Path, tmp_path: 
         library.add([pdfs.mixed(tmp_path / "<i>scan.pdf", ["text", "scan"], title="Scan")])
     app = run(shelf)
     assert titles(app) == ["Scan", EVIL]
-    total, scan, problem, first = lines(app)
+    total, reading, scan, problem, first = lines(app)
     assert total.startswith("books: 2, pages: 3, passages: ")
+    assert reading.startswith("Pages that text recognition is still to read: 1.")
     assert scan.startswith("<i>scan.pdf · pages: 2, passages: 2 · Added on 20")
     assert problem == "page 2: no text (a scan)"
     assert first.startswith("walrus.pdf · pages: 1, passages: 1")
@@ -196,8 +197,8 @@ def test_an_upload_that_is_there_no_more_is_to_be_chosen_again(
     shelf: Shelf, tmp_path: Path
 ) -> None:
     app = choose(run(shelf), ("a.pdf", b"%PDF-"))
-    the_uploads().forget_absent(lambda session: True)
-    the_uploads().take_away("session", "a.pdf")
+    the_shelf().uploads.forget_absent(lambda session: True)
+    the_shelf().uploads.take_away("session", "a.pdf")
     app.run()
     assert any("its upload is there no more. Choose it again." in line for line in lines(app))
 
@@ -222,7 +223,7 @@ def test_while_uploads_are_read_the_shelf_is_free(shelf: Shelf, tmp_path: Path) 
 
 def _planned_alone(data: bytes) -> Plan:
     """What the page asks for, while somebody has the last place of the shelf."""
-    upload = the_uploads().find(_sent("new.pdf", data).encode())
+    upload = the_shelf().uploads.find(_sent("new.pdf", data).encode())
     assert upload
     return plan(upload)
 

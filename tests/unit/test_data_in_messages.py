@@ -25,7 +25,7 @@ from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog
 from bookbrain.store.damage import CheckState, Damage, keep_state, read_state
 from bookbrain.web.shelf import Shelf, use_shelf
-from bookbrain.web.uploads import Uploads, use_uploads
+from bookbrain.web.uploads import Uploads
 
 SCRIPT = Path(bookbrain.web.__file__).with_name("frame.py")
 TITLES = [
@@ -134,7 +134,7 @@ def test_pages_show_a_title_as_it_is(shelf: Shelf, tmp_path: Path, title: str) -
         (library.settings.home / "inbox" / "rejected").mkdir(parents=True, exist_ok=True)
         (library.settings.home / "inbox" / "rejected" / f"{title}").write_bytes(b"")
     use_shelf(shelf)
-    use_uploads(Uploads(shelf.home, most=1_000_000))
+    shelf.uploads = Uploads(shelf.home, most=1_000_000)
     app = AppTest.from_file(SCRIPT, default_timeout=60)
     app.context["locale"] = "ko-KR"
     app.run()

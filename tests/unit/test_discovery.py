@@ -7,7 +7,7 @@ import pytest
 
 from bookbrain.errors import InputError
 from bookbrain.formats.format import find_books
-from bookbrain.formats.pdf import check_is_pdf
+from bookbrain.formats.pdf import open_pdf
 
 
 def touch(path: Path, data: bytes = b"%PDF-1.7") -> Path:
@@ -118,13 +118,13 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 )
 def test_what_is_no_pdf(tmp_path: Path, data: bytes, reason: str) -> None:
     with pytest.raises(InputError, match=reason) as error:
-        check_is_pdf(touch(tmp_path / "x.pdf", data))
+        open_pdf(touch(tmp_path / "x.pdf", data)).close()
     assert error.value.hint
 
 
 def test_what_may_be_one(tmp_path: Path) -> None:
-    check_is_pdf(touch(tmp_path / "a", b"%PDF-1.7 and so on"))
-    check_is_pdf(touch(tmp_path / "b", b"From: a mail header\n%PDF-1.2"))
+    open_pdf(touch(tmp_path / "a", b"%PDF-1.7 and so on")).close()
+    open_pdf(touch(tmp_path / "b", b"From: a mail header\n%PDF-1.2")).close()
 
 
 def test_what_is_no_file(tmp_path: Path) -> None:
@@ -132,4 +132,4 @@ def test_what_is_no_file(tmp_path: Path) -> None:
     (tmp_path / "gone.pdf").symlink_to(tmp_path / "nowhere")
     for name in ("pipe.pdf", "gone.pdf", ".", "missing.pdf"):
         with pytest.raises(InputError, match=r"not a file|no such file"):
-            check_is_pdf(tmp_path / name)
+            open_pdf(tmp_path / name).close()

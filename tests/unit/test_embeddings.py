@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,8 @@ def _vectors(count: int, seed: int = 0, size: int = 8) -> dict[str, np.ndarray]:
 def test_vectors_come_back_bit_by_bit(store: EmbeddingStore, file: Path) -> None:
     vectors = _vectors(3)
     store.put(SPACE, vectors)
-    again = EmbeddingStore(file)
-    try:
+    with closing(EmbeddingStore(file)) as again:
         found = again.get(SPACE, vectors)
-    finally:
-        again.close()
     assert found.keys() == vectors.keys()
     for digest, vector in found.items():
         assert vector.dtype == np.float32
@@ -131,9 +129,6 @@ def test_a_single_vector_is_kept_too(store: EmbeddingStore, file: Path) -> None:
     one, more = _vectors(1), _vectors(3, seed=1)
     store.put_soon(SPACE, "digest-0", one["digest-0"])
     store.put_soon(SPACE, "digest-0", more["digest-0"])
-    again = EmbeddingStore(file)
-    try:
+    with closing(EmbeddingStore(file)) as again:
         found = again.get(SPACE, ["digest-0"])
-    finally:
-        again.close()
     assert found["digest-0"].tobytes() == one["digest-0"].tobytes()

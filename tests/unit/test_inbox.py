@@ -12,7 +12,7 @@ import pytest
 from support import pdfs
 from support.exchange import exchanging
 
-from bookbrain.errors import BookBrainError, InputError, UnavailableError
+from bookbrain.errors import InputError, UnavailableError
 from bookbrain.library import Library
 from bookbrain.library.inbox import (
     Look,
@@ -77,25 +77,16 @@ def _put(path: Path, data: bytes = WHOLE, age: float = 0.0) -> Path:
 
 
 def test_what_counts_as_arrived(inbox: Path) -> None:
+    arrived = [
+        "A.PDF", "a/rejected/d.pdf", "b.pdf", "deep/er/c.Pdf", "notes.txt", "rejected.pdf",
+    ]  # fmt: skip
     for name in (
-        "b.pdf",
-        "A.PDF",
-        "notes.txt",
-        "deep/er/c.Pdf",
-        "rejected.pdf",
-        "a/rejected/d.pdf",
-    ):
-        _put(inbox / name)
-    for name in (
-        "x.pdf.part", "x.tmp", "x.pdf.filepart", "x.pdf.CRDOWNLOAD", ".hidden.pdf", ".d/e.pdf",
-        "deep/cover.jpg", "deep/.c.pdf", "rejected/f.pdf",
+        *arrived, "x.pdf.part", "x.tmp", "x.pdf.filepart", "x.pdf.CRDOWNLOAD", ".hidden.pdf",
+        ".d/e.pdf", "deep/cover.jpg", "deep/.c.pdf", "rejected/f.pdf",
     ):  # fmt: skip
         _put(inbox / name)
     (inbox / "empty" / "below").mkdir(parents=True)
-    names = [path.relative_to(inbox).as_posix() for path in arrivals(inbox)]
-    assert sorted(names) == [
-        "A.PDF", "a/rejected/d.pdf", "b.pdf", "deep/er/c.Pdf", "notes.txt", "rejected.pdf",
-    ]  # fmt: skip
+    assert sorted(path.relative_to(inbox).as_posix() for path in arrivals(inbox)) == arrived
     assert empty_folders(inbox) == [inbox / "empty" / "below"]
     assert arrivals(inbox / "none") == rejections(inbox / "none") == []
 
@@ -151,8 +142,12 @@ def test_a_look_remembers_since_when(tmp_path: Path) -> None:
 # Taking it
 
 
-def _ingest(library: Library, patience: Patience = QUICK) -> BookBrainError | None:
-    return ingest(library, patience)
+@pytest.fixture
+def stored(library: Library, home: Path, book: Path) -> Path:
+    """The file of the one book of the library."""
+    library.add([book])
+    (path,) = (home / "books").glob("*.pdf")
+    return path
 
 
 def test_odd_names_and_odd_things_are_rejected(
@@ -166,7 +161,7 @@ def test_odd_names_and_odd_things_are_rejected(
     os.mkfifo(inbox / "pipe.pdf")
     _put(inbox / "rejected" / "a" / "same.pdf", b"older")
     with caplog.at_level(logging.INFO, "bookbrain"):
-        assert _ingest(library) is None
+        assert ingest(library, QUICK) is None
     assert arrivals(inbox) == []
     rejected = {r.file: r for r in rejections(inbox)}
     assert rejected.keys() == {
@@ -183,10 +178,8 @@ def test_odd_names_and_odd_things_are_rejected(
 
 
 def test_a_link_is_refused_and_what_it_leads_to_stays(
-    library: Library, home: Path, inbox: Path, book: Path
+    library: Library, home: Path, inbox: Path, book: Path, stored: Path
 ) -> None:
-    library.add([book])
-    (stored,) = (home / "books").glob("*.pdf")
     before = stored.read_bytes()
     links = {
         "link.pdf": book, "stored.pdf": stored, "deep/env.pdf": Path("/etc/passwd"),
@@ -195,7 +188,7 @@ def test_a_link_is_refused_and_what_it_leads_to_stays(
     for name, target in links.items():
         (inbox / name).parent.mkdir(exist_ok=True)
         (inbox / name).symlink_to(target)
-    assert _ingest(library) is None
+    assert ingest(library, QUICK) is None
     assert [found.file for found in library.books()] == ["book.pdf"]
     assert arrivals(inbox) == []
     rejected = rejections(inbox)
@@ -209,17 +202,15 @@ def test_a_link_is_refused_and_what_it_leads_to_stays(
 
 
 def test_rejected_may_be_a_link_to_the_books_and_they_stay(
-    library: Library, home: Path, inbox: Path, book: Path
+    library: Library, home: Path, inbox: Path, stored: Path
 ) -> None:
-    library.add([book])
-    (stored,) = (home / "books").glob("*.pdf")
     before = stored.read_bytes()
     (inbox / "rejected").symlink_to(home / "books")
     assert rejections(inbox) == []
     dismiss(inbox, Rejection(stored.name, "", ""))
     _put(inbox / stored.name, b"no PDF" * 1000)
     _put(inbox / f"sub/{stored.name}", b"no PDF" * 1000)
-    assert _ingest(library) is None
+    assert ingest(library, QUICK) is None
     assert stored.read_bytes() == before
     assert [path.name for path in (home / "books").glob("*.pdf")] == [stored.name]
     assert not (inbox / "rejected").is_symlink()
@@ -227,15 +218,13 @@ def test_rejected_may_be_a_link_to_the_books_and_they_stay(
 
 
 def test_a_folder_below_rejected_may_be_a_link_too(
-    library: Library, home: Path, inbox: Path, book: Path
+    library: Library, home: Path, inbox: Path, book: Path, stored: Path
 ) -> None:
-    library.add([book])
-    (stored,) = (home / "books").glob("*.pdf")
     (inbox / "rejected").mkdir()
     (inbox / "rejected" / "sub").symlink_to(home / "books")
     assert rejections(inbox) == [Rejection("sub", "", "")]
     _put(inbox / f"sub/{stored.name}", b"no PDF" * 1000)
-    assert _ingest(library) is None
+    assert ingest(library, QUICK) is None
     assert stored.read_bytes() == book.read_bytes()
     assert [r.file for r in rejections(inbox)] == [f"sub/{stored.name}"]
 
@@ -252,25 +241,23 @@ def test_a_reason_that_is_a_link_is_not_shown_and_not_written_through(
     (inbox / "rejected" / "c.pdf.reason.txt.part").symlink_to(secret)
     (inbox / "rejected" / "c.pdf.reason.txt").symlink_to(secret)
     _put(inbox / "c.pdf", b"no PDF" * 1000)
-    assert _ingest(library) is None
+    assert ingest(library, QUICK) is None
     assert rejections(inbox)[-1].reason == "it is not a PDF"
     assert secret.read_bytes() == b"OPENAI_API_KEY=sk-secret\n"
 
 
 @pytest.mark.slow
 def test_what_is_exchanged_for_a_link_while_we_look_leads_nowhere(
-    library: Library, home: Path, inbox: Path, book: Path
+    library: Library, home: Path, inbox: Path, stored: Path
 ) -> None:
     """A folder of the inbox and a link to the library's books change places without pause."""
-    library.add([book])
-    (stored,) = (home / "books").glob("*.pdf")
     before = stored.read_bytes()
     folder = _put(inbox / "sub" / stored.name, b"no PDF" * 1000).parent
     (inbox / ".link").symlink_to(home / "books")
     with exchanging(folder, inbox / ".link"):
         for number in range(20):
             _put(inbox / f"{number}.pdf", b"no PDF" * 1000)
-            assert _ingest(library) is None
+            assert ingest(library, QUICK) is None
             for rejection in rejections(inbox):
                 with suppress(OSError):
                     dismiss(inbox, rejection)
@@ -338,7 +325,7 @@ def test_a_file_that_changes_while_it_is_taken_is_taken_again(home: Path, inbox:
         return _outcome(given)
 
     library = FakeLibrary(home, add)
-    assert _ingest(library) is None
+    assert ingest(library, QUICK) is None
     assert library.added == [path] * 3
     assert not path.exists()
     assert rejections(inbox) == []
@@ -348,7 +335,7 @@ def test_a_fault_of_no_book_ends_the_work(home: Path, inbox: Path) -> None:
     paths = [_put(inbox / "a.pdf"), _put(inbox / "b.pdf")]
     fault = UnavailableError("Chroma is gone.")
     library = FakeLibrary(home, lambda path: AddReport((), fault))
-    assert _ingest(library) is fault
+    assert ingest(library, QUICK) is fault
     assert library.added == paths[:1]
     assert arrivals(inbox) == paths
 
@@ -359,7 +346,7 @@ def test_what_cannot_be_moved_is_said_once(
     path = _put(inbox / "deep" / "a.pdf", b"no PDF" * 1000)
     (inbox / "rejected").touch()  # no folder
     library = FakeLibrary(home, lambda path: _outcome(path, "failed", "it is no book"))
-    assert _ingest(library) is None
+    assert ingest(library, QUICK) is None
     assert path.exists()
     left = [r.getMessage() for r in caplog.records if r.getMessage().startswith("left ")]
     assert len([line for line in left if "a.pdf" in line]) == 1

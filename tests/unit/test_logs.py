@@ -45,24 +45,20 @@ class Journal:
 
 
 @pytest.fixture
-def journal() -> Iterator[Journal]:
-    journal = Journal()
-    root, ours = logging.getLogger(), logging.getLogger("bookbrain")
-    before, level = root.handlers[:], ours.level
-    root.handlers = [JournalHandler(journal.send)]
-    ours.setLevel(logging.INFO)
-    yield journal
-    root.handlers = before
-    ours.setLevel(level)
-
-
-@pytest.fixture
 def _restored() -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("bookbrain")
     before, level = root.handlers[:], ours.level
     yield
     root.handlers = before
     ours.setLevel(level)
+
+
+@pytest.fixture
+def journal(_restored: None) -> Journal:
+    journal = Journal()
+    logging.getLogger().handlers = [JournalHandler(journal.send)]
+    logging.getLogger("bookbrain").setLevel(logging.INFO)
+    return journal
 
 
 def _raise() -> None:

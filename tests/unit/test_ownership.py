@@ -1,6 +1,7 @@
 """What lands in the inbox is given away, and nothing else is: the group may change it any time."""
 
 import os
+import pwd
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -8,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from bookbrain.paths import Layout
-from bookbrain.privileges import Account, give_inbox
+from bookbrain.privileges import give_inbox
 
 pytestmark = pytest.mark.skipif(
     os.geteuid() != 0, reason="run it as root: only root can give files away"
 )
 
-SERVICE = Account("nobody", 65534, 65534)
+SERVICE = pwd.getpwnam("nobody")
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from bookbrain.index.segment import count_pages, open_segment, segment_name, wri
 from bookbrain.library.prepare import Prepared, Preparer, PreparerFault
 from bookbrain.model import Step, TextId
 from bookbrain.settings import Settings
-from bookbrain.store.catalog import revision_of
+from bookbrain.store.rows import revision_of
 
 _ID = "a" * 64
 

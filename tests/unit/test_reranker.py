@@ -2,11 +2,11 @@
 
 import json
 import logging
-import socket
 from collections.abc import Iterator
 
 import pytest
 from support.rerank_server import RerankServer
+from support.stand_in import free_ports
 
 from bookbrain.models.rerank_api import RerankEndpoint
 from bookbrain.settings import RerankSettings
@@ -46,15 +46,15 @@ def test_the_texts_are_ordered_by_their_scores(
     assert server.asked == [
         {"model": "rerank-x", "query": QUESTION, "documents": list(TEXTS), "top_n": 3}
     ]
-    assert server.keys == ["Bearer k-123"]
-    server.answer = results((2, -1), (0, 3.5), (1, -1.0))
+    assert server.calls[0][1]["Authorization"] == "Bearer k-123"
+    server.wrong = results((2, -1), (0, 3.5), (1, -1.0))
     assert reranker.order(QUESTION, TEXTS) == (0, 1, 2), "equal ones as they were"
 
 
 def test_without_a_key_or_a_model_none_is_sent(server: RerankServer) -> None:
     reranker = RerankEndpoint(RerankSettings(server.url))
     assert reranker.order(QUESTION, TEXTS)
-    assert server.keys == [None]
+    assert "Authorization" not in server.calls[0][1]
     assert "model" not in server.asked[0]
     reranker.close()
 
@@ -88,12 +88,12 @@ def test_without_a_key_or_a_model_none_is_sent(server: RerankServer) -> None:
 def test_nonsense_is_no_order(
     server: RerankServer, reranker: RerankEndpoint, answer: bytes, caplog: pytest.LogCaptureFixture
 ) -> None:
-    server.answer = answer
+    server.wrong = answer
     assert reranker.order(QUESTION, TEXTS) is None
     (line,) = caplog.records
     assert line.levelno == logging.WARNING
     assert "otter" not in line.getMessage()
-    server.answer = None
+    server.wrong = None
     assert reranker.order(QUESTION, TEXTS) == (1, 2, 0)
 
 
@@ -107,8 +107,7 @@ def test_a_refusal_is_no_order(
 
 
 def test_nobody_there_is_no_order(caplog: pytest.LogCaptureFixture) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    (port,) = free_ports()
     for url in (f"http://127.0.0.1:{port}/rerank", "http://[bad/rerank"):
         reranker = RerankEndpoint(RerankSettings(url, api_key="열쇠\n", seconds=10.0))
         assert reranker.order(QUESTION, TEXTS) is None

@@ -63,7 +63,6 @@ def test_the_best_pages_come_in_its_order(
     with Library(Settings(home=home)) as without:
         before = without.search("otter", k=25)
     assert len(before.hits) == 25
-    server.answer = None
     after = library.search("otter", k=25)
     (asked,) = server.asked
     assert asked["query"] == "otter"
@@ -84,7 +83,7 @@ def test_the_last_of_twenty_can_be_the_first_of_three(
     with Library(Settings(home=home)) as without:
         before = pages(without.search("otter", k=20))
     scores = ", ".join(f'{{"index": {n}, "relevance_score": {n}}}' for n in range(20))
-    server.answer = f'{{"results": [{scores}]}}'.encode()
+    server.wrong = f'{{"results": [{scores}]}}'.encode()
     assert pages(library.search("otter", k=3)) == before[:-4:-1]
 
 
@@ -109,7 +108,7 @@ def test_where_it_fails_nothing_is_other_than_without_it(
     with Library(Settings(home=home)) as without:
         before = without.search("otter")
     for status, answer in ((500, None), (200, b'{"results": []}')):
-        server.status, server.answer = status, answer
+        server.status, server.wrong = status, answer
         assert replace(library.search("otter"), took_ms=0) == replace(before, took_ms=0)
     assert len(server.asked) == 2
 
@@ -118,9 +117,9 @@ def test_eval_measures_what_it_does(server: RerankServer, library: Library) -> N
     golden = [GoldenQuery("1", "late otter pup", frozenset({("otters.pdf", 25)}))]
     count = 20
     scores = ", ".join(f'{{"index": {n}, "relevance_score": {-n}}}' for n in range(count))
-    server.answer = f'{{"results": [{scores}]}}'.encode()
+    server.wrong = f'{{"results": [{scores}]}}'.encode()
     (best,) = library.evaluate(golden).ranks
-    server.answer = server.answer.replace(b": -", b": ")
+    server.wrong = server.wrong.replace(b": -", b": ")
     (worst,) = library.evaluate(golden).ranks
     assert best == 1
     assert worst is None, "the first of twenty became the last"

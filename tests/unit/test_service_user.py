@@ -24,7 +24,7 @@ needs_root = pytest.mark.skipif(
 # In a process of its own, for there is no way back. `folder` is argv[1]; all is imported before:
 # the user may not be able to read the interpreter's files.
 _HEAD = """
-import logging, os, sys, tempfile
+import logging, os, pwd, sys, tempfile
 from pathlib import Path
 import bookbrain.cli
 from bookbrain.settings import Settings, load_settings
@@ -33,11 +33,11 @@ from bookbrain.model import AddReport, Outcome
 from bookbrain.library.inbox import Patience
 from bookbrain.library.inbox_worker import ingest
 from bookbrain.paths import Layout, with_server_defaults
-from bookbrain.privileges import Account, become_service_user, works_for_service
+from bookbrain.privileges import become_service_user, works_for_service
 
 folder = Path(sys.argv[1])
 layout = Layout(folder)
-nobody = Account("nobody", 65534, 65534)
+nobody = pwd.getpwnam("nobody")
 def refused(act, *arguments):
     try:
         act(*arguments)

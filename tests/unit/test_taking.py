@@ -10,7 +10,7 @@ from support.readers import is_reader, preparers, readers
 from support.shelf import wait_for
 
 from bookbrain.library import Library
-from bookbrain.model import Outcome, Silent, Step
+from bookbrain.model import Outcome, Progress, Step
 from bookbrain.settings import Settings
 
 
@@ -24,7 +24,7 @@ def _books(folder: Path, count: int) -> list[Path]:
     return [pdfs.book(folder / f"{n}.pdf", [f"Book {n}", "More"]) for n in range(count)]
 
 
-class _Log(Silent):
+class _Log(Progress):
     """Everything that was told, in its order."""
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ def test_each_file_has_its_turn(library: Library, tmp_path: Path) -> None:
 def test_the_next_one_is_taken_meanwhile(library: Library, tmp_path: Path) -> None:
     kept = library.settings.home / "incoming"
 
-    class Waits(Silent):
+    class Waits(Progress):
         def step(self, step: Step, done: int, total: int) -> None:
             if (step, done) == ("indexing", 0):
                 wait_for(lambda: len([*kept.glob("*.pdf")]) == 2, "the second book")
@@ -83,7 +83,7 @@ def test_postings_that_are_lost_on_the_way_stop_the_work(library: Library, tmp_p
     """Or the book would be there, and never be found."""
     segments = library.settings.home / "keywords"
 
-    class Loses(Silent):
+    class Loses(Progress):
         def step(self, step: Step, done: int, total: int) -> None:
             for path in segments.iterdir() if (step, done) == ("indexing", 0) else ():
                 path.unlink()
@@ -98,7 +98,7 @@ def test_who_has_little_memory_reads_one_at_a_time(tmp_path: Path) -> None:
     """A limit that leaves no room for two."""
     running: list[int] = []
 
-    class Counts(Silent):
+    class Counts(Progress):
         def step(self, step: Step, done: int, total: int) -> None:
             running.append(len(preparers()))
 
@@ -112,7 +112,7 @@ def test_ctrl_c_ends_what_is_read_ahead(library: Library, tmp_path: Path) -> Non
 
     reading: set[str] = set()
 
-    class Interrupted(Silent):
+    class Interrupted(Progress):
         def step(self, step: Step, done: int, total: int) -> None:
             wait_for(lambda: len(readers()) > 1 or len(preparers()) == 1, "a second reader")
             reading.update(readers())

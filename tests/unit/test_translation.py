@@ -34,6 +34,7 @@ from bookbrain.messages import (
     translated,
     unpacked,
 )
+from bookbrain.model import bill
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bookbrain"
@@ -231,7 +232,7 @@ def test_the_language_of_an_environment(environ: dict[str, str], expected: str) 
                     "{pages} pages, {passages} passages, {tokens}",
                     pages=9,
                     passages=3,
-                    tokens=fill("about {tokens:,} tokens, {cost}", tokens=5000, cost="$0.0001"),
+                    tokens=bill(5000, 0.02, about=True),
                 ),
             ),
             "넣을 책       a.pdf: Java: A Guide (2nd ed.) (9쪽, 구절 3개, 토큰 약 5,000개, "

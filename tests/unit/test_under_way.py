@@ -9,7 +9,7 @@ from support import pdfs
 from bookbrain.errors import InputError
 from bookbrain.library import Library
 from bookbrain.library.jobs import Noted
-from bookbrain.model import Arrival, Silent, Step
+from bookbrain.model import SILENT, Arrival, Progress, Step
 from bookbrain.settings import Settings
 from bookbrain.store.catalog import Catalog, Job
 
@@ -25,7 +25,7 @@ def library(home: Path) -> Iterator[Library]:
         yield opened
 
 
-class _Onlooker(Silent):
+class _Onlooker(Progress):
     """Asks another open library what is under way, at every step."""
 
     def __init__(self, other: Library) -> None:
@@ -57,7 +57,7 @@ def test_not_every_page_is_noted_but_every_step_is(home: Path) -> None:
     home.mkdir()
     catalog = Catalog(home / "catalog.sqlite3")
     catalog.queue([Path("/a.pdf")])
-    noted = Noted(Silent(), catalog, 1)
+    noted = Noted(SILENT, catalog, 1)
     seen = set()
     for done in range(2000):
         noted.step("reading", done, 2000)
@@ -75,7 +75,7 @@ def test_a_note_that_cannot_be_written_stops_nobody(home: Path) -> None:
     catalog.close()
     told: list[int] = []
 
-    class Told(Silent):
+    class Told(Progress):
         def step(self, step: Step, done: int, total: int) -> None:
             told.append(done)
 
@@ -128,7 +128,7 @@ def test_what_is_no_title(library: Library, walrus: str, title: str) -> None:
 def test_a_title_does_not_wait_for_who_adds(library: Library, walrus: str, tmp_path: Path) -> None:
     titles: list[str] = []
 
-    class Renaming(Silent):
+    class Renaming(Progress):
         def step(self, step: Step, done: int, total: int) -> None:
             with Library(library.settings) as other:
                 titles.append(other.rename(walrus, f"{step} {done}").title)

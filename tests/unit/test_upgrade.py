@@ -19,7 +19,7 @@ from support import pdfs
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.library import Library
 from bookbrain.library.sources import add_again, land
-from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Silent, Span
+from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Progress, Span
 from bookbrain.ocr.engine import RecognisedPage
 from bookbrain.paths import STORE, Layout, LibraryPaths, is_upgrading
 from bookbrain.settings import Settings
@@ -420,7 +420,7 @@ def test_a_writer_that_has_waited_is_refused(judged: Library, tmp_path: Path) ->
     upgrading = Layout(tmp_path).upgrading
     upgrading.rmdir()
 
-    class Waiting(Silent):
+    class Waiting(Progress):
         def wait(self) -> None:
             upgrading.mkdir()
             os.close(held)

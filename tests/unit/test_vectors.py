@@ -10,8 +10,9 @@ from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span, TextId
 from bookbrain.paths import STORE
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
-from bookbrain.store.catalog import NewBook, revision_of
+from bookbrain.store.catalog import NewBook
 from bookbrain.store.embeddings import is_sound, vector_of
+from bookbrain.store.rows import revision_of
 from bookbrain.store.vectors import cosine
 
 

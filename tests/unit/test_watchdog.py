@@ -4,27 +4,27 @@ import logging
 import os
 import socket
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from collections.abc import Callable
 from threading import Event, Thread
 from types import ModuleType
 
 import pytest
 
-from bookbrain.web.server import Liveness, ask, notifier, watch, watchdog_interval
+from bookbrain.server.probes import HttpAnswer, answer_of
+from bookbrain.web.server import notifier, watch, watchdog_interval
 
-OK, DEGRADED, DOWN = Liveness(200, "ok"), Liveness(200, "degraded"), Liveness(503, "down")
+OK, DEGRADED, DOWN = HttpAnswer(200, "ok"), HttpAnswer(200, "degraded"), HttpAnswer(503, "down")
+NONE = HttpAnswer(0, "nobody answers")
 
 
-def tell(answers: list[Liveness | None], interval: float | None = 0.001) -> list[str]:
+def tell(answers: list[HttpAnswer], interval: float | None = 0.001) -> list[str]:
     """What is told while the app answers so; with the last answer the watch is stopped."""
     told: list[str] = []
     stop = Event()
     remaining = iter(answers)
     left = len(answers)
 
-    def answer() -> Liveness | None:
+    def answer() -> HttpAnswer:
         nonlocal left
         left -= 1
         if left == 0:
@@ -36,56 +36,33 @@ def tell(answers: list[Liveness | None], interval: float | None = 0.001) -> list
 
 
 def test_ready_only_after_the_first_200() -> None:
-    assert tell([None, DOWN, None, OK, OK]) == [
+    assert tell([NONE, DOWN, NONE, OK, OK]) == [
         "READY=1\nSTATUS=ok", "on_ready", "WATCHDOG=1\nSTATUS=ok",
     ]  # fmt: skip
     assert tell([DEGRADED, OK])[0] == "READY=1\nSTATUS=degraded"
 
 
 def test_fed_by_any_answer_and_by_no_silence() -> None:
-    assert tell([OK, None, DOWN, None, None, DEGRADED, None])[2:] == [
+    assert tell([OK, NONE, DOWN, NONE, NONE, DEGRADED, NONE])[2:] == [
         "WATCHDOG=1\nSTATUS=down", "WATCHDOG=1\nSTATUS=degraded",
     ]  # fmt: skip
 
 
 def test_a_stop_before_ready_tells_nothing() -> None:
-    assert tell([None, DOWN, None]) == []
+    assert tell([NONE, DOWN, NONE]) == []
     assert tell([OK]) == []
 
 
 def test_without_a_watchdog_the_watch_ends_when_the_app_is_ready() -> None:
-    assert tell([None, OK, OK], interval=None) == ["READY=1\nSTATUS=ok", "on_ready"]
+    assert tell([NONE, OK, OK], interval=None) == ["READY=1\nSTATUS=ok", "on_ready"]
 
 
 # Asking
 
 
-class _Degraded(BaseHTTPRequestHandler):
-    def do_GET(self) -> None:
-        self.send_response(200 if self.path == "/healthz" else 404)
-        self.end_headers()
-        self.wfile.write(b"degraded")
-
-    def log_message(self, *_: object) -> None: ...
-
-
-@contextmanager
-def _server() -> Iterator[int]:
-    with HTTPServer(("127.0.0.1", 0), _Degraded) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield server.server_port
-        server.shutdown()
-
-
-def test_the_app_is_asked_over_http() -> None:
-    with _server() as port:
-        assert ask("127.0.0.1", port) == DEGRADED
-    assert ask("127.0.0.1", port) is None
-
-
 def test_an_app_that_stands_still_gives_no_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as frozen:
-        assert ask("127.0.0.1", frozen.getsockname()[1], patience=0.1) is None
+        assert answer_of(f"http://127.0.0.1:{frozen.getsockname()[1]}", patience=0.1).status == 0
 
 
 def test_what_is_no_http_is_no_answer() -> None:
@@ -98,7 +75,7 @@ def test_what_is_no_http_is_no_answer() -> None:
                 connection.sendall(b"hello\r\n\r\n")
 
         Thread(target=talk, daemon=True).start()
-        assert ask("127.0.0.1", server.getsockname()[1]) is None
+        assert answer_of(f"http://127.0.0.1:{server.getsockname()[1]}").status == 0
 
 
 # systemd
