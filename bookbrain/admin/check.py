@@ -6,7 +6,7 @@ import click
 
 from bookbrain.admin.options import json_object_option, pass_machine, work_quietly
 from bookbrain.backup.archives import clear_words
-from bookbrain.backup.repair import Repaired, repair_library
+from bookbrain.backup.repair import Repaired, repair_library, sweep_repair
 from bookbrain.cli.command import Command
 from bookbrain.cli.terminal import print_json, say, shown, shown_bytes
 from bookbrain.errors import BookBrainError
@@ -42,6 +42,8 @@ def check_command(machine: Machine, repair: bool, yes: bool, as_json: bool) -> N
         _show(outcome, as_json)
         repaired = _repair(settings, outcome, machine.layout, yes)
         outcome, mended = repaired.outcome, repaired.mended
+    elif repair:
+        sweep_repair(settings.home)
     if as_json:
         print_json(to_json({**asdict(outcome), "mended": mended}))
     else:

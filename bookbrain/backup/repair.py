@@ -1,6 +1,7 @@
 """A damaged library is mended: from the newest sound backup, its own files, or by buying."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from bookbrain.backup.archives import (
     list_backups,
 )
 from bookbrain.backup.restoration import check_versions, compare
-from bookbrain.errors import BookBrainError, UnavailableError
+from bookbrain.errors import BookBrainError, BusyError, UnavailableError
 from bookbrain.files import PART, is_disk_full, link, make_way, remove, sync_folder
 from bookbrain.library import Library, mend_catalog, mend_store, settle
 from bookbrain.messages import Filled, fill, message_of
@@ -77,6 +78,12 @@ def repair_library(
     left = {damage.file for damage in outcome.damage}
     mended = tuple(sorted({damage.file for damage in found.damage} - left))
     return Repaired(outcome, mended, tuple(aside), skipped)
+
+
+def sweep_repair(home: Path) -> None:
+    """Remove what one that was killed after its last step has left; not while others are at it."""
+    with suppress(BusyError), alone(home):
+        pass
 
 
 def _from_backups(

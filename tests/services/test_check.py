@@ -186,3 +186,10 @@ def test_a_lost_catalog_is_told_and_left_to_recover(copy: Shelf) -> None:
     done = copy.admin("check", "--repair", code=78)
     assert "bookbrain recover" in done.err
     assert not (copy.home / "catalog.sqlite3").exists()
+
+
+def test_what_a_killed_repair_left_goes_with_the_next_one(copy: Shelf) -> None:
+    left = copy.home / ".restoring" / "0"
+    left.mkdir(parents=True)
+    copy.admin("check", "--repair", "--yes")
+    assert not left.parent.exists()
