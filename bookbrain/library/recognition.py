@@ -120,17 +120,19 @@ def _to_redo(stores: Stores, wish: Wish) -> set[int]:
 
 def recognise(
     stores: ConnectedStores, engine: OcrEngine, wish: Wish = _ALL,
-    on_page: OnPage = lambda standing: None,
+    on_page: OnPage = lambda standing: None, *, patient: bool = False,
 ) -> RecognitionReport:  # fmt: skip
     """Read what is to be read, until nothing is left, and have it found.
 
     What is to be read again is so for everybody, from the beginning on: whoever comes next goes on.
     Whoever ends it by an exception, as Ctrl-C does, keeps what was read; the pages under way are
     waited for. A fault that is no page's own ends the work and is in the report. Raises BusyError
-    where another one reads already, and while a server's release is exchanged.
+    while a server's release is exchanged, and where another one reads already, but for a `patient`
+    one, which waits.
     """
     refuse_in_upgrade(stores.home)
-    with file_lock(stores.paths.ocr_lock, on_wait=_refuse):
+    on_wait = (lambda: None) if patient else _refuse
+    with file_lock(stores.paths.ocr_lock, on_wait=on_wait):
         work, stopped = _Work(stores, engine, wish, on_page), None
         try:
             if wish.redo:

@@ -509,6 +509,17 @@ def test_a_damaged_reading_stays_one_when_it_is_to_be_read_again(
     assert store_flaws(home)
 
 
+def test_scans_that_came_leave_a_note_for_the_unit_that_reads(
+    library: Library, home: Path, tmp_path: Path
+) -> None:
+    note = LibraryPaths(home).scans_came
+    note.unlink()
+    library.add([pdfs.book(tmp_path / "other.pdf", ["Storks nest here"])])
+    assert not note.exists()
+    library.add([pdfs.mixed(tmp_path / "scans.pdf", ["text", "scan"], seed=9)])
+    assert note.exists()
+
+
 def test_only_the_pages_that_are_named(library: Library, engine: FakeEngine) -> None:
     assert library.recognise(pages=[4, 5, 18], engine=engine).pages == 4
     assert sorted(number for _, number in engine.pages) == [4, 4, 5, 18]
