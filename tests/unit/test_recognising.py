@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from support import pdfs, raw_pdf
 from support.readers_of_scans import FakeEngine, page_of, text_of_scan
+from support.shelf import wait_for
 
 from bookbrain.checks.condition import check_recognition
 from bookbrain.errors import BusyError, ConfigError, UnavailableError
@@ -335,6 +337,31 @@ def test_one_reads_at_a_time(library: Library, engine: FakeEngine, home: Path) -
         with pytest.raises(BusyError):
             library.recognise(engine=engine)
     assert not library.recognition().running
+
+
+def test_who_was_started_for_books_that_came_waits_for_it(
+    library: Library, engine: FakeEngine, home: Path
+) -> None:
+    lock = LibraryPaths(home).ocr_lock
+
+    def read() -> None:
+        with Library(library.settings) as other:
+            other.recognise(engine=engine, patient=True)
+
+    with file_lock(lock):
+        thread = Thread(target=read)
+        thread.start()
+        wait_for(lambda: _is_waited_for(lock) or not thread.is_alive(), "somebody who waits")
+        assert thread.is_alive()
+        assert engine.pages == []
+    thread.join()
+    assert len(engine.pages) == 23
+
+
+def _is_waited_for(lock: Path) -> bool:
+    """Whether somebody waits for a lock, as proc_locks(5) has it."""
+    waiting = (line for line in Path("/proc/locks").read_text().splitlines() if "->" in line)
+    return any(f":{lock.stat().st_ino} " in line for line in waiting)
 
 
 def test_who_adds_and_who_removes_does_not_wait(
