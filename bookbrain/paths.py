@@ -59,6 +59,7 @@ class LibraryPaths:
     before_upgrade = Below(".before-upgrade")  # whole or not there
     purchase_reserve = Below("embeddings.reserve")
     recognising = Below(".recognising")  # postings of pages that were read from their pictures
+    scans_came = Below("scans-came")  # there until the unit that reads scans starts again
     ocr_pace = Below("ocr.json")  # how long such a page took
     # Locks: of the writer, of who works on books, takes from the inbox, checks, tells, buys, reads
     # scans …

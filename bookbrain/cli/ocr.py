@@ -111,10 +111,10 @@ def read_scans() -> None:
         die_with_parent()
     log_work()
     with ending_in_order(), open_library(tell=False) as library:
-        if not library.recognition().pages:
+        if not library.plan_recognition():
             return
         try:
-            report = library.recognise()
+            report = library.recognise(patient=True)
         except (ConfigError, UnavailableError, BusyError):
             return
     if report.stopped:

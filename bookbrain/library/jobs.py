@@ -31,6 +31,7 @@ from bookbrain.model import (
     Step,
     parse_space,
 )
+from bookbrain.ocr.choice import TO_RECOGNISE
 from bookbrain.paths import PDF
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.catalog import Catalog, Job, NewBook
@@ -306,6 +307,9 @@ def _commit(stores: Stores, new: NewBook, commit: str, job: int) -> None:
             remove(stores.paths.book_file(new.book.id))
         raise
     write_cards(stores.paths, stores.catalog, new.book.id)
+    if any(page.problem in TO_RECOGNISE for page in new.pages):
+        with suppress(OSError):  # without room: the next start finds them
+            stores.paths.scans_came.touch()
 
 
 def _embedded(

@@ -293,20 +293,21 @@ class Library:
 
     def recognise(
         self, on_page: OnPage = lambda standing: None, *, redo: str = "",
-        pages: Iterable[int] = (), engine: OcrEngine | None = None,
+        pages: Iterable[int] = (), engine: OcrEngine | None = None, patient: bool = False,
     ) -> RecognitionReport:  # fmt: skip
         """Read the pages that cannot be searched as they are from their pictures, or those `pages`
         of them, and have them found; `on_page` hears of each that is done.
 
         Of the book `redo`, by its id, those that were read are read again. Nobody who adds or
         searches waits for it. Raises UnavailableError where the engine of the settings is not here,
-        ConfigError where there is none, and BusyError where another one reads already.
+        ConfigError where there is none, and BusyError where another one reads already, which a
+        `patient` one waits for.
         """
         wish = self._wish(redo, pages)
         engine = engine or find_engine(self.settings)
         with storage_errors():
             self._stores.open_to_write()
-            return recognise(self._stores, engine, wish, on_page)
+            return recognise(self._stores, engine, wish, on_page, patient=patient)
 
     def _wish(self, redo: str, pages: Iterable[int]) -> Wish:
         return Wish(self.find_book(redo).id if redo else "", frozenset(pages))

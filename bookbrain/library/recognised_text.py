@@ -84,13 +84,34 @@ def scans_of(
     tried = store.recognised.of_file(book_id, chosen & read.keys())
     words = {n for n, found in tried.items() if isinstance(found, RecognisedPage) and found.words}
     to_apply = words | {n for n, engines in read.items() if len(engines) > 1}
-    to_read = chosen - tried.keys()
+    to_read = _unread(store, book_id, chosen, tried)
     if engine:
         failed = {n for n, found in tried.items() if isinstance(found, UnreadPage)}
         to_read |= {n for n in failed if engine.version not in read[n]}
         way = way_of(engine.version)
         to_read |= {n for n, engines in read.items() if all(way_of(e) < way for e in engines)}
     return BookScans(len(chosen | read.keys()), tuple(sorted(to_read)), tuple(sorted(to_apply)))
+
+
+def unread_pages(catalog: Catalog, store: EmbeddingStore) -> int:
+    """How many pages of all books are still to be read, whichever engine reads them."""
+    chosen, read = catalog.count_pages_with(TO_RECOGNISE), store.recognised.counts()
+    begun = chosen.keys() & read.keys()
+    if again := store.recognised.files_to_read_again():
+        begun |= again & {*catalog.book_ids()}
+    left = (_unread_pages(catalog, store, book_id) for book_id in begun)
+    return sum(left) + sum(count for book_id, count in chosen.items() if book_id not in begun)
+
+
+def _unread_pages(catalog: Catalog, store: EmbeddingStore, book_id: str) -> int:
+    chosen = {n for n, problem in catalog.page_problems(book_id) if problem in TO_RECOGNISE}
+    return len(_unread(store, book_id, chosen, store.recognised.of_file(book_id, chosen)))
+
+
+def _unread(
+    store: EmbeddingStore, book_id: str, chosen: set[int], tried: Mapping[int, Reading]
+) -> set[int]:
+    return (chosen - tried.keys()) | store.recognised.to_read_again(book_id)
 
 
 def shelf_with_scans(catalog: Catalog, store: EmbeddingStore, shelf: Sequence[Book]) -> list[Book]:

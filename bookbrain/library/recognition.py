@@ -16,7 +16,7 @@ from time import monotonic
 
 from bookbrain.errors import BookBrainError, BusyError
 from bookbrain.files import file_lock, is_locked, remove
-from bookbrain.library.recognised_text import BookScans, scans_of
+from bookbrain.library.recognised_text import BookScans, scans_of, unread_pages
 from bookbrain.messages import fill, message_of, unpacked
 from bookbrain.model import (
     Book,
@@ -68,7 +68,7 @@ _ALL = Wish()
 def look_at_recognition(stores: Stores) -> RecognitionState:
     """How many pages are still to be read, how long that takes, whether somebody is at it, and why
     nobody can be."""
-    pages = sum(plan.pages for plan in plan_recognition(stores, None, Wish()))
+    pages = unread_pages(stores.catalog, stores.embeddings)
     trouble = ""
     if pages:
         try:
@@ -99,10 +99,20 @@ def _wanted(stores: Stores, engine: OcrEngine | None, wish: Wish) -> dict[str, l
     wanted = {}
     for book_id in stores.catalog.book_ids():
         scans = scans_of(stores.catalog, stores.embeddings, book_id, engine)
-        known = stores.embeddings.recognised.engines(book_id) if wish.redo == book_id else ()
+        known = _to_redo(stores, wish) if wish.redo == book_id else ()
         if pages := wish.of(book_id, scans, known):
             wanted[book_id] = pages
     return dict(sorted(wanted.items(), key=lambda item: (len(item[1]), item[0])))
+
+
+def _to_redo(stores: Stores, wish: Wish) -> set[int]:
+    """The pages of a book that are to be read again: what is left of the last time that somebody
+    wished so, or all that were read."""
+    recognised = stores.embeddings.recognised
+    again, read = recognised.to_read_again(wish.redo), {*recognised.engines(wish.redo)}
+    if wish.pages:
+        again, read = again & wish.pages, read & wish.pages
+    return again or read
 
 
 # The work
@@ -110,18 +120,23 @@ def _wanted(stores: Stores, engine: OcrEngine | None, wish: Wish) -> dict[str, l
 
 def recognise(
     stores: ConnectedStores, engine: OcrEngine, wish: Wish = _ALL,
-    on_page: OnPage = lambda standing: None,
+    on_page: OnPage = lambda standing: None, *, patient: bool = False,
 ) -> RecognitionReport:  # fmt: skip
     """Read what is to be read, until nothing is left, and have it found.
 
+    What is to be read again is so for everybody, from the beginning on: whoever comes next goes on.
     Whoever ends it by an exception, as Ctrl-C does, keeps what was read; the pages under way are
     waited for. A fault that is no page's own ends the work and is in the report. Raises BusyError
-    where another one reads already, and while a server's release is exchanged.
+    while a server's release is exchanged, and where another one reads already, but for a `patient`
+    one, which waits.
     """
     refuse_in_upgrade(stores.home)
-    with file_lock(stores.paths.ocr_lock, on_wait=_refuse):
+    on_wait = (lambda: None) if patient else _refuse
+    with file_lock(stores.paths.ocr_lock, on_wait=on_wait):
         work, stopped = _Work(stores, engine, wish, on_page), None
         try:
+            if wish.redo:
+                stores.embeddings.recognised.read_again(wish.redo, _to_redo(stores, wish))
             with _scratch(stores):
                 work.through()
         except (OSError, sqlite3.Error) as error:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-VERSION = 1
+VERSION = 2
 NO_TEXT = "no text (a scan)"
 OUTLINED = "no text (its letters are drawn as curves)"
 GARBLED = "garbled text (a broken character map)"
@@ -43,7 +43,8 @@ class PageContent:
 Described = tuple[str | None, PageContent]  # None: the page cannot be loaded
 LONGEST_STAMP = 400  # letters and digits; a page with more has text, whatever is shared of it
 _FEW = 20  # letters and digits: fewer are a page's number, or a leftover
-_PICTURED, _COVERED = 0.4, 0.6  # of a page without text; of one that text is hidden on
+_PICTURED, _COVERED = 0.4, 0.6  # of a page with a stamp or less; of one that text is hidden on
+_SOME = 0.015  # of a page with hardly a letter: smaller, and a picture has no words to be missed
 _OUTLINED = 80
 _HIDDEN = 0.5
 _EDGE = 3  # lines at the top and the end of a page, where stamps are
@@ -60,7 +61,7 @@ def choose_pages(pages: Sequence[Described]) -> list[str]:
     for number in doubtful:
         lines, content = pages[number]
         if _size("\n".join(_without(lines or "", stamps))) < _FEW:
-            reasons[number] = NO_TEXT if content.pictured >= _PICTURED else OUTLINED
+            reasons[number] = OUTLINED if content.outlined >= _OUTLINED else NO_TEXT
     layers = [n for n, page in enumerate(pages) if not reasons[n] and _is_layer(page[1])]
     for number in _untrusted([(n, pages[n][0] or "") for n in layers]):
         reasons[number] = UNTRUSTED
@@ -83,8 +84,9 @@ def _is_mostly_good(lines: str, unmapped: str) -> bool:
 
 
 def _may_lack_text(lines: str | None, content: PageContent) -> bool:
-    drawn = content.pictured >= _PICTURED or content.outlined >= _OUTLINED
-    return drawn and _size(lines or "") < LONGEST_STAMP
+    size = _size(lines or "")
+    pictured = content.pictured >= (_SOME if size < _FEW else _PICTURED)
+    return size < LONGEST_STAMP and (pictured or content.outlined >= _OUTLINED)
 
 
 def _size(text: str) -> int:

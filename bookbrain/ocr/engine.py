@@ -14,6 +14,7 @@ from bookbrain.ocr.page_scan import Matrix, PageScan
 
 Box = tuple[float, float, float, float]  # left, bottom, right, top in points, as pdfium has them
 _LONGEST_COUNT = 10  # digits
+EARLIEST = "; 0"  # at the end of a version: there is no earlier way
 _WIDE = 2.0  # a Hangul syllable or an ideograph is as wide as two Latin letters
 
 
@@ -78,6 +79,11 @@ def way_of(version: str) -> tuple[int, ...]:
     """
     counted = version.rpartition("; ")[2].split(".")
     return tuple(map(int, counted)) if all(map(_is_count, counted)) else ()
+
+
+def as_earliest(version: str) -> str:
+    """The version, in a way that is earlier than all: what it read is to be read again."""
+    return version if version.endswith(EARLIEST) else f"{version}{EARLIEST}"
 
 
 def _is_count(text: str) -> bool:

@@ -308,6 +308,16 @@ class Catalog:
         """The pages of a book that have a problem, and which."""
         return page_problems(self._db, book_id)
 
+    def count_pages_with(self, problems: Iterable[str]) -> dict[str, int]:
+        """How many pages of each book have one of these problems; books that have some."""
+        rows = self._db.execute(
+            """SELECT book_id, count(*) FROM page
+               WHERE problem <> '' AND problem IN (SELECT value FROM json_each(?))
+               GROUP BY book_id""",
+            (json.dumps([*problems]),),
+        )
+        return dict(rows)
+
     def find_page(self, book_id: str, number: int) -> Page | None:
         """One page, None when its book is not (or no longer) in the library."""
         asked = (book_id, number)

@@ -7,14 +7,21 @@ or why it could not be read. It stays when its book goes, for the book may come 
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 from bookbrain.messages import as_row, of_row
-from bookbrain.ocr.engine import RecognisedPage, Word, mean_confidence, way_of
+from bookbrain.ocr.engine import (
+    EARLIEST,
+    RecognisedPage,
+    Word,
+    as_earliest,
+    mean_confidence,
+    way_of,
+)
 from bookbrain.store.checksums import checksum
 from bookbrain.store.database import transaction
 
@@ -109,8 +116,40 @@ class RecognisedPages:
         rows = self._db.execute("SELECT file, count(DISTINCT page) FROM recognised GROUP BY file")
         return dict(rows)
 
+    def to_read_again(self, file: str) -> set[int]:
+        """The pages of a file that `read_again` named, and nobody has read since."""
+        rows = self._db.execute(
+            """SELECT page FROM recognised WHERE file = ?
+               GROUP BY page HAVING min(substr(engine, ?) = ?)""",
+            (file, -len(EARLIEST), EARLIEST),
+        )
+        return {page for (page,) in rows}
+
+    def read_again(self, file: str, pages: Iterable[int]) -> None:
+        """Have what was read of these pages, all of them or none, count as read in the earliest
+        way: it stays the text of its page until somebody has read that again."""
+        with transaction(self._db) as db:
+            rows = db.execute(
+                """SELECT file, page, engine, content, sum FROM recognised
+                   WHERE file = ? AND page IN (SELECT value FROM json_each(?))""",
+                (file, json.dumps(list(pages))),
+            ).fetchall()
+            for *row, own_sum in rows:
+                if own_sum == checksum(*row):  # a check finds the others
+                    _exchange(db, row, as_earliest(row[2]))
+
+    def files_to_read_again(self) -> set[str]:
+        """The files of which there are readings in the earliest way."""
+        rows = self._db.execute(
+            "SELECT DISTINCT file FROM recognised WHERE engine LIKE ?", (f"%{EARLIEST}",)
+        )
+        return {file for (file,) in rows}
+
     def drop_superseded(self, file: str, pages: Iterable[int]) -> None:
-        """Forget all readings of these pages but the best of each."""
+        """Forget all readings of these pages but the best of each.
+
+        Where a later way failed, that one stands for its reading too: it is not tried for ever.
+        """
         for page in pages:
             with transaction(self._db) as db:
                 rows = db.execute(
@@ -122,10 +161,24 @@ class RecognisedPages:
                         "DELETE FROM recognised WHERE file = ? AND page = ? AND engine = ?",
                         (file, page, engine),
                     )
+                if ranked:
+                    _, engine, best = ranked[-1]
+                    latest = max((engine for _, engine, _ in ranked), key=way_of)
+                    if way_of(latest) > way_of(engine):
+                        _exchange(db, (file, page, engine, encoded(best)), latest)
 
     def count(self) -> int:
         """How many readings there are of all files."""
         return int(self._db.execute("SELECT count(*) FROM recognised").fetchone()[0])
+
+
+def _exchange(db: sqlite3.Connection, row: Sequence[Any], engine: str) -> None:
+    """Have a row be of another engine, or of another way."""
+    file, page, before, content = row
+    key = (file, page, before)
+    db.execute("DELETE FROM recognised WHERE file = ? AND page = ? AND engine = ?", key)
+    new = (file, page, engine, content)
+    db.execute("REPLACE INTO recognised VALUES (?, ?, ?, ?, ?)", (*new, checksum(*new)))
 
 
 _ROWS = "SELECT page, engine, content FROM recognised"

@@ -118,16 +118,19 @@ _EASY, _FIRST = (1654, 1000), (120, 200)  # pixels of the page, and where its fi
 
 def easy_scan(path: Path, *words: str) -> Path:
     """A page for each of the words, which is on no other: pictures, read in a second or so."""
-    font = ImageFont.load_default(42)
-    pages = []
-    for word in words:
-        page = Image.new("L", _EASY, 240)
-        for number, line in enumerate(_LINES):
-            at = _FIRST[0], _FIRST[1] + 90 * number
-            ImageDraw.Draw(page).text(at, line.format(word=word), 20, font)
-        pages.append(page)
-    pages[0].save(path, "PDF", resolution=200, save_all=True, append_images=pages[1:])
+    first, *others = map(easy_page, words)
+    first.save(path, "PDF", resolution=200, save_all=True, append_images=others)
     return path
+
+
+def easy_page(word: str) -> Image.Image:
+    """The picture of such a page."""
+    font = ImageFont.load_default(42)
+    page = Image.new("L", _EASY, 240)
+    for number, line in enumerate(_LINES):
+        at = _FIRST[0], _FIRST[1] + 90 * number
+        ImageDraw.Draw(page).text(at, line.format(word=word), 20, font)
+    return page
 
 
 def place_on_easy_scan(word: str) -> Box:

@@ -77,6 +77,15 @@ def halves(canvas: Canvas) -> None:
     canvas.drawImage(picture(2), WIDTH / 2, 100, WIDTH / 2 - 20, HEIGHT / 2)
 
 
+def part(canvas: Canvas) -> None:
+    """Half of a scan lies beside the page; the page is longer than what was scanned."""
+    canvas.drawImage(picture(), -WIDTH / 2, 300, WIDTH, HEIGHT / 4)
+
+
+def snippet(canvas: Canvas) -> None:
+    canvas.drawImage(picture(), 200, 300, WIDTH / 6, HEIGHT / 9)
+
+
 def inline(canvas: Canvas) -> None:
     canvas.drawInlineImage(Image.new("L", (30, 40), 200), 0, 0, WIDTH, HEIGHT)
 
@@ -155,7 +164,7 @@ def both(*draws: Draw) -> Draw:
 
 
 class TestPagesWithoutText:
-    @pytest.mark.parametrize("draw", [whole, strips, halves, inline, nested])
+    @pytest.mark.parametrize("draw", [whole, strips, halves, part, snippet, inline, nested])
     def test_pictures(self, tmp_path: Path, draw: Draw) -> None:
         assert problems(tmp_path, draw) == [NO_TEXT]
 

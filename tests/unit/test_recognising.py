@@ -2,14 +2,17 @@
 
 import errno
 import shutil
+import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from support import pdfs, raw_pdf
 from support.readers_of_scans import FakeEngine, page_of, text_of_scan
+from support.shelf import wait_for
 
 from bookbrain.checks.condition import check_recognition
 from bookbrain.errors import BusyError, ConfigError, UnavailableError
@@ -21,12 +24,14 @@ from bookbrain.library.recognition import Wish, recognise
 from bookbrain.model import Book, Heading, Page
 from bookbrain.ocr.choice import GARBLED, NO_TEXT, PARTLY, UNREADABLE, UNTRUSTED
 from bookbrain.ocr.engine import RecognisedPage
+from bookbrain.ocr.pace import readers
 from bookbrain.ocr.page_scan import UnreadPageError
 from bookbrain.paths import CATALOG, STORE, LibraryPaths
 from bookbrain.reports import State
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
 from bookbrain.store.flaws import flaws, store_flaws
+from bookbrain.store.folder import Stores
 from bookbrain.store.recognised import Reading, UnreadPage
 
 MIXED = ["text", "scan", "text", "scan", "blank", "scan"]
@@ -334,6 +339,31 @@ def test_one_reads_at_a_time(library: Library, engine: FakeEngine, home: Path) -
     assert not library.recognition().running
 
 
+def test_who_was_started_for_books_that_came_waits_for_it(
+    library: Library, engine: FakeEngine, home: Path
+) -> None:
+    lock = LibraryPaths(home).ocr_lock
+
+    def read() -> None:
+        with Library(library.settings) as other:
+            other.recognise(engine=engine, patient=True)
+
+    with file_lock(lock):
+        thread = Thread(target=read)
+        thread.start()
+        wait_for(lambda: _is_waited_for(lock) or not thread.is_alive(), "somebody who waits")
+        assert thread.is_alive()
+        assert engine.pages == []
+    thread.join()
+    assert len(engine.pages) == 23
+
+
+def _is_waited_for(lock: Path) -> bool:
+    """Whether somebody waits for a lock, as proc_locks(5) has it."""
+    waiting = (line for line in Path("/proc/locks").read_text().splitlines() if "->" in line)
+    return any(f":{lock.stat().st_ino} " in line for line in waiting)
+
+
 def test_who_adds_and_who_removes_does_not_wait(
     library: Library, engine: FakeEngine, tmp_path: Path
 ) -> None:
@@ -440,6 +470,81 @@ def test_a_book_is_read_again_when_that_is_wanted(library: Library, engine: Fake
 
 def _fails(book: str, number: int) -> RecognisedPage:
     raise UnreadPageError("it cannot be painted")
+
+
+@pytest.mark.parametrize("go_on", ["redo", "all"])
+def test_what_was_to_be_read_again_is_gone_on_with_after_any_end(
+    library: Library, engine: FakeEngine, home: Path, go_on: str
+) -> None:
+    library.recognise(engine=engine)
+    book = _book(library, "long.pdf").id
+    engine.pages.clear()
+
+    def read(book: str, number: int) -> RecognisedPage:
+        if number == 18:
+            raise SystemExit
+        return page_of(f"better{number}")
+
+    engine.read = read
+    with pytest.raises(SystemExit):
+        library.recognise(redo="long.pdf", engine=engine)
+    again = {number for _, number in engine.pages} - {18}
+    assert len(again) >= 17 - readers()
+    assert _book(library, "long.pdf").recognised == len(again)
+    assert library.recognition().pages == 20 - len(again)
+    assert [plan.pages for plan in library.plan_recognition(redo=book)] == [20 - len(again)]
+    assert _finds(library, "scan18x") == {("long.pdf", 18)}, "until then it has its text"
+    assert _finds(library, "better1") == {("long.pdf", 1)}
+    engine.pages.clear()
+    engine.read = lambda book, number: page_of(f"better{number}")
+    library.recognise(redo=book if go_on == "redo" else "", engine=engine)
+    assert {number for _, number in engine.pages} == {*range(1, 21)} - again
+    assert _finds(library, "better18") == {("long.pdf", 18)}
+    assert library.recognition().pages == 0
+    engine.pages.clear()
+    library.recognise(redo=book, engine=engine)
+    assert len(engine.pages) == 20, "now it begins anew"
+    assert _is_sound(home)
+
+
+@pytest.mark.parametrize("version", ["a fake 1; 1.1", "a fake 1; 1.2"])
+def test_what_fails_when_it_is_read_again_is_not_tried_for_ever(
+    library: Library, engine: FakeEngine, home: Path, version: str
+) -> None:
+    library.recognise(engine=engine)
+    mixed = _book(library, "mixed.pdf").id
+    failing = FakeEngine(version, _fails)
+    library.recognise(redo=mixed, engine=failing)
+    failing.pages.clear()
+    library.recognise(engine=FakeEngine(version))
+    assert library.recognise(engine=failing).pages == 0
+    assert _finds(library, "scan4x") == {("long.pdf", 4), ("mixed.pdf", 4)}
+    assert _is_sound(home)
+
+
+def test_a_damaged_reading_stays_one_when_it_is_to_be_read_again(
+    library: Library, engine: FakeEngine, home: Path
+) -> None:
+    library.recognise(engine=engine)
+    library.close()
+    with closing(sqlite3.connect(home / STORE)) as db, db:
+        db.execute("UPDATE recognised SET content = x'00' WHERE page = 4")
+    with closing(Stores(library.settings)) as stores:
+        (file,) = (book.id for book in stores.catalog.books() if book.file == "mixed.pdf")
+        stores.embeddings.recognised.read_again(file, [2, 4, 6])
+        assert stores.embeddings.recognised.to_read_again(file) == {2, 6}
+    assert store_flaws(home)
+
+
+def test_scans_that_came_leave_a_note_for_the_unit_that_reads(
+    library: Library, home: Path, tmp_path: Path
+) -> None:
+    note = LibraryPaths(home).scans_came
+    note.unlink()
+    library.add([pdfs.book(tmp_path / "other.pdf", ["Storks nest here"])])
+    assert not note.exists()
+    library.add([pdfs.mixed(tmp_path / "scans.pdf", ["text", "scan"], seed=9)])
+    assert note.exists()
 
 
 def test_only_the_pages_that_are_named(library: Library, engine: FakeEngine) -> None:

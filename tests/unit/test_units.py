@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 from support.exposure import MOST, read_exposure
 
+from bookbrain.paths import Layout, LibraryPaths
+
 ROOT = Path(__file__).parents[2]
 HARDENING = "00-hardening.conf"
 _DIRECTIVES = {
@@ -84,6 +86,16 @@ def test_a_unit_says_what_is_its_own_and_who_it_is() -> None:
             lines = set(unit.read_text().splitlines())
             assert not lines & _DIRECTIVES, unit.name
             assert {"User=bookbrain", "Group=bookbrain"} < lines, unit.name
+
+
+def test_a_note_of_scans_starts_the_unit_that_reads_which_takes_it_away_before_it_looks() -> None:
+    note = LibraryPaths(Layout().home).scans_came
+    lines = (ROOT / "systemd/bookbrain-ocr.service").read_text().splitlines()
+    before, work = (next(n for n, line in enumerate(lines) if line.startswith(key))
+                    for key in ("ExecStartPre=", "ExecStart="))  # fmt: skip
+    assert lines[before] == f"ExecStartPre=-/bin/rm -f {note}"
+    assert before < work
+    assert f"PathExists={note}" in (ROOT / "systemd/bookbrain-ocr.path").read_text().splitlines()
 
 
 def test_hardening_is_placed_before_its_unit_and_never_on_roots(tmp_path: Path) -> None:
