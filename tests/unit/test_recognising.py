@@ -449,6 +449,15 @@ def test_only_the_pages_that_are_named(library: Library, engine: FakeEngine) -> 
     assert sorted(number for _, number in engine.pages) == [4, 4, 5, 18]
 
 
+def test_only_the_book_that_is_named(library: Library, engine: FakeEngine) -> None:
+    mixed = _book(library, "mixed.pdf").id
+    assert [plan.file for plan in library.plan_recognition(book=mixed)] == ["mixed.pdf"]
+    assert library.recognise(book=mixed, pages=[1, 2, 3, 4], engine=engine).pages == 2
+    assert library.recognise(book=mixed, engine=engine).pages == 1
+    assert {book for book, _ in engine.pages} == {mixed}
+    assert library.recognise(book="0" * 64, engine=engine).pages == 0
+
+
 def test_a_better_way_reads_again_and_keeps_the_old_until_then(
     library: Library, engine: FakeEngine, home: Path
 ) -> None:
