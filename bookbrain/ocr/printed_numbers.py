@@ -39,7 +39,7 @@ class _Kind:
 
 
 _ARABIC = _Kind(roman=False, step=1, shortest=8, fewest=6)
-_ROMAN = _Kind(roman=True, step=1, shortest=4, fewest=4)  # no table of figures has these
+_ROMAN = _Kind(roman=True, step=1, shortest=4, fewest=3)  # no table of figures has these
 _SPREAD = _Kind(roman=False, step=2, shortest=6, fewest=5)
 
 
@@ -97,9 +97,9 @@ def printed_labels(pages: Mapping[int, RecognisedPage]) -> dict[int, str]:
 
 
 _FRAME = "-–—−~·….,|[](){}<>«»*=_'\"“”‘’/:;•"
-_DECIMAL = re.compile(r"(?:p\.?|page)?([0-9lIO|]{1,4})(?:쪽|페이지|면|/[0-9]{1,4})?", re.IGNORECASE)
+_DECIMAL = re.compile(r"(?:[pP]\.?|[pP]age)?([0-9lIOo|]{1,4})(?:쪽|페이지|면|/[0-9]{1,4})?")
 _MISREAD_DIGITS = str.maketrans("lI|Oo", "11100")
-_ROMAN_LETTERS = re.compile(r"[ivxlcj1|]{1,8}", re.IGNORECASE)
+_ROMAN_LETTERS = re.compile(r"[ivxlj1|]{1,8}", re.IGNORECASE)
 _MISREAD_ROMAN = str.maketrans("lj1|", "iiii")
 _COUNTED = re.compile(
     r"""chapter|chap|section|sect?|part|unit|lesson|table|figure|fig|step|day|week|example|exercise
@@ -179,13 +179,12 @@ def _roman_values(text: str) -> set[int]:
 
 
 def _roman(value: int) -> str:
-    hundreds, tens, ones = value // 100, value // 10 % 10, value % 10
-    return "c" * hundreds + _TENS[tens] + _ONES[ones]
+    return _TENS[value // 10] + _ONES[value % 10]
 
 
 _ONES = ["", "i", "ii", "iii", "iv", "v", "vi", "vii", "viii", "ix"]
-_TENS = ["", "x", "xx", "xxx", "xl", "l", "lx", "lxx", "lxxx", "xc"]
-_ROMANS = {_roman(value): value for value in range(1, 150)}
+_TENS = ["", "x", "xx", "xxx", "xl", "l", "lx", "lxx", "lxxx"]
+_ROMANS = {_roman(value): value for value in range(1, 90)}
 
 
 # Runs

@@ -118,6 +118,14 @@ def test_misread_numbers_change_nothing_in_a_long_run() -> None:
     assert printed_labels(_book(shown)) == _labels(front)
 
 
+def test_small_numbers_that_were_not_read_are_known_from_the_others() -> None:
+    """As tesseract reads them: lone letters and digits in the foot are often lost."""
+    front = printed_labels(_book(["", "", "4", "iv", "a", "vi", "”", "viii"]))
+    assert front == _labels(_ROMANS[1:9])
+    body = printed_labels(_book(["", *[""] * 9, *_arabic(10, 18)]))
+    assert body == {n: str(n - 1) for n in range(2, 20)}
+
+
 def test_few_pages_are_not_enough() -> None:
     assert printed_labels(_book(_arabic(3, 9))) == {}
     assert printed_labels(_book(_arabic(3, 10))) == _labels(_arabic(3, 10))
@@ -200,6 +208,12 @@ def test_tables_of_figures_count_no_pages(seed: int, most: int) -> None:
         for n in range(1, 60)
     }
     assert printed_labels(pages) == {}
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.text("0123lLiIoO|jJvVxXpP.쪽면/-", max_size=6))
+def test_any_word_may_be_in_the_foot(word: str) -> None:
+    assert printed_labels({n: set_page("a", f"\t{word}") for n in range(1, 12)}) == {}
 
 
 @settings(max_examples=30, deadline=None)
