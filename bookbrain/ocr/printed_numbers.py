@@ -93,12 +93,24 @@ def printed_labels(pages: Mapping[int, RecognisedPage]) -> dict[int, str]:
     return labels
 
 
+def possible_labels(text: str) -> list[str]:
+    """The pages that a word may name, 12 or xii, the most likely first; none for another word.
+
+    A dot that leads to a number may be in it as its first digit.
+    """
+    bare = text.strip(_FRAME)
+    digits = bare.translate(_MISREAD_DIGITS) if _LIKE_DIGITS.fullmatch(bare) else bare
+    decimal = [str(value) for number in (digits, digits[1:]) for value in _decimal(number)]
+    return [*dict.fromkeys(decimal), *map(_roman, sorted(_roman_values(bare)))]
+
+
 # Numbers on a page
 
 
 _FRAME = "-–—−~·….,|[](){}<>«»*=_'\"“”‘’/:;•"
 _DECIMAL = re.compile(r"(?:[pP]\.?|[pP]age)?([0-9lIOo|]{1,4})(?:쪽|페이지|면|/[0-9]{1,4})?")
-_MISREAD_DIGITS = str.maketrans("lI|Oo", "11100")
+_MISREAD_DIGITS = str.maketrans("lIi|Oo", "111100")
+_LIKE_DIGITS = re.compile("[0-9lIi|Oo]{2,4}")
 _ROMAN_LETTERS = re.compile(r"[ivxlj1|]{1,8}", re.IGNORECASE)
 _MISREAD_ROMAN = str.maketrans("lj1|", "iiii")
 _COUNTED = re.compile(
