@@ -8,6 +8,7 @@ import click
 from bookbrain.cli.command import Command, ending_in_order, fail, open_library
 from bookbrain.cli.terminal import print_json, say, shown, shown_pages
 from bookbrain.errors import BusyError, ConfigError, UnavailableError
+from bookbrain.library import sample_id
 from bookbrain.log import log_work
 from bookbrain.model import RecognitionPlan, RecognitionReport, duration, to_json
 from bookbrain.processes import die_with_parent
@@ -39,9 +40,12 @@ class _Pages(click.ParamType[frozenset[int]]):
 @click.option("--redo", metavar="ID", help="Read this book's scans again.")
 @click.option("--pages", type=_Pages(), metavar="PAGES",
               help="Only these pages, as in 3-9 or 1-15,40.")  # fmt: skip
+@click.option("--sample", is_flag=True, help="Only the page of BookBrain's own handbook.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be read, why, and how long.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, or an array of plans.")
-def ocr(redo: str | None, pages: frozenset[int] | None, dry_run: bool, as_json: bool) -> None:
+def ocr(
+    redo: str | None, pages: frozenset[int] | None, sample: bool, dry_run: bool, as_json: bool
+) -> None:
     """Read scanned pages from their pictures (OCR), so that they are found.
 
     Contents pages come first, then small books. Interrupted, by anything, the same command goes on
@@ -50,12 +54,13 @@ def ocr(redo: str | None, pages: frozenset[int] | None, dry_run: bool, as_json: 
 
     Nothing is embedded by it: `bookbrain embed` says what that costs, and asks.
     """
+    book = sample_id() if sample else ""
     with ending_in_order(), open_library(tell=False) as library:
         if dry_run:
-            plans = library.plan_recognition(redo=redo or "", pages=pages or ())
+            plans = library.plan_recognition(redo=redo or "", pages=pages or (), book=book)
         else:
             with shown_pages() as bar:
-                report = library.recognise(bar, redo=redo or "", pages=pages or ())
+                report = library.recognise(bar, redo=redo or "", pages=pages or (), book=book)
             embedding = library.settings.embedding.enabled and library.unembedded()
     if dry_run:
         _show_plans(plans, as_json)

@@ -10,6 +10,7 @@ from bookbrain.library.inbox import Rejection, arrivals, dismiss, rejections
 from bookbrain.library.inbox_worker import ingest
 from bookbrain.library.library import Library
 from bookbrain.library.open_book import Chapter, pick
+from bookbrain.library.prepare import file_digest
 from bookbrain.library.recovery import Recovered, mend_catalog, mend_store, recover, settle
 from bookbrain.library.replacement import (
     damaged_aside,
@@ -53,6 +54,7 @@ __all__ = [
     "recover",
     "rejections",
     "sample_book",
+    "sample_id",
     "settle",
     "sweep_uploads",
 ]
@@ -63,3 +65,9 @@ def sample_book() -> Iterator[Path]:
     """BookBrain's own handbook, a file until the block ends: for a library without books."""
     with as_file(files("bookbrain") / "sample" / f"handbook{PDF}") as path:
         yield path
+
+
+def sample_id() -> str:
+    """The id that the handbook has in a library."""
+    with sample_book() as path:
+        return file_digest(path)

@@ -283,34 +283,35 @@ class Library:
         return look_at_recognition(self._stores)
 
     def plan_recognition(
-        self, *, redo: str = "", pages: Iterable[int] = ()
+        self, *, redo: str = "", pages: Iterable[int] = (), book: str = ""
     ) -> list[RecognitionPlan]:
         """What text recognition is to read, as `recognise` would; no engine is needed."""
         engine = None
         with suppress(UnavailableError, ConfigError):
             engine = find_engine(self.settings)
-        return plan_recognition(self._stores, engine, self._wish(redo, pages))
+        return plan_recognition(self._stores, engine, self._wish(redo, pages, book))
 
     def recognise(
         self, on_page: OnPage = lambda standing: None, *, redo: str = "",
-        pages: Iterable[int] = (), engine: OcrEngine | None = None, patient: bool = False,
+        pages: Iterable[int] = (), book: str = "", engine: OcrEngine | None = None,
+        patient: bool = False,
     ) -> RecognitionReport:  # fmt: skip
         """Read the pages that cannot be searched as they are from their pictures, or those `pages`
-        of them, and have them found; `on_page` hears of each that is done.
+        of them, or those of one `book`, and have them found; `on_page` hears of each that is done.
 
         Of the book `redo`, by its id, those that were read are read again. Nobody who adds or
         searches waits for it. Raises UnavailableError where the engine of the settings is not here,
         ConfigError where there is none, and BusyError where another one reads already, which a
         `patient` one waits for.
         """
-        wish = self._wish(redo, pages)
+        wish = self._wish(redo, pages, book)
         engine = engine or find_engine(self.settings)
         with storage_errors():
             self._stores.open_to_write()
             return recognise(self._stores, engine, wish, on_page, patient=patient)
 
-    def _wish(self, redo: str, pages: Iterable[int]) -> Wish:
-        return Wish(self.find_book(redo).id if redo else "", frozenset(pages))
+    def _wish(self, redo: str, pages: Iterable[int], book: str) -> Wish:
+        return Wish(self.find_book(redo).id if redo else "", frozenset(pages), book)
 
     # Backups
 

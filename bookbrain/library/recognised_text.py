@@ -1,11 +1,13 @@
 """What the text of a book is where pages of it were recognised.
 
 A page that has no text of its own gets the recognised one; one that is readable but for a font
-gets the lines that it lacks. Each page is made of itself and its reading only: whenever it is
-done, in whatever portions, the same text comes of it.
+gets the lines that it lacks. A book whose file does not say what is printed on its pages gets the
+numbers that were recognised on them; one without an outline the chapters of its printed contents.
+All of it is made of the file and of the readings that there are: whenever it is done, in whatever
+portions, the same comes of it in the end.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from bookbrain.formats.text import headings_in, join_lines, make_passages
@@ -13,6 +15,8 @@ from bookbrain.messages import fill, message_of
 from bookbrain.model import Book, Page
 from bookbrain.ocr.choice import PARTLY, TO_RECOGNISE
 from bookbrain.ocr.engine import OcrEngine, RecognisedPage, way_of
+from bookbrain.ocr.printed_contents import printed_chapters
+from bookbrain.ocr.printed_numbers import printed_labels
 from bookbrain.store.catalog import Catalog, NewBook, problems_of_pages
 from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.store.recognised import Reading, UnreadPage
@@ -31,11 +35,34 @@ class BookScans:
 
 
 def with_recognised(pages: Sequence[Page], readings: Mapping[int, Reading]) -> tuple[Page, ...]:
-    """The pages of a book with what was recognised of those that cannot be searched as they are."""
-    return tuple(
-        _recognised(page, readings.get(page.number)) if page.problem in TO_RECOGNISE else page
+    """The pages of a book with what was recognised of those that cannot be searched as they are.
+
+    `pages` are as its file has them, `readings` all that there are of it.
+    """
+    read = {n: found for n, found in readings.items() if isinstance(found, RecognisedPage)}
+    known = {page.number: page.label for page in pages}
+    labels = known if _has_labels(pages) else printed_labels(read)
+    made = [
+        replace(_recognised(page, read.get(page.number)), label=labels.get(page.number, page.label))
         for page in pages
-    )
+    ]
+    if any(page.headings for page in pages):
+        return tuple(made)
+    return tuple(_with_chapters(made, printed_chapters(read, labels)))
+
+
+def _with_chapters(pages: Iterable[Page], titles: Mapping[int, Sequence[str]]) -> Iterator[Page]:
+    """The pages of a book under the headings of their own that its contents name."""
+    chapter = ""
+    for page in pages:
+        headings = headings_in(titles.get(page.number, ()), page.text)
+        yield replace(page, chapter=chapter, headings=headings)
+        chapter = headings[-1].title if headings else chapter
+
+
+def _has_labels(pages: Sequence[Page]) -> bool:
+    """Whether a file says itself what is printed on its pages: not only what every file says."""
+    return any(page.label != str(page.number) for page in pages)
 
 
 def recognised_book(new: NewBook, readings: Mapping[int, Reading]) -> NewBook:
@@ -46,8 +73,8 @@ def recognised_book(new: NewBook, readings: Mapping[int, Reading]) -> NewBook:
     return replace(new, pages=pages, passages=make_passages(pages))
 
 
-def _recognised(page: Page, reading: Reading | None) -> Page:
-    if not isinstance(reading, RecognisedPage) or not reading.words:
+def _recognised(page: Page, reading: RecognisedPage | None) -> Page:
+    if page.problem not in TO_RECOGNISE or reading is None or not reading.words:
         return page
     text = reading.text
     if page.problem == PARTLY:

@@ -48,15 +48,16 @@ OnPage = Callable[[Standing], None]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What is to be read: all that has to be, or these `pages` of it. Of the book `redo` that is
-    what was read, too."""
+    """What is to be read: all that has to be, or these `pages` of it, or what is of one `book`. Of
+    the book `redo` that is what was read, too."""
 
     redo: str = ""
     pages: frozenset[int] = frozenset()
+    book: str = ""
 
     def of(self, book_id: str, scans: BookScans, known: Iterable[int]) -> list[int]:
         """Its pages to be read, of a book; `known` are those that were read or tried."""
-        if self.redo and self.redo != book_id:
+        if book_id != (self.redo or self.book or book_id):
             return []
         wanted = {*scans.to_read, *known} if self.redo else {*scans.to_read}
         return sorted(wanted & self.pages if self.pages else wanted)

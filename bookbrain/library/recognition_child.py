@@ -46,17 +46,19 @@ def main() -> None:
 
 def apply_readings(stores: Stores, book_id: str, numbers: Sequence[int]) -> bool:
     """Make what was recognised of these pages of a book their text; whether that changed it."""
-    readings = stores.embeddings.recognised.of_file(book_id, numbers)
     changed = False
     for _ in range(_TRIES):
         before = [text for text in stores.catalog.texts() if text.book == book_id]
         book, old = stores.catalog.book(book_id), stores.catalog.pages(book_id)
+        if book is None:
+            break
+        readings = stores.embeddings.recognised.of_file(book_id)
         try:
-            pages = with_recognised(_unread(stores, book_id, old, numbers), readings)
+            pages = _kept(old, with_recognised(_own_pages(stores, book_id), readings))
         except InputError as error:
             log.warning("kept book=%s: its file cannot be read again (%s)", book_id, error)
             return False
-        if book is None or pages == tuple(old):
+        if pages == tuple(old):
             break
         new = NewBook(book, pages, make_passages(pages))
         write_segment(stores.paths.recognising, new.text, count_pages(pages))
@@ -72,21 +74,24 @@ def apply_readings(stores: Stores, book_id: str, numbers: Sequence[int]) -> bool
     return changed
 
 
-def _unread(
-    stores: Stores, book_id: str, pages: Sequence[Page], numbers: Sequence[int]
-) -> list[Page]:
-    """The pages, those of the `numbers` as they are in the book's file: without what was recognised
-    of them before. Raises InputError where that cannot be read any more."""
-    again = {page.number for page in pages if page.number in numbers and not page.problem}
-    if not again:
-        return [*pages]
+def _own_pages(stores: Stores, book_id: str) -> tuple[Page, ...]:
+    """The pages of a book as they are in its file, without what was recognised of them before.
+
+    Raises InputError where that cannot be read any more.
+    """
     text = read_pdf(
         stores.book_file(book_id),
         timeout=stores.settings.read_timeout,
         memory_mb=stores.settings.read_memory,
     )
-    own = {page.number: page for page in text.pages}
-    return [own.get(page.number, page) if page.number in again else page for page in pages]
+    return text.pages
+
+
+def _kept(old: Sequence[Page], new: Sequence[Page]) -> tuple[Page, ...]:
+    """The new pages of a book, but for those that could be read before and now cannot."""
+    made = {page.number: page for page in new}
+    both = [(page, made.get(page.number, page)) for page in old]
+    return tuple(page if now.problem and not page.problem else now for page, now in both)
 
 
 def _take_segment(stores: Stores, new: NewBook) -> None:

@@ -7,6 +7,7 @@ version: a result of another version is another result.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, groupby
+from statistics import median
 from typing import Protocol
 from unicodedata import east_asian_width
 
@@ -15,6 +16,7 @@ from bookbrain.ocr.page_scan import Matrix, PageScan
 Box = tuple[float, float, float, float]  # left, bottom, right, top in points, as pdfium has them
 _LONGEST_COUNT = 10  # digits
 EARLIEST = "; 0"  # at the end of a version: there is no earlier way
+_SAME_ROW = 0.5  # of a line's height, by which the middles of its words differ at most
 _WIDE = 2.0  # a Hangul syllable or an ideograph is as wide as two Latin letters
 
 
@@ -104,6 +106,28 @@ class OcrEngine(Protocol):
 
     def recognise(self, scan: PageScan) -> RecognisedPage:
         """Read a page; UnreadPageError where that cannot be done, UnavailableError for no page."""
+
+
+def rows_of(page: RecognisedPage) -> list[list[Word]]:
+    """The words of a page by rows from top to bottom, each from left to right.
+
+    What stands at one height is a row, whatever columns and blocks it is in.
+    """
+    lines = [list(words) for _, words in groupby(page.words, lambda word: word.line)]
+    rows: list[tuple[float, float, list[Word]]] = []
+    for line in sorted(lines, key=_level):
+        middle, height = _level(line)
+        if rows and middle - rows[-1][0] < _SAME_ROW * max(height, rows[-1][1]):
+            rows[-1][2].extend(line)
+        else:
+            rows.append((middle, height, line))
+    return [sorted(row, key=lambda word: word.box[0]) for _, _, row in rows]
+
+
+def _level(line: Sequence[Word]) -> tuple[float, float]:
+    """The middle of a line and its height, in pixels from the top."""
+    middle = median((word.box[1] + word.box[3]) / 2 for word in line)
+    return middle, median(word.box[3] - word.box[1] for word in line)
 
 
 def letters_of(page: RecognisedPage) -> Iterator[tuple[tuple[str, Box], ...]]:

@@ -1,24 +1,34 @@
 """Builds bookbrain/sample/handbook.pdf from handbook.md: `python packaging/handbook/build.py`.
 
-Needs reportlab and markdown-it-py (both come with the `test` extra) and Debian's package
-fonts-nanum. The same source, fonts and reportlab give the same bytes.
+Its last page is a picture: scan.md, printed, and scanned askew, in dust and black dots.
+
+Needs reportlab and markdown-it-py (both come with the `test` extra) and Debian's packages
+fonts-nanum and qpdf. The same source, fonts and releases of these give the same bytes.
 """
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from hashlib import sha256
 from io import BytesIO
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from unittest.mock import patch
 from xml.sax.saxutils import escape
 
+import numpy as np
+import PIL
+import pypdfium2 as pdfium
 import reportlab
 import reportlab.rl_config
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
+from PIL import Image, ImageFilter
 from reportlab.lib.colors import HexColor
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
@@ -41,6 +51,7 @@ from reportlab.platypus import (
 from reportlab.platypus.tableofcontents import TableOfContents
 
 SOURCE = Path(__file__).with_name("handbook.md")
+SCANNED = Path(__file__).with_name("scan.md")
 TARGET = Path(__file__).parents[2] / "bookbrain" / "sample" / "handbook.pdf"
 TITLE = "BookBrain Handbook · 북브레인 안내서"
 
@@ -79,9 +90,12 @@ COVER = _style("cover", "Sans", 30, 38, textColor=ACCENT)
 COVER_NOTE = _style("cover note", "Serif", 11, 19)
 CONTENTS = [
     _style("contents 0", "Sans", 13, 18, textColor=ACCENT, spaceBefore=8, spaceAfter=3),
-    _style("contents 1", "Serif", 9.2, 11),
+    _style("contents 1", "Serif", 9.2, 10.7),
 ]
 HEADINGS = {"h1": PART, "h2": CHAPTER, "h3": SECTION}
+PRINT = _style("print", "Serif", 12, 18, spaceAfter=7, rightIndent=6)
+
+DPI, ASKEW, BLUR, NOISE, SPECKS, PAPER = 200, 0.6, 0.6, 14, 10, 180  # of the scan; grey levels
 
 
 class _Handbook(BaseDocTemplate):
@@ -108,28 +122,61 @@ def main() -> None:
     sys.stdout.write(f"{TARGET}: {TARGET.stat().st_size:,} bytes\n")
 
 
-def missing_fonts() -> list[Path]:
-    """The font files that are not installed here."""
-    return [path for path in FONTS.values() if not path.is_file()]
+def missing() -> list[str]:
+    """What it needs and is not installed here: files of fonts, and qpdf."""
+    fonts = [str(path) for path in FONTS.values() if not path.is_file()]
+    return fonts if shutil.which("qpdf") else [*fonts, "qpdf"]
+
+
+def source_digest() -> str:
+    """The SHA-256 of what is printed, in hex."""
+    return sha256(SOURCE.read_bytes() + SCANNED.read_bytes()).hexdigest()
 
 
 def provenance() -> str:
-    """What the PDF names as its creator: the digest of its source, and the reportlab it takes."""
-    digest = sha256(SOURCE.read_bytes()).hexdigest()
-    return f"build.py, source sha256 {digest}, reportlab {reportlab.Version}"
+    """What the PDF names as its creator: the digest of its source, and by what it was made."""
+    releases = f"reportlab {reportlab.Version}, pillow {PIL.__version__}, {_qpdf('--version')}"
+    return f"build.py, source sha256 {source_digest()}, {releases}, pdfium {pdfium.PDFIUM_INFO}"
 
 
 def build() -> bytes:
     """The handbook as a PDF."""
-    if missing := missing_fonts():
-        sys.exit(f"Missing {missing[0]}: apt-get install fonts-nanum")
+    if lacking := missing():
+        sys.exit(f"Missing {lacking[0]}: apt-get install fonts-nanum qpdf")
     for name, path in FONTS.items():
         registerFont(TTFont(name, path))
-    source = SOURCE.read_text(encoding="utf-8")
-    _check_glyphs(source)
+    source, scanned = SOURCE.read_text(encoding="utf-8"), SCANNED.read_text(encoding="utf-8")
+    _check_glyphs(source + scanned)
+    title, *text = _nodes(scanned)
+    with TemporaryDirectory() as name:
+        book, scan, whole = (Path(name, f"{part}.pdf") for part in ("book", "scan", "whole"))
+        book.write_bytes(_print([*_story(source), *_scanned_page(title)], creator=provenance()))
+        with pdfium.PdfDocument(book) as document:
+            last = len(document)
+            number = document.get_page_label(last - 1)
+        page = [flowable for node in (title, *text) for flowable in _large(node)]
+        _scan(_print(page, number=number)).save(scan, resolution=DPI)
+        _qpdf(
+            "--object-streams=generate", "--deterministic-id", str(book),
+            "--overlay", str(scan), f"--to={last}", "--", str(whole),
+        )  # fmt: skip
+        return whole.read_bytes()
+
+
+_EPOCH = 1767225600  # the date that is written
+
+
+def _qpdf(*arguments: str) -> str:
+    command = [shutil.which("qpdf") or sys.exit("Missing qpdf: apt-get install qpdf"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.partition("\n")[0]
+
+
+def _print(story: list[Flowable], *, creator: str = "", number: str = "") -> bytes:
+    """A PDF of the story; with a `number` it is a page that has this one in its foot."""
     out = BytesIO()
     document = _Handbook(
-        out, pagesize=PAGE, title=TITLE, author="BookBrain contributors", creator=provenance(),
+        out, pagesize=PAGE, title=TITLE, author="BookBrain contributors", creator=creator,
         subject="How to use BookBrain, in Korean and English", lang="ko", invariant=1,
         displayDocTitle=1, initialFontName="Serif",
     )  # fmt: skip
@@ -137,18 +184,47 @@ def build() -> bytes:
         MARGIN_X, MARGIN_BOTTOM, WIDTH, PAGE[1] - MARGIN_TOP - MARGIN_BOTTOM,
         leftPadding=0, rightPadding=0, topPadding=0, bottomPadding=0,
     )  # fmt: skip
+    single = PageTemplate("single", [frame], onPageEnd=partial(_print_in_foot, text=number))
     document.addPageTemplates(
-        [
+        [single] if number else [
             PageTemplate("front", [frame], _begin_front_page, _print_number),
             PageTemplate("body", [frame], _begin_body_page, _print_number),
+            PageTemplate("picture", [frame]),
         ]
-    )
+    )  # fmt: skip
     with (
-        patch.dict(os.environ, SOURCE_DATE_EPOCH="1767225600"),  # the date that reportlab writes
+        patch.dict(os.environ, SOURCE_DATE_EPOCH=str(_EPOCH)),
         patch.object(reportlab.rl_config, "useA85", 0),  # a fifth smaller
     ):
-        document.multiBuild(list(_story(source)))
+        document.multiBuild(story)
     return out.getvalue()
+
+
+def _scanned_page(title: SyntaxTreeNode) -> list[Flowable]:
+    """An empty page, for a picture, that the outline and the contents know."""
+    empty = Paragraph("\u00a0", BODY)
+    empty.heading_level, empty.heading_key = 1, "scan"
+    empty.heading_text = title.children[0].content
+    return [NextPageTemplate("picture"), PageBreak(), empty]
+
+
+def _large(node: SyntaxTreeNode) -> list[Flowable]:
+    """As in a book of larger print."""
+    style = CHAPTER if node.type == "heading" else PRINT
+    return [Paragraph(_inline(node.children[0], 1.2), style)]
+
+
+def _scan(pdf: bytes) -> Image.Image:
+    """The first page of a PDF as a scanner sees it that knows only black and white."""
+    with pdfium.PdfDocument(pdf) as document:
+        picture = document[0].render(scale=DPI / 72, grayscale=True).to_pil().convert("L")
+    picture = picture.rotate(ASKEW, Image.Resampling.BICUBIC, fillcolor=255)
+    grey = np.asarray(picture.filter(ImageFilter.GaussianBlur(BLUR)), np.float32)
+    chance = np.random.default_rng(2026)
+    grey += chance.normal(0, NOISE, grey.shape)
+    for y, x in chance.integers(0, grey.shape, (SPECKS, 2)):
+        grey[y : y + 2, x : x + 2] = 0
+    return Image.fromarray(grey > PAPER)
 
 
 def _check_glyphs(source: str) -> None:
@@ -174,14 +250,22 @@ def _print_number(canvas: Canvas, document: _Handbook) -> None:
     """Last on the page, so that it is last in the text taken out of it; the cover has none."""
     roman = ("", "", "ii", "iii", "iv", "v", "vi")
     body_page = document.page - document.front
+    _print_in_foot(canvas, document, str(body_page or roman[document.page]))
+
+
+def _print_in_foot(canvas: Canvas, _document: _Handbook, text: str) -> None:
     canvas.setFont("Sans", 8)
     canvas.setFillColor(FAINT)
-    canvas.drawCentredString(PAGE[0] / 2, 9 * mm, str(body_page or roman[document.page]))
+    canvas.drawCentredString(PAGE[0] / 2, 9 * mm, text)
+
+
+def _nodes(source: str) -> list[SyntaxTreeNode]:
+    return SyntaxTreeNode(MarkdownIt("commonmark").enable("table").parse(source)).children
 
 
 def _story(source: str) -> Iterator[Flowable]:
     """Cover, imprint (what precedes the first heading), contents, body."""
-    nodes = SyntaxTreeNode(MarkdownIt("commonmark").enable("table").parse(source)).children
+    nodes = _nodes(source)
     start = next(index for index, node in enumerate(nodes) if node.type == "heading")
     yield from _cover()
     for node in nodes[:start]:

@@ -68,6 +68,10 @@ show_hits() {
     step "Adding the sample book, BookBrain's handbook" "견본 책인 BookBrain 안내서를 넣습니다"
     # No key is needed to see it work, and none is spent on it.
     run env -u OPENAI_API_KEY -u OPENAI_BASE_URL "$BIN/bookbrain" add --sample
+    if [[ $DRY_RUN ]] || type -P tesseract >/dev/null; then # else `add` has said what to install
+        step "Reading its last page, a scan, from the picture" "마지막 쪽은 스캔한 그림이므로 그림에서 읽습니다"
+        run env -u OPENAI_API_KEY -u OPENAI_BASE_URL "$BIN/bookbrain" ocr --sample || true
+    fi
     for query in "chain asynchronous steps" "낱말을 빼고 검색하려면"; do
         step "bookbrain search \"$query\"" "bookbrain search \"$query\""
         run env -u OPENAI_API_KEY -u OPENAI_BASE_URL "$BIN/bookbrain" search -k 3 "$query"

@@ -15,6 +15,7 @@ pytestmark = pytest.mark.timeout(900)
 INSTALL = "/srv/book brain/install.sh --local".replace(" ", r"\ ", 1)
 UNINSTALL = INSTALL.replace("--local", "--uninstall")
 COMMAND = ".local/bin/bookbrain"
+SCANNED_PAGE = "A page from a scanner"  # its heading
 # What a running system changes by itself.
 RESTLESS = ("dev", "proc", "run", "sys", "tmp", "var/log", "var/tmp", "var/lib/systemd")
 SQLITE_SCRATCH = re.compile(r"\.sqlite3-(wal|shm)$")
@@ -69,6 +70,7 @@ class TestDebian12WithSystemd:
         before = listing(clone)
         output = succeeded(bookworm.run(INSTALL, timeout=600))
         assert ends_with_hits(output), output
+        assert SCANNED_PAGE in output, "a hit on the handbook's last page, which is a picture"
         assert listing(clone) == before
 
     def test_second_run_is_quick_and_changes_nothing(self, bookworm: Host) -> None:

@@ -43,6 +43,21 @@ def test_from_the_command_line(plain: Shelf, tmp_path: Path) -> None:
     assert plain.admin("check").code == 0
 
 
+def test_the_handbook_has_a_scan_to_try_it_on(plain: Shelf, tmp_path: Path) -> None:
+    """What the installer does, and the first search of the README."""
+    plain.add(easy_scan(tmp_path / "scan.pdf", "scheduler"), "--sample")
+    assert plain.run("ocr", "--sample", "--json").json() == {"pages": 1, "unread": 0, "books": 1}
+    assert plain.run("ocr", "--sample", "--json").json()["pages"] == 0
+    for query in ("chain asynchronous steps", "how do I leave out a word"):
+        hits = plain.search(query)["hits"][:3]
+        (scan,) = [hit for hit in hits if hit["chapter"].startswith("A page from a scanner")]
+        assert "<mark>" in scan["snippet"]
+        assert scan["recognised"] > 80
+        assert (scan["file"], scan["page_label"]) == ("handbook.pdf", str(scan["page"] - 3))
+    read = {book["file"]: book["recognised"] for book in plain.books()}
+    assert read == {"handbook.pdf": 1, "scan.pdf": 0}, "nothing else was read"
+
+
 def test_without_tesseract_it_says_what_to_install(plain: Shelf, tmp_path: Path) -> None:
     plain.add(easy_scan(tmp_path / "scan.pdf", "scheduler"))
     refused = plain.run("ocr", code=69, PATH="/nowhere")

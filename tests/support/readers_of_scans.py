@@ -45,3 +45,25 @@ class FakeEngine:
         with self.lock:
             self.pages.append((book, scan.number))
         return self.read(book, scan.number)
+
+
+_WIDTH, _TOP, _ROW, _HIGH = 2000, 150, 60, 36  # pixels; of a page, and of its rows
+
+
+def set_page(*rows: str) -> RecognisedPage:
+    """A page with these rows; in each, what a tab parts stands left and right, or left, middle and
+    right. A row with a tab before it only is centred: "\\t12"."""
+    words = []
+    for line, row in enumerate(rows):
+        parts = row.split("\t")
+        middle = len(parts) == 2 and not parts[0]
+        for n, part in enumerate(parts):
+            wide = sum(22 * len(word) + 12 for word in part.split())
+            share = 0.5 if middle else n / max(len(parts) - 1, 1)
+            left = round(200 + (_WIDTH - wide) * share)
+            for word in part.split():
+                top = _TOP + _ROW * line
+                box = (left, top, left + 22 * len(word), top + _HIGH)
+                words.append(Word(word, box, 91.0, 10 * line + n))
+                left += 22 * len(word) + 12
+    return RecognisedPage(tuple(words), MATRIX)

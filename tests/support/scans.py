@@ -16,6 +16,9 @@ import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+from reportlab.pdfbase import pdfmetrics
+from reportlab.pdfbase.ttfonts import TTFont
+from reportlab.pdfgen.canvas import Canvas
 from support import debian_books
 
 from bookbrain.formats.page_image_child import find_boxes
@@ -144,6 +147,38 @@ def place_on_easy_scan(word: str) -> Box:
         (across + right) / _EASY[0],
         (_FIRST[1] + bottom) / _EASY[1],
     )
+
+
+_A5, _MARGIN, _SIZE = (420, 595), 45, 10  # points
+NANUM = Path("/usr/share/fonts/truetype/nanum/NanumMyeongjo.ttf")
+
+
+def typeset(path: Path, pages: Sequence[Sequence[str]]) -> Path:
+    """A book of small pages, each of rows; the last one is its foot. What a tab parts stands left
+    and right, with dots between, or in the middle where nothing is before the tab."""
+    pdfmetrics.registerFont(TTFont("Nanum", NANUM))
+    canvas = Canvas(str(path), pagesize=_A5, invariant=1)
+    for *rows, foot in pages:
+        heights = [_A5[1] - 60 - 20 * n for n in range(len(rows))]
+        for row, height in zip([*rows, foot], [*heights, 40], strict=True):
+            canvas.setFont("Nanum", _SIZE)
+            left, tab, right = row.partition("\t")
+            if tab and not left:
+                canvas.drawCentredString(_A5[0] / 2, height, right)
+                continue
+            canvas.drawString(_MARGIN, height, left)
+            canvas.drawRightString(_A5[0] - _MARGIN, height, right)
+            if tab:
+                room = _A5[0] - 2 * _MARGIN - sum(map(_width, (left, right)))
+                dots = int(room / _width(" .")) - 2
+                canvas.drawString(_MARGIN + _width(left) + _width(" "), height, dots * " .")
+        canvas.showPage()
+    canvas.save()
+    return path
+
+
+def _width(text: str) -> float:
+    return float(pdfmetrics.stringWidth(text, "Nanum", _SIZE))
 
 
 # Books whose text layer is right, and how many of their pages are looked at: 28 Korean, 20 English.

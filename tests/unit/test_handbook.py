@@ -12,6 +12,12 @@ import pytest
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
 
+from bookbrain.errors import UnavailableError
+from bookbrain.formats.pdf import read_pdf
+from bookbrain.ocr.choice import NO_TEXT
+from bookbrain.ocr.page_scan import PageScan
+from bookbrain.ocr.tesseract import find_tesseract
+
 ROOT = Path(__file__).parents[2]
 HANDBOOK = ROOT / "bookbrain" / "sample" / "handbook.pdf"
 
@@ -37,6 +43,13 @@ def _plain(node: SyntaxTreeNode) -> str:
     return " " if node.type == "softbreak" else "".join(map(_plain, node.children))
 
 
+_SCANNED = [
+    _plain(node)
+    for node in SyntaxTreeNode(MarkdownIt().parse(builder.SCANNED.read_text("utf-8"))).walk()
+    if node.type == "inline"
+]
+
+
 def _command_lines() -> Iterator[str]:
     for node in SOURCE.walk():
         if node.type == "fence" and node.info == "sh":
@@ -59,9 +72,8 @@ def pages(handbook: pypdfium2.PdfDocument) -> list[list[str]]:
 
 
 def test_the_committed_pdf_is_of_this_source(handbook: pypdfium2.PdfDocument) -> None:
-    digest = builder.provenance().rpartition(",")[0]
-    assert handbook.get_metadata_value("Creator").startswith(digest), (
-        "handbook.md has changed: run packaging/handbook/build.py"
+    assert builder.source_digest() in handbook.get_metadata_value("Creator"), (
+        "handbook.md or scan.md has changed: run packaging/handbook/build.py"
     )
     assert handbook.get_metadata_value("Title") == "BookBrain Handbook · 북브레인 안내서"
     assert handbook.get_metadata_value("Author") == "BookBrain contributors"
@@ -70,10 +82,10 @@ def test_the_committed_pdf_is_of_this_source(handbook: pypdfium2.PdfDocument) ->
 
 @pytest.mark.slow
 def test_the_build_is_the_committed_pdf_byte_for_byte(handbook: pypdfium2.PdfDocument) -> None:
-    if missing := builder.missing_fonts():
-        pytest.skip(f"{missing[0]} is not installed (Debian: fonts-nanum)")
+    if missing := builder.missing():
+        pytest.skip(f"{missing[0]} is not installed (Debian: fonts-nanum, qpdf)")
     if handbook.get_metadata_value("Creator") != builder.provenance():
-        pytest.skip("the PDF was built with another release of reportlab")
+        pytest.skip("the PDF was built with other releases of reportlab, Pillow, pdfium or qpdf")
     assert builder.build() == HANDBOOK.read_bytes()
     assert builder.build() == HANDBOOK.read_bytes(), "a second build in one process differs"
 
@@ -85,19 +97,36 @@ def test_page_labels_are_the_printed_numbers(
     front = labels.index("1")
     assert labels[:front] == ["i", "ii", "iii"]
     assert labels[front:] == [str(number + 1) for number in range(len(labels) - front)]
-    assert [page[-1] for page in pages[1:]] == labels[1:]
+    assert [page[-1] for page in pages[1:-1]] == labels[1:-1]
 
 
 def test_the_outline_has_every_heading_on_its_page(
     handbook: pypdfium2.PdfDocument, pages: list[list[str]]
 ) -> None:
     headings = [node for node in SOURCE.children if node.type == "heading" and node.tag != "h1"]
-    entries = list(handbook.get_toc())
+    *entries, scan = handbook.get_toc()
+    assert (scan.get_title(), scan.get_dest().get_index()) == (_SCANNED[0], len(pages) - 1)
     assert [(entry.level, entry.get_title()) for entry in entries] == [
         (int(node.tag[1]) - 2, _plain(node)) for node in headings
     ]
     for entry in entries:
         assert entry.get_title() in pages[entry.get_dest().get_index()]
+
+
+def test_the_last_page_is_a_scan_of_its_source(pages: list[list[str]]) -> None:
+    assert pages[-1] == []
+    text = read_pdf(HANDBOOK, timeout=60, memory_mb=1024)
+    assert [page.number for page in text.pages if page.problem] == [len(pages)]
+    assert text.pages[-1].problem == NO_TEXT
+    try:
+        engine = find_tesseract()
+    except UnavailableError as error:
+        pytest.skip(str(error))
+    found = engine.recognise(PageScan(str(HANDBOOK), len(pages)))
+    words = " ".join(_SCANNED).replace("·", "").split()
+    read = found.text.split()
+    assert sum(word in read for word in words) >= 0.9 * len(words)
+    assert read[-1] == text.pages[-1].label == str(int(text.pages[-2].label) + 1)
 
 
 def test_every_paragraph_can_be_read_back(pages: list[list[str]]) -> None:

@@ -11,7 +11,7 @@ from threading import Thread
 
 import pytest
 from support import pdfs, raw_pdf
-from support.readers_of_scans import FakeEngine, page_of, text_of_scan
+from support.readers_of_scans import FakeEngine, page_of, set_page, text_of_scan
 from support.shelf import wait_for
 
 from bookbrain.checks.condition import check_recognition
@@ -21,6 +21,7 @@ from bookbrain.formats.text import make_passages
 from bookbrain.library import Library
 from bookbrain.library.recognised_text import with_recognised
 from bookbrain.library.recognition import Wish, recognise
+from bookbrain.library.recognition_child import apply_readings
 from bookbrain.model import Book, Heading, Page
 from bookbrain.ocr.choice import GARBLED, NO_TEXT, PARTLY, UNREADABLE, UNTRUSTED
 from bookbrain.ocr.engine import RecognisedPage
@@ -552,6 +553,15 @@ def test_only_the_pages_that_are_named(library: Library, engine: FakeEngine) -> 
     assert sorted(number for _, number in engine.pages) == [4, 4, 5, 18]
 
 
+def test_only_the_book_that_is_named(library: Library, engine: FakeEngine) -> None:
+    mixed = _book(library, "mixed.pdf").id
+    assert [plan.file for plan in library.plan_recognition(book=mixed)] == ["mixed.pdf"]
+    assert library.recognise(book=mixed, pages=[1, 2, 3, 4], engine=engine).pages == 2
+    assert library.recognise(book=mixed, engine=engine).pages == 1
+    assert {book for book, _ in engine.pages} == {mixed}
+    assert library.recognise(book="0" * 64, engine=engine).pages == 0
+
+
 def test_a_better_way_reads_again_and_keeps_the_old_until_then(
     library: Library, engine: FakeEngine, home: Path
 ) -> None:
@@ -635,6 +645,79 @@ def test_a_page_that_was_readable_in_part_is_made_anew_of_its_own_text(
     engine.read = lambda book, number: page_of("b.open();")
     library.recognise(redo="partly.pdf", engine=engine)
     assert _pages(library, "partly.pdf")[0].text == f"{before.text}\nb.open();"
+
+
+# The numbers on pages
+
+
+_PRINTED = ["1", "2", *map(str, range(1, 19))]
+
+
+def _numbered(book: str, number: int) -> RecognisedPage:
+    """From page 3 on with a number in its foot, 1 and so on."""
+    return set_page(text_of_scan(book, number), "and more", f"\t{number - 2}" if number > 2 else "")
+
+
+def _labels(library: Library, file: str) -> list[str]:
+    return [page.label for page in _pages(library, file)]
+
+
+def test_pages_are_called_by_the_numbers_printed_on_them(
+    library: Library, engine: FakeEngine, home: Path
+) -> None:
+    engine.read = _numbered
+    library.recognise(engine=engine, pages=range(1, 7))
+    assert _labels(library, "long.pdf") == [str(n) for n in range(1, 21)], "that is too few"
+    library.recognise(engine=engine, pages=range(10, 21))
+    assert _labels(library, "long.pdf") == _PRINTED, "those between are counted"
+    library.recognise(engine=engine)
+    assert _labels(library, "long.pdf") == _PRINTED
+    (hit,) = library.search("scan20x", mode="keyword").hits
+    assert (hit.page, hit.page_label) == (20, "18")
+    assert _labels(library, "mixed.pdf") == [str(n) for n in range(1, 7)]
+    assert _is_sound(home)
+
+
+def test_the_numbers_stay_until_a_better_reading_says_otherwise(
+    library: Library, engine: FakeEngine, home: Path, _made: Path
+) -> None:
+    engine.read = _numbered
+    library.recognise(engine=engine)
+    before = _pages(library, "long.pdf")
+    assert [page.label for page in before] == _PRINTED
+    library.rebuild()
+    assert _pages(library, "long.pdf") == before
+    library.remove(_book(library, "long.pdf").id)
+    library.add([_made / "long.pdf"])
+    assert _pages(library, "long.pdf") == before
+    engine.read = FakeEngine().read
+    library.recognise(redo="long.pdf", engine=engine)
+    assert _labels(library, "long.pdf") == [str(n) for n in range(1, 21)], "they were no numbers"
+    assert _is_sound(home)
+
+
+def test_a_file_that_says_what_is_printed_knows_it_better() -> None:
+    readings = {n: _numbered("book", n) for n in range(1, 31)}
+    pages = [Page(n, str(n), "", "", (), NO_TEXT) for n in range(1, 31)]
+    assert [page.label for page in with_recognised(pages, readings)[2:]] == [
+        str(n) for n in range(1, 29)
+    ]
+    own = [replace(page, label=f"A-{page.number}") for page in pages]
+    assert [page.label for page in with_recognised(own, readings)] == [page.label for page in own]
+
+
+def test_what_can_be_read_no_more_stays(
+    library: Library, engine: FakeEngine, home: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    library.recognise(engine=engine, pages=[2])
+    mixed = _book(library, "mixed.pdf").id
+    before = _pages(library, "mixed.pdf")
+    LibraryPaths(home).book_file(mixed).write_bytes(b"%PDF-1.4 cut off")
+    with closing(Stores(Settings(home))) as stores:
+        stores.embeddings.recognised.put(mixed, 4, engine.version, page_of("scan4x"))
+        assert not apply_readings(stores, mixed, [4])
+    assert _pages(library, "mixed.pdf") == before
+    assert "cannot be read again" in caplog.text
 
 
 # The text of a page
