@@ -4,7 +4,6 @@ import gc
 import json
 import shutil
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
@@ -14,6 +13,7 @@ from typing import Any
 import pytest
 from support import pdfs
 from support.chroma_server import ChromaServer
+from support.gpg import OWNER, gpg_key
 from support.namespace import Namespace
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
@@ -367,20 +367,10 @@ def test_the_second_place(plain: Shelf, english: list[Path], tmp_path: Path) -> 
 
 
 @pytest.fixture
-def gpg(tmp_path: Path) -> Iterator[dict[str, str]]:
+def gpg() -> Iterator[dict[str, str]]:
     """The environment of somebody who has a key."""
-    if not shutil.which("gpg"):
-        pytest.skip("no gpg here: apt-get install gpg")
-    folder = tmp_path / "gnupg"
-    folder.mkdir(mode=0o700)
-    env = {"GNUPGHOME": str(folder)}
-    whole = {"PATH": "/usr/bin:/bin", **env}
-    subprocess.run(
-        ["gpg", "--batch", "--passphrase", "", "--quick-gen-key", "me@example.org", "default",
-         "default", "never"], env=whole, check=True, capture_output=True,
-    )  # fmt: skip
-    yield env
-    subprocess.run(["gpgconf", "--kill", "all"], env=whole, check=False, capture_output=True)
+    with gpg_key() as env:
+        yield env
 
 
 def test_encrypted(plain: Shelf, english: list[Path], gpg: dict[str, str], tmp_path: Path) -> None:
@@ -395,7 +385,7 @@ def test_encrypted(plain: Shelf, english: list[Path], gpg: dict[str, str], tmp_p
         missing = plain.admin("backup", "--encrypt", code=78, BOOKBRAIN_BACKUP_RECIPIENT="age1x")
         assert "The program age is not installed." in missing.err
     assert not list((plain.home / "backups").iterdir())
-    archive = _backup(plain, "--encrypt", BOOKBRAIN_BACKUP_RECIPIENT="me@example.org", **gpg)
+    archive = _backup(plain, "--encrypt", BOOKBRAIN_BACKUP_RECIPIENT=OWNER, **gpg)
     assert archive.name.endswith(".tar.zst.gpg")
     assert b"manifest" not in archive.read_bytes()
     assert "is encrypted" in plain.admin("verify").out

@@ -136,28 +136,28 @@ def test_killed_and_run_again(plain: Shelf, tmp_path: Path, english: list[Path])
     assert files == sorted(book["id"] for book in plain.books())
 
 
-def test_what_another_command_finished_is_known(plain: Shelf, tmp_path: Path) -> None:
+@pytest.fixture
+def interrupted(plain: Shelf, tmp_path: Path) -> Path:
+    """A book in the inbox whose taking was killed."""
     long = pdfs.long_book(tmp_path / "long.pdf", 200, seed=7, language="en")
     (copy,) = _put(plain, long)
     process = plain.start("ingest-inbox")
     wait_for(lambda: plain.processes("pdf_child"), "the reader")
     process.kill()
     process.communicate()
+    return copy
+
+
+def test_what_another_command_finished_is_known(plain: Shelf, interrupted: Path) -> None:
     assert "Interrupted before they were added: 1." in plain.run("books").err
     plain.run("add")
-    assert copy.exists()
+    assert interrupted.exists()
     assert "known file='long.pdf'" in plain.run("ingest-inbox").err
-    assert not copy.exists()
+    assert not interrupted.exists()
 
 
-def test_a_job_whose_file_was_taken_out_is_no_failure(plain: Shelf, tmp_path: Path) -> None:
-    long = pdfs.long_book(tmp_path / "long.pdf", 200, seed=7, language="en")
-    (copy,) = _put(plain, long)
-    process = plain.start("ingest-inbox")
-    wait_for(lambda: plain.processes("pdf_child"), "the reader")
-    process.kill()
-    process.communicate()
-    copy.unlink()
+def test_a_job_whose_file_was_taken_out_is_no_failure(plain: Shelf, interrupted: Path) -> None:
+    interrupted.unlink()
     done = plain.run("ingest-inbox")
     assert "rejected" not in done.err
     assert plain.books() == []

@@ -3,20 +3,18 @@
 import json
 import shutil
 import sqlite3
-import subprocess
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import replace
-from functools import partial
 from hashlib import file_digest, sha256
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import pytest
 from support import pdfs
+from support.gpg import OWNER, gpg_key
 
 from bookbrain.backup.archive import Archive, Content, Manifest, measure, write_archive
 from bookbrain.backup.archives import list_backups
@@ -529,20 +527,11 @@ def test_a_damaged_database_that_was_set_aside_is_back_when_the_restore_fails(
 
 
 @pytest.fixture
-def encrypted(
-    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[Settings]:
+def encrypted(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[Settings]:
     """The library of somebody who has a key."""
-    if not shutil.which("gpg"):
-        pytest.skip("no gpg here: apt-get install gpg")
-    with TemporaryDirectory() as folder:  # with a name that is short enough for its socket
-        monkeypatch.setenv("GNUPGHOME", folder)
-        run = partial(subprocess.run, check=True, capture_output=True)
-        run(["gpg", "--batch", "--passphrase", "", "--quick-gen-key", "me@example.org", "default",
-             "default", "never"])  # fmt: skip
-        wanted = replace(settings.backup, recipient="me@example.org")
-        yield replace(settings, backup=wanted)
-        run(["gpgconf", "--kill", "all"])
+    with gpg_key() as env:
+        monkeypatch.setenv("GNUPGHOME", env["GNUPGHOME"])
+        yield replace(settings, backup=replace(settings.backup, recipient=OWNER))
 
 
 def test_encrypted_ones_are_judged_before_and_never_displaced(encrypted: Settings) -> None:
