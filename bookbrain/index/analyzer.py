@@ -31,6 +31,7 @@ _MAX_TERM = 80
 _PLAIN = {
     **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
     **dict.fromkeys("\u2018\u2019\u201b\u02bc", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f", '"'),
 }
 _TOKEN = re.compile(
     r"""(?:(?<![\w-])--|[\\@$])? [A-Za-z0-9_] (?:[A-Za-z0-9_.\-/:@+\#]*[A-Za-z0-9_+\#])?  # code
@@ -78,7 +79,7 @@ def terms_of(texts: Sequence[str]) -> list[list[str]]:
 
 
 def fold(text: str) -> str:
-    """NFKC with plain dashes and apostrophes."""
+    """NFKC with plain dashes and quotation marks."""
     if text.isascii():
         return text
     text = unicodedata.normalize("NFKC", text)
