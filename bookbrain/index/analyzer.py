@@ -21,10 +21,11 @@ from string import ascii_lowercase
 
 import Stemmer
 
+from bookbrain.index.page_break import cut_words
 from bookbrain.korean import HANGUL, MORPHEMES, kiwi
 from bookbrain.model import Page
 
-ANALYZER_VERSION = 2
+ANALYZER_VERSION = 3
 WHOLE = "="  # marks an identifier's whole form
 PAIR = "~"  # marks a pair of syllables
 _MAX_TERM = 80
@@ -147,8 +148,12 @@ def is_word(term: str) -> bool:
 
 
 def page_terms(pages: Sequence[Page]) -> list[list[str]]:
-    """The terms of each page with all its fields; none for one that has a problem and no text."""
-    texts = [page.text for page in pages]
+    """The terms of each page with all its fields; none for one that has a problem and no text.
+
+    A word that is cut at the end of a page is a word of that page.
+    """
+    own = [page.text for page in pages]
+    texts = [" ".join(filter(None, both)) for both in zip(own, cut_words(own), strict=True)]
     headings = [
         ""
         if page.problem and not page.text

@@ -52,7 +52,9 @@ def _meaning(
         return "exactly" if found else "absent"
     if not len(index.having_all(own)):
         return None
-    printed = _stands(option_pattern(one.words), [*parsed.beside(one), *own], index, catalog)
+    beside = parsed.beside(one)
+    pattern, together = option_pattern(one.words, beside), [*literal_terms(beside), *own]
+    printed = _stands(pattern, together, index, catalog)
     return "text" if printed else "without"
 
 

@@ -24,6 +24,7 @@ _QUOTED = re.compile(r'(?<!\S)(?P<sign>[-+]?)"(?P<words>[^"]+)"(?=\s|[?!.]*$|[�
 _WITHOUT = re.compile(r"(?<!\S)-(?P<words>[^\W\d_][\w.+#-]*[\w+#])(?=\s|[,;?!.]+\s|[,;?!.]*$)")
 _HANGUL = re.compile("[가-힣]")
 _OPTION_BEFORE = re.compile(r"(?<!\S)(?:-[A-Za-z]|--[\w-]+)[ =]$")
+_LETTERS = re.compile("[b-df-hj-np-tv-xz]{2,6}")  # small, without a vowel
 Meaning = Literal["without", "exactly"]
 
 
@@ -65,14 +66,11 @@ class ParsedQuery:
         left = _with(self.line, ((o, o.words if o.kind == "exactly" else " ") for o in obeyed))
         return " ".join(left.split())
 
-    def beside(self, one: Instruction) -> list[str]:
-        """The terms of the nearest word of meaning before an instruction, else behind it."""
+    def beside(self, one: Instruction) -> str:
+        """The nearest word of meaning before an instruction, else behind it; "" for none."""
         before, behind = self.rest[: one.start], self.rest[one.end :]
-        for word in (*reversed(before.split()), *behind.split()):
-            terms = literal_terms(word)
-            if terms and not FUNCTION_WORDS.issuperset(terms):
-                return terms
-        return []
+        words = (*reversed(before.split()), *behind.split())
+        return next((w for w in words if set(literal_terms(w)) - FUNCTION_WORDS), "")
 
     def otherwise(self, one: Instruction, obeyed: bool) -> str:
         """The query that is read the other way at this place."""
@@ -146,7 +144,11 @@ def _word_pattern(word: str) -> str:
     return escaped.replace(r"\-\-", r"\-{1,2}")
 
 
-def option_pattern(word: str) -> re.Pattern[str]:
+def option_pattern(word: str, command: str = "") -> re.Pattern[str]:
     """What finds `-word` in folded text as it is typed: an option has its own case, and its minus
-    begins it."""
-    return re.compile(rf"(?<![^\s(\[{{'\"`|=])-{re.escape(fold(word))}(?![\w-])")
+    begins it. Letters that can be no word may lack it right behind their command: `tar xvzf`."""
+    typed = re.escape(fold(word))
+    patterns = [rf"(?<![^\s(\[{{'\"`|=])-{typed}"]
+    if command and _LETTERS.fullmatch(word):
+        patterns.append(rf"(?<!\w){re.escape(fold(command))}\s+{typed}")
+    return re.compile(rf"(?:{'|'.join(patterns)})(?![\w-])")

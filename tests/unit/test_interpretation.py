@@ -24,6 +24,9 @@ PAGES = (
     "스프링 빈의 수명은 범위로 정한다.",
     "A saga is a sequence in which a failure is repaired by a compensating",
     "transaction that undoes what was done before. The transaction is small.",
+    "This page ends in the middle of the word lineariz-",
+    "ability, which is a promise about single objects.",
+    "To pack all of it, tar cvzf home.tar.gz home is typed.",
 )  # fmt: skip
 
 
@@ -63,6 +66,7 @@ def read(result: SearchResult) -> list[str]:
         ('Exception in thread "worker" java.lang.ArithmeticException', 6, ["absent worker"]),
         ("『스프링 인 액션』 빈의 수명", 11, []),
         ("spring -boot", 9, ["without boot"]),
+        ("tar -cvzf home.tar.gz home", 16, ["text cvzf"]),
     ],
 )  # fmt: skip
 def test_the_page_and_how_the_query_was_read(
@@ -137,6 +141,26 @@ def test_a_phrase_over_a_page_break_is_found_where_it_begins(library: Library) -
     assert pages(ask(library, '"compensating transaction"')) == [12]
     assert pages(ask(library, '"repaired by a compensating transaction that undoes"')) == [12]
     assert pages(ask(library, '"transaction that undoes"')) == [13]
+
+
+def test_a_word_that_is_cut_at_the_end_of_a_page_is_found_there(library: Library) -> None:
+    assert pages(ask(library, "linearizability")) == [14]
+    assert pages(ask(library, '"linearizability, which is"')) == [14]
+
+
+FRAMES = [f"\tat shop.order.Service{n}.handle(Service{n}.java:{40 + n})" for n in range(200)]
+MESSAGE = 'Exception in thread "main" java.lang.ArithmeticException: / by zero'
+
+
+@pytest.mark.parametrize("place", [0, 100, 200])
+@pytest.mark.parametrize("between", ["\n", " "])
+def test_a_pasted_trace_finds_the_page_of_its_one_known_line(
+    library: Library, place: int, between: str
+) -> None:
+    trace = between.join([*FRAMES[:place], MESSAGE, *FRAMES[place:]])
+    result = ask(library, trace)
+    assert pages(result)[0] == 6
+    assert not read(result)
 
 
 def test_the_reader_reads_a_query_as_the_search_does(library: Library) -> None:

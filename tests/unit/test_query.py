@@ -91,8 +91,12 @@ def test_what_is_asked_is_without_the_commands_that_are_obeyed() -> None:
     assert parsed.otherwise(without, obeyed=True) == 'tar xzf "some words" end'
     assert parsed.otherwise(without, obeyed=False) == 'tar -"xzf" "some words" end'
     assert parsed.otherwise(exactly, obeyed=True) == "tar -xzf some words end"
-    assert parsed.beside(without) == ["tar"]
-    assert parsed.beside(exactly) == ["tar"]
+    assert parsed.beside(without) == "tar"
+    assert parsed.beside(exactly) == "tar"
+    (alone,) = parse_query("-jar app.jar").instructions
+    assert parse_query("-jar app.jar").beside(alone) == "app.jar"
+    (alone,) = parse_query("the -jar").instructions
+    assert parse_query("the -jar").beside(alone) == ""
 
 
 @pytest.mark.parametrize("typed", ["spring -boot", 'find "main" in it'])
@@ -133,6 +137,13 @@ def test_a_long_query_is_cut() -> None:
 @pytest.mark.parametrize("text", ["lspci -nn", "run (-nn)", "`-nn`", "\n-nn shows"])
 def test_an_option_is_found(text: str) -> None:
     assert option_pattern("nn").search(text)
+
+
+def test_letters_that_are_no_word_may_lack_their_minus_behind_their_command() -> None:
+    assert option_pattern("xvzf", "tar").search("run tar xvzf a.tar.gz")
+    assert not option_pattern("xvzf", "tar").search("run star xvzf or xvzf or tar xvzfk")
+    assert not option_pattern("boot", "spring").search("the spring boot project")
+    assert not option_pattern("JDBC", "Spring").search("the Spring JDBC project")
 
 
 @pytest.mark.parametrize("text", ["lspci -NN", "a-nn", "--nn", "-nnk", "-nn-x", "- nn", "nn"])
