@@ -9,24 +9,33 @@ from bookbrain.index.analyzer import literal_terms
 from bookbrain.index.bm25 import KeywordIndex, Numbers
 
 _FEWEST, _WORDS, _STEP = 3, 6, 3  # terms that make a piece; words of a piece of a longer line
+_RAREST = 5  # terms of a piece that are looked up
+_BEST = 100  # documents
 _MOST_PAGES = 200  # what is on more is said everywhere
 
 
 def find_pieces(lines: Iterable[str], index: KeywordIndex) -> Mapping[int, float]:
-    """The documents that have all words of a piece, and how much they have, 0 to 1."""
+    """The best documents that have the rarest words of a piece that has no strange one; and how
+    much of the text they have against the first of them, 0 to 1."""
     pieces = {*_pieces(lines)}
+    shares = index.shares(term for piece in pieces for term in piece)
+    rarest = {
+        piece: sorted(piece, key=lambda term: (shares[term], term))[:_RAREST]
+        for piece in pieces
+        if all(shares[term] for term in piece)
+    }
     known = {
         scorer.term: scorer.documents
-        for scorer in index.look_up({term: 1.0 for piece in pieces for term in piece})
+        for scorer in index.look_up({term: 1.0 for terms in rarest.values() for term in terms})
     }
     totals: dict[int, float] = {}
-    for piece in pieces:
-        having = _in_all([known.get(term) for term in piece])
+    for piece, terms in rarest.items():
+        having = _in_all([known[term] for term in terms])
         worth = log(index.documents / max(len(having), 1)) * len(piece)
         for document in having.tolist():
             totals[document] = totals.get(document, 0.0) + worth
-    most = max(totals.values(), default=1.0) or 1.0
-    return {document: total / most for document, total in totals.items()}
+    best = sorted(totals.items(), key=lambda found: -found[1])[:_BEST]
+    return {document: total / best[0][1] for document, total in best if total}
 
 
 def _pieces(lines: Iterable[str]) -> Iterator[frozenset[str]]:
@@ -41,16 +50,13 @@ def _pieces(lines: Iterable[str]) -> Iterator[frozenset[str]]:
                 yield frozenset(terms)
 
 
-def _in_all(postings: Sequence[Numbers | None]) -> Numbers:
-    """The documents in all of them, which ascend; none where that says nothing."""
-    none = np.empty(0, np.int64)
-    having = sorted((documents for documents in postings if documents is not None), key=len)
-    if len(having) < len(postings):
-        return none
-    found = having[0]
-    for documents in having[1:]:
+def _in_all(postings: Sequence[Numbers]) -> Numbers:
+    """The documents in all of them, which ascend and begin with the shortest; none where too many
+    have them."""
+    found = postings[0]
+    for documents in postings[1:]:
         if not len(found):
             break
         places = np.minimum(documents.searchsorted(found), len(documents) - 1)
         found = found[documents[places] == found]
-    return found if len(found) <= _MOST_PAGES else none
+    return found if len(found) <= _MOST_PAGES else found[:0]

@@ -116,11 +116,10 @@ class CompiledQuery:
         obeyed = any(clause.kind in ("without", "exactly") for clause in self.read_as.clauses)
         return obeyed and not self.read_as.plain
 
-    def likeness(self, document: int, text: str) -> float:
-        """How much of the query stands on a page, whose text it is, as it was typed, 0 to 1."""
+    def likeness(self, text: str) -> float:
+        """How much of the query stands in the text of a page as it was typed, 0 to 1."""
         folded = fold(text)
-        found = (worth for pattern, worth in self.typed if pattern.search(folded))
-        return max(found, default=self.pieces.get(document, 0.0))
+        return max((worth for pattern, worth in self.typed if pattern.search(folded)), default=0.0)
 
 
 _MOST_OF_MEANING = 2_000  # characters; a model says less of a longer text, or refuses it

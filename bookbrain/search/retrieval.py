@@ -201,15 +201,15 @@ def _as_typed_first(
     stores: Stores, query: CompiledQuery, scores: Mapping[int, float]
 ) -> Mapping[int, float]:
     """The scores, raised by up to the best of them where the query stands as it was typed."""
-    if not scores or not (query.typed or query.pieces):
-        return scores
-    best = max(scores.values())
-    pages = stores.catalog.find_pages(map(query.index.place, scores))
-    raised = {
-        document: score + best * query.likeness(document, pages[place].page.text)
-        for document, score in scores.items()
-        if (place := query.index.place(document)) in pages
-    }
+    likeness = dict(query.pieces)
+    if query.typed:
+        places = {document: query.index.place(document) for document in scores}
+        pages = stores.catalog.find_pages(places.values())
+        for document, place in places.items():
+            if place in pages and (found := query.likeness(pages[place].page.text)):
+                likeness[document] = max(found, likeness.get(document, 0.0))
+    best = max(scores.values(), default=0.0)
+    raised = {d: score + best * likeness.get(d, 0.0) for d, score in scores.items()}
     return dict(sorted(raised.items(), key=lambda found: -found[1]))
 
 

@@ -14,7 +14,7 @@ from typing import Literal
 from bookbrain.errors import InputError
 from bookbrain.index.analyzer import FUNCTION_WORDS, fold, literal_terms
 
-MAX_QUERY = 32_000  # characters, some 300 lines; the rest of a longer one is not looked at
+MAX_QUERY = 20_000  # characters, some 200 lines; the rest of a longer one is not looked at
 _MOST_COMMANDED = 200  # characters; who gives commands writes less, and who pastes writes none
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _QUOTES = str.maketrans("“”„‟«»", '""""""')
