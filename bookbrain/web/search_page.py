@@ -278,7 +278,7 @@ def _reading(read_as: ReadAs) -> str:
     """How the query was read, each piece with a link to the query that is read the other way."""
     otherwise = escape(tr("read it the other way"))
     clauses = " · ".join(
-        f'{escape(tr(clause.note))} <a href="{link("/", q=clause.other)}">{otherwise}'
+        f'{escape(tr(clause.note))} <a href="{_asking(clause.other)}">{otherwise}'
         f'<span class="unseen">: {escape(clause.other)}</span></a>'
         for clause in read_as.clauses
     )
@@ -286,6 +286,12 @@ def _reading(read_as: ReadAs) -> str:
     if read_as.remark:
         said += f'<p class="remark">{escape(tr(read_as.remark))}</p>'
     return said
+
+
+def _asking(query: str) -> str:
+    """The address of this page with another query and the same options, for an attribute."""
+    options = {name: st.query_params.get_all(name) for name in st.query_params if name != "q"}
+    return escape(f"/?{urlencode({**options, 'q': query}, doseq=True)}")
 
 
 def _summary(asked: Question, result: SearchResult) -> str:
