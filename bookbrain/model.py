@@ -3,7 +3,7 @@
 import json
 import re
 import unicodedata
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
 from datetime import datetime
 from hashlib import sha256
 from html import unescape
@@ -196,6 +196,55 @@ class Hit:
 
 
 @dataclass(frozen=True, slots=True)
+class Clause:
+    """How a piece of a query was read that is a command or looks like one.
+
+    Pages with `words` were left out ("without"), or only pages with exactly these were taken
+    ("exactly"). Or they are text: because the books print their minus ("text"), or because no page
+    has them with all other words ("absent"). `other` is the query that is read the other way.
+    """
+
+    kind: Literal["without", "exactly", "text", "absent"]
+    words: str
+    other: str
+
+    @property
+    def note(self) -> str:
+        """The same for a person."""
+        match self.kind:
+            case "without":
+                return fill("without: {words}", words=self.words)
+            case "exactly":
+                return fill("exactly: {words}", words=self.words)
+            case "text":
+                return fill("as text: {words}", words=f"-{self.words}")
+            case _:
+                return fill("on no page with the other words: {words}", words=self.words)
+
+
+@dataclass(frozen=True, slots=True)
+class ReadAs:
+    """How a query was read. `plain`: with its commands nothing was found, and the hits are those of
+    the plain words. `partly`: not all books could be looked at in time."""
+
+    clauses: tuple[Clause, ...] = ()
+    plain: bool = False
+    partly: bool = False
+
+    @property
+    def remark(self) -> str:
+        """What a person must know of it; "" where that is nothing."""
+        if self.plain:
+            return fill("No page has that as it was asked. These have some of the plain words.")
+        if self.partly:
+            return fill(
+                "Signs alone are looked for page by page: not all books could be looked at in "
+                "time. Add a word."
+            )
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchResult:
     """The answer to one query; `degraded` says why a leg did not take part, None when all did."""
 
@@ -204,6 +253,7 @@ class SearchResult:
     degraded: str | None
     took_ms: float
     hits: tuple[Hit, ...]
+    read_as: ReadAs = field(default_factory=ReadAs)
 
     @property
     def remark(self) -> str:

@@ -5,12 +5,36 @@ import os
 import click
 
 from bookbrain.cli.command import Command, mode_option, open_library
-from bookbrain.cli.terminal import fitting, note, print_json, print_result, shown, typed
+from bookbrain.cli.terminal import (
+    fitting,
+    note,
+    note_reading,
+    print_json,
+    print_result,
+    shown,
+    typed,
+)
 from bookbrain.messages import language
 from bookbrain.model import Mode, result_markdown, to_json
 
 
-@click.command(cls=Command)
+class _Search(Command):
+    """Says what to do where a part of the query is taken for an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except click.NoSuchOption as error:
+            raise click.UsageError(
+                shown(
+                    "{reason} Put -- before a query with a minus: `bookbrain search -- lspci -nn`",
+                    reason=error.format_message(),
+                ),
+                ctx,
+            ) from error
+
+
+@click.command(cls=_Search)
 @click.argument("query", nargs=-1, required=True, type=typed)
 @click.option("-k", "count", type=click.IntRange(1, 1000), default=10, show_default=True,
               help="How many pages at most.")  # fmt: skip
@@ -30,7 +54,8 @@ def search(
     bookbrain search '"exact phrase" -without'
     bookbrain search 비동기 처리 --book install.ko.pdf
 
-    A word after a minus is left out; put -- before a query that begins with a minus.
+    A word after a minus is left out, unless the books print it so, as in `tar -xzf`; how a query
+    was read is said above the hits. Put -- before a query that begins with a minus.
     """
     if as_json and markdown:
         raise click.UsageError(shown("Choose one of --json and --markdown."))
@@ -39,6 +64,7 @@ def search(
     if as_json:
         print_json(to_json(result))
         return
+    note_reading(result.read_as)
     if markdown:
         click.echo(fitting(result_markdown(result, language(os.environ))), nl=False)
     else:

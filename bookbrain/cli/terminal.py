@@ -29,6 +29,7 @@ from bookbrain.model import (
     Hit,
     Outcome,
     Progress,
+    ReadAs,
     SearchResult,
     Standing,
     Step,
@@ -88,6 +89,14 @@ def say_refused(path: str, reason: str, hint: str) -> None:
         "not added  {path}: {reason}. {hint}",
         path=path, reason=message_of(reason), hint=message_of(hint), fg="red", err=True,
     )  # fmt: skip
+
+
+def note_reading(read_as: ReadAs) -> None:
+    """Say on stderr how a query was read, and which query is read the other way."""
+    for clause in read_as.clauses:
+        note("{read} · the other way: {query}", read=clause.note, query=clause.other)
+    if read_as.remark:
+        note(read_as.remark)
 
 
 def print_result(result: SearchResult) -> None:

@@ -21,16 +21,18 @@ from string import ascii_lowercase
 
 import Stemmer
 
+from bookbrain.index.page_break import cut_words
 from bookbrain.korean import HANGUL, MORPHEMES, kiwi
 from bookbrain.model import Page
 
-ANALYZER_VERSION = 2
+ANALYZER_VERSION = 3
 WHOLE = "="  # marks an identifier's whole form
 PAIR = "~"  # marks a pair of syllables
 _MAX_TERM = 80
 _PLAIN = {
     **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
     **dict.fromkeys("\u2018\u2019\u201b\u02bc", "'"),
+    **dict.fromkeys("\u201c\u201d\u201e\u201f", '"'),
 }
 _TOKEN = re.compile(
     r"""(?:(?<![\w-])--|[\\@$])? [A-Za-z0-9_] (?:[A-Za-z0-9_.\-/:@+\#]*[A-Za-z0-9_+\#])?  # code
@@ -78,7 +80,7 @@ def terms_of(texts: Sequence[str]) -> list[list[str]]:
 
 
 def fold(text: str) -> str:
-    """NFKC with plain dashes and apostrophes."""
+    """NFKC with plain dashes and quotation marks."""
     if text.isascii():
         return text
     text = unicodedata.normalize("NFKC", text)
@@ -146,8 +148,12 @@ def is_word(term: str) -> bool:
 
 
 def page_terms(pages: Sequence[Page]) -> list[list[str]]:
-    """The terms of each page with all its fields; none for one that has a problem and no text."""
-    texts = [page.text for page in pages]
+    """The terms of each page with all its fields; none for one that has a problem and no text.
+
+    A word that is cut at the end of a page is a word of that page.
+    """
+    own = [page.text for page in pages]
+    texts = [" ".join(filter(None, both)) for both in zip(own, cut_words(own), strict=True)]
     headings = [
         ""
         if page.problem and not page.text

@@ -234,6 +234,12 @@ class KeywordIndex:
                 mask[self._first[number] : self._ends[number]] = True
         return mask
 
+    def with_pages_before(self, mask: Mask) -> Mask:
+        """The documents of the mask, and those whose next page in their book is one of them."""
+        before = np.append(mask[1:], False)
+        before[self._ends - 1] = False
+        return np.asarray(mask | before)
+
     # Postings
 
     def _runs(self, terms: Sequence[str]) -> list[list[_Run]]:

@@ -16,7 +16,8 @@ from bookbrain.library.recognised_text import unread_note
 from bookbrain.messages import fill
 from bookbrain.model import Book, Page, doubt
 from bookbrain.ocr.engine import RecognisedPage, letters_of
-from bookbrain.search.query import CompiledQuery, compile_query, parse_query
+from bookbrain.search.query import CompiledQuery, compile_query
+from bookbrain.search.syntax import parse_query
 from bookbrain.store.database import suppress_damage
 from bookbrain.store.folder import Stores
 from bookbrain.store.recognised import Reading
@@ -80,7 +81,7 @@ class OpenBook:
     book: Book
     path: Path
     _stores: Stores = field(repr=False)
-    _asked: dict[str, CompiledQuery | None] = field(
+    _asked: dict[tuple[str, bool], CompiledQuery | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -105,17 +106,15 @@ class OpenBook:
     def matches(self, query: str) -> tuple[int, ...]:
         """The pages of the book with every word of the query, in page order.
 
-        Where no page has them all: the 50 that a keyword search finds first. None for a query that
-        says nothing.
+        Where no page has them all: the 50 that a keyword search finds first; where its commands
+        leave none, as many for its plain words. None for a query that says nothing.
         """
         asked = self._compiled(query)
         if asked is None:
             return ()
-        having = asked.index.having_all(asked.words).tolist()
-        found = [document for document in having if asked.allowed.allows(document)]
-        if not found:
-            ranked = best_pages(asked.index, _telling(asked), _MOST_PAGES, asked.allowed.mask)
-            found = [document for document in ranked if asked.allowed.allows(document)]
+        found = _pages(asked)
+        if not found and asked.is_commanded:
+            found = _pages(self._compiled(query, plain=True) or asked)
         return tuple(sorted(asked.index.place(document)[1] for document in found))
 
     def marks(self, page: Page, query: str) -> tuple[tuple[int, int], ...]:
@@ -123,17 +122,17 @@ class OpenBook:
         asked = self._compiled(query)
         return tuple(asked.marker.find(page.text)) if asked else ()
 
-    def _compiled(self, typed: str) -> CompiledQuery | None:
+    def _compiled(self, typed: str, *, plain: bool = False) -> CompiledQuery | None:
         """The query over this book, compiled once; None for one that says nothing."""
-        if typed not in self._asked:
+        if (typed, plain) not in self._asked:
             index, asked = self._stores.keywords(), None
             with suppress(InputError):
                 parsed = parse_query(typed)
                 if index is not None:
                     catalog = self._stores.catalog
-                    asked = compile_query(parsed, index, catalog, [self.book.id])
-            self._asked[typed] = asked
-        return self._asked[typed]
+                    asked = compile_query(parsed, index, catalog, [self.book.id], plain=plain)
+            self._asked[typed, plain] = asked
+        return self._asked[typed, plain]
 
     def picture(self, number: int, query: str, width: int) -> Picture:
         """A page with what search would mark on it; NotFoundError where there is no such page."""
@@ -172,6 +171,16 @@ class OpenBook:
             if reading := self._stores.embeddings.recognised.get(self.book.id, page.number):
                 return reading
         return None
+
+
+def _pages(asked: CompiledQuery) -> list[int]:
+    """The documents that have every word, or every sign; else the best few."""
+    having = asked.index.having_all(asked.words).tolist() if asked.words else [*asked.found]
+    found = [document for document in having if asked.allowed.allows(document)]
+    if found:
+        return found
+    ranked = best_pages(asked.index, _telling(asked), _MOST_PAGES, asked.allowed.mask)
+    return [document for document in ranked if asked.allowed.allows(document)]
 
 
 def _telling(asked: CompiledQuery) -> Sequence[TermScorer]:

@@ -13,76 +13,21 @@ from bookbrain.index import analyzer
 from bookbrain.index.analyzer import (
     FUNCTION_WORDS,
     PAIR,
-    WHOLE,
     fold,
     is_word,
+    literal_terms,
     other_spellings,
     query_weights,
 )
 from bookbrain.index.bm25 import KeywordIndex, Mask, TermScorer
-from bookbrain.model import Page
+from bookbrain.index.page_break import joints
+from bookbrain.model import Page, ReadAs
+from bookbrain.search.interpretation import interpret, plain_words
+from bookbrain.search.paste import find_pieces
+from bookbrain.search.signs import find_signs, sign_pattern
 from bookbrain.search.snippet import Marker
+from bookbrain.search.syntax import Instruction, ParsedQuery, option_pattern, phrase_pattern
 from bookbrain.store.catalog import Catalog
-
-MAX_QUERY = 2_000  # characters; the rest of a longer one is not looked at
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
-_QUOTES = str.maketrans("“”„‟«»「」『』", '""""""""""')
-# Minus and a letter: -1 and --option are words, not exclusions.
-_CLAUSE = re.compile(r'(?<!\S)(?P<minus>-)?"(?P<phrase>[^"]+)"|(?<!\S)-(?P<word>[^\W\d_][^\s"]+)')
-
-
-@dataclass(frozen=True, slots=True)
-class ParsedQuery:
-    """`text` is what is asked, for both legs, phrases included but not exclusions."""
-
-    text: str
-    phrases: tuple[str, ...] = ()
-    excluded_words: tuple[str, ...] = ()
-    excluded_phrases: tuple[str, ...] = ()
-
-
-def parse_query(typed: str) -> ParsedQuery:
-    """Read a query; raises InputError when there is nothing in it to look for."""
-    line = " ".join(_CONTROL.sub(" ", typed[:MAX_QUERY]).translate(_QUOTES).split())
-    phrases, without_words, without_phrases = [], [], []
-
-    def take(match: re.Match[str]) -> str:
-        if match["word"]:
-            without_words.append(match["word"])
-        elif match["minus"]:
-            without_phrases.append(match["phrase"].strip())
-        else:
-            phrases.append(match["phrase"].strip())
-            return f" {match['phrase']} "
-        return " "
-
-    text = " ".join(_CLAUSE.sub(take, line).replace('"', " ").split())
-    if not text:
-        excluded = bool(without_words or without_phrases)
-        raise InputError(
-            "The query only says what to leave out." if excluded else "The query is empty.",
-            "Give at least one word to look for.",
-        )
-    return ParsedQuery(
-        text,
-        tuple(filter(None, phrases)),
-        tuple(without_words),
-        tuple(filter(None, without_phrases)),
-    )
-
-
-def phrase_pattern(phrase: str) -> re.Pattern[str]:
-    """What finds `phrase` in folded text: any case, any white space between words.
-
-    Between Hangul syllables white space may be missing or added: line breaks cut words.
-    """
-    folded = fold(phrase)
-    words = [
-        re.sub(r"(?<=[가-힣])(?=[가-힣])", r"\\s?", re.escape(word)) for word in folded.split()
-    ]
-    all_hangul = all(c.isspace() or "가" <= c <= "힣" for c in folded)
-    return re.compile((r"\s*" if all_hangul else r"\s+").join(words), re.IGNORECASE)
-
 
 _MOST = 4_000  # texts that are looked at for the phrases of one query: some tenths of a second
 
@@ -118,13 +63,26 @@ class Filter:
         return self._known[document]
 
     def _has_phrases(self, document: int) -> bool:
-        page = self.catalog.find_page(*self.index.place(document))
+        book_id, number = self.index.place(document)
+        page = self.catalog.find_page(book_id, number)
         if page is None:
             return False
         text = fold(page.text)
-        return all(phrase.search(text) for phrase in self.wanted) and not any(
-            phrase.search(text) for phrase in self.unwanted
-        )
+        if any(phrase.search(text) for phrase in self.unwanted):
+            return False
+        missing = [phrase for phrase in self.wanted if not phrase.search(text)]
+        following = self.catalog.find_page(book_id, number + 1) if missing else None
+        if following is None:
+            return not missing
+        around = list(joints(text, fold(following.text)))
+        return all(_begins_before(phrase, around) for phrase in missing)
+
+
+def _begins_before(phrase: re.Pattern[str], joints: Iterable[tuple[str, int]]) -> bool:
+    """Whether the phrase runs over the page's break."""
+    return any(
+        match.start() < at < match.end() for text, at in joints for match in phrase.finditer(text)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +90,11 @@ class CompiledQuery:
     """A query over one state of the index; both legs, the snippets and the marks only use it.
 
     `text` is asked for by meaning; where it is empty, the vectors of the passages in `like`, by
-    digest. `words` were typed, and say something. `terms` are all that pages are found by, other
-    spellings among them. `books` limits the vector leg as `allowed` does all.
+    digest, or nothing, for the query has signs only: its pages are `found` by these. `words` were
+    typed, and say something. `terms` are all that pages are found by, other spellings among them.
+    `books` limits the vector leg as `allowed` does all. A page on which all of it stands as it was
+    typed, or a part of it, comes before others: `typed` has what finds these, with their worth, and
+    `pieces`, of a pasted text, the documents.
     """
 
     index: KeywordIndex
@@ -144,31 +105,94 @@ class CompiledQuery:
     marker: Marker
     books: Sequence[str] | None = None
     like: Sequence[str] = ()
+    typed: Sequence[tuple[re.Pattern[str], float]] = ()
+    pieces: Mapping[int, float] = field(default_factory=dict)
+    found: Mapping[int, float] = field(default_factory=dict)
+    read_as: ReadAs = field(default_factory=ReadAs)
+
+    @property
+    def is_commanded(self) -> bool:
+        """Whether it obeys a command, so that the plain words may find more."""
+        obeyed = any(clause.kind in ("without", "exactly") for clause in self.read_as.clauses)
+        return obeyed and not self.read_as.plain
+
+    def likeness(self, text: str) -> float:
+        """How much of the query stands in the text of a page as it was typed, 0 to 1."""
+        folded = fold(text)
+        return max((worth for pattern, worth in self.typed if pattern.search(folded)), default=0.0)
+
+
+_MOST_OF_MEANING = 2_000  # characters; a model says less of a longer text, or refuses it
 
 
 def compile_query(
-    parsed: ParsedQuery, index: KeywordIndex, catalog: Catalog, books: Sequence[str] | None
-) -> CompiledQuery:
-    """Compile a query for these books, by id, or for all."""
-    terms = analyzer.terms(parsed.text)
-    weights = term_weights(index, parsed.text, terms)
-    phrases = {p: found for p in parsed.phrases if (found := analyzer.literal_terms(p))}  # not "."
+    parsed: ParsedQuery, index: KeywordIndex, catalog: Catalog, books: Sequence[str] | None,
+    *, plain: bool = False,
+) -> CompiledQuery:  # fmt: skip
+    """Compile a query for these books, by id, or for all; `plain`: no command in it is obeyed.
+
+    Raises InputError where nothing is left to look for.
+    """
+    meant = interpret(parsed, index, catalog)
+    obeyed = () if plain else meant.obeyed
+    text = _asked(parsed, obeyed)
+    terms = bounded(index, analyzer.terms(text))
     there = catalog.book_ids() if books is None and catalog.removed() else books
-    mask = _mask(index, [*phrases.values()], parsed.excluded_words, there)
-    content = _content(terms)
+    found, whole = ({}, True) if terms else find_signs(text, index, catalog, there)
+    weights = term_weights(index, text, terms)
+    typed = _typed(text, meant.options, terms)
+    phrases = [phrase_pattern(one.words) for one in obeyed if one.kind == "exactly"]
     return CompiledQuery(
         index,
-        parsed.text,
-        [term for term in content if not term.startswith((PAIR, WHOLE))] or content,
+        text[:_MOST_OF_MEANING] if terms else "",
+        plain_words(terms),
         index.look_up(weights),
-        Filter(
-            catalog, index, mask,
-            [phrase_pattern(phrase) for phrase in phrases],
-            [phrase_pattern(phrase) for phrase in parsed.excluded_phrases],
-        ),
-        _marker(index, weights, parsed.phrases),
+        _filter(catalog, index, obeyed, there),
+        _marker(index, weights, [*phrases, *(pattern for pattern, _ in typed)]),
         books,
-    )  # fmt: skip
+        typed=typed,
+        pieces=find_pieces(parsed.pasted, index),
+        found=found,
+        read_as=ReadAs(meant.clauses, plain, not whole),
+    )
+
+
+def _asked(parsed: ParsedQuery, obeyed: Sequence[Instruction]) -> str:
+    """What is looked for; raises InputError where the query only says what is not."""
+    text = parsed.text(obeyed)
+    if not text.replace('"', "").strip():
+        raise InputError(
+            "The query only says what to leave out.", "Give at least one word to look for."
+        )
+    return text
+
+
+_SIGN = re.compile(r"[^\w\s.,?!'\"-]|(?<!\S)-|\"")  # what prose has not
+_LONGEST_TYPED = 300  # characters
+_PART = 0.5
+
+
+def _typed(
+    text: str, options: Sequence[str], terms: Sequence[str]
+) -> list[tuple[re.Pattern[str], float]]:
+    """What finds a command or a message as it was typed, and its options; none for prose."""
+    if len(text) > _LONGEST_TYPED or not _SIGN.search(text):
+        return []
+    whole = phrase_pattern(text) if terms else sign_pattern(text)
+    return [(whole, 1.0), *((option_pattern(option), _PART) for option in options)]
+
+
+_MOST_TERMS = 64
+
+
+def bounded(index: KeywordIndex, terms: Sequence[str]) -> Sequence[str]:
+    """The terms of a query; of a long text only the rarest that pages have, each once."""
+    if len(terms) <= _MOST_TERMS:
+        return terms
+    shares = index.shares(dict.fromkeys(terms))
+    known = [term for term, share in shares.items() if share]
+    rarest = set(sorted(known, key=lambda term: shares[term])[:_MOST_TERMS])
+    return [term for term in known if term in rarest]
 
 
 _IDENTIFIER = 10.0
@@ -183,44 +207,52 @@ def term_weights(index: KeywordIndex, text: str, terms: Sequence[str]) -> dict[s
     weights = query_weights(terms)
     if len(terms) > 1 and " " not in text and not terms[0].startswith(PAIR):
         weights[terms[0]] *= _IDENTIFIER
-    for other, share in other_spellings(text, terms, index.shares).items():
+    for other, share in other_spellings(text[:_LONGEST_TYPED], terms, index.shares).items():
         for term, weight in query_weights([other]).items():
             weights[term] = weights.get(term, 0) + share * weight
     return weights
 
 
-def _marker(index: KeywordIndex, terms: Iterable[str], phrases: Iterable[str] = ()) -> Marker:
+def _marker(
+    index: KeywordIndex, terms: Iterable[str], phrases: Sequence[re.Pattern[str]] = ()
+) -> Marker:
     """Marks the terms worth it, the rarer the heavier."""
-    content = _content([term for term in terms if is_word(term)])
+    words = [term for term in terms if is_word(term)]
+    content = [term for term in words if term not in FUNCTION_WORDS] or words
     weights = {term: 1 - log(share + 1e-6) for term, share in index.shares(content).items()}
-    return Marker(weights, [phrase_pattern(phrase) for phrase in phrases])
+    return Marker(weights, phrases)
 
 
-def _content(terms: Sequence[str]) -> Sequence[str]:
-    """The terms without function words; these only where nothing else is."""
-    return [term for term in terms if term not in FUNCTION_WORDS] or terms
-
-
-def _mask(
-    index: KeywordIndex, phrases: Sequence[Sequence[str]], excluded_words: Iterable[str],
+def _filter(
+    catalog: Catalog, index: KeywordIndex, obeyed: Sequence[Instruction],
     books: Sequence[str] | None,
-) -> Mask | None:  # fmt: skip
-    """The documents of the books that have the terms of the phrases and no excluded word."""
-    excluded = [analyzer.literal_terms(word) or analyzer.terms(word) for word in excluded_words]
-    dropped = [_having(index, terms) for terms in excluded if terms]
-    if books is None and not phrases and not dropped:
-        return None
-    mask = np.ones(index.documents, np.bool_) if books is None else index.of_books(books)
-    for terms in phrases:
-        mask &= _having(index, terms)
-    for having in dropped:
-        mask &= ~having
-    return mask
+) -> Filter:  # fmt: skip
+    """What the commands leave of the books. A phrase without terms, as ".", is none."""
+    wanted = [one.words for one in obeyed if one.kind == "exactly" and literal_terms(one.words)]
+    without = [one.words for one in obeyed if one.kind == "without"]
+    unwanted = [words for words in without if " " in words]
+    mask = index.of_books(books) if books is not None else np.ones(index.documents, np.bool_)
+    for phrase in wanted:
+        mask &= _having(index, literal_terms(phrase), over_break=True)
+    for word in (words for words in without if " " not in words):
+        terms = literal_terms(word) or analyzer.terms(word)
+        mask &= ~_having(index, terms) if terms else True
+    return Filter(
+        catalog,
+        index,
+        None if books is None and not obeyed else mask,
+        [*map(phrase_pattern, wanted)],
+        [*map(phrase_pattern, unwanted)],
+    )
 
 
-def _having(index: KeywordIndex, terms: Sequence[str]) -> Mask:
-    having = np.zeros(index.documents, np.bool_)
-    having[index.having_all(terms)] = True
+def _having(index: KeywordIndex, terms: Sequence[str], *, over_break: bool = False) -> Mask:
+    """The documents that have all the terms, or together with their next page."""
+    having = np.ones(index.documents, np.bool_)
+    for term in terms:
+        mask = np.zeros(index.documents, np.bool_)
+        mask[index.having_all([term])] = True
+        having &= index.with_pages_before(mask) if over_break else mask
     return having
 
 

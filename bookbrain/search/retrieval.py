@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from html import unescape
-from itertools import chain
+from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from bookbrain.errors import BookBrainError, InputError
@@ -14,8 +14,9 @@ from bookbrain.index.bm25 import best_pages, fold_duplicates
 from bookbrain.messages import fill
 from bookbrain.model import Duplicate, Hit, LegHit, Mode, SearchResult, Why
 from bookbrain.search import fusion
-from bookbrain.search.query import CompiledQuery, compile_page, compile_query, parse_query
+from bookbrain.search.query import CompiledQuery, compile_page, compile_query
 from bookbrain.search.snippet import make_snippet
+from bookbrain.search.syntax import parse_query
 from bookbrain.settings import Settings
 from bookbrain.store.database import suppress_damage
 from bookbrain.store.folder import Stores
@@ -95,20 +96,23 @@ def search(
     """Answer `typed` with at most `k` pages; `books` limits it to these ids.
 
     `weight` is what the vector leg counts, 0 to 1; None for what the settings say. A leg that
-    cannot take part is named in `degraded`; the other one answers. Raises InputError for a query
-    that says nothing.
+    cannot take part is named in `degraded`; the other one answers. Where the commands of a query
+    leave nothing, its plain words are looked for. Raises InputError for a query that says nothing.
     """
     started = time.perf_counter()
     parsed, index = parse_query(typed), stores.keywords()
-    hits: tuple[Hit, ...] = ()
-    degraded = None
-    if index is not None and index.documents:
-        query = compile_query(parsed, index, stores.catalog, books)
-        read = max(k, _READ) if mode == "hybrid" and stores.settings.rerank.url else k
-        hits, degraded = _answer(stores, query, mode, read, weight)
-        if mode == "hybrid":
-            hits = reranked(stores, query.text, hits, k)
-    return _result(typed, mode, degraded, started, hits)
+    if index is None or not index.documents:
+        return _result(typed, mode, None, started, ())
+    read = max(k, _READ) if mode == "hybrid" and stores.settings.rerank.url else k
+    query = compile_query(parsed, index, stores.catalog, books)
+    hits, degraded = _answer(stores, query, mode, read, weight)
+    if not hits and query.is_commanded:
+        plain = compile_query(parsed, index, stores.catalog, books, plain=True)
+        hits, degraded = _answer(stores, plain, mode, read, weight)
+        query = plain if hits else query
+    if mode == "hybrid":
+        hits = reranked(stores, query.text, hits, k)
+    return replace(_result(typed, mode, degraded, started, hits), read_as=query.read_as)
 
 
 def similar(stores: ConnectedStores, book_id: str, number: int, k: int) -> SearchResult:
@@ -138,9 +142,10 @@ def _answer(
 ) -> tuple[tuple[Hit, ...], str | None]:
     """The best `k` pages, and why a leg did not take part, if one did not."""
     depth = max(_DEPTH, 3 * k)
-    vector = _Leg() if mode == "keyword" else _vector_leg(stores, query, depth)
-    instead = vector.complaint and not vector.scores
-    keyword = _keyword_leg(query, depth) if mode != "vector" or instead else _Leg()
+    by_meaning = mode != "keyword" and (query.text or query.like)
+    vector = _vector_leg(stores, query, depth) if by_meaning else _Leg()
+    instead = not by_meaning or (vector.complaint and not vector.scores)
+    keyword = _keyword_leg(stores, query, depth) if mode != "vector" or instead else _Leg()
     fused = _fused(stores.settings, keyword, vector, weight)
     ranked = sorted(fused, key=lambda document: -fused[document])  # equal ones as the legs had
     folded = fold_duplicates(query.index, ranked[: _FOLDED * k], k)
@@ -176,14 +181,36 @@ def _confidence(stores: Stores, found: FoundPage) -> float | None:
     return None
 
 
-def _keyword_leg(query: CompiledQuery, depth: int) -> _Leg:
+def _keyword_leg(stores: Stores, query: CompiledQuery, depth: int) -> _Leg:
     """The best pages that are allowed; where their texts decide that, more are asked for."""
+    if query.found:
+        allowed = (d for d in query.found if query.allowed.allows(d))
+        return _Leg({document: query.found[document] for document in islice(allowed, depth)})
     for asked in (depth, *([10 * depth, 40 * depth] if query.allowed.looks_at_texts else [])):
         found = best_pages(query.index, query.terms, asked, query.allowed.mask)
         left = [document for document in found if query.allowed.allows(document)][:depth]
         if len(left) == depth or len(found) < asked:
             break
-    return _Leg({document: found[document] for document in left})
+    scores = {document: found[document] for document in left}
+    others = [d for d in query.pieces if d not in scores and query.allowed.allows(d)]
+    scores |= zip(others, query.index.scores(query.terms, others).tolist(), strict=True)
+    return _Leg(_as_typed_first(stores, query, scores))
+
+
+def _as_typed_first(
+    stores: Stores, query: CompiledQuery, scores: Mapping[int, float]
+) -> Mapping[int, float]:
+    """The scores, raised by up to the best of them where the query stands as it was typed."""
+    likeness = dict(query.pieces)
+    if query.typed:
+        places = {document: query.index.place(document) for document in scores}
+        pages = stores.catalog.find_pages(places.values())
+        for document, place in places.items():
+            if place in pages and (found := query.likeness(pages[place].page.text)):
+                likeness[document] = max(found, likeness.get(document, 0.0))
+    best = max(scores.values(), default=0.0)
+    raised = {d: score + best * likeness.get(d, 0.0) for d, score in scores.items()}
+    return dict(sorted(raised.items(), key=lambda found: -found[1]))
 
 
 def _vector_leg(stores: ConnectedStores, query: CompiledQuery, depth: int) -> _Leg:

@@ -341,6 +341,14 @@ class Catalog:
         rows = self._db.execute(f"{_PAGES} WHERE book_id = ? ORDER BY number", (book_id,))
         return [to_page(row) for row in rows]
 
+    def pages_with(self, book_id: str, spellings: Sequence[str]) -> list[tuple[int, str]]:
+        """The numbers and texts of a book's pages that have one of these strings."""
+        return self._db.execute(
+            """SELECT number, text FROM page WHERE book_id = ?
+               AND EXISTS (SELECT 1 FROM json_each(?) WHERE instr(text, value)) ORDER BY number""",
+            (book_id, json.dumps(list(spellings))),
+        ).fetchall()
+
     def find_passage(self, book_id: str, ordinal: int) -> StoredPassage | None:
         """One passage, None when its book is not (or not yet, or no longer) in the library."""
         return next(iter(self.find_passages([(book_id, ordinal)])), None)

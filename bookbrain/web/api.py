@@ -69,7 +69,7 @@ def _as_json(value: object, status: int = 200) -> Response:
 _log = logging.getLogger(__name__)
 
 
-LONGEST_QUERY = 10_000  # characters
+LONGEST_QUERY = 20_000  # characters, which with their percent signs an address may have
 USUAL_HITS, MOST_HITS = 10, 100
 
 

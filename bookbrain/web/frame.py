@@ -18,7 +18,7 @@ import streamlit as st
 from bookbrain.messages import Language, fill, language, translated
 
 WIDTH = 1200  # pixels of the picture that the reader shows first
-_LONGEST = 2_000  # characters of a query: search looks at no more, and an address has its limits
+CARRIED = 2_000  # characters of a query that go into an address, which has its limits
 PAGES = Path(__file__).parent
 _LANGUAGES: dict[Language, str] = {"en": "English", "ko": "한국어"}
 _COOKIE = "language"
@@ -67,7 +67,7 @@ def link(path: str, **query: str | int) -> str:
 
 def picture(book_id: str, page: int, query: str, width: int) -> str:
     """The address of a page's picture, for an attribute: the same wherever it is asked for."""
-    asked = quote(query[:_LONGEST], safe="")
+    asked = quote(query[:CARRIED], safe="")
     return f"/page/{book_id}/{page}.png?q={asked}&amp;width={width}"
 
 

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode
 import streamlit as st
 
 from bookbrain.errors import BookBrainError
-from bookbrain.model import Book, Hit, LegHit, Mode, SearchResult, citation
+from bookbrain.model import Book, Hit, LegHit, Mode, ReadAs, SearchResult, citation
 from bookbrain.web.api import (
     LONGEST_QUERY,
     MOST_HITS,
@@ -21,7 +21,7 @@ from bookbrain.web.api import (
     find,
     page_of,
 )
-from bookbrain.web.frame import WIDTH, link, picture, plain, show_line, tongue, tr
+from bookbrain.web.frame import CARRIED, WIDTH, link, picture, plain, show_line, tongue, tr
 from bookbrain.web.shelf import the_shelf
 
 _KEY = "recent searches"
@@ -48,7 +48,7 @@ def hits_html(hits: Sequence[Hit], query: str, folded: bool) -> str:
     What a book says, or a query, is text in it; snippets are HTML already.
     """
     groups = _by_book(hits) if folded else [[hit] for hit in hits]
-    items = "".join(f"<li>{_group(group, query)}</li>" for group in groups)
+    items = "".join(f"<li>{_group(group, query[:CARRIED])}</li>" for group in groups)
     return f'<ol class="hits" data-query="{quote(query.strip())}">{items}</ol>'
 
 
@@ -266,10 +266,32 @@ def _show_result(asked: Question, result: SearchResult, folded: bool) -> None:
     if result.remark:
         more = f'<a href="/system">{escape(tr("What to do"))}</a>'
         st.html(f'<p class="remark">{escape(tr(result.remark))} {more}</p>')
+    if said := _reading(result.read_as):
+        st.html(said)
     if not result.hits:
         _show_nothing(asked)
         return
     st.html(_summary(asked, result) + hits_html(result.hits, asked.query, folded))
+
+
+def _reading(read_as: ReadAs) -> str:
+    """How the query was read, each piece with a link to the query that is read the other way."""
+    otherwise = escape(tr("read it the other way"))
+    clauses = " · ".join(
+        f'{escape(tr(clause.note))} <a href="{_asking(clause.other)}">{otherwise}'
+        f'<span class="unseen">: {escape(clause.other)}</span></a>'
+        for clause in read_as.clauses
+    )
+    said = f'<p class="quiet">{clauses}</p>' if clauses else ""
+    if read_as.remark:
+        said += f'<p class="remark">{escape(tr(read_as.remark))}</p>'
+    return said
+
+
+def _asking(query: str) -> str:
+    """The address of this page with another query and the same options, for an attribute."""
+    options = {name: st.query_params.get_all(name) for name in st.query_params if name != "q"}
+    return escape(f"/?{urlencode({**options, 'q': query}, doseq=True)}")
 
 
 def _summary(asked: Question, result: SearchResult) -> str:
@@ -305,10 +327,6 @@ def _show_nothing(asked: Question) -> None:
     show_line("none", tr("No page has that. Try fewer or other words."))
     if asked.books or chosen_chapters():
         show_line("none", tr("Or search in all books and chapters: see the options."))
-    if '"' in asked.query:
-        show_line("none", tr("Or leave out the quotation marks: then the words may stand apart."))
-    if " -" in f" {asked.query}":
-        show_line("none", tr("Or leave out the words with a minus."))
 
 
 def _show_beginning() -> None:

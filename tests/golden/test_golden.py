@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 from support import golden_set
@@ -12,6 +12,7 @@ from bookbrain.library import Library, sample_book
 from bookbrain.search.evaluation import GoldenQuery
 from bookbrain.settings import Settings
 
+ALL = (*golden_set.SETS, golden_set.TYPED)
 SMALL = ("developers-reference.pdf", "install.en.pdf", "install.ko.pdf", "lshort-ko.pdf")
 
 # What was measured on the 49 queries over SMALL and the handbook in 2026-11, hit@5 0.82 and MRR@10
@@ -34,22 +35,26 @@ def test_no_query_and_no_main_answer_is_in_both_sets() -> None:
     assert not {e.main for e in tuning} & {e.main for e in held_out}
 
 
+def test_sixty_queries_are_typed_as_they_stand_in_the_books() -> None:
+    typed = golden_set.entries(golden_set.TYPED)
+    assert len(typed) >= 60
+    assert len({entry.main for entry in typed}) >= 40
+
+
 def test_each_query_is_there_once() -> None:
-    queries = Counter(e.golden.query for name in golden_set.SETS for e in golden_set.entries(name))
+    queries = Counter(e.golden.query for name in ALL for e in golden_set.entries(name))
     assert queries.most_common(1)[0][1] == 1
 
 
 def test_english_queries_have_no_hangul() -> None:
-    english = [
-        e for name in golden_set.SETS for e in golden_set.entries(name) if e.language == "en"
-    ]
+    english = [e for name in ALL for e in golden_set.entries(name) if e.language == "en"]
     assert not [e.golden.id for e in english if re.search("[가-힣]", e.golden.query)]
 
 
 def test_of_each_book_the_edition_is_written_down() -> None:
     named = {
         book
-        for name in golden_set.SETS
+        for name in ALL
         for entry in golden_set.entries(name)
         for book, _ in entry.golden.places
     }
@@ -73,7 +78,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Library]:
 @pytest.mark.slow
 def test_every_page_that_answers_can_be_read(library: Library) -> None:
     ids = {book.file: book.id for book in library.books()}
-    places = {place for golden in answered_by({*ids}) for place in golden.places}
+    places = {place for golden in answered_by({*ids}, ALL) for place in golden.places}
     pages = {
         (book, number): library.open_book(ids[book]).page(number)
         for book, number in places
@@ -91,6 +96,13 @@ def test_search_finds_what_it_found(library: Library) -> None:
     assert result.mrr_at_10.value >= MRR_AT_10
 
 
-def answered_by(books: set[str]) -> list[GoldenQuery]:
-    entries = [entry for name in golden_set.SETS for entry in golden_set.entries(name)]
+@pytest.mark.slow
+def test_what_is_typed_finds_first_where_it_stands(library: Library) -> None:
+    golden = answered_by({book.file for book in library.books()}, (golden_set.TYPED,))
+    assert len(golden) >= 12
+    assert library.evaluate(golden, k=5, mode="keyword").hit_at_1.value >= 0.9
+
+
+def answered_by(books: set[str], names: Sequence[str] = golden_set.SETS) -> list[GoldenQuery]:
+    entries = [entry for name in names for entry in golden_set.entries(name)]
     return [entry.golden for entry in entries if entry.main[0] in books]

@@ -61,7 +61,7 @@ def words_of(path: Path, page: int) -> str:
 
 def test_the_contract(library: Shelf) -> None:
     answer = library.search("cancel a future", "-k", "3")
-    assert list(answer) == ["query", "mode", "degraded", "took_ms", "hits"]
+    assert list(answer) == ["query", "mode", "degraded", "took_ms", "hits", "read_as"]
     assert answer["query"] == "cancel a future"
     assert (answer["mode"], answer["degraded"]) == ("hybrid", None)
     assert len(answer["hits"]) == 3

@@ -197,3 +197,10 @@ def test_wrong_usage_ends_with_2_and_says_where_help_is(arguments: list[str]) ->
     assert done.stdout == ""
     assert "Usage: bookbrain" in done.stderr
     assert "Error: " in done.stderr
+
+
+@pytest.mark.parametrize("typed", [["lspci", "-nn"], ["->"], ["dput", "--delayed"]])
+def test_a_query_that_is_taken_for_an_option_is_told_what_helps(typed: list[str]) -> None:
+    done = CliRunner().invoke(bookbrain, ["search", *typed])
+    assert done.exit_code == 2
+    assert "Put -- before a query with a minus: `bookbrain search -- lspci -nn`" in done.output

@@ -142,10 +142,23 @@ def test_no_hit_says_what_to_loosen(shelf: Shelf) -> None:
     first, *others = own_html(run(shelf, "zebra"))[1:]
     assert first == '<p class="none">No page has that. Try fewer or other words.</p>'
     assert others == []
-    said = " ".join(own_html(run(shelf, '"zebra seal" -cold', books="Seas")))
-    assert "in all books" in said
-    assert "leave out the quotation marks" in said
-    assert "leave out the words with a minus" in said
+    assert "in all books" in " ".join(own_html(run(shelf, "zebra", books="Seas")))
+
+
+def test_how_a_query_was_read_stands_above_the_hits_with_the_other_way(shelf: Shelf) -> None:
+    read = own_html(run(shelf, "seal -cold"))[1]
+    assert 'without: cold <a href="/?q=seal+cold">read it the other way' in read
+    app = run(shelf, "seal cold")
+    assert titles(app) == ["Seas", "Seas"]
+    assert len(own_html(app)) == 2
+
+
+def test_where_nothing_is_left_the_plain_words_are_found_and_that_is_said(shelf: Shelf) -> None:
+    app = run(shelf, '"zebra seal" -cold', books="Seas")
+    said = " ".join(own_html(app))
+    assert 'exactly: zebra seal <a href="/?books=Seas&amp;q=zebra+seal+-cold">' in said
+    assert "No page has that as it was asked. These have some of the plain words." in said
+    assert titles(app) == ["Seas", "Seas"]
 
 
 def test_a_query_that_cannot_be_used_is_a_line(shelf: Shelf) -> None:

@@ -7,15 +7,33 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stderr, redirect_stdout, suppress
 
+import click
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from bookbrain.cli.command import fail
-from bookbrain.cli.terminal import print_books, print_result, say, shown, shown_progress
+from bookbrain.cli.terminal import (
+    note_reading,
+    print_books,
+    print_result,
+    say,
+    shown,
+    shown_progress,
+)
 from bookbrain.errors import BookBrainError
-from bookbrain.model import Book, Hit, SearchResult, Why, dollars, printable, result_markdown
+from bookbrain.model import (
+    Book,
+    Clause,
+    Hit,
+    ReadAs,
+    SearchResult,
+    Why,
+    dollars,
+    printable,
+    result_markdown,
+)
 
 # Clears the screen, sets the title of the window, a C1 control, a bell, turns text around.
 HOSTILE = "a\x1b[2Jb\x1b]0;owned\x07c\x9b31md\x7fe\u202ef\ng\rh\x00i"
@@ -240,3 +258,17 @@ def test_nothing_to_show_says_what_to_do(capsys: pytest.CaptureFixture[str]) -> 
 )
 def test_costs(tokens: int, price: float | None, said: str) -> None:
     assert dollars(tokens, price) == said
+
+
+def test_how_a_query_was_read_is_said_with_the_other_way(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    clauses = (Clause("without", "boot", "spring boot"), Clause("text", "nn", 'lspci -"nn"'))
+    note_reading(ReadAs(clauses, plain=True))
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert [click.unstyle(line) for line in err.splitlines()] == [
+        "without: boot · the other way: spring boot",
+        'as text: -nn · the other way: lspci -"nn"',
+        "No page has that as it was asked. These have some of the plain words.",
+    ]

@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bookbrain.index.analyzer import terms
-from bookbrain.search.query import phrase_pattern
 from bookbrain.search.snippet import Marker, make_snippet
+from bookbrain.search.syntax import phrase_pattern
 
 WORDS = st.sampled_from(
     ["lock", "<b>", "&", "the", "thenCompose", "a.b()", "비동기", "처리를", "\n", "데이터", '"x"']
