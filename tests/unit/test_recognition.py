@@ -234,7 +234,7 @@ def scan(tmp_path_factory: pytest.TempPathFactory) -> PageScan:
 
 
 def program(folder: Path, script: str) -> str:
-    """A program that answers as tesseract does when it is asked what it is, else does this."""
+    """A program that answers as tesseract does when it is asked what it is, else reads so."""
     path = folder / "tesseract"
     path.write_text(
         f"""#!/bin/sh
@@ -242,6 +242,7 @@ case $1 in
 --version) echo tesseract 5.3.0; exit ;;
 --list-langs) printf 'available languages in "/nowhere/" (3):\\nHangul\\neng\\nosd\\n'; exit ;;
 esac
+[ "$2" = page ] || exit 1 # it is asked how the picture stands
 {script}
 """
     )
