@@ -13,7 +13,9 @@ from support import debian_books, pdfs
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
 
-BOOK_KEYS = ["id", "title", "file", "pages", "passages", "added_at", "problems"]
+BOOK_KEYS = [
+    "id", "title", "file", "pages", "passages", "added_at", "problems", "scans", "recognised",
+]  # fmt: skip
 
 
 def _text(path: Path) -> Path:
