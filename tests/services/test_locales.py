@@ -98,6 +98,7 @@ def test_no_command_ends_in_a_traceback(folder: Path, locales: Path, name: str) 
 def test_what_the_encoding_has_is_shown(folder: Path, locales: Path, name: str) -> None:
     environ, encoding = LOCALES[name]
     environ = NO_UTF8 | {"LOCPATH": str(locales)} | environ
+    _run(folder, {"LC_ALL": "C.UTF-8"}, "cli", "rename", "log.pdf", TITLE)  # others were at it
     for command in (("books",), ("search", "walrus"), ("search", "--markdown", "walrus")):
         done = _run(folder, environ, "cli", *command)
         assert done.returncode == 0

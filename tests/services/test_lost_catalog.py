@@ -34,7 +34,7 @@ _RUNS: dict[str, list[list[str]]] = {
     "bookbrain": [
         ["search", "lock"], ["books"], ["add", "{new}"], ["add"], ["remove", "{id}", "--yes"],
         ["rename", "{id}", "Another"], ["embed", "--yes"], ["rebuild"], ["ingest-inbox"],
-        ["eval", "{golden}"],
+        ["eval", "{golden}"], ["ocr"], ["read-scans"],
     ],
     "bookbrain-admin": [["health"], ["backup"], ["backups"], ["verify"]],
 }  # fmt: skip
