@@ -123,6 +123,10 @@ def _without(line: str) -> Iterator[Instruction]:
         yield Instruction("without", words, *match.span(), bool(_HANGUL.search(words)))
 
 
+_LINE_NUMBER = re.compile(r"\d{1,4}")
+_TWO_HYPHENS = re.compile(r"(?<!\\-)\\-\\-(?!\\-)")  # escaped
+
+
 def phrase_pattern(phrase: str) -> re.Pattern[str]:
     """What finds `phrase` in folded text: any case, any white space between words.
 
@@ -135,13 +139,16 @@ def phrase_pattern(phrase: str) -> re.Pattern[str]:
     parts = [_word_pattern(words[0])] if words else []
     for before, word in pairwise(words):
         loose = all_hangul or not (before[-1].isalnum() and word[0].isalnum())
-        parts += [r"(?:\s*" if loose else r"(?:\s+", r"|\s*\n\s*\d{1,4}\s+)", _word_pattern(word)]
+        space = r"\s*" if loose else r"\s+"
+        if not _LINE_NUMBER.fullmatch(word):  # or it could be either: a search without end
+            space = rf"(?:{space}|\s*\n\s*\d{{1,4}}\s+)"
+        parts += [space, _word_pattern(word)]
     return re.compile("".join(parts), re.IGNORECASE)
 
 
 def _word_pattern(word: str) -> str:
     escaped = re.sub(r"(?<=[가-힣])(?=[가-힣])", r"\\s?", re.escape(word))
-    return escaped.replace(r"\-\-", r"\-{1,2}")
+    return _TWO_HYPHENS.sub(r"\-{1,2}+", escaped)  # possessive: of many nobody tries all shares
 
 
 def option_pattern(word: str, command: str = "") -> re.Pattern[str]:

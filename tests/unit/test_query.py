@@ -174,3 +174,20 @@ def test_a_phrase_is_found(phrase: str, text: str) -> None:
 )
 def test_a_phrase_is_not_found(phrase: str, text: str) -> None:
     assert not phrase_pattern(phrase).search(fold(text))
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize(
+    ("phrase", "text"),
+    [
+        ("1 " * 60 + "2", "1\n" * 300),  # each number could be that of its line
+        ("a 1 " * 40 + "z", "a\n1 " * 300),
+        ("-- " * 60 + "x", "-" * 600),
+        ("-" * 80 + "x", "-" * 600),
+        ("가 " * 60 + "x", "가\n 1 " * 300),
+        ("( " * 60 + "x", "(\n1 " * 300),
+    ],
+)
+def test_a_phrase_is_looked_for_in_one_way(phrase: str, text: str) -> None:
+    """Or a table of numbers, or a line of dashes, would hold up a search for years."""
+    assert not phrase_pattern(phrase).search(text)
