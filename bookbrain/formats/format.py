@@ -1,6 +1,7 @@
 """Formats of books, of which PDF is the one of today; files of them are found in folders."""
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import BinaryIO, Protocol, Self
 
 from bookbrain.errors import InputError
 from bookbrain.files import Entry, link_refusal, walk
-from bookbrain.formats.page_image import Picture
+from bookbrain.formats.page_image import Picture, Sheet
 from bookbrain.formats.pdf import Pdf
 from bookbrain.formats.text import RawBook
 from bookbrain.messages import fill
@@ -49,6 +50,10 @@ class Format(Protocol):
     def picture(self) -> type[Picture]:
         """What paints a page."""
 
+    @property
+    def sheet(self) -> type[Sheet]:
+        """What finds out where the text of a page stands."""
+
 
 FORMAT: Format = Pdf()
 
@@ -76,8 +81,8 @@ class FoundFiles:
 def find_books(paths: Iterable[str | Path], *, links: bool = True) -> FoundFiles:
     """Files as they are given; of folders all PDFs below, hidden ones left out, by name.
 
-    A link that is given counts as what it leads to. Links to PDFs that are in a folder are left to
-    whoever opens them, or cannot be used where `links` is false.
+    A link that is given counts as what it leads to. Links in a folder are followed, or cannot be
+    used where `links` is false; those to PDFs are left to whoever opens them.
     """
     files: dict[Path, Path | None] = {}
     unusable: list[tuple[str, InputError]] = []
@@ -120,32 +125,56 @@ def _in_unicode(path: str | Path) -> str:
 
 
 def _books_in(top: Path, *, links: bool) -> tuple[list[Path], list[tuple[str, InputError]]]:
-    """The PDFs below a folder, and what was passed by there."""
+    """The PDFs below a folder, and what was passed by there; each real folder is looked at once.
+
+    Links to folders are followed after all else, or passed by where `links` is false.
+    """
     books: list[Path] = []
     passed: list[tuple[str, InputError]] = []
-    try:
-        for entry in walk(top, enter=lambda path: not path.name.startswith(".")):
-            if entry.name.startswith("."):
+    seen: set[tuple[int, int]] = set()
+    folders = deque([top])
+
+    def is_new(path: Path) -> bool:
+        found = os.stat(path)
+        new = (found.st_dev, found.st_ino) not in seen
+        seen.add((found.st_dev, found.st_ino))
+        return new and (path == top or not path.name.startswith("."))
+
+    while folders:
+        folder = folders.popleft()
+        try:
+            if not is_new(folder):
                 continue
-            if error := _passed_by(entry, links=links):
-                passed.append((_in_unicode(entry.path), error))
-            elif not entry.is_folder and is_named_as_book(entry.name):
-                books.append(entry.path)
-    except OSError as error:
-        reason = fill("it cannot be opened ({reason})", reason=error.strerror)
-        return [], [(_in_unicode(top), InputError(reason, "Check its owner and mode."))]
+            for entry in walk(folder, enter=is_new):
+                if entry.name.startswith("."):
+                    continue
+                if links and entry.is_link and entry.path.is_dir():
+                    folders.append(entry.path)
+                elif error := _passed_by(entry, links=links):
+                    passed.append((_in_unicode(entry.path), error))
+                elif not entry.is_folder and is_named_as_book(entry.name):
+                    books.append(entry.path)
+        except OSError as error:
+            passed.append((_in_unicode(folder), _closed(error)))
     return sorted(books), passed
 
 
 def _passed_by(entry: Entry, *, links: bool) -> InputError | None:
     """Why something in a folder is left out, where a person may have meant it."""
     if entry.error:
-        return InputError(
-            fill("it cannot be opened ({reason})", reason=entry.error.strerror),
-            "Check its owner and mode.",
-        )
+        return _closed(entry.error)
     if not entry.is_link:
         return None
     if entry.path.is_dir():
         return InputError("it is a link to a folder", _IN_FOLDER)
-    return link_refusal() if not links and is_named_as_book(entry.name) else None
+    if is_named_as_book(entry.name):
+        return None if links else link_refusal()
+    if not entry.path.suffix and not entry.path.exists():
+        return InputError("it is a link that leads nowhere", "Check what it should lead to.")
+    return None
+
+
+def _closed(error: OSError) -> InputError:
+    return InputError(
+        fill("it cannot be opened ({reason})", reason=error.strerror), "Check its owner and mode."
+    )

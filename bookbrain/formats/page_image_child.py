@@ -1,31 +1,35 @@
-"""The child process that paints a page: `python -m bookbrain.formats.page_image_child`.
+"""The child process that paints pages, each in a fork: `formats.page_image_child`.
 
-Reads one JSON object (a `page_image.Picture`) from its input and
-writes a PNG. A hostile PDF may crash, hang or fill this process; `page_image.py` survives it.
+A request is a `page_image.Picture`, whose answer is a PNG, or a `page_image.Sheet`, whose answer is
+JSON: the `size` of the page in points and, for each of its `spans`, the boxes where that text
+stands, in shares of the page's sides. A hostile PDF may crash, hang or fill the fork;
+`page_image.py` survives it.
 
-It imports only pypdfium2 and Pillow, and so starts fast enough that none is kept waiting. A mark is
-drawn only where the letters of the text are those of the PDF's characters in their order, or of the
-words that were read from its picture, or of the one before the other.
+It imports only pypdfium2 and Pillow, and so starts fast. A mark is drawn only where the letters of
+the text are those of the PDF's characters in their order, or of the words that were read from its
+picture, or of the one before the other.
 """
 
 import ctypes
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from itertools import groupby, pairwise
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from unicodedata import category, normalize
 
 import pypdfium2 as pdfium
 import pypdfium2.raw as pdfium_c
 from PIL import Image, ImageChops, ImageStat
 
+from bookbrain.formats.fork_server import serve
 from bookbrain.formats.letter_ink import find_part
 from bookbrain.formats.page_image import Letters
-from bookbrain.formats.pdf_child import MAX_PAGE_CHARACTERS
-from bookbrain.processes import die_with_parent, limit_this_process
+from bookbrain.formats.page_layout import characters_of, lay_out
+from bookbrain.formats.pdf_child import MAX_PAGE_CHARACTERS, visible_text
+from bookbrain.processes import limit_this_process
 
 _HYPHENS = "-\u2010"  # some end a line, and are none of the text's
 _REPLACEMENT = "\ufffd"  # stands for what could not be decoded
@@ -72,11 +76,15 @@ def _lasting(character: str) -> str:
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom; shares of the picture's sides
 _MOST_PIXELS = 24_000_000
+_DIGITS = 5  # of shares of the page's sides
 _ROUNDING = 0.01  # pdfium makes whole pixels of parts
 _GRID = 1_000_000  # pdfium gives places on the picture as whole numbers
 _PAD = 0.15  # of a line's height, above and below
 _ON_PAPER, _ON_DARK = "#ffe066", "#6b5200"  # what a mark multiplies, and what it screens
 _DARK = 110  # a background below this, of 255
+_IN_COLOUR = [value > 8 for value in range(256)]  # between red, green and blue
+_PLAIN = 0.5  # of a page that is of exactly one shade
+_MOST_COLOURS, _APART = 1500, 4  # so many in pixels that are so far apart, in both directions
 
 
 class _Letter(NamedTuple):
@@ -86,11 +94,12 @@ class _Letter(NamedTuple):
     font: Box
 
 
-def main() -> None:
-    die_with_parent()
-    request = json.load(sys.stdin)
+def _answer(request: dict[str, Any]) -> None:
     limit_this_process(request["memory_mb"])
     page = pdfium.PdfDocument(request["path"])[request["number"] - 1]
+    if "spans" in request:
+        print(json.dumps(_places(page, request)))  # noqa: T201
+        return
     picture = _picture(page, request["width"])
     boxes: list[Box] = []
     if marks := request["marks"]:
@@ -98,42 +107,81 @@ def main() -> None:
             boxes = find_boxes(page, request["text"], marks, request["words"], picture)
     for box in boxes:
         _highlight(picture, box)
-    picture.save(sys.stdout.buffer, "PNG", compress_level=3)
+    _reduced(picture).save(sys.stdout.buffer, "PNG", compress_level=3)
+    print()  # noqa: T201  (an answer is of lines)
+
+
+def _places(page: pdfium.PdfPage, request: dict[str, Any]) -> dict[str, Any]:
+    boxes: list[list[Box]] = [[] for _ in request["spans"]]
+    with suppress(pdfium.PdfiumError):  # the page can be seen without them
+        boxes = boxes_of(page, request["text"], request["spans"], request["words"])
+    return {"size": page.get_size(), "boxes": [[_rounded(box) for box in one] for one in boxes]}
+
+
+def _rounded(box: Box) -> list[float]:
+    return [round(side, _DIGITS) for side in box]
 
 
 def find_boxes(
     page: pdfium.PdfPage, text: str, marks: Sequence[tuple[int, int]],
     words: Sequence[Letters] = (), picture: Image.Image | None = None,
 ) -> list[Box]:  # fmt: skip
-    """Where on the page's picture the marks of its text stand: a box for each line of each.
+    """Where on the page's picture the marks of its text stand: a box for each line of each."""
+    return [box for one in boxes_of(page, text, marks, words, picture) for box in one]
+
+
+def boxes_of(
+    page: pdfium.PdfPage, text: str, marks: Sequence[tuple[int, int]],
+    words: Sequence[Letters] = (), picture: Image.Image | None = None,
+) -> list[list[Box]]:  # fmt: skip
+    """For each mark of the page's text where it stands on its picture: a box for each line of it.
 
     The text is that of the PDF's characters; or it ends in the `words` that were read from the
     picture, or has nothing else. These have a box each; parts of them are found on the `picture`.
     """
-    boxes = _find_boxes(page, text, marks, words, picture) if words else []
-    boxes = boxes or _find_boxes(page, text, marks, (), None)
-    return [box for box in boxes if box[2] > 0 and box[3] > 0 and box[0] < 1 and box[1] < 1]
+    textpage = page.get_textpage()
+    boxes: list[list[Box]] = []
+    for visible in _orders(page, textpage):
+        there = _Characters(page, textpage, visible)
+        if words:
+            boxes = _find_boxes(there, text, marks, words, picture)
+        if not any(boxes):
+            boxes = _find_boxes(there, text, marks, (), None)
+        if any(boxes):
+            break
+    return [
+        [box for box in one if box[2] > 0 and box[3] > 0 and box[0] < 1 and box[1] < 1]
+        for one in boxes
+    ]
+
+
+class _Characters(NamedTuple):
+    """The characters of a page, by their numbers, in the order of its text."""
+
+    page: pdfium.PdfPage
+    textpage: pdfium.PdfTextPage
+    visible: Sequence[int]
 
 
 def _find_boxes(
-    page: pdfium.PdfPage, text: str, marks: Iterable[tuple[int, int]], words: Sequence[Letters],
+    there: _Characters, text: str, marks: Iterable[tuple[int, int]], words: Sequence[Letters],
     picture: Image.Image | None,
-) -> list[Box]:  # fmt: skip
+) -> list[list[Box]]:  # fmt: skip
+    page, textpage, visible = there
     read = [(number, place) for number, word in enumerate(words) for place in range(len(word))]
     characters = [character for word in words for character, _ in word]
-    textpage = page.get_textpage()
-    visible = _visible(page, textpage)
     own: Sequence[str] = [chr(pdfium_c.FPDFText_GetUnicode(textpage, index)) for index in visible]
     if words:
         own = _beginning(own, len(_letters(text)) - len(_letters(characters)))
-    boxes: list[Box] = []
+    found: list[list[Box]] = []
     for mark in locate(text, marks, [*own, *characters]):
         letters = [_letter(page, textpage, visible[index]) for index in mark if index < len(own)]
-        boxes += map(_padded, _lines([letter for letter in letters if _has_area(letter.ink)]))
+        boxes = [*map(_padded, _lines([one for one in letters if _has_area(one.ink)]))]
         of_words = [read[index - len(own)] for index in mark if index >= len(own)]
         for number, group in groupby(of_words, lambda at: at[0]):
             boxes.append(_in_word(page, words[number], [place for _, place in group], picture))
-    return boxes
+        found.append(boxes)
+    return found
 
 
 def _in_word(
@@ -187,8 +235,16 @@ def _beginning(characters: Sequence[str], letters: int) -> Sequence[str]:
     return characters
 
 
+def _orders(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> Iterator[list[int]]:
+    """The characters that `pdf_child` takes as the page's text: in reading order where it sets them
+    in that, then in pdfium's, as it did before it knew any other."""
+    if laid := lay_out(page, textpage, visible_text(page, textpage)):
+        yield characters_of(laid[1])
+    yield _visible(page, textpage)
+
+
 def _visible(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> list[int]:
-    """The characters that `reader` takes as the page's text."""
+    """The characters inside the page, in pdfium's order."""
     everything = range(min(textpage.count_chars(), MAX_PAGE_CHARACTERS))
     if textpage.count_chars() > MAX_PAGE_CHARACTERS or page.get_rotation() in (90, 270):
         return list(everything)
@@ -259,6 +315,19 @@ def _picture(page: pdfium.PdfPage, width: int) -> Image.Image:
     return picture.convert("RGB")
 
 
+def _reduced(picture: Image.Image) -> Image.Image:
+    """The same in less: in grey where it has no colour, and with a palette where its paper is of
+    one colour and it has few others. A scan or a photograph has more."""
+    red, green, blue = picture.split()
+    if max(counts := green.histogram()) >= _PLAIN * sum(counts):
+        size = picture.width // _APART or 1, picture.height // _APART or 1
+        if picture.resize(size, Image.Resampling.NEAREST).getcolors(_MOST_COLOURS):
+            method, dither = Image.Quantize.FASTOCTREE, Image.Dither.NONE
+            return picture.quantize(256, method=method, dither=dither)
+    apart = (ImageChops.difference(red, green), ImageChops.difference(green, blue))
+    return picture if any(one.point(_IN_COLOUR).getbbox() for one in apart) else green
+
+
 def _highlight(picture: Image.Image, box: Box) -> None:
     """Colour what is behind the letters of a box and keep them readable, on paper and on dark."""
     across, down = picture.size
@@ -276,4 +345,4 @@ def _highlight(picture: Image.Image, box: Box) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(_answer)

@@ -2,28 +2,25 @@
 
 import json
 import logging
-import os
 import re
-import select
-import socket
-import subprocess
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from math import inf
 from pathlib import Path
 from signal import SIGHUP, SIGINT, SIGKILL, SIGTERM
 from time import monotonic
-from typing import IO, Any, BinaryIO, NamedTuple, Self
+from typing import Any, BinaryIO, Self
 
 from bookbrain.errors import InputError
 from bookbrain.files import open_below, open_input
-from bookbrain.formats.page_image import Picture
+from bookbrain.formats.fork_server import ForkError, ForkServer
+from bookbrain.formats.page_image import Picture, Sheet
 from bookbrain.formats.text import RawBook, RawPage, assemble
 from bookbrain.messages import fill
 from bookbrain.model import BookText
 from bookbrain.ocr.choice import PageContent
 from bookbrain.paths import PDF
-from bookbrain.processes import describe_exit, end, start_module
+from bookbrain.processes import describe_exit
 
 _START = b"%PDF-"  # in the first 1,024 bytes
 
@@ -106,30 +103,6 @@ class Deadlines:
         )
 
 
-def lines_until(pipe: IO[bytes], deadline: Callable[[], float], most: int) -> Iterator[bytes]:
-    """The whole lines that come out of a pipe, in which nothing may be buffered.
-
-    Raises TimeoutError after the `deadline`, OverflowError after `most` bytes.
-    """
-    begun: list[bytes] = []
-    received = 0
-    while True:
-        left = deadline() - monotonic()
-        if left <= 0 or not select.select([pipe], [], [], left)[0]:
-            raise TimeoutError
-        chunk = os.read(pipe.fileno(), _CHUNK)
-        received += len(chunk)
-        if received > most:
-            raise OverflowError
-        if not chunk:
-            return
-        first, *others = chunk.split(b"\n")
-        begun.append(first)
-        for line in others:
-            yield b"".join(begun)
-            begun = [line]
-
-
 log = logging.getLogger(__name__)
 Progress = Callable[[int, int], None]
 _MAX_BYTES = 300_000_000  # of what a reader prints; a long book is a hundredth of that
@@ -164,13 +137,6 @@ def read_pdf(
         return assemble(reader.read(path, progress))
 
 
-class _Child(NamedTuple):
-    """A process that reads what it is asked for through the socket."""
-
-    process: subprocess.Popen[bytes]
-    asking: socket.socket
-
-
 class PdfReader:
     """Reads PDFs in a child process, one at a time, each in a fork of its own.
 
@@ -181,7 +147,7 @@ class PdfReader:
     def __init__(self, *, timeout: float, memory_mb: int) -> None:
         self._timeout = timeout
         self._memory_mb = memory_mb
-        self._child: _Child | None = None
+        self._forks = ForkServer("bookbrain.formats.pdf_child")
 
     def __enter__(self) -> Self:
         return self
@@ -191,17 +157,14 @@ class PdfReader:
 
     def close(self) -> None:
         """End the child, whatever it does."""
-        if child := self._child:
-            end(child.process)
-            child.asking.close()
-        self._child = None
+        self._forks.close()
 
     def read(self, path: Path, progress: Progress = lambda done, total: None) -> RawBook:
         """What is in the PDF at `path`.
 
         Raises InputError with the reason, which completes the sentence "… cannot be added: …".
         """
-        book: dict[str, Any] = {"outline": [], "labels": []}
+        book: dict[str, Any] = {"outline": [], "labels": [], "elsewhere": ""}
         pages: list[RawPage] = []
         try:
             with closing(self._answer(path)) as lines:
@@ -220,60 +183,30 @@ class PdfReader:
             raise InputError(*_REASONS[book["error"]])
         if not pages:
             raise InputError(*_REASONS["no pages"])
-        return RawBook(path, book["title"], pages, book["outline"], book["labels"])
+        return RawBook(
+            path, book["title"], pages, book["outline"], book["labels"], book["elsewhere"]
+        )
 
     def _answer(self, path: Path) -> Generator[dict[str, Any]]:
         """What the fork prints, line by line; InputError when it crashes or stalls."""
-        child = self._started()
-        code = None
         deadlines = Deadlines(self._timeout)
+        request = [str(path), self._memory_mb]
         try:
-            with _ask(child.asking, [str(path), self._memory_mb]) as pipe:
-                for line in lines_until(pipe, lambda: deadlines.next, _MAX_BYTES):
+            with closing(self._forks.lines(request, lambda: deadlines.next, _MAX_BYTES)) as lines:
+                for line in lines:
                     answer = json.loads(line)
                     deadlines.hear(answer.get("pages"))
                     yield answer
-            code = int(child.asking.recv(16) or child.process.wait())
-        except ConnectionError:
-            code = child.process.wait()  # killed before it heard us
         except OverflowError as error:
             raise InputError(*_REASONS["memory"]) from error
         except TimeoutError as error:
             raise deadlines.error from error
-        finally:
-            if code is None:  # it may still be at work, and nobody listens
-                self.close()
-        if code:
+        except ForkError as error:
             crash = InputError(
-                fill("the PDF reader crashed on it ({reason})", reason=describe_exit(code)),
+                fill("the PDF reader crashed on it ({reason})", reason=describe_exit(error.code)),
                 "It may be damaged, or need more memory than BOOKBRAIN_READ_MEMORY allows.",
             )
-            raise killed(crash) if code in FROM_OUTSIDE else crash
-
-    def _started(self) -> _Child:
-        if self._child and self._child.process.poll() is None:
-            return self._child
-        self.close()
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        ours.settimeout(self._timeout)
-        with theirs:
-            process = start_module("bookbrain.formats.pdf_child", stdin=theirs.fileno())
-        self._child = _Child(process, ours)
-        return self._child
-
-
-def _ask(asking: socket.socket, request: list[str | int]) -> IO[bytes]:
-    """The pipe that the answer to `request` comes out of."""
-    ours, theirs = os.pipe()
-    pipe = open(ours, "rb", buffering=0)  # noqa: SIM115  (the caller closes it)
-    try:
-        socket.send_fds(asking, [json.dumps(request).encode()], [theirs])
-    except OSError:
-        pipe.close()
-        raise
-    finally:
-        os.close(theirs)
-    return pipe
+            raise (killed(crash) if error.code in FROM_OUTSIDE else crash) from error
 
 
 class Pdf:
@@ -283,6 +216,7 @@ class Pdf:
     open = staticmethod(open_pdf)
     reader = PdfReader
     picture = Picture
+    sheet = Sheet
 
     def begins(self, start: bytes) -> bool:
         return _START in start

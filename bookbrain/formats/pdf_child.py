@@ -1,32 +1,36 @@
-"""The process that opens PDFs: `python -m bookbrain.formats.pdf_child`, its input a socket.
+"""The child process that reads PDFs, each in a fork: `python -m bookbrain.formats.pdf_child`.
 
-A request is one message: a JSON array of a path and the MiB that reading it may take, and the end
-of a pipe. The file is read in a fork of this process, which never opens one itself; the answer is
-the fork's exit code. The fork writes one JSON object a line into the pipe: first the book (`pages`,
-`title`), then `read`, the number of a page, for each that it has read, then each page's `text`
-(null where it cannot be loaded) and `content`, then what a damaged book can do without: `outline`,
-`labels`. A line with `error` is the last one. A hostile PDF may crash, hang or fill the fork;
-`pdf.py` survives it. No other book sees what it does there, for this process has read none; and a
-fork starts twenty times faster than Python.
+A request is a path and the MiB that reading it may take. The answer is one JSON object a line:
+first the book (`pages`, `title`), then `read`, the number of a page, for each that was read, then
+each page's `text` (null where it cannot be loaded) and `content`, then what a damaged book can do
+without: `outline`, `labels`. A line with `error` is the last one. A hostile PDF may crash, hang or
+fill the fork; `pdf.py` survives it, and no other book sees what it does there.
 """
 
+import ctypes
+import gc
 import json
-import os
-import socket
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import asdict
-from functools import partial
+from dataclasses import asdict, replace
 from itertools import islice
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pypdfium2 as pdfium
+import pypdfium2.raw as pdfium_c
 
+from bookbrain.formats.attachments import elsewhere
+from bookbrain.formats.fork_server import serve
+from bookbrain.formats.headline import headline
+from bookbrain.formats.ligatures import decode_ligatures
 from bookbrain.formats.page_content import content_of
-from bookbrain.formats.page_text import HYPHEN, clean, join_hyphens, words_of
+from bookbrain.formats.page_layout import Stretch, cleaned, parts_of
+from bookbrain.formats.page_text import HYPHEN, is_garbled, join_hyphens, words_of
+from bookbrain.formats.titles import as_meant, is_title, tidy
 from bookbrain.ocr.choice import PageContent
-from bookbrain.processes import die_with_parent, limit_this_process, run_forked
+from bookbrain.processes import limit_this_process
 
 MAX_PAGES = 50_000
 MAX_PAGE_CHARACTERS = 400_000
@@ -34,51 +38,37 @@ MAX_BOOK_CHARACTERS = 20_000_000  # some 6,500 pages full of text
 MAX_OUTLINE = 20_000
 LONGEST_TITLE = 300  # characters that are kept of a title in the outline, or of a page's label
 _MOST_READ = 10_000_000  # characters of all titles, or of all labels, before they are cut
-_LONGEST_REQUEST = 1 << 16  # bytes
+_SPARE = 1_000  # characters of a page that are none of its font's: breaks of lines
 
 
 class _RawPage(NamedTuple):
-    """What the PDF says of a page; `text` is None when pdfium cannot load it.
+    """What the PDF says of a page; `parts` is None when pdfium cannot load it.
 
     `characters` are all that there are, also those that cannot be seen.
     """
 
-    text: str | None
+    parts: Sequence[Stretch] | None
     content: PageContent
     characters: int
 
 
-def main() -> None:
-    """Read what is asked for, one file at a time, until nobody can ask any more."""
-    die_with_parent()
-    with socket.socket(fileno=sys.stdin.fileno()) as asked:
-        while True:
-            message, descriptors, _, _ = socket.recv_fds(asked, _LONGEST_REQUEST, 1)
-            if not message:
-                return
-            (pipe,), (path, memory_mb) = descriptors, json.loads(message)
-            code = run_forked(partial(_answer, asked, pipe, path, memory_mb))
-            os.close(pipe)
-            asked.send(str(code).encode())
-
-
-def _answer(asked: socket.socket, pipe: int, path: str, memory_mb: int) -> None:
-    """Print the book into the pipe. What a PDF has taken over must not answer on the socket."""
-    asked.close()
-    os.dup2(pipe, sys.stdout.fileno())
+def _answer(request: tuple[str, int]) -> None:
+    """Print the book."""
+    path, memory_mb = request
     limit_this_process(memory_mb)
+    gc.disable()  # it lives for one book
     try:
         document = pdfium.PdfDocument(path)
     except pdfium.PdfiumError as error:
         _print({"error": "password" if "Incorrect password" in str(error) else "damaged"})
         return
     try:
-        _print_book(document)
+        _print_book(document, Path(path))
     except MemoryError:
         _print({"error": "memory"})
 
 
-def _print_book(document: pdfium.PdfDocument) -> None:
+def _print_book(document: pdfium.PdfDocument, path: Path) -> None:
     count = len(document)
     if count > MAX_PAGES:
         _print({"error": "too many pages"})
@@ -92,25 +82,45 @@ def _print_book(document: pdfium.PdfDocument) -> None:
             _print({"error": "too much text"})
             return
         _print({"read": index + 1})
+    _print(
+        {
+            "elsewhere": elsewhere(
+                document, path, "".join(part.text for page in pages for part in page.parts or ())
+            )
+        }
+    )
     _print_pages(pages)
+    title = tidy(_title(document))
+    if title and not is_title(title):
+        _print({"title": headline(document)})
     _print({"outline": _outline(document)})
     _print({"labels": _labels(document)})
 
 
 def _print_pages(pages: Sequence[_RawPage]) -> None:
     """Each page's text in clean lines, and what else is on it."""
-    texts = [clean(page.text or "") for page in pages]
+    decoded = _decoded(pages)
+    texts = [cleaned(parts) for parts in decoded]
     words: set[str] = set()
     if any(HYPHEN in text for text in texts):
         words.update(*map(words_of, texts))
-    for page, text in zip(pages, texts, strict=True):
-        lines = None if page.text is None else join_hyphens(text, words)
-        _print({"text": lines, "content": asdict(page.content)})
+    for page, parts, text in zip(pages, decoded, texts, strict=True):
+        lines = None if page.parts is None else join_hyphens(text, words)
+        content = page.content
+        if content.garbled and parts != page.parts:
+            content = replace(content, garbled=is_garbled("".join(part.text for part in parts)))
+        _print({"text": lines, "content": asdict(content)})
+
+
+def _decoded(pages: Sequence[_RawPage]) -> list[list[Stretch]]:
+    """What is on each page, with the letters for which a font has bare codes."""
+    texts = iter(decode_ligatures([part.text for page in pages for part in page.parts or ()]))
+    return [[part._replace(text=next(texts)) for part in page.parts or ()] for page in pages]
 
 
 def _title(document: pdfium.PdfDocument) -> str:
     try:
-        return str(document.get_metadata_value("Title"))[: 4 * LONGEST_TITLE]
+        return as_meant(str(document.get_metadata_value("Title"))[: 4 * LONGEST_TITLE])
     except (pdfium.PdfiumError, UnicodeError):
         return ""
 
@@ -127,6 +137,7 @@ def _outline(document: pdfium.PdfDocument) -> list[tuple[int, str, int]]:
                 continue
             title = bookmark.get_title()
             characters += len(title)
+            title = as_meant(title[: 4 * LONGEST_TITLE])
             entries.append((bookmark.level, title[:LONGEST_TITLE], index))
             if characters > _MOST_READ:
                 break
@@ -147,24 +158,25 @@ def _labels(document: pdfium.PdfDocument) -> list[str]:
 
 def _label(document: pdfium.PdfDocument, index: int) -> str:
     try:
-        return str(document.get_page_label(index))
+        return as_meant(str(document.get_page_label(index))[: 4 * LONGEST_TITLE])
     except (pdfium.PdfiumError, UnicodeError):
         return ""
 
 
 def _page(document: pdfium.PdfDocument, index: int) -> _RawPage:
-    text, content, characters = None, PageContent(), 0
+    parts, content, characters = None, PageContent(), 0
     with suppress(pdfium.PdfiumError):
         page = document[index]
         textpage = page.get_textpage()
-        text, characters = _text(page, textpage)
+        text, characters = visible_text(page, textpage), textpage.count_chars()
         content = content_of(page, textpage, text)
+        parts = parts_of(page, textpage, text)
         page.close()
-    return _RawPage(text, content, characters)
+    return _RawPage(parts, content, characters)
 
 
-def _text(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> tuple[str, int]:
-    """What is visible inside the page's crop box, in pdfium's order; and how much there is in all.
+def visible_text(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> str:
+    """What is visible inside the page's crop box, in pdfium's order.
 
     On a page turned on its side pdfium's boxes lose the breaks between lines, so that words run
     together: there all characters are taken, whatever the crop.
@@ -172,8 +184,19 @@ def _text(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> tuple[str, int]
     count = textpage.count_chars()
     if count > MAX_PAGE_CHARACTERS or page.get_rotation() in (90, 270):
         most = min(count, MAX_PAGE_CHARACTERS)
-        return str(textpage.get_text_range(0, most, errors="replace")), count
-    return str(textpage.get_text_bounded(errors="replace")), count
+        return str(textpage.get_text_range(0, most, errors="replace"))
+    return _bounded(page, textpage, 2 * count + _SPARE)
+
+
+def _bounded(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, most: int) -> str:
+    """As pypdfium2's `get_text_bounded`, which has pdfium look twice, once to count."""
+    left, bottom, right, top = page.get_bbox()
+    units = (ctypes.c_ushort * most)()
+    count = pdfium_c.FPDFText_GetBoundedText(textpage, left, top, right, bottom, units, most)
+    if count >= most:
+        return str(textpage.get_text_bounded(errors="replace"))
+    text = bytes(memoryview(units)[:count]).decode("utf-16-le", "replace")
+    return text.removesuffix("\0")  # at which it ends
 
 
 def _print(line: dict[str, Any]) -> None:
@@ -182,4 +205,4 @@ def _print(line: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve(_answer)

@@ -25,7 +25,7 @@ from bookbrain.index.page_break import cut_words
 from bookbrain.korean import HANGUL, MORPHEMES, kiwi
 from bookbrain.model import Page
 
-ANALYZER_VERSION = 3
+ANALYZER_VERSION = 4
 WHOLE = "="  # marks an identifier's whole form
 PAIR = "~"  # marks a pair of syllables
 _MAX_TERM = 80
@@ -150,10 +150,14 @@ def is_word(term: str) -> bool:
 def page_terms(pages: Sequence[Page]) -> list[list[str]]:
     """The terms of each page with all its fields; none for one that has a problem and no text.
 
-    A word that is cut at the end of a page is a word of that page.
+    A word that is cut at the end of a page is a word of that page, and so is one that is spelled
+    out on a line of its own.
     """
     own = [page.text for page in pages]
-    texts = [" ".join(filter(None, both)) for both in zip(own, cut_words(own), strict=True)]
+    texts = [
+        " ".join(filter(None, (text, cut, *spelled_words(text))))
+        for text, cut in zip(own, cut_words(own), strict=True)
+    ]
     headings = [
         ""
         if page.problem and not page.text
@@ -164,6 +168,26 @@ def page_terms(pages: Sequence[Page]) -> list[list[str]]:
     return [
         [*of_text, *_beside(of_text), *(HEADING + term for term in dict.fromkeys(of_headings))]
         for of_text, of_headings in zip(words, words[len(texts) :], strict=False)
+    ]
+
+
+_SPELLED = re.compile(
+    r"""^[ ]*(?:제[ ]*\d+[ ]*[장절][ ]+|\d+(?:\.\d+)*\.?[ ]+)?
+      ((?:[^\W\d_가-힣](?:[ ]+[^\W\d_가-힣]){3,} | [가-힣](?:[ ]+[가-힣]){1,11}))[ ]*$""",
+    re.MULTILINE | re.VERBOSE,
+)
+
+
+def spelled_words(text: str) -> list[str]:
+    """The words of lines whose letters stand apart, as headings may: S C H E D U L I N G, 목 차.
+
+    More than one space is between two words.
+    """
+    return [
+        "".join(word.split())
+        for line in _SPELLED.findall(text)
+        for word in re.split("[ ]{2,}", line)
+        if len(word) > 2
     ]
 
 

@@ -343,24 +343,38 @@ _NEIGHBOUR, _BOOK = 0.1, 0.4  # what the pages beside a page and its whole book 
 def best_pages(
     index: KeywordIndex, terms: Sequence[TermScorer], count: int, allowed: Mask | None = None
 ) -> dict[int, float]:
-    """The best `count` of the allowed documents and their scores, best first.
+    """The best `count` of the allowed documents and their scores, best first."""
+    total = _amid_others(index, terms, index.best(terms, count, allowed))
+    return dict(sorted(total.items(), key=lambda item: -item[1]))
+
+
+def page_scores(
+    index: KeywordIndex, terms: Sequence[TermScorer], documents: Sequence[int]
+) -> dict[int, float]:
+    """The scores of these documents as `best_pages` has them."""
+    found = dict(zip(documents, index.scores(terms, documents).tolist(), strict=True))
+    return _amid_others(index, terms, found)
+
+
+def _amid_others(
+    index: KeywordIndex, terms: Sequence[TermScorer], found: Mapping[int, float]
+) -> dict[int, float]:
+    """The scores, with those of what is around.
 
     The pages before and behind it count with a page, for an answer often begins on one and ends on
     the next; and its book, for it tells what the page is about.
     """
-    found = index.best(terms, count, allowed)
     if not found:
         return {}
     beside = dict(zip(found, index.beside([*found]), strict=True))
     unknown = sorted({n for pages in beside.values() for n in pages} - found.keys())
     words = [term for term in terms if is_word(term.term)]
-    known = found | dict(zip(unknown, index.scores(words, unknown).tolist(), strict=True))
+    known = {**found, **dict(zip(unknown, index.scores(words, unknown).tolist(), strict=True))}
     books = index.book_scores(words, [*found]).tolist()
-    total = {
+    return {
         document: score + _NEIGHBOUR * sum(known[page] for page in beside[document]) + _BOOK * book
         for (document, score), book in zip(found.items(), books, strict=True)
     }
-    return dict(sorted(total.items(), key=lambda item: -item[1]))
 
 
 def fold_duplicates(

@@ -176,6 +176,13 @@ def count_pages(pages: Sequence[Page]) -> PageCounts:
     return count_terms(page_terms(pages))
 
 
+class _Counted(BM25Plus):  # type: ignore[misc]
+    """The counts of BM25Plus without its weights: these change with every book."""
+
+    def _calc_idf(self, nd: dict[str, int]) -> None:
+        self.idf = nd
+
+
 def count_terms(documents: Sequence[Sequence[str]]) -> PageCounts:
     """Count the terms of each document with rank_bm25."""
     if not any(documents):
@@ -183,7 +190,7 @@ def count_terms(documents: Sequence[Sequence[str]]) -> PageCounts:
             np.empty(0, np.uint64), np.empty(0, np.int32), np.empty(0, np.uint16),
             np.zeros(len(documents), np.int32),
         )  # fmt: skip
-    counted = BM25Plus([list(document) for document in documents])
+    counted = _Counted([list(document) for document in documents])
     frequencies: list[dict[str, int]] = counted.doc_freqs
     places = {term: place for place, term in enumerate(counted.idf)}
     keys = np.frombuffer(b"".join(map(_digest, places)), _KEY).astype(np.uint64)
@@ -363,7 +370,7 @@ def _are_in_order(segment: Segment, first: int) -> bool:
     steps[begins[begins < len(steps)]] = True  # of the next term
     return (
         bool(steps.all())
-        and int(documents.min()) >= 0
-        and int(documents.max()) < len(segment.lengths)
+        and int(np.min(documents)) >= 0
+        and int(np.max(documents)) < len(segment.lengths)
         and bool((segment.frequencies[first : first + _CHUNK] > 0).all())
     )

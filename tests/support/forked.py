@@ -1,4 +1,5 @@
-"""Commands as forks of one process that has imported all that they need, which takes a second each.
+"""Commands as forks of one process that has imported and loaded all that they need, Kiwi too: that
+takes a second each.
 
 A fork is a process of its own, with the environment, the folder and the exit code of a command that
 was started anew; only what the interpreter does before the first import is not repeated.
@@ -20,9 +21,12 @@ from functools import cache
 from pathlib import Path
 from tempfile import TemporaryFile
 
+from bookbrain.korean import kiwi
+
 _PRELOADED = (
     "bookbrain.cli", "bookbrain.admin", "bookbrain.store.vectors", "bookbrain.search.retrieval",
-    "bookbrain.models.openai_api", "bookbrain.models.rerank_api", "chromadb", "openai",
+    "bookbrain.models.openai_api", "bookbrain.models.rerank_api", "bookbrain.models.chat_api",
+    "chromadb", "openai",
 )  # fmt: skip
 _MOST = 1 << 17  # bytes of an order
 
@@ -76,6 +80,7 @@ def serve() -> None:
     orders = socket.socket(fileno=os.dup(0))
     for name in _PRELOADED:
         importlib.import_module(name)
+    kiwi()
     assert len(os.listdir("/proc/self/task")) == 1, "threads do not survive a fork"
     gc.freeze()  # or each fork copies what it collects
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)

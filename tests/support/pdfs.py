@@ -66,10 +66,10 @@ def book(
 
 
 def long_book(
-    path: Path, number: int, seed: int = 0, language: Language = "mixed", **options: Any
+    path: Path, number: int, seed: int = 0, language: Language = "en", **options: Any
 ) -> Path:
     """`number` pages of technical prose with an outline; `probe(seed, i)` is only on page i."""
-    options = {"title": f"Book {seed}", "outline": technical_outline(number)} | options
+    options = {"title": f"Book {seed}", "outline": technical_outline(number, language)} | options
     return book(path, technical_pages(number, seed, language), **options)
 
 

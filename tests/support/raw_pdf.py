@@ -116,3 +116,35 @@ def two_fonts(mapped: Sequence[str], unmapped: Sequence[str]) -> bytes:
             stream(text, deflated=1),
         ]
     )
+
+
+def coded_pages(
+    pages: Sequence[Sequence[tuple[Mapping[int, str], bytes]]], *, upwards: bool = False
+) -> bytes:
+    """Pages of lines, each in a font of its own that has the named glyphs at these codes.
+
+    They are drawn from the top, or `upwards`.
+
+    What a reader makes of a glyph whose name it does not know is its own affair.
+    """
+    lines = [line for page_lines in pages for line in page_lines]
+    first_font, first_page = 3, 3 + len(lines)
+    kids = b" ".join(b"%d 0 R" % (first_page + 2 * i) for i in range(len(pages)))
+    objects = [CATALOG, b"<< /Type /Pages /Kids [%s] /Count %d >>" % (kids, len(pages))]
+    for glyphs, _ in lines:
+        names = " ".join(f"{code} /{name}" for code, name in glyphs.items()).encode()
+        objects.append(
+            b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding "
+            b"<< /Type /Encoding /Differences [%s] >> >>" % names
+        )
+    number = 0
+    for index, page_lines in enumerate(pages):
+        fonts, drawn = [], [b"BT -14 TL 60 300 Td" if upwards else b"BT 14 TL 60 740 Td"]
+        for _, text in page_lines:
+            fonts.append(b"/F%d %d 0 R" % (number, first_font + number))
+            drawn.append(b"/F%d 10 Tf <%s> Tj T*" % (number, text.hex().encode()))
+            number += 1
+        resources = b"/Font << %s >>" % b" ".join(fonts)
+        objects.append(page(b"%d 0 R" % (first_page + 2 * index + 1), resources))
+        objects.append(stream(b"\n".join([*drawn, b"ET"]), deflated=1))
+    return document(objects)

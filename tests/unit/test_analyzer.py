@@ -4,11 +4,41 @@ import unicodedata
 
 import pytest
 
-from bookbrain.index.analyzer import FUNCTION_WORDS, literal_terms, terms, terms_of
+from bookbrain.index.analyzer import (
+    FUNCTION_WORDS,
+    literal_terms,
+    page_terms,
+    spelled_words,
+    terms,
+    terms_of,
+)
+from bookbrain.model import Page
 
 
 def common(query: str, text: str) -> set[str]:
     return set(terms(query)) & set(terms(text))
+
+
+class TestSpelledWords:
+    @pytest.mark.parametrize(
+        ("line", "words"),
+        [
+            ("S C H E D U L I N G", ["SCHEDULING"]),
+            ("C H A P T E R  S E V E N", ["CHAPTER", "SEVEN"]),
+            ("스 케 줄 링", ["스케줄링"]),
+            ("목 차", ["목차"]),
+            ("제 7 장  스 케 줄 링", ["스케줄링"]),
+            ("7.1 L O C K S", ["LOCKS"]),
+        ],
+    )
+    def test_a_line_of_letters_that_stand_apart_has_them(self, line: str, words: list[str]) -> None:
+        page = Page(1, "1", "", f"Before it.\n{line}\nAfter it.")
+        (found,) = page_terms([page])
+        assert {term for word in words for term in literal_terms(word)} <= {*found}
+
+    @pytest.mark.parametrize("line", ["A B C", "그 는 간다", "a b c d are letters", "x = y + z"])
+    def test_other_lines_have_none(self, line: str) -> None:
+        assert spelled_words(line) == []
 
 
 class TestIdentifiers:

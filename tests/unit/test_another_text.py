@@ -147,6 +147,7 @@ def test_a_segment_that_was_lost_is_not_made_of_the_old_text(stores: ConnectedSt
 
 
 class TestRebuild:
+    @pytest.mark.slow
     def test_reads_every_book_again(self, stores: ConnectedStores) -> None:
         new = _replace(stores, _otters)
         with Library(stores.settings) as library:
@@ -154,6 +155,7 @@ class TestRebuild:
             assert _found(library) == {"herons", "cranes", "newts"}
         assert [p.text for p in stores.catalog.pages(new.book.id)] == _WRITTEN
 
+    @pytest.mark.slow
     def test_mends_pages_that_were_changed_behind_its_back(self, stores: ConnectedStores) -> None:
         with closing(sqlite3.connect(stores.home / CATALOG)) as db:
             db.execute("UPDATE page SET text = 'Otters' WHERE text LIKE 'Herons%'")
@@ -164,6 +166,7 @@ class TestRebuild:
             assert _found(library) == {"herons", "cranes", "newts"}
         assert list(flaws(stores.home / CATALOG)) == []
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("harm", [pdfs.scanned, pdfs.truncated, Path.unlink])
     def test_keeps_what_cannot_be_read_any_more(
         self, stores: ConnectedStores, harm: Callable[[Path], object]
@@ -175,6 +178,7 @@ class TestRebuild:
             assert _found(library) == {"otters", "cranes", "newts"}
         assert stores.catalog.pages(new.book.id) == list(new.pages)
 
+    @pytest.mark.slow
     def test_keeps_a_page_that_was_recognised(self, tmp_path: Path) -> None:
         with Library(Settings(tmp_path / "library")) as library:
             library.add([pdfs.scanned(tmp_path / "a.pdf")])

@@ -45,6 +45,15 @@ class TestClean:
             ("asyn\xad\r\nchro\xadnous", "asyn\x02chronous"),
             ("\n\n  indented  \nend \n\n", "  indented\nend"),
             ("\u202efdp.exe\u202c", "fdp.exe"),
+            (
+                "\uf762\uf761\uf763\uf76b\uf770\uf772\uf765\uf773\uf773\uf775\uf772\uf765",
+                "BACKPRESSURE",
+            ),
+            ("C\uf76f\uf772\uf762\uf761, \uf731\uf739\uf739\uf736 and \uf730", "CORBA, 1996 and 0"),
+            ("\uf7c9t\uf7e9 \uf7e0 \uf6fa\uf775\uf776\uf772\uf765", "\uf7c9tÉ À ŒUVRE"),
+            ("1\uf6f2\uf6f3 5\uf6eb \uf6dc\uf724", "1st 5d 1$"),
+            ("LaTeX\uf645e [\uf645\uf643\uf643\uf64b/\uf643\uf64c]", "LaTeX2e [2008/09]"),
+            ("\uf8f1\uf8f4", "\uf8f1\uf8f4"),
         ],
     )
     def test_examples(self, raw: str, cleaned: str) -> None:

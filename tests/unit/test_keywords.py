@@ -61,6 +61,7 @@ def test_the_best_are_those_with_the_best_scores(
     assert list(best.values()) == [scores[n] for n in expected]
 
 
+@pytest.mark.slow
 def test_the_best_of_many_are_exact_whatever_is_left_out() -> None:
     random = np.random.default_rng(6)
     words = [f"w{n}" for n in range(60)]

@@ -17,6 +17,7 @@ from support import pdfs
 from support.debian_books import books
 from support.raw_pdf import CATALOG, ONE_PAGE, document, stream
 from support.scans import around, overlap
+from support.typeset import column, typeset
 
 from bookbrain.errors import BookBrainError
 from bookbrain.formats.letter_ink import find_part
@@ -188,6 +189,29 @@ def test_a_book_that_reads_upright_when_turned(tmp_path: Path, rotate: int) -> N
     assert all(box[2] - box[0] > box[3] - box[1] for box in boxes), "words lie"
 
 
+@pytest.mark.parametrize("name", ["columns", "upwards", "numbers"])
+def test_marks_stand_where_lines_are_drawn_in_another_order(tmp_path: Path, name: str) -> None:
+    left = ["A bloom filter says that a key is", "absent or perhaps there, so that",
+            "no disk is read for missing keys", "in most of the levels of a tree"]  # fmt: skip
+    right = [line.replace("a", "o") for line in left]
+    rows = zip(column(left), column(right, 310), strict=True)
+    numbers = column([*"12345"], 50)
+    calls = column([f"call({n}, walrus)" for n in range(5)], 70, font="Courier")
+    lines = {
+        "columns": [drawn for row in rows for drawn in row], "upwards": column(left)[::-1],
+        "numbers": [drawn for row in zip(numbers, calls, strict=True) for drawn in row],
+    }[name]  # fmt: skip
+    path = typeset(tmp_path / "b.pdf", lines)
+    (page,) = read_pdf(path, timeout=30, memory_mb=1024).pages
+    drawn = pdfium.PdfDocument(path)[0]
+    words = [match.span() for match in re.finditer(r"\w{3,}", page.text)]
+    assert len(words) >= 5
+    for mark in words:
+        assert in_boxes(drawn, find_boxes(drawn, page.text, [mark])) == page.text[slice(*mark)]
+    lacking = "\n".join(line.text for line in lines)  # as pdfium has it, and older libraries
+    assert find_boxes(drawn, lacking, [(0, 1)])
+
+
 def test_a_word_that_a_line_break_cuts_has_two_boxes(tmp_path: Path) -> None:
     path = pdfs.book(
         tmp_path / "k.pdf", ["트랜잭션 로그는 비동기 처리로 기록하고 스냅\n샷은 나중에 만든다."]
@@ -211,6 +235,7 @@ def test_odd_characters_keep_no_other_word_from_its_mark(tmp_path: Path) -> None
         assert in_boxes(drawn, boxes) == "after", name
 
 
+@pytest.mark.slow
 def test_a_page_that_reads_otherwise_is_shown_without_marks(tmp_path: Path) -> None:
     picture = picture_of(red_word(tmp_path / "b.pdf", 0, _WHOLE, ""))
     other = replace(picture, text=f"{picture.text} and more")
@@ -301,6 +326,7 @@ def test_words_that_were_read_and_are_not_the_text(tmp_path: Path) -> None:
         assert find_boxes(page, text, [(0, 3)], words) == []
 
 
+@pytest.mark.slow
 def test_marks_of_words_that_were_read_are_painted(tmp_path: Path) -> None:
     path = red_word(tmp_path / "b.pdf", 0, "0 0 300 200", "")
     picture = Picture(
@@ -351,6 +377,7 @@ def test_a_part_of_a_word_is_marked_where_its_ink_is(
     assert overlap(sides, there) > 0.75
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (3, 40), (40, 3), (400, 60)])
 @pytest.mark.parametrize("text", ["i", "한글", "a" * 40, "가b-ᄏ.1é" * 5])
 def test_a_part_is_in_its_word_whatever_there_is(size: tuple[int, int], text: str) -> None:
@@ -365,12 +392,14 @@ def test_a_part_is_in_its_word_whatever_there_is(size: tuple[int, int], text: st
 # The picture
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("width", [64, 1000, 2400])
 def test_the_picture_is_as_wide_as_asked(tmp_path: Path, width: int) -> None:
     path = red_word(tmp_path / "b.pdf", 90, _WHOLE, "")
     assert painted(picture_of(path, width=width)).size == (width, ceil(width * 400 / 300))
 
 
+@pytest.mark.slow
 def test_letters_stay_readable_under_a_mark(tmp_path: Path) -> None:
     for paper, contrast in (("1 g", 100), ("0 g", 60)):
         picture = picture_of(red_word(tmp_path / "b.pdf", 0, _WHOLE, "", paper), "seal")
@@ -379,6 +408,7 @@ def test_letters_stay_readable_under_a_mark(tmp_path: Path) -> None:
         assert brightest - darkest > contrast
 
 
+@pytest.mark.slow
 def test_a_tall_page_is_limited(tmp_path: Path) -> None:
     path = red_word(tmp_path / "b.pdf", 0, "0 0 10 14000", "")
     across, down = painted(picture_of(path, "nothing", 2400)).size
@@ -412,6 +442,7 @@ def children() -> set[str]:
     return set(Path(f"/proc/self/task/{os.getpid()}/children").read_text().split())
 
 
+@pytest.mark.slow
 def test_what_is_no_page(tmp_path: Path) -> None:
     book = pdfs.book(tmp_path / "b.pdf", ["x"])
     assert "cannot be painted" in refusal(book, number=2)
@@ -420,6 +451,7 @@ def test_what_is_no_page(tmp_path: Path) -> None:
     assert "cannot be painted" in refusal(pdfs.encrypted(tmp_path / "e.pdf"))
 
 
+@pytest.mark.slow
 def test_a_balloon(tmp_path: Path) -> None:
     assert "cannot be painted" in refusal(pdfs.balloon(tmp_path / "b.pdf"), memory_mb=300)
 

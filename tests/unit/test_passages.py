@@ -45,6 +45,7 @@ def covered(passages: Iterable[Passage]) -> set[Place]:
 
 
 class TestAnyPages:
+    @pytest.mark.slow
     @given(PAGE_TEXTS)
     def test_spans_are_the_text(self, texts: list[str]) -> None:
         for ordinal, passage in enumerate(make_passages(pages_of(texts))):
@@ -54,6 +55,7 @@ class TestAnyPages:
             assert passage.ordinal == ordinal
             assert [span.page for span in passage.spans] == sorted({s.page for s in passage.spans})
 
+    @pytest.mark.slow
     @given(PAGE_TEXTS)
     def test_all_readable_text_is_covered(self, texts: list[str]) -> None:
         passages = make_passages(pages_of(texts))
@@ -65,6 +67,7 @@ class TestAnyPages:
         }
         assert visible <= covered(passages)
 
+    @pytest.mark.slow
     @given(PAGE_TEXTS)
     def test_size_and_overlap(self, texts: list[str]) -> None:
         passages = make_passages(pages_of(texts))
@@ -74,6 +77,7 @@ class TestAnyPages:
             assert count_tokens(characters(texts, shared)) <= OVERLAP_TOKENS
             assert covered([after]) - shared, "each one brings something new"
 
+    @pytest.mark.slow
     @given(PAGE_TEXTS)
     def test_the_same_every_time(self, texts: list[str]) -> None:
         pages = pages_of(texts)

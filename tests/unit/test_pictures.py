@@ -17,6 +17,8 @@ from bookbrain.settings import Settings
 from bookbrain.web.api import Album, make_picture_routes
 from bookbrain.web.shelf import Shelf
 
+pytestmark = pytest.mark.slow
+
 PAGES = ("The walrus holds the lock.", "비동기 처리\n트랜잭션 로그는 비동기 처리로 기록한다.")
 NAME = "로그와 'lock' 50%; x=\"1\".pdf"
 
@@ -52,7 +54,6 @@ def image(content: bytes) -> Image.Image:
 # Pictures
 
 
-@pytest.mark.slow
 def test_a_page_is_a_picture_with_its_marks(client: TestClient, book: str) -> None:
     plain = client.get(f"/page/{book}/2.png")
     marked = client.get(f"/page/{book}/2.png", params={"q": "비동기"})
@@ -65,7 +66,6 @@ def test_a_page_is_a_picture_with_its_marks(client: TestClient, book: str) -> No
     assert plain.headers["etag"] != marked.headers["etag"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("query", ["zebra", "-walrus", "  ", '"', "<script>", "=&?#%"])
 def test_a_query_that_marks_nothing_shows_the_page(
     client: TestClient, book: str, query: str

@@ -59,6 +59,7 @@ def test_it_is_what_this_process_would_make(preparer: Preparer, tmp_path: Path) 
     assert (tmp_path / name).read_bytes() == (tmp_path / "here" / name).read_bytes()
 
 
+@pytest.mark.slow
 def test_one_child_for_all_books(preparer: Preparer, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cut off"):
         prepare(preparer, pdfs.truncated(tmp_path / "bad.pdf"))
@@ -73,6 +74,7 @@ def test_one_child_for_all_books(preparer: Preparer, tmp_path: Path) -> None:
     assert len(children) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("killed", "reason"),
     [(preparers, r"ended \(signal SIGKILL\)"), (readers, r"crashed on it \(signal SIGKILL\)")],
@@ -86,6 +88,7 @@ def test_a_process_that_is_killed_costs_one_book(
     assert prepare(preparer, pdfs.book(tmp_path / "b.pdf", ["good"])).pages[0].text == "good"
 
 
+@pytest.mark.slow
 def test_a_child_that_was_killed_between_books(preparer: Preparer, tmp_path: Path) -> None:
     path = pdfs.book(tmp_path / "b.pdf", ["good"])
     first = prepare(preparer, path)
@@ -95,6 +98,7 @@ def test_a_child_that_was_killed_between_books(preparer: Preparer, tmp_path: Pat
     assert prepare(preparer, path) == first
 
 
+@pytest.mark.slow
 def test_a_segment_that_cannot_be_written(tmp_path: Path) -> None:
     preparer = Preparer(Settings(tmp_path), tmp_path / "nowhere")
     with pytest.raises(FileNotFoundError):
@@ -102,6 +106,7 @@ def test_a_segment_that_cannot_be_written(tmp_path: Path) -> None:
     preparer.close()
 
 
+@pytest.mark.slow
 def test_a_fault_is_logged_by_its_place(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     preparer = Preparer(Settings(tmp_path), tmp_path)
     with caplog.at_level(logging.ERROR), pytest.raises(PreparerFault):

@@ -194,6 +194,7 @@ def test_other_numbers_do_not_disturb(kind: str) -> None:
     assert printed_labels(pages) == {n: str(n + 100) for n in range(1, 40)}
 
 
+@pytest.mark.slow
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 2**32), st.integers(5, 999))
 def test_tables_of_figures_count_no_pages(seed: int, most: int) -> None:
@@ -210,6 +211,7 @@ def test_tables_of_figures_count_no_pages(seed: int, most: int) -> None:
     assert printed_labels(pages) == {}
 
 
+@pytest.mark.slow
 @settings(max_examples=300, deadline=None)
 @given(st.text("0123lLiIoO|jJvVxXpP.쪽면/-", max_size=6))
 def test_any_word_may_be_in_the_foot(word: str) -> None:
