@@ -113,9 +113,10 @@ def scans_of(
     to_apply = words | {n for n, engines in read.items() if len(engines) > 1}
     to_read = _unread(store, book_id, chosen, tried)
     if engine:
-        failed = {n for n, found in tried.items() if isinstance(found, UnreadPage)}
-        to_read |= {n for n in failed if engine.version not in read[n]}
         way = way_of(engine.version)
+        failed = {n for n, found in tried.items() if isinstance(found, UnreadPage)}
+        failed = {n for n in failed if all(way_of(e) <= way for e in read[n])}
+        to_read |= {n for n in failed if engine.version not in read[n]}
         to_read |= {n for n, engines in read.items() if all(way_of(e) < way for e in engines)}
     return BookScans(len(chosen | read.keys()), tuple(sorted(to_read)), tuple(sorted(to_apply)))
 

@@ -25,7 +25,7 @@ from bookbrain.model import (
     RecognitionState,
     Standing,
 )
-from bookbrain.ocr.engine import OcrEngine
+from bookbrain.ocr.engine import EARLIEST, OcrEngine, Substitute, earliest_way, is_bought
 from bookbrain.ocr.pace import keep_pace, readers, seconds_for
 from bookbrain.ocr.page_scan import PageScan, UnreadPageError
 from bookbrain.ocr.tesseract import find_engine
@@ -44,16 +44,18 @@ _LONGEST = 86_400.0  # seconds; who replaces a text may have to wait for a rebui
 
 
 OnPage = Callable[[Standing], None]
+_Read = Reading | Substitute
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What is to be read: all that has to be, or these `pages` of it, or what is of one `book`. Of
-    the book `redo` that is what was read, too."""
+    the book `redo` that is what was read, too. Of these `most` pages; None: all."""
 
     redo: str = ""
     pages: frozenset[int] = frozenset()
     book: str = ""
+    most: int | None = None
 
     def of(self, book_id: str, scans: BookScans, known: Iterable[int]) -> list[int]:
         """Its pages to be read, of a book; `known` are those that were read or tried."""
@@ -100,17 +102,18 @@ def _wanted(stores: Stores, engine: OcrEngine | None, wish: Wish) -> dict[str, l
     wanted = {}
     for book_id in stores.catalog.book_ids():
         scans = scans_of(stores.catalog, stores.embeddings, book_id, engine)
-        known = _to_redo(stores, wish) if wish.redo == book_id else ()
+        known = _to_redo(stores, engine, wish) if wish.redo == book_id else ()
         if pages := wish.of(book_id, scans, known):
             wanted[book_id] = pages
     return dict(sorted(wanted.items(), key=lambda item: (len(item[1]), item[0])))
 
 
-def _to_redo(stores: Stores, wish: Wish) -> set[int]:
+def _to_redo(stores: Stores, engine: OcrEngine | None, wish: Wish) -> set[int]:
     """The pages of a book that are to be read again: what is left of the last time that somebody
     wished so, or all that were read."""
     recognised = stores.embeddings.recognised
-    again, read = recognised.to_read_again(wish.redo), {*recognised.engines(wish.redo)}
+    earliest = earliest_way(engine.version) if engine else EARLIEST
+    again, read = recognised.to_read_again(wish.redo, earliest), {*recognised.engines(wish.redo)}
     if wish.pages:
         again, read = again & wish.pages, read & wish.pages
     return again or read
@@ -137,14 +140,18 @@ def recognise(
         work, stopped = _Work(stores, engine, wish, on_page), None
         try:
             if wish.redo:
-                stores.embeddings.recognised.read_again(wish.redo, _to_redo(stores, wish))
+                again = _to_redo(stores, engine, wish)
+                earliest = earliest_way(engine.version)
+                stores.embeddings.recognised.read_again(wish.redo, again, earliest)
             with _scratch(stores):
                 work.through()
         except (OSError, sqlite3.Error) as error:
             stopped = storage_error(error)
         except BookBrainError as error:
             stopped = error
-    return RecognitionReport(len(work.tried), work.unread, len(work.changed), stopped)
+    return RecognitionReport(
+        len(work.tried), work.unread, len(work.changed), tuple(work.substituted), stopped=stopped
+    )
 
 
 def _refuse() -> None:
@@ -164,8 +171,8 @@ def _scratch(stores: Stores) -> Iterator[None]:
 
 @dataclass(slots=True)
 class _Work:
-    """What is done, for one call: the pages that were `tried`, how many of them are `unread`, the
-    books that are `changed`, and those left `aside`."""
+    """What is done, for one call: the pages that were `tried`, how many of them are `unread`, which
+    another engine read, the books that are `changed`, and those left `aside`."""
 
     stores: ConnectedStores
     engine: OcrEngine
@@ -173,6 +180,7 @@ class _Work:
     on_page: OnPage
     tried: set[tuple[str, int]] = field(default_factory=set)
     unread: int = 0
+    substituted: list[tuple[str, int, str]] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
     aside: set[str] = field(default_factory=set)
     ending: bool = False
@@ -195,6 +203,11 @@ class _Work:
             for book_id, pages in wanted.items()
             if book_id not in self.aside
         }
+        if self.wish.most is not None:  # what came since somebody agreed is for the next time
+            room = self.wish.most - len(self.tried)
+            for book_id, pages in left.items():
+                left[book_id] = pages[: max(room, 0)]
+                room -= len(pages)
         return {book_id: pages for book_id, pages in left.items() if pages}
 
     def _read(self, book: Book, pages: Sequence[int], left: int) -> None:
@@ -214,17 +227,18 @@ class _Work:
                 self.on_page(Standing(book.file, tried, tried + left - done, seconds))
         finally:
             if read := [page for page in pages if (book.id, page) in self.tried]:
-                keep_pace(self.stores.home, monotonic() - begun, len(read))
+                if not is_bought(self.engine.version):  # whose pace is that of a model elsewhere
+                    keep_pace(self.stores.home, monotonic() - begun, len(read))
                 self._apply(book.id, read)
 
-    def _readings(self, book: Book, pages: Sequence[int]) -> Iterator[tuple[int, Reading]]:
+    def _readings(self, book: Book, pages: Sequence[int]) -> Iterator[tuple[int, _Read]]:
         """The pages as they are read, several at a time, in no order.
 
-        What ends the work while they are waited for, as Ctrl-C does, is raised when those under way
-        are kept.
+        What ends the work while they are waited for, as Ctrl-C or an engine that can read no page
+        does, is raised when those under way are kept.
         """
         begun, waiting = monotonic(), list(reversed(pages))
-        running: dict[Future[Reading], int] = {}
+        running: dict[Future[_Read], int] = {}
         with ThreadPoolExecutor(readers(), "recognising") as threads:
             while True:
                 late = monotonic() - begun > _PORTION_SECONDS
@@ -235,6 +249,8 @@ class _Work:
                     return
                 try:
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
+                    for failure in filter(None, (future.exception() for future in done)):
+                        raise failure
                 except BaseException:
                     self.ending = True
                     self._keep_last(book, running)
@@ -242,13 +258,13 @@ class _Work:
                 for future in done:
                     yield running.pop(future), future.result()
 
-    def _keep_last(self, book: Book, running: dict[Future[Reading], int]) -> None:
+    def _keep_last(self, book: Book, running: dict[Future[_Read], int]) -> None:
         """Keep the pages under way, when they are done; one that failed has another chance."""
         for future, page in running.items():
             if not future.exception() and not isinstance(future.result(), UnreadPage):
                 self._keep(book, page, future.result())
 
-    def _recognise(self, book: Book, page: int) -> Reading:
+    def _recognise(self, book: Book, page: int) -> _Read:
         scan = PageScan(str(self.stores.book_file(book.id)), page, idle=True)
         for attempt in range(1, _ATTEMPTS + 1):
             try:
@@ -258,9 +274,12 @@ class _Work:
                     return UnreadPage(error.message)
         raise AssertionError
 
-    def _keep(self, book: Book, page: int, reading: Reading) -> bool:
+    def _keep(self, book: Book, page: int, reading: _Read) -> bool:
         """Keep a page; False where its book's file is gone, so that it says nothing."""
-        stores = self.stores
+        stores, version = self.stores, self.engine.version
+        if isinstance(reading, Substitute):
+            self.substituted.append((book.file, page, reading.reason))
+            version, reading = reading.version, reading.page
         if isinstance(reading, UnreadPage):
             if not stores.book_file(book.id).is_file():
                 self.aside.add(book.id)
@@ -269,7 +288,7 @@ class _Work:
             self.unread += 1
         if stores.is_replaced():
             raise BusyError("The library was exchanged while it was open.", "Run this again.")
-        stores.embeddings.recognised.put(book.id, page, self.engine.version, reading)
+        stores.embeddings.recognised.put(book.id, page, version, reading)
         self.tried.add((book.id, page))
         return True
 

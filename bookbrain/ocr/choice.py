@@ -17,6 +17,8 @@ GARBLED = "garbled text (a broken character map)"
 UNTRUSTED = "text that does not match its picture (bad text recognition)"
 PARTLY = "partly unreadable (a font without a character map)"
 UNREADABLE = "damaged"
+ATTACHED = "its content is in attached files, which are not searched"
+FORM = "its content is in a form that only some programs show, and is not searched"
 TO_RECOGNISE = frozenset({NO_TEXT, OUTLINED, GARBLED, UNTRUSTED, PARTLY})
 WITHOUT_TEXT = frozenset({NO_TEXT, OUTLINED, GARBLED, UNREADABLE})  # what there is, is no text
 

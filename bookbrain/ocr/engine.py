@@ -16,6 +16,8 @@ from bookbrain.ocr.page_scan import Matrix, PageScan
 Box = tuple[float, float, float, float]  # left, bottom, right, top in points, as pdfium has them
 _LONGEST_COUNT = 10  # digits
 EARLIEST = "; 0"  # at the end of a version: there is no earlier way
+_BOUGHT = 100  # the first number of the ways that cost money: they rank above all others
+_EARLIEST_BOUGHT = f"; {_BOUGHT}.0"
 _SAME_ROW = 0.5  # of a line's height, by which the middles of its words differ at most
 _WIDE = 2.0  # a Hangul syllable or an ideograph is as wide as two Latin letters
 
@@ -83,13 +85,34 @@ def way_of(version: str) -> tuple[int, ...]:
     return tuple(map(int, counted)) if all(map(_is_count, counted)) else ()
 
 
-def as_earliest(version: str) -> str:
-    """The version, in a way that is earlier than all: what it read is to be read again."""
-    return version if version.endswith(EARLIEST) else f"{version}{EARLIEST}"
+def bought_way(number: int) -> str:
+    """The last part of the version of an engine that costs money, in its way of this number."""
+    return f"{_BOUGHT}.{number}"
+
+
+def is_bought(version: str) -> bool:
+    """Whether a reading, or its engine, costs money."""
+    return way_of(version) >= (_BOUGHT,)
+
+
+def earliest_way(version: str) -> str:
+    """What is put at the end of a version so that what it read is read again by this engine: what
+    was bought is not left to an engine that ranks below."""
+    return _EARLIEST_BOUGHT if is_bought(version) else EARLIEST
 
 
 def _is_count(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < _LONGEST_COUNT
+
+
+@dataclass(frozen=True, slots=True)
+class Substitute:
+    """What another engine, of `version`, read of a page where the one that was asked failed:
+    `reason`, the end of a sentence."""
+
+    page: RecognisedPage
+    version: str
+    reason: str
 
 
 class OcrEngine(Protocol):
@@ -104,8 +127,9 @@ class OcrEngine(Protocol):
         """What its results depend on: of its program, its models, and the way that we use them, as
         `way_of` has it."""
 
-    def recognise(self, scan: PageScan) -> RecognisedPage:
-        """Read a page; UnreadPageError where that cannot be done, UnavailableError for no page."""
+    def recognise(self, scan: PageScan) -> RecognisedPage | Substitute:
+        """Read a page; UnreadPageError where that cannot be done, another BookBrainError where it
+        can be done for no page."""
 
 
 def rows_of(page: RecognisedPage) -> list[list[Word]]:
@@ -138,7 +162,7 @@ def letters_of(page: RecognisedPage) -> Iterator[tuple[tuple[str, Box], ...]]:
     """
     for word in page.words:
         left, top, right, bottom = map(float, word.box)
-        widths = [_WIDE if east_asian_width(c) in "WF" else 1.0 for c in word.text]
+        widths = widths_of(word.text)
         step = (right - left) / sum(widths)
         letters = []
         for character, width in zip(word.text, widths, strict=True):
@@ -146,6 +170,11 @@ def letters_of(page: RecognisedPage) -> Iterator[tuple[tuple[str, Box], ...]]:
             letters.append((character, box))
             left += step * width
         yield tuple(letters)
+
+
+def widths_of(text: str) -> list[float]:
+    """How wide its letters are beside each other."""
+    return [_WIDE if east_asian_width(letter) in "WF" else 1.0 for letter in text]
 
 
 def _on_page(matrix: Matrix, box: tuple[float, float, float, float]) -> Box:

@@ -19,7 +19,7 @@ import numpy as np
 
 from bookbrain.errors import ConfigError, UnavailableError
 from bookbrain.messages import fill
-from bookbrain.ocr.engine import OcrEngine, RecognisedPage
+from bookbrain.ocr.engine import RecognisedPage
 from bookbrain.ocr.page_scan import INK_STEP, VERSION, Ink, PageScan, ScanPicture, UnreadPageError
 from bookbrain.ocr.tesseract_output import fit_to_ink, lie, words_of_output
 from bookbrain.processes import Bounds, EndedInBounds, describe_exit, run_in_bounds
@@ -65,18 +65,24 @@ class Tesseract:
         Raises UnreadPageError with the reason why this page cannot be read, OSError
         when the disk is full.
         """
+        return self.read(scan)[0]
+
+    def read(self, scan: PageScan) -> tuple[RecognisedPage, ScanPicture]:
+        """The same, and the picture on which the words stand."""
         picture = scan.paint()
         if picture.blank:
-            return RecognisedPage((), picture.matrix)
+            return RecognisedPage((), picture.matrix), picture
         page = self._read(picture, _COLUMNS)
         if page.confidence < _DOUBTFUL or _share_read(picture.ink, page) < _LEAST_READ:
             page = max(page, self._read(picture, _BLOCK), key=_certain_letters)
         doubtful = page.confidence < _DOUBTFUL or lie(page.words)
         if doubtful and (turned := self._turned(picture)):
             upright = replace(scan, turned=(scan.turned + turned) % 360).paint()
-            found = (page, self._read(upright, _COLUMNS))
-            page = max(found, key=lambda read: (not lie(read.words), _certain_letters(read)))
-        return _without_specks(page)
+            found = [(page, picture), (self._read(upright, _COLUMNS), upright)]
+            page, picture = max(
+                found, key=lambda read: (not lie(read[0].words), _certain_letters(read[0]))
+            )
+        return _without_specks(page), picture
 
     def _read(self, picture: ScanPicture, layout: str) -> RecognisedPage:
         with TemporaryDirectory(prefix="bookbrain-ocr-", dir=self.scratch) as name:
@@ -132,7 +138,7 @@ def _share_read(ink: Ink, page: RecognisedPage) -> float:
     for word in page.words:
         left, top, right, bottom = (side // INK_STEP for side in word.box)
         read[top : bottom + 1, left : right + 1] = True
-    return float((ink & read).sum() / ink.sum())
+    return int((ink & read).sum()) / int(ink.sum())
 
 
 def _without_specks(page: RecognisedPage) -> RecognisedPage:
@@ -145,9 +151,9 @@ def _certain_letters(page: RecognisedPage) -> int:
     return sum(len(word.text) for word in page.words if word.confidence >= _DOUBTFUL)
 
 
-def find_engine(settings: Settings) -> OcrEngine:
-    """The engine that is set. Raises ConfigError where none is, and UnavailableError, with what to
-    install, where it is not here."""
+def find_engine(settings: Settings) -> Tesseract:
+    """The engine that works by itself, and beside which `vision` does. Raises ConfigError where
+    none is set, and UnavailableError, with what to install, where it is not here."""
     if settings.ocr == "off":
         raise ConfigError(
             "Text recognition is switched off.", "To switch it on, set BOOKBRAIN_OCR=tesseract."

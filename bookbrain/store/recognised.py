@@ -18,7 +18,7 @@ from bookbrain.ocr.engine import (
     EARLIEST,
     RecognisedPage,
     Word,
-    as_earliest,
+    is_bought,
     mean_confidence,
     way_of,
 )
@@ -116,18 +116,21 @@ class RecognisedPages:
         rows = self._db.execute("SELECT file, count(DISTINCT page) FROM recognised GROUP BY file")
         return dict(rows)
 
-    def to_read_again(self, file: str) -> set[int]:
+    def to_read_again(self, file: str, earliest: str = EARLIEST) -> set[int]:
         """The pages of a file that `read_again` named, and nobody has read since."""
         rows = self._db.execute(
             """SELECT page FROM recognised WHERE file = ?
                GROUP BY page HAVING min(substr(engine, ?) = ?)""",
-            (file, -len(EARLIEST), EARLIEST),
+            (file, -len(earliest), earliest),
         )
         return {page for (page,) in rows}
 
-    def read_again(self, file: str, pages: Iterable[int]) -> None:
-        """Have what was read of these pages, all of them or none, count as read in the earliest
-        way: it stays the text of its page until somebody has read that again."""
+    def read_again(self, file: str, pages: Iterable[int], earliest: str = EARLIEST) -> None:
+        """Have what was read of these pages, all of them or none, count as read in the `earliest`
+        way: it stays the text of its page until somebody has read that again.
+
+        What was not bought ranks below the earliest way that is, and stays as it is for that.
+        """
         with transaction(self._db) as db:
             rows = db.execute(
                 """SELECT file, page, engine, content, sum FROM recognised
@@ -135,8 +138,9 @@ class RecognisedPages:
                 (file, json.dumps(list(pages))),
             ).fetchall()
             for *row, own_sum in rows:
-                if own_sum == checksum(*row):  # a check finds the others
-                    _exchange(db, row, as_earliest(row[2]))
+                ranks = is_bought(row[2]) or not is_bought(earliest)
+                if ranks and not row[2].endswith(earliest) and own_sum == checksum(*row):
+                    _exchange(db, row, f"{row[2]}{earliest}")  # a check finds those of other sums
 
     def files_to_read_again(self) -> set[str]:
         """The files of which there are readings in the earliest way."""

@@ -26,7 +26,7 @@ def page_of(*lines: str) -> RecognisedPage:
 
 def text_of_scan(book: str, number: int) -> str:
     """What is read of a page by default."""
-    return f"scan{number}x of {book[:8]} 스캔한 쪽"
+    return f"scan{number}x of {book[:8]}, a page"
 
 
 @dataclass

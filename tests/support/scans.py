@@ -136,6 +136,11 @@ def easy_page(word: str) -> Image.Image:
     return page
 
 
+def text_of_easy_scan(word: str) -> str:
+    """The lines of such a page."""
+    return "\n".join(line.format(word=word) for line in _LINES)
+
+
 def place_on_easy_scan(word: str) -> Box:
     """Where the word of a page is: left, top, right and bottom, in shares of the page's sides."""
     font = ImageFont.load_default(42)

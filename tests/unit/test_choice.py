@@ -28,7 +28,7 @@ from bookbrain.ocr.choice import (
 )
 
 WIDTH, HEIGHT = 595.0, 842.0
-PROSE = technical_pages(1)[0]
+PROSE = technical_pages(1, 0, "mixed")[0]
 PICTURED = PageContent(pictured=1.0)
 LAYER = PageContent(pictured=1.0, hidden=1.0)
 BAD_ENGLISH = "Al 5 a. AA] AAW Bs] El E4 zlOI Oi|A-1 oUI -a £H T- !t} zH 0| EJ Hi1 t3 9.1 7d Fr} "
@@ -168,10 +168,12 @@ class TestPagesWithoutText:
     def test_pictures(self, tmp_path: Path, draw: Draw) -> None:
         assert problems(tmp_path, draw) == [NO_TEXT]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("draw", [outlines, outlines_of_a_page])
     def test_letters_drawn_as_curves(self, tmp_path: Path, draw: Draw) -> None:
         assert problems(tmp_path, draw, both(draw, text("12"))) == [OUTLINED, OUTLINED]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("draw", [whole, strips, nested, outlines])
     @pytest.mark.parametrize(
         "stamp",
@@ -187,9 +189,10 @@ class TestPagesWithoutText:
 
     def test_some_scans_in_a_book_whose_pages_are_all_stamped(self, tmp_path: Path) -> None:
         stamp = text("Licensed to a reader, order 20314412. Copying is forbidden.", at=30)
-        pages = [both(text(page), stamp) for page in technical_pages(6)]
+        pages = [both(text(page), stamp) for page in technical_pages(6, 0, "mixed")]
         assert problems(tmp_path, *pages, both(whole, stamp)) == [""] * 6 + [NO_TEXT]
 
+    @pytest.mark.slow
     def test_what_has_text_or_is_blank(self, tmp_path: Path) -> None:
         def ruled(canvas: Canvas) -> None:
             for number in range(60):
@@ -230,6 +233,7 @@ class TestLayers:
         )
         assert problems(tmp_path, page) == [UNTRUSTED]
 
+    @pytest.mark.slow
     def test_the_text_of_a_layer_is_searched_until_there_is_a_better_one(
         self, tmp_path: Path
     ) -> None:
@@ -272,6 +276,7 @@ class TestFonts:
         shifted = "".join(chr(ord(c) + 1) if c.isalpha() else c for c in english)
         assert is_nonsense(shifted)
 
+    @pytest.mark.slow
     def test_code_in_a_font_without_a_map(self, tmp_path: Path) -> None:
         """Its glyphs are numbered as they are met; the prose above it reads well."""
         code = "for (Account a : accounts) { a.close(clock.instant()); } return audit(accounts); "

@@ -8,6 +8,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 from support import pdfs
 from support.drawn import Drawn, own_html
@@ -22,7 +24,11 @@ from bookbrain.ocr.engine import RecognisedPage
 from bookbrain.ocr.page_scan import UnreadPageError
 from bookbrain.paths import STORE, LibraryPaths
 from bookbrain.settings import Settings
+from bookbrain.web.api import Health, make_routes
+from bookbrain.web.reader import reader_routes
 from bookbrain.web.shelf import Shelf, use_shelf
+
+pytestmark = pytest.mark.slow
 
 SCRIPT = Path(bookbrain.web.__file__).with_name("frame.py")
 GOOD, DOUBTED, FAILED, EMPTY, LEFT = range(1, 6)
@@ -160,18 +166,31 @@ def shown(shelf: Shelf, script: str = "", locale: str = "en-US", **params: str) 
 def test_a_page_says_what_was_made_of_it(shelf: Shelf, number: int, said: list[str]) -> None:
     with shelf.library() as library:
         book = library.find_book("scan.pdf").id
-    text = shown(shelf, "reader_page.py", book=book, page=str(number))
-    assert [line in text for line in said] == [True] * len(said)
-    assert text.count(f"p. {number}: ") == len(said)
-    assert "불확실" in shown(shelf, "reader_page.py", "ko-KR", book=book, page=str(DOUBTED))
+    assert remarks(shelf, book, number) == said
+    assert "불확실" in remarks(shelf, book, DOUBTED, "ko-KR")[0]
+
+
+def remarks(shelf: Shelf, book: str, number: int, language: str = "en") -> list[str]:
+    """What the reader says of a page."""
+    with TestClient(Starlette(routes=reader_routes(shelf))) as client:
+        answer = client.get(f"/api/book/{book}/{number}", headers={"Accept-Language": language})
+    return list(answer.json()["remarks"])
 
 
 def test_a_doubted_hit_says_so(shelf: Shelf) -> None:
-    assert "p. 2 · recognised, uncertain" in shown(shelf, q="wxlrus")
-    assert "uncertain" not in shown(shelf, q="print")
+    assert doubts(shelf, "wxlrus") == ["recognised, uncertain"]
+    assert not any(doubts(shelf, "print"))
 
 
-@pytest.mark.slow
+def doubts(shelf: Shelf, query: str) -> list[str]:
+    """What the search page says of its hits."""
+    health = Health(shelf.settings)
+    with TestClient(Starlette(routes=make_routes(shelf, health))) as client:
+        answer = client.get("/api/search", params={"view": "page", "q": query})
+    health.close()
+    return [hit["doubt"] for hit in answer.json()["hits"]]
+
+
 def test_the_shelf_says_how_far_each_book_is(shelf: Shelf) -> None:
     text = shown(shelf, "books_page.py")
     assert "read by OCR 4 of 5 pages" in text

@@ -115,6 +115,7 @@ def _packed(value: object) -> bytes:
     return zlib.compress(json.dumps(value).encode())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "content",
     [
@@ -153,6 +154,7 @@ def test_a_row_that_cannot_be_used_is_as_if_it_were_not_there(
     assert sorted(store.recognised.engines(FILE)) == [1, 3]
 
 
+@pytest.mark.slow
 def test_pages_of_another_store_are_taken_over_where_they_lack(tmp_path: Path) -> None:
     here, there = tmp_path / "here" / STORE, tmp_path / "there" / STORE
     for path, name in ((here, "here"), (there, "there")):

@@ -1,13 +1,15 @@
 """Scans become text: which pages, in what order, kept at once, found soon, nothing read twice."""
 
 import errno
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
-from threading import Thread
+from threading import Barrier, Thread
+from time import sleep
 
 import pytest
 from support import pdfs, raw_pdf
@@ -89,10 +91,12 @@ def _is_sound(home: Path) -> bool:
 # What comes of it
 
 
+@pytest.mark.slow
 def test_what_is_read_is_found_and_nothing_is_read_twice(
     library: Library, home: Path, engine: FakeEngine
 ) -> None:
     assert _finds(library, "scan4x") == set()
+    engine.read = lambda book, n: page_of(f"{text_of_scan(book, n)} 스캔한 쪽")
     report = library.recognise(engine=engine)
     assert (report.pages, report.unread, report.books, report.stopped) == (23, 0, 2, None)
     assert _finds(library, "scan17x") == {("long.pdf", 17)}
@@ -101,7 +105,8 @@ def test_what_is_read_is_found_and_nothing_is_read_twice(
     assert (mixed.scans, mixed.recognised, mixed.problems) == (3, 3, ())
     pages = _pages(library, "mixed.pdf")
     assert [page.number for page in pages if "scan" in page.text] == [2, 4, 6]
-    assert pages[1].text == text_of_scan(mixed.id, 2)
+    assert pages[1].text == f"{text_of_scan(mixed.id, 2)} 스캔한 쪽"
+    assert _finds(library, "스캔한")
     assert pdfs.probe(3, 0) in pages[0].text, "a page with a text of its own keeps it"
     assert pages[4].text == ""
     engine.pages.clear()
@@ -110,6 +115,7 @@ def test_what_is_read_is_found_and_nothing_is_read_twice(
     assert _is_sound(home)
 
 
+@pytest.mark.slow
 def test_contents_come_first_then_small_books(library: Library, engine: FakeEngine) -> None:
     library.recognise(engine=engine)
     long, mixed = _book(library, "long.pdf").id, _book(library, "mixed.pdf").id
@@ -118,6 +124,7 @@ def test_contents_come_first_then_small_books(library: Library, engine: FakeEngi
     assert sorted(engine.pages[18:]) == [(long, n) for n in range(16, 21)]
 
 
+@pytest.mark.slow
 def test_it_says_how_far_it_is(library: Library, engine: FakeEngine) -> None:
     heard = []
     library.recognise(heard.append, engine=engine)
@@ -127,6 +134,7 @@ def test_it_says_how_far_it_is(library: Library, engine: FakeEngine) -> None:
     assert all(standing.seconds >= 0 for standing in heard)
 
 
+@pytest.mark.slow
 def test_pages_are_found_while_later_ones_are_read(library: Library, engine: FakeEngine) -> None:
     seen: list[set[tuple[str, int]]] = []
 
@@ -141,6 +149,7 @@ def test_pages_are_found_while_later_ones_are_read(library: Library, engine: Fak
     assert seen == [{("long.pdf", 15)}]
 
 
+@pytest.mark.slow
 def test_the_plan_is_what_is_done(library: Library, engine: FakeEngine) -> None:
     plans = library.plan_recognition()
     assert [(plan.file, plan.pages) for plan in plans] == [("mixed.pdf", 3), ("long.pdf", 20)]
@@ -155,6 +164,7 @@ def test_the_plan_is_what_is_done(library: Library, engine: FakeEngine) -> None:
 # What cannot be read
 
 
+@pytest.mark.slow
 def test_a_page_that_cannot_be_read_is_named_and_left(
     library: Library, engine: FakeEngine, home: Path
 ) -> None:
@@ -185,6 +195,7 @@ def test_a_page_that_cannot_be_read_is_named_and_left(
     assert _is_sound(home)
 
 
+@pytest.mark.slow
 def test_a_page_has_a_second_chance(library: Library, engine: FakeEngine) -> None:
     failed: set[tuple[str, int]] = set()
 
@@ -199,6 +210,7 @@ def test_a_page_has_a_second_chance(library: Library, engine: FakeEngine) -> Non
     assert len(failed) == 7
 
 
+@pytest.mark.slow
 def test_a_file_that_is_gone_says_nothing_of_its_pages(
     library: Library, engine: FakeEngine, home: Path
 ) -> None:
@@ -225,6 +237,7 @@ def test_a_file_that_is_gone_says_nothing_of_its_pages(
     assert _book(library, "long.pdf").problems == ()
 
 
+@pytest.mark.slow
 def test_a_fault_that_is_no_pages_own_ends_the_work(library: Library, engine: FakeEngine) -> None:
     def read(book: str, number: int) -> RecognisedPage:
         if number == 10:
@@ -245,6 +258,32 @@ def test_a_fault_that_is_no_pages_own_ends_the_work(library: Library, engine: Fa
     assert _book(library, "long.pdf").recognised == 20
 
 
+@pytest.mark.slow
+def test_pages_that_are_read_beside_one_that_ends_the_work_are_kept(
+    library: Library, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With several cores others are under way when an engine finds that it can read no page."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(6)))
+    assert readers() == 5
+    together = Barrier(5)
+
+    def read(book: str, number: int) -> RecognisedPage:
+        if number > 5:
+            return page_of(text_of_scan(book, number))
+        together.wait(30)
+        if number == 2:
+            raise UnavailableError("It is gone.")
+        sleep(0.2 * (number == 5))  # it is under way when the other fails
+        return page_of(text_of_scan(book, number))
+
+    engine.read = read
+    report = library.recognise(engine=engine, book=_book(library, "long.pdf").id)
+    assert isinstance(report.stopped, UnavailableError)
+    read_pages = {number for _, number in engine.pages} - {2}
+    assert {1, 3, 4, 5} <= read_pages
+    assert _book(library, "long.pdf").recognised == len(read_pages)
+
+
 def test_without_an_engine_it_says_what_to_install(
     library: Library, monkeypatch: pytest.MonkeyPatch, home: Path
 ) -> None:
@@ -259,6 +298,7 @@ def test_without_an_engine_it_says_what_to_install(
         assert [plan.pages for plan in off.plan_recognition()] == [3, 20]
 
 
+@pytest.mark.slow
 def test_who_asks_how_the_library_is_hears_of_it(
     library: Library, engine: FakeEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -279,6 +319,7 @@ class _EndedError(BaseException):
     """As Ctrl-C, or SIGTERM."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", [1, 2, 5, 17])
 def test_whatever_ends_it_what_was_read_is_kept_and_found(
     library: Library, engine: FakeEngine, home: Path, at: int
@@ -302,6 +343,7 @@ def test_whatever_ends_it_what_was_read_is_kept_and_found(
     assert _is_sound(home)
 
 
+@pytest.mark.slow
 def test_what_a_kill_left_is_found_without_reading_it_again(
     library: Library, engine: FakeEngine, home: Path
 ) -> None:
@@ -320,6 +362,7 @@ def test_what_a_kill_left_is_found_without_reading_it_again(
     assert _book(library, "long.pdf").problems == ()
 
 
+@pytest.mark.slow
 def test_the_same_text_comes_of_it_in_whatever_portions(
     library: Library, engine: FakeEngine, _made: Path, tmp_path: Path
 ) -> None:
@@ -332,6 +375,7 @@ def test_the_same_text_comes_of_it_in_whatever_portions(
             assert _pages(other, file) == _pages(library, file)
 
 
+@pytest.mark.slow
 def test_one_reads_at_a_time(library: Library, engine: FakeEngine, home: Path) -> None:
     with file_lock(LibraryPaths(home).ocr_lock):
         assert library.recognition().running
@@ -340,6 +384,7 @@ def test_one_reads_at_a_time(library: Library, engine: FakeEngine, home: Path) -
     assert not library.recognition().running
 
 
+@pytest.mark.slow
 def test_who_was_started_for_books_that_came_waits_for_it(
     library: Library, engine: FakeEngine, home: Path
 ) -> None:
@@ -365,6 +410,7 @@ def _is_waited_for(lock: Path) -> bool:
     return any(f":{lock.stat().st_ino} " in line for line in waiting)
 
 
+@pytest.mark.slow
 def test_who_adds_and_who_removes_does_not_wait(
     library: Library, engine: FakeEngine, tmp_path: Path
 ) -> None:
@@ -386,6 +432,7 @@ def test_who_adds_and_who_removes_does_not_wait(
     assert {book.file for book in library.books()} == {"long.pdf", "mixed.pdf", "new.pdf"}
 
 
+@pytest.mark.slow
 def test_who_works_on_books_is_not_waited_for(
     library: Library, engine: FakeEngine, home: Path
 ) -> None:
@@ -394,6 +441,7 @@ def test_who_works_on_books_is_not_waited_for(
     assert _book(library, "long.pdf").recognised == 20
 
 
+@pytest.mark.slow
 def test_a_book_that_is_removed_meanwhile_stays_so(library: Library, engine: FakeEngine) -> None:
     long = _book(library, "long.pdf").id
 
@@ -411,6 +459,7 @@ def test_a_book_that_is_removed_meanwhile_stays_so(library: Library, engine: Fak
 # Again
 
 
+@pytest.mark.slow
 def test_a_book_that_comes_again_is_read_at_once(
     library: Library, engine: FakeEngine, home: Path, _made: Path
 ) -> None:
@@ -430,6 +479,7 @@ def test_a_book_that_comes_again_is_read_at_once(
     assert _is_sound(home)
 
 
+@pytest.mark.slow
 def test_a_rebuild_keeps_it(library: Library, engine: FakeEngine, home: Path) -> None:
     library.recognise(engine=engine)
     before = _pages(library, "mixed.pdf"), _pages(library, "long.pdf")
@@ -439,6 +489,7 @@ def test_a_rebuild_keeps_it(library: Library, engine: FakeEngine, home: Path) ->
     assert _is_sound(home)
 
 
+@pytest.mark.slow
 def test_a_rebuild_takes_what_there_is(library: Library, engine: FakeEngine, home: Path) -> None:
     long = _book(library, "long.pdf").id
     with closing(ConnectedStores(library.settings)) as stores:
@@ -451,6 +502,7 @@ def test_a_rebuild_takes_what_there_is(library: Library, engine: FakeEngine, hom
     assert _is_sound(home)
 
 
+@pytest.mark.slow
 def test_a_book_is_read_again_when_that_is_wanted(library: Library, engine: FakeEngine) -> None:
     library.recognise(engine=engine)
     mixed = _book(library, "mixed.pdf").id
@@ -473,6 +525,7 @@ def _fails(book: str, number: int) -> RecognisedPage:
     raise UnreadPageError("it cannot be painted")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("go_on", ["redo", "all"])
 def test_what_was_to_be_read_again_is_gone_on_with_after_any_end(
     library: Library, engine: FakeEngine, home: Path, go_on: str
@@ -508,6 +561,7 @@ def test_what_was_to_be_read_again_is_gone_on_with_after_any_end(
     assert _is_sound(home)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("version", ["a fake 1; 1.1", "a fake 1; 1.2"])
 def test_what_fails_when_it_is_read_again_is_not_tried_for_ever(
     library: Library, engine: FakeEngine, home: Path, version: str
@@ -523,6 +577,7 @@ def test_what_fails_when_it_is_read_again_is_not_tried_for_ever(
     assert _is_sound(home)
 
 
+@pytest.mark.slow
 def test_a_damaged_reading_stays_one_when_it_is_to_be_read_again(
     library: Library, engine: FakeEngine, home: Path
 ) -> None:
@@ -537,6 +592,7 @@ def test_a_damaged_reading_stays_one_when_it_is_to_be_read_again(
     assert store_flaws(home)
 
 
+@pytest.mark.slow
 def test_scans_that_came_leave_a_note_for_the_unit_that_reads(
     library: Library, home: Path, tmp_path: Path
 ) -> None:
@@ -548,11 +604,13 @@ def test_scans_that_came_leave_a_note_for_the_unit_that_reads(
     assert note.exists()
 
 
+@pytest.mark.slow
 def test_only_the_pages_that_are_named(library: Library, engine: FakeEngine) -> None:
     assert library.recognise(pages=[4, 5, 18], engine=engine).pages == 4
     assert sorted(number for _, number in engine.pages) == [4, 4, 5, 18]
 
 
+@pytest.mark.slow
 def test_only_the_book_that_is_named(library: Library, engine: FakeEngine) -> None:
     mixed = _book(library, "mixed.pdf").id
     assert [plan.file for plan in library.plan_recognition(book=mixed)] == ["mixed.pdf"]
@@ -562,6 +620,7 @@ def test_only_the_book_that_is_named(library: Library, engine: FakeEngine) -> No
     assert library.recognise(book="0" * 64, engine=engine).pages == 0
 
 
+@pytest.mark.slow
 def test_a_better_way_reads_again_and_keeps_the_old_until_then(
     library: Library, engine: FakeEngine, home: Path
 ) -> None:
@@ -587,6 +646,7 @@ def test_a_better_way_reads_again_and_keeps_the_old_until_then(
     assert _is_sound(home)
 
 
+@pytest.mark.slow
 def test_a_page_of_another_way_that_a_kill_left_is_taken_too(
     library: Library, engine: FakeEngine
 ) -> None:
@@ -599,6 +659,7 @@ def test_a_page_of_another_way_that_a_kill_left_is_taken_too(
     assert _finds(library, "better2") == {("mixed.pdf", 2)}
 
 
+@pytest.mark.slow
 def test_what_changed_is_embedded_only_when_somebody_says_so(
     library: Library, engine: FakeEngine
 ) -> None:
@@ -611,6 +672,7 @@ def test_what_changed_is_embedded_only_when_somebody_says_so(
     assert embedded == {"long.pdf": False, "mixed.pdf": False, "text.pdf": True}
 
 
+@pytest.mark.slow
 def test_a_library_that_is_exchanged_meanwhile_is_not_written_to(
     home: Path, engine: FakeEngine
 ) -> None:
@@ -626,6 +688,7 @@ def test_a_library_that_is_exchanged_meanwhile_is_not_written_to(
     assert isinstance(stopped, BusyError)
 
 
+@pytest.mark.slow
 def test_a_page_that_was_readable_in_part_is_made_anew_of_its_own_text(
     library: Library, engine: FakeEngine, tmp_path: Path
 ) -> None:
@@ -662,6 +725,7 @@ def _labels(library: Library, file: str) -> list[str]:
     return [page.label for page in _pages(library, file)]
 
 
+@pytest.mark.slow
 def test_pages_are_called_by_the_numbers_printed_on_them(
     library: Library, engine: FakeEngine, home: Path
 ) -> None:
@@ -678,6 +742,7 @@ def test_pages_are_called_by_the_numbers_printed_on_them(
     assert _is_sound(home)
 
 
+@pytest.mark.slow
 def test_the_numbers_stay_until_a_better_reading_says_otherwise(
     library: Library, engine: FakeEngine, home: Path, _made: Path
 ) -> None:
@@ -706,6 +771,7 @@ def test_a_file_that_says_what_is_printed_knows_it_better() -> None:
     assert [page.label for page in with_recognised(own, readings)] == [page.label for page in own]
 
 
+@pytest.mark.slow
 def test_what_can_be_read_no_more_stays(
     library: Library, engine: FakeEngine, home: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

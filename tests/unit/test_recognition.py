@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from reportlab.pdfgen.canvas import Canvas
 from support import pdfs
+from support.shelf import wait_for
 
 from bookbrain.errors import UnavailableError
 from bookbrain.ocr.engine import RecognisedPage, Word, letters_of
@@ -20,6 +21,7 @@ from bookbrain.ocr.page_scan import MOST_PIXELS, PageScan, UnreadPageError
 from bookbrain.ocr.tesseract import Tesseract, find_tesseract
 from bookbrain.ocr.tesseract_output import fit_to_ink, words_of_output
 from bookbrain.paths import LibraryPaths
+from bookbrain.server.probes import text_of
 
 HEAD = (
     "level\tpage_num\tblock_num\tpar_num\tline_num\tword_num\tleft\ttop\twidth\theight\tconf\ttext"
@@ -268,6 +270,7 @@ FAULTS = {
 
 
 class TestFaults:
+    @pytest.mark.slow
     @pytest.mark.parametrize("fault", FAULTS)
     def test_each_has_a_name(self, tmp_path: Path, scan: PageScan, fault: str) -> None:
         script, reason = FAULTS[fault]
@@ -279,6 +282,7 @@ class TestFaults:
         assert error.value.hint
         assert os.listdir(scratch) == [], "nothing is left behind"
 
+    @pytest.mark.slow
     @pytest.mark.parametrize(("sure", "read"), [(95, "락 a walrus"), (50, "walrus")])
     def test_lone_characters_that_are_doubtful_are_dust(
         self, tmp_path: Path, scan: PageScan, sure: float, read: str
@@ -288,16 +292,15 @@ class TestFaults:
         engine = find_tesseract(program(tmp_path, f"cp {tmp_path}/page.* ."))
         assert engine.recognise(scan).text == read
 
+    @pytest.mark.slow
     def test_what_it_started_ends_with_it(self, tmp_path: Path, scan: PageScan) -> None:
         engine = find_tesseract(program(tmp_path, f"sleep 98765 & echo $! >{tmp_path}/pid; wait"))
         with pytest.raises(UnreadPageError):
             replace(engine, timeout=1.5).recognise(scan)
-        pid = int((tmp_path / "pid").read_text())
-        assert (
-            not Path(f"/proc/{pid}/cmdline").exists()
-            or "sleep" not in Path(f"/proc/{pid}/cmdline").read_text()
-        )
+        process = Path("/proc", (tmp_path / "pid").read_text().strip(), "cmdline")
+        wait_for(lambda: "sleep" not in text_of(process), "it to be gone", 10)
 
+    @pytest.mark.slow
     def test_no_secret_reaches_it(
         self, tmp_path: Path, scan: PageScan, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -307,6 +310,7 @@ class TestFaults:
         assert "sk-secret" not in (tmp_path / "env").read_text()
         assert "OMP_THREAD_LIMIT=1\n" in (tmp_path / "env").read_text()
 
+    @pytest.mark.slow
     def test_one_that_is_not_there(self, tmp_path: Path, scan: PageScan) -> None:
         with pytest.raises(UnavailableError, match="not installed") as error:
             find_tesseract(str(tmp_path / "none"))
@@ -338,6 +342,7 @@ class TestFaults:
 
 
 class TestPictures:
+    @pytest.mark.slow
     @pytest.mark.parametrize("make", [pdfs.hang, pdfs.balloon])
     def test_hostile_pages(self, tmp_path: Path, make: object) -> None:
         path = make(tmp_path / "h.pdf")  # type: ignore[operator]
@@ -349,6 +354,7 @@ class TestPictures:
         else:
             assert len(picture.pgm) < MOST_PIXELS + 100
 
+    @pytest.mark.slow
     def test_what_is_no_pdf_and_no_page(self, tmp_path: Path) -> None:
         (tmp_path / "x.pdf").write_bytes(b"%PDF-1.4 nothing")
         with pytest.raises(UnreadPageError, match="cannot be painted"):
@@ -356,6 +362,7 @@ class TestPictures:
         with pytest.raises(UnreadPageError, match="cannot be painted"):
             PageScan(str(pdfs.scanned(tmp_path / "s.pdf", 1)), 7).paint()
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("size", [(2.8, 2.8), (14000, 14000), (14000, 20), (20, 14000)])
     def test_of_every_size(self, tmp_path: Path, size: tuple[float, float]) -> None:
         canvas = Canvas(str(tmp_path / "b.pdf"), pagesize=size)
@@ -368,6 +375,7 @@ class TestPictures:
         if min(size) > 100:
             assert picture.ink.any()
 
+    @pytest.mark.slow
     def test_dots_that_lead_to_a_number_are_erased(self, tmp_path: Path) -> None:
         """Of a table of contents; three dots are not, nor specks of dust."""
 
@@ -385,6 +393,7 @@ class TestPictures:
         assert ink(140, 146, 152) > plain
         assert ink(140, 280) > plain
 
+    @pytest.mark.slow
     def test_a_blank_page_is_read_as_that(self, tmp_path: Path) -> None:
         """Also one that was scanned, with light that falls off: nobody is asked to read it."""
         canvas = Canvas(str(tmp_path / "b.pdf"), pagesize=(595, 842))
