@@ -4,6 +4,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from threading import Lock
 from typing import Any
 
@@ -13,6 +14,7 @@ from bookbrain.errors import BookBrainError, BusyError, ConfigError, InputError,
 from bookbrain.messages import fill, message_of
 from bookbrain.model import EmbeddingSpace, text_digest
 from bookbrain.models import Embedder, Keep, Purchase
+from bookbrain.models.paced_client import PacedClient
 from bookbrain.models.purchase import log_bill
 from bookbrain.remote import AnswerLimits, BoundedClient, Service, quotable, run
 from bookbrain.settings import EmbeddingSettings
@@ -37,8 +39,38 @@ SET_KEY = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who is asked for what, for errors: an endpoint by its address, and a model, whose name the
+    setting `named` has and which may take `seconds`; `back_to` is how to go on later."""
+
+    where: str
+    model: str
+    seconds: float
+    named: str
+    back_to: str
+
+
+def client_of(
+    settings: EmbeddingSettings, timeout: float, retries: int,
+    http: type[BoundedClient] = BoundedClient,
+) -> openai.AsyncOpenAI:  # fmt: skip
+    """A client of the endpoint; it waits `timeout` seconds. It follows nobody to another host."""
+    return openai.AsyncOpenAI(
+        api_key=settings.api_key or "none",  # the client insists; local endpoints do not
+        base_url=settings.base_url or "https://api.openai.com/v1",
+        timeout=timeout,
+        max_retries=retries,
+        http_client=http(),
+    )
+
+
 class OpenAIEmbedder:
-    """An embedder: one endpoint and model. It follows nobody to another host."""
+    """An embedder: one endpoint and model. It follows nobody to another host.
+
+    Several threads may have texts embedded at once, at the pace that the endpoint takes; what they
+    `keep` they keep one after another.
+    """
 
     def __init__(
         self, settings: EmbeddingSettings, dimensions: int | None, *, retries: int = _RETRIES
@@ -46,14 +78,14 @@ class OpenAIEmbedder:
         """`dimensions` is what every vector must have; None: as the first one has."""
         self.dimensions = dimensions
         self._settings = settings
-        self._client = openai.AsyncOpenAI(
-            api_key=settings.api_key or "none",  # the client insists; local endpoints do not
-            base_url=settings.base_url or "https://api.openai.com/v1",
-            timeout=settings.timeout,
-            max_retries=retries,
-            http_client=BoundedClient(),
+        http = PacedClient if retries else BoundedClient  # who tries again has time
+        self._client = client_of(settings, settings.timeout, retries, http)
+        where = settings.base_url or "OpenAI"
+        self._asked = Asked(
+            where, settings.model, settings.timeout, "BOOKBRAIN_EMBEDDING_MODEL", _BACK_TO
         )
-        self._service = Service(settings.base_url or "OpenAI", _PLACES)
+        self._service = Service(where, _PLACES)
+        self._reading = Lock()
 
     def close(self) -> None:
         run(self._client.close)
@@ -72,15 +104,16 @@ class OpenAIEmbedder:
         try:
             with self._errors():
                 body = run(lambda: self._post(texts))
-            good, complaint = self._read(texts, body, purchase)
-        except _RefusedError as refusal:
+            with self._reading:
+                good, complaint = self._read(texts, body, purchase)
+                if good:
+                    keep(good)
+                    purchase.embedded += len(good)
+        except RefusedError as refusal:
             self._divide(texts, refusal.reason, purchase, keep)
             return
-        except _MalformedError as error:
+        except MalformedError as error:
             complaint = error.reason
-        if good:
-            keep(good)
-            purchase.embedded += len(good)
         bad = [text for text in texts if text not in good]
         if bad and again:
             self._embed(bad, purchase, keep)
@@ -95,7 +128,7 @@ class OpenAIEmbedder:
         try:
             with self._errors():
                 run(self._list_models)
-        except (_RefusedError, _MalformedError):
+        except (RefusedError, MalformedError):
             return
         except ConfigError as error:
             if isinstance(error.__cause__, openai.NotFoundError):
@@ -109,6 +142,9 @@ class OpenAIEmbedder:
     @property
     def rests(self) -> bool:
         return self._service.rests
+
+    def kept_as(self, question: str) -> str:
+        return question
 
     def vector(self, question: str) -> Vector:
         """In 1.75 s with a Turn, in ten without."""
@@ -124,16 +160,16 @@ class OpenAIEmbedder:
         try:
             with self._errors():
                 return await self._post([question])
-        except _RefusedError as refusal:
+        except RefusedError as refusal:
             raise _no_vector(question, refusal.reason) from refusal
-        except _MalformedError as error:
+        except MalformedError as error:
             raise _no_vector("", error.reason) from error
 
     def _read_question(self, question: str, body: bytes) -> Vector:
         purchase = Purchase()
         try:
             good, complaint = self._read([question], body, purchase)
-        except _MalformedError as error:
+        except MalformedError as error:
             good, complaint = {}, error.reason
         log_bill(self._settings, purchase.tokens)
         if question not in good:
@@ -203,21 +239,21 @@ class OpenAIEmbedder:
         try:
             yield
         except openai.OpenAIError as error:
-            raise _translated(error, self._settings) from error
+            raise translated(error, self._asked) from error
         except (ValueError, RecursionError) as error:  # what nobody reads, or not to its end
-            raise _malformed(error) from error
+            raise malformed(error) from error
 
 
 def _read_answer(body: bytes, count: int) -> tuple[list[tuple[int, Any]], int]:
     """Each vector with its index, hardly looked at, and the tokens; the client's own objects take
-    4 ms a vector. Raises _MalformedError for what is no list of at most `count` embeddings."""
+    4 ms a vector. Raises MalformedError for what is no list of at most `count` embeddings."""
     try:
         answer = json.loads(body)
         items = [(item["index"], item["embedding"]) for item in answer["data"]]
     except (ValueError, RecursionError, TypeError, KeyError) as error:
-        raise _malformed(error) from error
+        raise malformed(error) from error
     if len(items) > count or any(type(index) is not int for index, _ in items):
-        raise _malformed(ValueError("no list of embeddings"))
+        raise malformed(ValueError("no list of embeddings"))
     usage = answer.get("usage")
     tokens = usage.get("total_tokens") if isinstance(usage, dict) else 0
     return items, tokens if type(tokens) is int and 0 <= tokens < _MOST_TOKENS else 0
@@ -234,18 +270,18 @@ def _no_vector(refused: str, reason: str) -> BookBrainError:
     )
 
 
-class _NoVectorsError(Exception):
+class _NoAnswerError(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
-class _RefusedError(_NoVectorsError):
-    """The endpoint does not want this request: one of its texts, or its size."""
+class RefusedError(_NoAnswerError):
+    """The endpoint does not want this request: what is in it, or its size."""
 
 
-class _MalformedError(_NoVectorsError):
-    """The answer was cut off or garbled, though the request was fine."""
+class MalformedError(_NoAnswerError):
+    """The answer was cut off, garbled or none, though the request was fine."""
 
 
 def refuses_everything(reason: str) -> UnavailableError:
@@ -260,40 +296,40 @@ def refuses_everything(reason: str) -> UnavailableError:
     )
 
 
-def _malformed(error: Exception) -> _MalformedError:
+def malformed(error: Exception) -> MalformedError:
     reason = quotable(str(error)) if isinstance(error, ValueError) else type(error).__name__
-    return _MalformedError(fill("the answer was malformed ({error})", error=reason))
+    return MalformedError(fill("the answer was malformed ({error})", error=reason))
 
 
-def _translated(error: openai.OpenAIError, settings: EmbeddingSettings) -> Exception:
-    where = settings.base_url or "OpenAI"
+def translated(error: openai.OpenAIError, asked: Asked) -> Exception:
+    """What an error of the client is to a person, or to whoever asks again for less."""
+    where, back_to = asked.where, asked.back_to
     match error:
         case openai.APIStatusError(status_code=400 | 413 | 422):
-            return _RefusedError(_first_line(error))
+            return RefusedError(_first_line(error))
         case openai.APIResponseValidationError():
-            return _MalformedError(fill("the answer was malformed"))
+            return MalformedError(fill("the answer was malformed"))
         case openai.APIStatusError(status_code=status):
-            return _status_error(error, status, where, settings.model)
+            return _status_error(error, status, asked)
         case openai.APITimeoutError():
             return UnavailableError(
                 fill(
                     "{where} did not answer in {seconds:g} s.",
                     where=where,
-                    seconds=settings.timeout,
+                    seconds=asked.seconds,
                 ),
-                _BACK_TO,
+                back_to,
             )
         case openai.APIConnectionError():
-            return UnavailableError(fill("{where} cannot be reached.", where=where), _BACK_TO)
+            return UnavailableError(fill("{where} cannot be reached.", where=where), back_to)
     reason = _first_line(error)
     return BookBrainError(
-        fill("The embedding endpoint failed: {error}.", error=reason), _BACK_TO, quoted=reason
+        fill("{where} failed: {error}.", where=where, error=reason), back_to, quoted=reason
     )
 
 
-def _status_error(
-    error: openai.APIStatusError, status: int, where: str, model: str
-) -> BookBrainError:
+def _status_error(error: openai.APIStatusError, status: int, asked: Asked) -> BookBrainError:
+    where, back_to = asked.where, asked.back_to
     match status:
         case 401 | 403:
             return ConfigError(fill("{where} does not accept the API key.", where=where), SET_KEY)
@@ -303,19 +339,19 @@ def _status_error(
                 "Check OPENAI_BASE_URL.",
             )
         case 404:
-            hint = "Check BOOKBRAIN_EMBEDDING_MODEL and OPENAI_BASE_URL."
             return ConfigError(
-                fill("{where} does not know the model {model}.", where=where, model=model), hint
+                fill("{where} does not know the model {model}.", where=where, model=asked.model),
+                fill("Check {setting} and OPENAI_BASE_URL.", setting=asked.named),
             )
         case 429 if error.code == "insufficient_quota":
             return BusyError(
                 fill("The account at {where} has no credit left.", where=where),
-                fill("Top it up. {back_to}", back_to=message_of(_BACK_TO)),
+                fill("Top it up. {back_to}", back_to=message_of(back_to)),
             )
         case 429:
-            return BusyError(fill("{where} limits the rate of requests.", where=where), _BACK_TO)
+            return BusyError(fill("{where} limits the rate of requests.", where=where), back_to)
     return UnavailableError(
-        fill("{where} answers with status {status}.", where=where, status=status), _BACK_TO
+        fill("{where} answers with status {status}.", where=where, status=status), back_to
     )
 
 

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -20,41 +21,49 @@ Progress = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
 
 
-def embed_texts(
-    home: Path,
-    settings: EmbeddingSettings,
-    texts: Sequence[str],
-    progress: Progress = lambda done, total: None,
-) -> Purchase:
-    """Put the vectors of all texts into the store, buying only those that it does not have.
+class PurchaseUnderWay:
+    """Texts whose vectors a child process puts into the store, while we do something else; it buys
+    only those that are not there."""
 
-    Raises what `Embedder.embed` raises, and OSError when the disk is full.
-    """
-    child = start_module(
-        "bookbrain.models.purchase_child", stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )  # fmt: skip
-    assert child.stdin and child.stdout and child.stderr  # noqa: S101  (pipes were asked for)
-    order = {"home": str(home), "settings": asdict(settings), "texts": list(texts)}
-    last: dict[str, Any] = {}
-    tokens = 0
-    with child.stdin as stdin:
-        stdin.write(json.dumps(order).encode())
-    with child.stdout as stdout, child.stderr as stderr:
-        for line in stdout:
-            last = json.loads(line)
-            tokens = last.get("tokens", tokens)
-            if "done" in last:
-                progress(last["done"], last["total"])
-        complaint = stderr.read().decode(errors="replace")
-    code = end(child, grace=5) if child.poll() is None else child.returncode
-    log_bill(settings, tokens)
-    if "error" in last:
-        kind = getattr(errors, last["kind"], BookBrainError)
-        raise kind(unpacked(last["error"]), unpacked(last["hint"]), quoted=last["quoted"])
-    if "refused" not in last:
-        raise _failed(code, complaint)
-    return Purchase(tokens=last["tokens"], refused=last["refused"])
+    def __init__(self, home: Path, settings: EmbeddingSettings, texts: Sequence[str]) -> None:
+        self._settings = settings
+        order = {"home": str(home), "settings": asdict(settings), "texts": list(texts)}
+        with open(os.memfd_create("order"), "w+b") as stdin:  # it holds a key: no file
+            stdin.write(json.dumps(order).encode())
+            stdin.seek(0)
+            self._child = start_module(
+                "bookbrain.models.purchase_child", stdin=stdin, stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )  # fmt: skip
+
+    def close(self) -> None:
+        """Let the child end after what is under way; nothing where it has ended."""
+        for pipe in (self._child.stdout, self._child.stderr):
+            if pipe:
+                pipe.close()
+
+    def end(self, progress: Progress) -> tuple[Purchase, Exception | None]:
+        """What became of the texts, at its end, and what ended it early: an error as
+        `Embedder.embed` raises, or OSError when the disk is full."""
+        child = self._child
+        assert child.stdout and child.stderr  # noqa: S101  (pipes were asked for)
+        last: dict[str, Any] = {}
+        tokens = 0
+        with child.stdout as stdout, child.stderr as stderr:
+            for line in stdout:
+                last = json.loads(line)
+                tokens = last.get("tokens", tokens)
+                if "done" in last:
+                    progress(last["done"], last["total"])
+            complaint = stderr.read().decode(errors="replace")
+        code = end(child, grace=5) if child.poll() is None else child.returncode
+        log_bill(self._settings, tokens)
+        purchase = Purchase(tokens=tokens, refused=last.get("refused", {}))
+        if "error" in last:
+            kind = getattr(errors, last["kind"], BookBrainError)
+            error = kind(unpacked(last["error"]), unpacked(last["hint"]), quoted=last["quoted"])
+            return purchase, error
+        return purchase, None if "refused" in last else _failed(code, complaint)
 
 
 def log_bill(settings: EmbeddingSettings, tokens: int) -> None:

@@ -54,22 +54,26 @@ class Evaluation:
     degraded: str | None = None
 
 
+WEIGHTS = tuple(step / 10 for step in range(10))  # that are tried
+
+
+@dataclass(frozen=True, slots=True)
+class Tuning:
+    """What each weight of meaning gives, by weight; the one with the highest MRR@10 is the `best`,
+    the least of these. `gain` is what it has more of it than keywords alone."""
+
+    tried: dict[float, Evaluation]
+    best: float
+    gain: Measure
+
+
 def load_golden(path: Path) -> list[GoldenQuery]:
     """Read a golden set, JSON lines; raises InputError naming the line that is wrong."""
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            fill("{path} cannot be read: {reason}.", path=path, reason=error),
-            "Name a file of JSON lines.",
-        ) from error
     golden = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
+    for number, line in read_lines(path):
         try:
             golden.append(_golden_query(json.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise InputError(
                 fill(
                     "{path}, line {number} is not a golden query ({error!r}).",
@@ -82,6 +86,19 @@ def load_golden(path: Path) -> list[GoldenQuery]:
     if not golden:
         raise InputError(fill("{path} has no queries.", path=path), "Write one JSON object a line.")
     return golden
+
+
+def read_lines(path: Path) -> list[tuple[int, str]]:
+    """The lines of a file that have something, with their numbers; InputError where it cannot be
+    read."""
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(
+            fill("{path} cannot be read: {reason}.", path=path, reason=error),
+            "Name a file of JSON lines.",
+        ) from error
+    return [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
 
 
 def _golden_query(entry: dict[str, Any]) -> GoldenQuery:
@@ -108,18 +125,46 @@ def evaluate(
         ranks.append(_rank(result.hits, item.places))
         times.append(result.took_ms)
         degraded = result.degraded
-    cuts = quantiles(times, n=100, method="inclusive") if len(times) > 1 else times * 99
+    half, most = percentiles(times)
     return Evaluation(
         k,
         tuple(item.id for item in golden),
         tuple(ranks),
         _measure([float(rank == 1) for rank in ranks]),
         _measure([float(rank is not None and rank <= k) for rank in ranks]),
-        _measure([1 / rank if rank and rank <= DEPTH else 0.0 for rank in ranks]),
-        round(cuts[49], 1),
-        round(cuts[94], 1),
+        _measure([_reciprocal(rank) for rank in ranks]),
+        round(half, 1),
+        round(most, 1),
         degraded,
     )
+
+
+def percentiles(times: Sequence[float]) -> tuple[float, float]:
+    """p50 and p95 of one value at least."""
+    cuts = quantiles(times, n=100, method="inclusive") if len(times) > 1 else [*times] * 99
+    return cuts[49], cuts[94]
+
+
+def tune(
+    golden: Sequence[GoldenQuery], search: Callable[[str, int, float], SearchResult], k: int
+) -> Tuning:
+    """Ask every query by `search(query, number of hits, weight of meaning)`, with each weight.
+
+    The gain's interval is that of the queries' differences, resampled.
+    """
+
+    def at(weight: float) -> Evaluation:
+        return evaluate(golden, lambda query, count: search(query, count, weight), k)
+
+    tried = {weight: at(weight) for weight in WEIGHTS}
+    best = max(WEIGHTS, key=lambda weight: (tried[weight].mrr_at_10.value, -weight))
+    pairs = zip(tried[best].ranks, tried[0.0].ranks, strict=True)
+    gain = _measure([_reciprocal(rank) - _reciprocal(before) for rank, before in pairs])
+    return Tuning(tried, best, gain)
+
+
+def _reciprocal(rank: int | None) -> float:
+    return 1 / rank if rank and rank <= DEPTH else 0.0
 
 
 def _rank(hits: Sequence[Hit], places: frozenset[Place]) -> int | None:

@@ -10,20 +10,21 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from bookbrain.errors import BookBrainError, InputError
-from bookbrain.index.bm25 import best_pages, fold_duplicates
+from bookbrain.index.bm25 import best_pages, fold_duplicates, page_scores
+from bookbrain.listed import copied
 from bookbrain.messages import fill
-from bookbrain.model import Duplicate, Hit, LegHit, Mode, SearchResult, Why
+from bookbrain.model import Duplicate, Hit, LegHit, Mode, SearchResult, Why, told_apart
 from bookbrain.search import fusion
+from bookbrain.search.exam import UNKNOWN
 from bookbrain.search.query import CompiledQuery, compile_page, compile_query
 from bookbrain.search.snippet import make_snippet
 from bookbrain.search.syntax import parse_query
-from bookbrain.settings import Settings
 from bookbrain.store.database import suppress_damage
 from bookbrain.store.folder import Stores
 from bookbrain.store.rows import FoundPage, StoredPassage
 
 if TYPE_CHECKING:
-    from bookbrain.models import Reranker
+    from bookbrain.models import ChatModel, Reranker
     from bookbrain.search.vector_leg import Semantics
 
 _READ = 20  # pages that it orders: what is asked of it must be answered in a second
@@ -51,23 +52,33 @@ class ConnectedStores(Stores):
 
         return reranker(self.settings.rerank)
 
+    @cached_property
+    def chat(self) -> "ChatModel | None":
+        """The model that answers questions, where one is set up."""
+        if not self.settings.chat.model:
+            return None
+        from bookbrain.models.chat_api import chat_endpoint  # noqa: PLC0415
+
+        connected = self.settings.chat.connected(self.settings.embedding)
+        return chat_endpoint(connected, self.settings.home)
+
 
 def reranked(stores: ConnectedStores, query: str, hits: Sequence[Hit], k: int) -> tuple[Hit, ...]:
     """The best `k` of `hits`: the first twenty ordered by the reranker, all else as it was."""
     reranker = stores.reranker
     if reranker and query and len(hits) > 1:
         read = hits[:_READ]
-        order = reranker.order(query, [_passage(hit) for hit in read]) or range(len(read))
+        order = reranker.order(query, [passage_of(hit) for hit in read]) or range(len(read))
         hits = [*(read[index] for index in order), *hits[_READ:]]
     return tuple(replace(hit, rank=rank) for rank, hit in enumerate(hits[:k], start=1))
 
 
-def _passage(hit: Hit) -> str:
-    """What stands on the page around its snippet."""
+def passage_of(hit: Hit, length: int = _BEFORE + _AFTER) -> str:
+    """So many characters that stand on the page around its snippet."""
     words = unescape(re.sub("</?mark>", "", hit.snippet)).strip("… ").split()
     found = re.search(r"\s+".join(map(re.escape, words[:8])), hit.text)
-    start = max(found.start() - _BEFORE, 0) if found else 0
-    return hit.text[start : start + _BEFORE + _AFTER]
+    start = max(found.start() - length // 5, 0) if found else 0
+    return hit.text[start : start + length]
 
 
 _DEPTH = 100  # pages that each leg brings to the fusion, where no more are asked for
@@ -76,14 +87,10 @@ _FOLDED = 3  # times k documents are looked at for duplicates
 
 @dataclass(frozen=True, slots=True)
 class _Leg:
-    """One leg's best documents in order, with its scores; why it is silent, if it is.
-
-    `weights` are what the documents count in a convex combination, where not the scores do.
-    """
+    """One leg's best documents in order, with its scores; why it is silent, if it is."""
 
     scores: Mapping[int, float] = field(default_factory=dict)
     complaint: str | None = None
-    weights: Mapping[int, float] = field(default_factory=dict)
 
     def why(self) -> dict[int, LegHit]:
         return {d: LegHit(n, s) for n, (d, s) in enumerate(self.scores.items(), start=1)}
@@ -95,9 +102,10 @@ def search(
 ) -> SearchResult:  # fmt: skip
     """Answer `typed` with at most `k` pages; `books` limits it to these ids.
 
-    `weight` is what the vector leg counts, 0 to 1; None for what the settings say. A leg that
-    cannot take part is named in `degraded`; the other one answers. Where the commands of a query
-    leave nothing, its plain words are looked for. Raises InputError for a query that says nothing.
+    `weight` is what the vector leg counts, 0 to 1; None for what the settings say, or else the exam
+    of the model. A leg that cannot take part is named in `degraded`; the other one answers. Where
+    the commands of a query leave nothing, its plain words are looked for. Raises InputError for a
+    query that says nothing.
     """
     started = time.perf_counter()
     parsed, index = parse_query(typed), stores.keywords()
@@ -146,7 +154,7 @@ def _answer(
     vector = _vector_leg(stores, query, depth) if by_meaning else _Leg()
     instead = not by_meaning or (vector.complaint and not vector.scores)
     keyword = _keyword_leg(stores, query, depth) if mode != "vector" or instead else _Leg()
-    fused = _fused(stores.settings, keyword, vector, weight)
+    fused = _fused(stores, query, keyword, vector, weight)
     ranked = sorted(fused, key=lambda document: -fused[document])  # equal ones as the legs had
     folded = fold_duplicates(query.index, ranked[: _FOLDED * k], k)
     pages = _pages(stores, query, chain(folded, *folded.values()))
@@ -158,7 +166,25 @@ def _answer(
             others = [pages[other] for other in alike if other in pages]
             hit = _hit(pages[document], query, len(hits) + 1, fused[document], why, others)
             hits.append(replace(hit, recognised=_confidence(stores, pages[document])))
-    return tuple(hits), vector.complaint
+    return _told_apart(stores, hits), vector.complaint
+
+
+def _told_apart(stores: Stores, hits: Sequence[Hit]) -> tuple[Hit, ...]:
+    """The hits with the editions of their books."""
+    ids = {hit.book_id for hit in hits} | {o.book_id for hit in hits for o in hit.duplicates}
+    editions = {book.id: book.edition for book in told_apart(stores.catalog.namesakes(ids))}
+    if not any(editions.values()):
+        return tuple(hits)
+    return tuple(
+        replace(
+            hit,
+            edition=editions.get(hit.book_id, ""),
+            duplicates=tuple(
+                replace(one, edition=editions.get(one.book_id, "")) for one in hit.duplicates
+            ),
+        )
+        for hit in hits
+    )
 
 
 def _pages(stores: Stores, query: CompiledQuery, documents: Iterable[int]) -> dict[int, FoundPage]:
@@ -217,7 +243,10 @@ def _vector_leg(stores: ConnectedStores, query: CompiledQuery, depth: int) -> _L
     """The pages of the nearest passages; silent, and saying why, when a service is not there."""
     settings = stores.settings.embedding
     if not settings.enabled:
-        why = "Search by meaning is off: no OPENAI_API_KEY or OPENAI_BASE_URL is set."
+        why = (
+            "Search by meaning is off: no OPENAI_API_KEY or OPENAI_BASE_URL is set. "
+            "`bookbrain embed --local` needs none."
+        )
         return _Leg(complaint=fill(why))
     space = stores.space()
     if space is None:
@@ -227,14 +256,12 @@ def _vector_leg(stores: ConnectedStores, query: CompiledQuery, depth: int) -> _L
         nearest, complaint = stores.semantics.answer(space, query, depth)
     except BookBrainError as error:
         return _Leg(complaint=error.whole)
-    heights = fusion.above_chance([cosine for _, cosine in nearest])
     found: dict[int, float] = {}
-    heard: dict[int, float] = {}
     pages = _pages_of(query, [passage for passage, _ in nearest])
-    for document, (_, cosine), height in zip(pages, nearest, heights, strict=True):
-        if document is not None and document not in found:
-            found[document], heard[document] = cosine, height
-    return _Leg(found, complaint, heard)
+    for document, (_, cosine) in zip(pages, nearest, strict=True):
+        if document is not None:
+            found.setdefault(document, cosine)
+    return _Leg(found, complaint)
 
 
 def _pages_of(query: CompiledQuery, passages: Sequence[StoredPassage]) -> list[int | None]:
@@ -260,18 +287,39 @@ def _allowed_pages(query: CompiledQuery, passage: StoredPassage) -> dict[int, in
 
 
 def _fused(
-    settings: Settings, keyword: _Leg, vector: _Leg, weight: float | None
-) -> Mapping[int, float]:
-    """One ranking; a page that is near by chance only counts where keywords find nothing."""
-    weight = settings.vector_weight if weight is None else weight
-    if not keyword.scores or (vector.scores and weight == 1):
-        return vector.scores
-    heard = {document: height for document, height in vector.weights.items() if height > 0}
-    if not heard:
-        return keyword.scores
-    if settings.fusion == "rrf":
-        return fusion.reciprocal_rank(list(keyword.scores), list(heard), weight)
-    return fusion.convex(keyword.scores, heard, weight)
+    stores: ConnectedStores, query: CompiledQuery, keyword: _Leg, vector: _Leg,
+    weight: float | None,
+) -> Mapping[int, float]:  # fmt: skip
+    """One ranking; a leg that counts nothing is heard where the other one finds nothing."""
+    if not keyword.scores or not vector.scores:
+        return keyword.scores or vector.scores
+    weight = _weight_of_meaning(stores, query.text) if weight is None else weight
+    if weight in (0, 1):
+        return vector.scores if weight else keyword.scores
+    if stores.settings.fusion == "rrf":
+        return fusion.reciprocal_rank(list(keyword.scores), list(vector.scores), weight)
+    others = [document for document in vector.scores if document not in keyword.scores]
+    known = {**keyword.scores, **page_scores(query.index, query.terms, others)}
+    return fusion.convex(known, vector.scores, weight, _covered(query, keyword))
+
+
+def _weight_of_meaning(stores: ConnectedStores, text: str) -> float:
+    """What the owner says, else what the exam does; little while there are no marks."""
+    if stores.settings.vector_weight is not None:
+        return stores.settings.vector_weight
+    space = stores.space()
+    marks = stores.semantics.marks(space) if space else None
+    return marks.weight(text) if marks else UNKNOWN
+
+
+_BEST = 10  # pages
+
+
+def _covered(query: CompiledQuery, keyword: _Leg) -> float:
+    """How much of what the terms of the query can give the best page by keyword has, 0 to 1."""
+    most = sum(term.most for term in query.terms)
+    best = max(query.index.scores(query.terms, [*islice(keyword.scores, _BEST)]), default=0.0)
+    return min(float(best) / most, 1.0) if most else 1.0
 
 
 def _hit(
@@ -290,7 +338,7 @@ def _hit(
         page_label=page.label,
         chapter=page.chapter_at(snippet.start),
         snippet=snippet.html,
-        text=page.text,
+        text=copied(page.text),
         why=why,
         duplicates=tuple(
             Duplicate(o.book_id, o.title, o.file, o.page.number, o.page.label) for o in others

@@ -1,13 +1,14 @@
 """The piece of a page that shows why it was found, with the matches marked."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import chain, islice, repeat
 
 from bookbrain import korean
 from bookbrain.index.analyzer import PAIR, WHOLE, fold, stem
+from bookbrain.listed import LISTED, is_listed
 
 Mark = tuple[int, int]  # start, end of a match in the page's text
 WeightedMark = tuple[Mark, float]
@@ -120,19 +121,59 @@ def _without_overlaps(found: Mapping[Mark, float]) -> dict[Mark, float]:
 
 
 def make_snippet(text: str, marks: Mapping[Mark, float], fallback: int = 0) -> Snippet:
-    """The window of the page with the most different matches; from `fallback` where none is."""
+    """The window of the page with the most different matches; from `fallback` where none is.
+
+    It is one line; but where a listing is in it, that has its lines, a newline before and after.
+    """
     places = sorted(marks)
     first = _best_start(text, places, marks) if places else fallback
     start = _word_start(text, max(first - _LEAD, 0)) if places else fallback
     end = _word_end(text, min(start + _WIDTH, len(text)))
+    listing = None
+    if is_listed(text) or f"{LISTED}\n" in text:
+        start, listing, end = _around_listing(text, start, first, end)
+    if listing is None:
+        body = " ".join(_html(text, start, end, places).split())
+        return Snippet(f"{'… ' if start else ''}{body}{' …' if end < len(text) else ''}", first)
+    parts = ((start, listing[0]), listing, (listing[1], end))
+    before, code, after = (_html(text, *part, places) for part in parts)
+    before = " ".join([*(["…"] if start else []), *before.split()])
+    after = " ".join([*after.split(), *(["…"] if end < len(text) else [])])
+    code = "\n".join(line.rstrip() for line in code.rstrip("\n").split("\n"))
+    return Snippet(f"{before}\n{code}\n{after}", first)
+
+
+def _html(text: str, start: int, end: int, places: Iterable[Mark]) -> str:
+    """A part of the text, escaped, with the marks that are in it."""
     parts, position = [], start
     for a, b in places:
         if start <= a and b <= end:
             parts += [escape(text[position:a]), "<mark>", escape(text[a:b]), "</mark>"]
             position = b
-    parts.append(escape(text[position:end]))
-    body = " ".join("".join(parts).split())
-    return Snippet(f"{'… ' if start else ''}{body}{' …' if end < len(text) else ''}", first)
+    return "".join([*parts, escape(text[position:end])])
+
+
+_LISTING = re.compile(rf"(?:^[^\n]*{LISTED}(?:\n|\Z))+", re.MULTILINE)
+_LONGEST_LISTING = 1_800  # characters; of a longer one only the lines of the window are shown
+
+
+def _around_listing(
+    text: str, start: int, first: int, end: int
+) -> tuple[int, tuple[int, int] | None, int]:
+    """The window with one whole listing, if it has any, and where that is: the one of the first
+    match, or the first one. No other is in the window."""
+    listings = [match.span() for match in _LISTING.finditer(text)]
+    inside = [(a, b) for a, b in listings if a < end and start < b]
+    if not inside:
+        return start, None, end
+    a, b = shown = next(((a, b) for a, b in inside if a <= first < b), inside[0])
+    if b - a > _LONGEST_LISTING:
+        a = max(text.rfind("\n", a, max(start, a)) + 1, a)
+        line_end = text.find("\n", min(end, b), b)
+        b = line_end + 1 if line_end >= 0 else b
+    clear = max((y for _, y in inside if y <= shown[0]), default=start)
+    until = min((x for x, _ in inside if x >= shown[1]), default=end)
+    return min(max(start, clear), a), (a, b), max(min(end, until), b)
 
 
 def _best_start(text: str, places: list[Mark], weights: Mapping[Mark, float]) -> int:

@@ -12,12 +12,14 @@ from typing import TypeVar
 import numpy as np
 from numpy import linalg
 
-from bookbrain.errors import InputError, UnavailableError
+from bookbrain.errors import BookBrainError, InputError, UnavailableError
 from bookbrain.messages import fill
 from bookbrain.model import EmbeddingSpace, text_digest
 from bookbrain.models import Embedder, Purchase
+from bookbrain.models.local_model import LocalEmbedder, local_embedder
 from bookbrain.models.openai_api import OpenAIEmbedder, embedder_for_questions
-from bookbrain.models.purchase import Progress, embed_texts
+from bookbrain.models.purchase import Progress, PurchaseUnderWay
+from bookbrain.search.exam import Marks, exam_digests, marked
 from bookbrain.search.query import CompiledQuery
 from bookbrain.store.embeddings import Vector, is_sound
 from bookbrain.store.folder import Stores
@@ -29,7 +31,7 @@ from bookbrain.store.vectors import PassageKey, Vectors, check_server, cosine
 _EXACT_WITHIN_BOOKS = 20_000
 _EXACT_LIBRARY = 1_000
 _PATIENCE = 5.0  # seconds for an answer that costs nothing
-_TRUSTED = 10.0  # seconds that a Chroma which held everything is taken to hold it
+_TRUSTED = 10.0  # seconds that what others may change is taken to be as it was
 T = TypeVar("T")
 
 
@@ -50,6 +52,8 @@ class Semantics:
         self._vectors: dict[EmbeddingSpace, Vectors] = {}
         self._known: _Census | None = None
         self._whole: tuple[_Census, float] | None = None  # until when Chroma is taken to hold it
+        self._marks: dict[EmbeddingSpace, tuple[Marks | None, float]] = {}  # and until when
+        self._refused: set[str] = set()  # questions of the exam, by digest
 
     def vectors(self, space: EmbeddingSpace) -> Vectors:
         """The Chroma collection of `space`; raises UnavailableError without a server."""
@@ -66,13 +70,15 @@ class Semantics:
         """
         settings, space = self._stores.settings, self._stores.space()
         try:
-            if settings.chroma_url:
-                check_server(settings.chroma_url)
+            if settings.chroma.url:
+                check_server(settings.chroma)
         except UnavailableError:
             return "Chroma"
-        if space and embedder_for_questions(settings.embedding, space).rests:
-            return "The embedding endpoint"
-        return ""
+        try:
+            rests = space and self._embedder(space).rests
+        except BookBrainError:
+            return "The local model"
+        return "The embedding endpoint" if rests else ""
 
     def _ask_chroma(self, space: EmbeddingSpace, ask: Callable[[Vectors], T]) -> T:
         """What `ask` finds in the collection; raises UnavailableError without a server.
@@ -97,9 +103,54 @@ class Semantics:
         self._whole = None
         self._stores.forget_chroma()
 
-    def buy(self, texts: Sequence[str], progress: Progress) -> Purchase:
-        """Have the texts embedded that are not yet."""
-        return embed_texts(self._stores.home, self._stores.settings.embedding, texts, progress)
+    def begin(self, texts: Sequence[str]) -> PurchaseUnderWay:
+        """Have the texts embedded that are not yet; with the first that cost something, the exam of
+        the model, or what a crash left of it."""
+        space = self._stores.space()
+        new = [text_digest(text) for text in texts]
+        paid = space is None or self._stores.embeddings.missing(space, new)
+        return self._begin([*texts, *(self.unanswered() if paid or self.exam_is_cut else ())])
+
+    @property
+    def exam_is_cut(self) -> bool:
+        """Whether a crash left some of the exam to be bought."""
+        return 0 < len(self.unanswered()) < len(exam_digests())
+
+    def take_exam(self, progress: Progress) -> Purchase:
+        """Have the model of the settings take the exam, or what is left of it; raises what
+        ended it early."""
+        purchase, error = self.end(self._begin(self.unanswered()), progress)
+        if error:
+            raise error
+        return purchase
+
+    def _begin(self, texts: Sequence[str]) -> PurchaseUnderWay:
+        return PurchaseUnderWay(self._stores.home, self._stores.settings.embedding, texts)
+
+    def end(
+        self, under_way: PurchaseUnderWay, progress: Progress
+    ) -> tuple[Purchase, Exception | None]:
+        """As `PurchaseUnderWay.end`."""
+        purchase, error = under_way.end(progress)
+        self._refused.update(purchase.refused)
+        self._marks.clear()
+        return purchase, error
+
+    def unanswered(self) -> list[str]:
+        """The texts of the exam that are to be bought yet: none where there are marks."""
+        space, texts = self._stores.space(), exam_digests()
+        if space and self.marks(space):
+            return []
+        missing = self._stores.embeddings.missing(space, texts) if space else [*texts]
+        return [texts[digest] for digest in missing if digest not in self._refused]
+
+    def marks(self, space: EmbeddingSpace) -> Marks | None:
+        """Those of the exam, computed once; None while it was not taken, looked up again soon."""
+        marks, until = self._marks.get(space, (None, 0.0))
+        if marks is None and monotonic() >= until:
+            marks = marked(self._stores.embeddings.get(space, exam_digests()))
+            self._marks[space] = marks, monotonic() + _TRUSTED
+        return marks
 
     def publish(self, space: EmbeddingSpace, book_id: str, digests: Mapping[int, str]) -> None:
         """Give Chroma the stored vectors of a book's passages (digest by ordinal)."""
@@ -161,15 +212,23 @@ class Semantics:
 
     def query_vector(self, space: EmbeddingSpace, query: str) -> Vector:
         """The query's vector; bought once, then kept like any other."""
-        digest = text_digest(query)
+        embedder = self._embedder(space)
+        digest = text_digest(embedder.kept_as(query))
         store = self._stores.embeddings
         known = store.get(space, [digest]).get(digest)
         if known is not None and is_sound(known):
             return known
-        vector = embedder_for_questions(self._stores.settings.embedding, space).vector(query)
+        vector = embedder.vector(query)
         with suppress(sqlite3.Error):  # on a full disk it is bought again the next time
             store.put_soon(space, digest, vector)
         return vector
+
+    def _embedder(self, space: EmbeddingSpace) -> Embedder:
+        """What embeds questions, one in a process; BookBrainError where a model is not there."""
+        settings = self._stores.settings.embedding
+        if settings.is_local:
+            return local_embedder(self._stores.home, settings)
+        return embedder_for_questions(settings, space)
 
     def lacking(self, space: EmbeddingSpace) -> str | None:
         """Why the vector leg does not see every book, as a sentence; None when it does."""
@@ -226,8 +285,12 @@ class Semantics:
 
     def check_endpoint(self) -> None:
         """Ask the endpoint for something that costs nothing; raises BookBrainError."""
-        settings = self._stores.settings.embedding.with_timeout(_PATIENCE)
-        embedder: Embedder = OpenAIEmbedder(settings, None, retries=0)
+        settings = self._stores.settings.embedding
+        embedder: Embedder = (
+            LocalEmbedder(self._stores.home, settings)
+            if settings.is_local
+            else OpenAIEmbedder(settings.with_timeout(_PATIENCE), None, retries=0)
+        )
         with closing(embedder):
             embedder.check()
 

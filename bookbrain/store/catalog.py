@@ -299,6 +299,18 @@ class Catalog:
         row = self._db.execute(f"{_BOOKS} WHERE id = ?", (book_id,)).fetchone()
         return self._book(row, space) if row else None
 
+    def namesakes(self, book_ids: Iterable[str]) -> list[Book]:
+        """The books whose title or file name is that of one of these, which are among them; their
+        problems are left out."""
+        rows = self._db.execute(
+            f"""WITH asked AS (SELECT title, file FROM book JOIN json_each(?) AS wanted
+                               ON book.id = wanted.value)
+                {_BOOKS} WHERE title IN (SELECT title FROM asked)
+                OR file IN (SELECT file FROM asked) ORDER BY added_at, id""",  # noqa: S608
+            (json.dumps(list(book_ids)),),
+        )
+        return [Book(*row) for row in rows]
+
     def _book(self, row: tuple[str, str, str, int, int, str], space: str) -> Book:
         return Book(*row, problems=problems_of(self._db, row[0], space))
 

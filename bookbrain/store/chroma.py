@@ -12,17 +12,18 @@ from bookbrain.files import file_lock, is_locked, remove
 from bookbrain.messages import fill
 from bookbrain.paths import LibraryPaths
 from bookbrain.processes import start_module
+from bookbrain.settings import ChromaSettings
 
 _START_SECONDS = 60.0
 
 
 @contextmanager
-def chroma_url(home: Path, configured: str | None) -> Iterator[str]:
-    """The URL of a Chroma server; ours runs at least until the block ends.
+def chroma_server(home: Path, configured: ChromaSettings) -> Iterator[ChromaSettings]:
+    """How a Chroma server is reached; ours runs at least until the block ends.
 
     Raises UnavailableError when ours does not start.
     """
-    if configured:
+    if configured.url:
         yield configured
         return
     with ExitStack() as using:
@@ -36,7 +37,7 @@ def chroma_url(home: Path, configured: str | None) -> Iterator[str]:
                 fill("The Chroma server cannot work here: {error}.", error=error),
                 "It needs room, and to write.",
             ) from error
-        yield f"http://127.0.0.1:{port}"
+        yield ChromaSettings(f"http://127.0.0.1:{port}")
 
 
 def _port(home: Path) -> int | None:

@@ -29,10 +29,10 @@ from bookbrain.index.segment import SEGMENT_DAMAGE, count_pages, write_segment
 from bookbrain.messages import fill
 from bookbrain.model import EmbeddingSpace, Page, TextId
 from bookbrain.paths import PDF, LibraryPaths, refuse_in_upgrade
-from bookbrain.settings import Settings
+from bookbrain.settings import ChromaSettings, Settings
 from bookbrain.store.catalog import Catalog, read_stamp
 from bookbrain.store.checksums import read_stamp_file, write_stamp_file
-from bookbrain.store.chroma import chroma_url
+from bookbrain.store.chroma import chroma_server
 from bookbrain.store.database import MEND, is_damage, lacks_room, reading_database
 from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.store.identity import (
@@ -161,7 +161,7 @@ class Stores:
         self._open(or_read=True)
         self._keywords: tuple[str, KeywordIndex] | None = None
         self._indexed: tuple[int, int] | None = None  # the catalog's state, when it was compared
-        self._chroma: str | None = None
+        self._chroma: ChromaSettings | None = None
         self._chroma_use = self._closing.enter_context(ExitStack())
 
     def _open(self, *, or_read: bool) -> None:
@@ -342,11 +342,11 @@ class Stores:
         dimensions = wanted.expected_dimensions or self.embeddings.own_dimensions(wanted.model)
         return EmbeddingSpace(wanted.model, dimensions) if dimensions else None
 
-    def chroma(self) -> str:
-        """The URL of the Chroma server, started at the first call where it is ours."""
+    def chroma(self) -> ChromaSettings:
+        """How the Chroma server is reached, which starts at the first call where it is ours."""
         if self._chroma is None:
             self._chroma = self._chroma_use.enter_context(
-                chroma_url(self.home, self.settings.chroma_url)
+                chroma_server(self.home, self.settings.chroma)
             )
         return self._chroma
 

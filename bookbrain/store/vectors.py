@@ -22,15 +22,19 @@ from bookbrain.errors import UnavailableError
 from bookbrain.messages import fill
 from bookbrain.model import EmbeddingSpace
 from bookbrain.remote import Service, quotable, run
+from bookbrain.settings import ChromaSettings
 from bookbrain.store.embeddings import LENGTHS, Vector
 
 CHUNKER_VERSION = 1  # of formats/text.py: other passages are other vectors
 PassageKey = tuple[str, int]  # book id, ordinal
-_BATCH = 200
-_PATIENCE = 2.0  # seconds that a server may take to show that it lives
+_BATCH = 200  # passages; Chroma's cloud takes and gives 300 at once
+_PATIENCE = 2.0  # seconds that a server may take to show that it lives, where a person waits
+_OPENING_SECONDS = 15.0  # the same for work, on a machine that may be busy
 _SEARCH_SECONDS = 1.5  # for the candidates of a search, or their number
 _ALONE = 20.0  # the same where nobody else is held up
 _WRITE_SECONDS = 300.0  # for a batch; Chroma's client itself waits for ever
+_NOT_LET_IN = (401, 403)
+_SILENT = (httpx.HTTPError, httpx.InvalidURL, ConnectionError, TimeoutError)
 _PLACES = 8  # for searches
 _PAUSE = 10.0  # seconds without it, when it does not answer searches
 T = TypeVar("T")
@@ -40,22 +44,22 @@ _CONFIGURATION: CreateCollectionConfiguration = {
 
 
 class Vectors:
-    """The collection of one embedding space on the Chroma server at `url`.
+    """The collection of one embedding space on a Chroma `server`.
 
     Every method raises UnavailableError when the server does not answer in time. Distances are for
     choosing candidates only: Chroma's index is approximate, the caller scores exactly.
     """
 
-    def __init__(self, url: str, space: EmbeddingSpace) -> None:
+    def __init__(self, server: ChromaSettings, space: EmbeddingSpace) -> None:
         _bypass_proxy()
-        self._url = url
+        self._server = server
         self._space = space
         self._name = collection_name(space)
         self._opened: AsyncCollection | None = None
 
     def open(self) -> None:
         """Have the collection made where there is none yet."""
-        check_server(self._url)
+        check_server(self._server, _OPENING_SECONDS)
         self._run(self._collection)
 
     def count(self, *, soon: bool = False) -> int:
@@ -79,9 +83,18 @@ class Vectors:
 
     async def _digests(self, book_id: str) -> dict[str, object]:
         """What the passages are of that are there; "" of one that an old release put there."""
-        found = await (await self._collection()).get(where={"book": book_id}, include=["metadatas"])
-        said = found["metadatas"] or []
-        return {i: (of or {}).get("digest", "") for i, of in zip(found["ids"], said, strict=True)}
+        collection = await self._collection()
+        there: dict[str, object] = {}
+        while True:
+            found = await collection.get(
+                where={"book": book_id}, include=["metadatas"], limit=_BATCH, offset=len(there)
+            )
+            said = found["metadatas"] or []
+            there |= {
+                i: (of or {}).get("digest", "") for i, of in zip(found["ids"], said, strict=True)
+            }
+            if len(found["ids"]) < _BATCH:
+                return there
 
     async def _delete(self, names: list[str]) -> None:
         await (await self._collection()).delete(ids=names)
@@ -107,7 +120,7 @@ class Vectors:
         """Drop the whole collection and begin an empty one."""
 
         async def clear() -> None:
-            await (await _client(self._url)).delete_collection(self._name)
+            await (await _client(self._server)).delete_collection(self._name)
             self._opened = None
             await self._collection()
 
@@ -118,7 +131,7 @@ class Vectors:
 
         async def drop() -> None:
             try:
-                await (await _client(self._url)).delete_collection(collection_name(space))
+                await (await _client(self._server)).delete_collection(collection_name(space))
             except NotFoundError:
                 return
 
@@ -130,16 +143,16 @@ class Vectors:
 
     def _run(self, request: Callable[[], Coroutine[Any, Any, T]], *, soon: bool = False) -> T:
         """The answer; `soon` or never where a person waits for it, who gets a BusyError else."""
-        with _chroma_errors(self._url):
+        with _chroma_errors(self._server):
             if soon:
-                return _service(self._url).ask(
+                return _service(self._server).ask(
                     request, lambda answer: answer, _SEARCH_SECONDS, alone=_ALONE, late=True
                 )
             return run(request, _WRITE_SECONDS)
 
     async def _collection(self) -> AsyncCollection:
         if self._opened is None:
-            self._opened = await (await _client(self._url)).get_or_create_collection(
+            self._opened = await (await _client(self._server)).get_or_create_collection(
                 self._name,
                 metadata={"space": str(self._space), "chunker": CHUNKER_VERSION},
                 configuration=_CONFIGURATION,
@@ -157,41 +170,56 @@ class Vectors:
         return [_key(name) for name in answer["ids"][0]]
 
 
-def check_server(url: str) -> None:
-    """Raise UnavailableError when Chroma does not answer soon, or not to searches."""
-    base = url.rstrip("/").removesuffix("/api/v2")
+def check_server(server: ChromaSettings, seconds: float = _PATIENCE) -> None:
+    """Raise UnavailableError when Chroma does not answer in so long, or not to searches."""
+    base = _url(server).rstrip("/").removesuffix("/api/v2")
 
     async def beat() -> None:
-        async with _prober().stream("GET", f"{base}/api/v2/heartbeat") as answer:
-            if answer.is_server_error:  # of a proxy before it
+        address = f"{base}/api/v2/heartbeat"
+        async with _prober().stream("GET", address, headers=_headers(server)) as answer:
+            if answer.is_server_error or answer.status_code in _NOT_LET_IN:  # by a proxy before it
                 answer.raise_for_status()
 
-    with _chroma_errors(url):
-        run(beat, _PATIENCE)
-    if _service(url).rests:
-        raise _unavailable(fill("Chroma at {url} does not answer.", url=url))
+    with _chroma_errors(server):
+        run(beat, seconds)
+    if _service(server).rests:
+        raise _unavailable(fill("Chroma at {url} does not answer.", url=_url(server)))
 
 
 @cache
 def _prober() -> httpx.AsyncClient:
     _bypass_proxy()
-    return httpx.AsyncClient(timeout=_PATIENCE)
+    return httpx.AsyncClient(timeout=_OPENING_SECONDS)
 
 
 @lru_cache(maxsize=16)  # our own server has another port each time
-def _service(url: str) -> Service:
-    return Service(f"Chroma ({url})", _PLACES, pause=_PAUSE, failure=TimeoutError)
+def _service(server: ChromaSettings) -> Service:
+    return Service(f"Chroma ({_url(server)})", _PLACES, pause=_PAUSE, failure=TimeoutError)
 
 
-_clients: dict[str, AsyncClientAPI] = {}
+_clients: dict[ChromaSettings, AsyncClientAPI] = {}
 
 
-async def _client(url: str) -> AsyncClientAPI:
+async def _client(server: ChromaSettings) -> AsyncClientAPI:
     """The client of the process, which has one event loop for all of them."""
-    if url not in _clients:
+    if server not in _clients:
         settings = Settings(anonymized_telemetry=False, chroma_server_ssl_verify=True)
-        _clients[url] = await AsyncHttpClient(host=url, port=_port(url), settings=settings)
-    return _clients[url]
+        _clients[server] = await AsyncHttpClient(
+            host=_url(server), port=_port(_url(server)), headers=_headers(server),
+            settings=settings, tenant=server.tenant, database=server.database,
+        )  # fmt: skip
+    return _clients[server]
+
+
+def _url(server: ChromaSettings) -> str:
+    return server.url or ""
+
+
+def _headers(server: ChromaSettings) -> dict[str, str]:
+    """Chroma's cloud looks at the first, a proxy before a server at the other."""
+    if not server.token:
+        return {}
+    return {"X-Chroma-Token": server.token, "Authorization": f"Bearer {server.token}"}
 
 
 def collection_name(space: EmbeddingSpace) -> str:
@@ -234,19 +262,43 @@ def _port(url: str) -> int:
 
 
 @contextmanager
-def _chroma_errors(url: str) -> Iterator[None]:
+def _chroma_errors(server: ChromaSettings) -> Iterator[None]:
     try:
         yield
-    except (httpx.HTTPError, httpx.InvalidURL, ConnectionError, TimeoutError) as error:
-        raise _unavailable(fill("Chroma at {url} does not answer.", url=url)) from error
-    except (ChromaError, ValueError, TypeError, LookupError, RecursionError) as error:
-        # The client raises a bare ValueError when it cannot connect at all.
-        if "Could not connect" in str(error):
-            raise _unavailable(fill("Chroma at {url} does not answer.", url=url)) from error
-        reason = quotable(str(error)) or type(error).__name__
-        raise _unavailable(
-            fill("Chroma at {url} fails: {error}.", url=url, error=reason)
-        ) from error
+    except (*_SILENT, ChromaError, ValueError, TypeError, LookupError, RecursionError) as error:
+        raise _failure(server, error) from error
+    except Exception as error:
+        if type(error) is Exception:  # the client's, of what a proxy answers
+            raise _failure(server, error) from error
+        raise
+
+
+def _failure(server: ChromaSettings, error: Exception) -> UnavailableError:
+    """What is said of an error of the client, which is often but a cover of what went wrong."""
+    url, causes = _url(server), [*_causes(error)]
+    if any("CERTIFICATE_VERIFY_FAILED" in str(cause) for cause in causes):
+        return UnavailableError(
+            fill("The certificate of Chroma at {url} is signed by nobody known here.", url=url),
+            "Name the file with the certificate of its signer in SSL_CERT_FILE.",
+        )
+    if any(_refused(cause) for cause in causes):
+        return UnavailableError(
+            fill("Chroma at {url} does not accept the token.", url=url), "Set CHROMA_TOKEN."
+        )
+    if isinstance(error, _SILENT) or "Could not connect" in str(error):  # a bare ValueError
+        return _unavailable(fill("Chroma at {url} does not answer.", url=url))
+    reason = quotable(str(error)) or type(error).__name__
+    return _unavailable(fill("Chroma at {url} fails: {error}.", url=url, error=reason))
+
+
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    while error:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _refused(error: BaseException) -> bool:
+    return isinstance(error, httpx.HTTPStatusError) and error.response.status_code in _NOT_LET_IN
 
 
 def _unavailable(message: str) -> UnavailableError:

@@ -31,7 +31,7 @@ from support.shelf import Shelf
 
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span, TextId
 from bookbrain.search.retrieval import ConnectedStores
-from bookbrain.settings import EmbeddingSettings, Settings
+from bookbrain.settings import ChromaSettings, EmbeddingSettings, Settings
 from bookbrain.store.catalog import NewBook
 from bookbrain.store.rows import revision_of
 from bookbrain.store.vectors import Vectors
@@ -81,7 +81,7 @@ def in_a_process(work: object, *arguments: object) -> None:
 
 def fill(home: Path, chroma: str, number: int) -> None:
     """Bring the library to `number` books, as `add` would without a file to read."""
-    stores = ConnectedStores(Settings(home=home, chroma_url=chroma))
+    stores = ConnectedStores(Settings(home=home, chroma=ChromaSettings(chroma)))
     first = len(stores.catalog.book_ids())
     started = time.monotonic()
     for seed in range(first, number):
@@ -97,7 +97,7 @@ def fill(home: Path, chroma: str, number: int) -> None:
 
 def add(stores: ConnectedStores, seed: int) -> None:
     name = f"{seed:064x}"
-    texts = [short(page) for page in technical_pages(PAGES_OF_A_BOOK, seed)]
+    texts = [short(page) for page in technical_pages(PAGES_OF_A_BOOK, seed, "mixed")]
     pages = [Page(n, str(n), "", text) for n, text in enumerate(texts, start=1)]
     passages = [Passage(n, (Span(n + 1, 0, len(text)),), text) for n, text in enumerate(texts)]
     vectors = {passage.digest: embed(passage.text, SPACE.dimensions) for passage in passages}
@@ -120,7 +120,7 @@ def make_queries(books: int, number: int) -> list[str]:
     rng = random.Random(6)
     queries = []
     for turn in range(number):
-        (page,) = technical_pages(1, rng.randrange(books))
+        (page,) = technical_pages(1, rng.randrange(books), "mixed")
         words = page.split()
         start = rng.randrange(len(words) - 6)
         queries.append(" ".join([*words[start : start + rng.randint(3, 6)], str(turn)]))
@@ -175,12 +175,13 @@ def memory(pid: int) -> str:
 
 def print_recall(home: Path, chroma: str, queries: Sequence[str]) -> None:
     """How many of the exact nearest Chroma finds, where it is asked for twice as many."""
-    stores = ConnectedStores(Settings(home, EmbeddingSettings(base_url="-"), chroma))
+    server = ChromaSettings(chroma)
+    stores = ConnectedStores(Settings(home, EmbeddingSettings(base_url="-"), server))
     passages = [p for book in stores.catalog.book_ids() for p in stores.catalog.passages(book)]
     stored = stores.embeddings.get(SPACE, (passage.digest for passage in passages))
     matrix = np.stack([stored[passage.digest] for passage in passages])
     keys = [(passage.book_id, passage.ordinal) for passage in passages]
-    vectors = Vectors(chroma, SPACE)
+    vectors = Vectors(server, SPACE)
     shares = []
     for query in queries:
         scores = matrix @ embed(query, SPACE.dimensions)

@@ -82,7 +82,7 @@ def debian_pages() -> tuple[list[str], str]:
     pages = [text for path in paths for text in read(path)]
     if pages:
         return pages, f"{len(paths)} Debian manuals"
-    return technical_pages(3000), f"made-up prose ({missing})"
+    return technical_pages(3000, 0, "mixed"), f"made-up prose ({missing})"
 
 
 def read_folder(folder: Path) -> tuple[list[str], str]:

@@ -40,10 +40,12 @@ def main() -> int:
         print(
             f"{options.mode:<15} {'n':>4}  {'hit@1':<17} {'hit@5':<17} {'MRR@10':<17} p50, p95 ms"
         )
-        for name in (*golden_set.SETS, golden_set.TYPED):
+        for name in (*golden_set.SETS, golden_set.HARD, golden_set.TYPED):
             entries = golden_set.entries(name)
             for language in ("", "ko", "en"):
                 chosen = [e.golden for e in entries if language in ("", e.language)]
+                if not chosen:
+                    continue
                 result = library.evaluate(chosen, k=K, mode=options.mode)
                 print(row(f"{name} {language}", result), flush=True)
                 if options.missed and not language:

@@ -12,7 +12,7 @@ from bookbrain.library import Library, sample_book
 from bookbrain.search.evaluation import GoldenQuery
 from bookbrain.settings import Settings
 
-ALL = (*golden_set.SETS, golden_set.TYPED)
+ALL = (*golden_set.SETS, golden_set.HARD, golden_set.TYPED)
 SMALL = ("developers-reference.pdf", "install.en.pdf", "install.ko.pdf", "lshort-ko.pdf")
 
 # What was measured on the 49 queries over SMALL and the handbook in 2026-11, hit@5 0.82 and MRR@10

@@ -15,7 +15,7 @@ from support.shelf import Shelf, wait_for
 
 from bookbrain.files import file_lock
 from bookbrain.formats.text import make_passages
-from bookbrain.library.jobs import embed_passages
+from bookbrain.library.buyer import Buyer
 from bookbrain.library.maintenance import replace_text
 from bookbrain.model import SILENT
 from bookbrain.paths import LibraryPaths
@@ -211,8 +211,8 @@ def test_another_text_costs_what_is_new_in_it(
         new = NewBook(book, pages, make_passages(pages))
         before = {p.digest for p in stores.catalog.passages(book.id)}
         bought = [p.text for p in new.passages if p.digest not in before]
-        with stores.working(lambda: None):
-            name, refused, _ = embed_passages(stores, book.id, new.passages, SILENT)
+        with stores.working(lambda: None), Buyer(stores, lambda: ()) as buyer:
+            name, refused, _ = buyer.embed(book.id, new.passages, SILENT)
             stores.index_text(new.text, pages)
             with stores.writing(lambda: None):
                 replace_text(stores, replace(new, space=name, refused=refused))
@@ -264,7 +264,10 @@ def test_another_model_is_never_mixed(
     assert by_meaning == {"book3.pdf"}
 
     done = shelf.run("embed", "--yes", **other)
-    assert plan.strip() in done.out, "the cost is shown first"
+    cost, exam = plan.splitlines()
+    assert cost in done.out, "it is shown first"
+    assert "exam of" in exam
+    assert exam not in done.out, "that came with the third book"
     assert "Books embedded: 2" in done.out
     now = shelf.search(query, "--mode", "vector", **other)
     assert now["degraded"] is None

@@ -12,6 +12,7 @@ from bookbrain.search.evaluation import GoldenQuery, Place, load_golden
 
 FOLDER = Path(__file__).parents[1] / "golden"
 SETS = ("tuning", "held_out")
+HARD = "hard"  # paraphrases that keywords seldom find
 TYPED = "typed"  # command lines, messages and traces that stand in the books
 HANDBOOK = "handbook.pdf"  # our own, in every wheel
 
@@ -26,7 +27,7 @@ class Entry:
 
 
 def entries(name: str) -> list[Entry]:
-    """The queries of one of SETS, or of TYPED, in the order of the file."""
+    """The queries of one of SETS, of HARD or of TYPED, in the order of the file."""
     path = FOLDER / f"{name}.jsonl"
     lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     return [

@@ -53,6 +53,11 @@ Kind = Literal[
     "tiny",  # 1e-45 in each place
     "infinity",  # Infinity, which is no JSON
     "object",  # an object that has nothing of what is asked for
+    "refusal",  # of a picture: the model says why it does not read it
+    "filtered",  # an answer that a filter of contents took away
+    "empty",  # an answer without a word
+    "long",  # an answer of two megabytes
+    "stopped",  # an answer that ends in the middle, for its tokens are used up
 ]
 WRONG: frozenset[Kind] = frozenset(
     {"nested", "infinite_index", "twice", "two_dimensional", "words", "huge", "tiny", "infinity",
@@ -65,7 +70,8 @@ ESCAPE = "\x1b]0;owned\x07\x1b[2J\u202etext\ud800\n" * 50
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """`times` requests meet it; None: all until cleared. `text`: a substring or a predicate."""
+    """`times` requests meet it, None: all until cleared, of those that have a text with `text` in
+    it, or for which that is true."""
 
     kind: Kind
     times: int | None = 1
@@ -79,12 +85,10 @@ class Fault:
     to: str = ""
 
     def concerns(self, texts: tuple[str, ...]) -> bool:
-        if self.kind != "refuse_text":
-            return True
         wanted = self.text
         if callable(wanted):
             return any(wanted(text) for text in texts)
-        return any(wanted in text for text in texts)
+        return not wanted or any(wanted in text for text in texts)
 
 
 class ApiError(Exception):

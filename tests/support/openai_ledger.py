@@ -92,8 +92,9 @@ class Ledger:
             self._open.add(get_ident())
             self._late.discard(get_ident())
             self._requested.update(call.texts)
-            slow = [f for f in self._faults if f.kind == "slow"]
-            other = [f for f in self._faults if f.kind != "slow" and f.concerns(call.texts)]
+            concerning = [fault for fault in self._faults if fault.concerns(call.texts)]
+            slow = [fault for fault in concerning if fault.kind == "slow"]
+            other = [fault for fault in concerning if fault.kind != "slow"]
             met = slow[:1] + other[:1]
             for fault in met:
                 self._use_up(fault)

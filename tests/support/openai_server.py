@@ -1,4 +1,6 @@
-"""A stand-in for OpenAI's embeddings: a real HTTP server on loopback, with faults on demand.
+"""A stand-in for OpenAI: a real HTTP server on loopback, with faults on demand.
+
+It embeds, and says what is on pictures: what `read_picture` makes of one.
 
     with OpenAIServer(key="sk-test") as server:
         client = openai.OpenAI(api_key=server.key, base_url=server.url)
@@ -36,6 +38,7 @@ from support.openai_api import (
     read_call,
 )  # fmt: skip
 from support.openai_ledger import Ledger, Served
+from support.pictures_api import PictureCall, ReadPicture, picture_answer, read_picture_call
 
 
 class OpenAIServer(Ledger):
@@ -50,6 +53,7 @@ class OpenAIServer(Ledger):
         super().__init__()
         self.key = key
         self.models = dict(models)
+        self.read_picture: ReadPicture = lambda picture: "nothing"
         self.stopping = threading.Event()
         self._http = _Http(("127.0.0.1", port), _Handler)
         self._http.owner = self
@@ -161,9 +165,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, {})
             return
         self._authorise()
-        if self.path != "/v1/embeddings":
+        if self.path == "/v1/chat/completions":
+            self._serve(read_picture_call(body))
+        elif self.path == "/v1/embeddings":
+            self._serve(read_call(body, self.server.owner.models))
+        else:
             raise ApiError(404, f"Unknown request URL: POST {self.path}.", code="unknown_url")
-        self._embed(read_call(body, self.server.owner.models))
 
     def _authorise(self) -> None:
         given = self.headers.get("authorization", "").removeprefix("Bearer ")
@@ -171,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
             message = f"Incorrect API key provided: {given[:8]}***."
             raise ApiError(401, message, code="invalid_api_key")
 
-    def _embed(self, call: Call) -> None:
+    def _serve(self, call: Call) -> None:
         owner = self.server.owner
         met = owner.ask(call)
         served = Served(
@@ -229,7 +236,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _sell(self, call: Call, fault: Fault | None, served: Served) -> None:
         owner = self.server.owner
         kind = fault.kind if fault else None
-        body = answer(call, fault)
+        if isinstance(call, PictureCall):
+            body = picture_answer(call, owner.read_picture, fault)
+        else:
+            body = answer(call, fault)
         if kind == "cut":
             owner.sell(call)
             owner.note(served)

@@ -77,6 +77,7 @@ def test_passages_are_asked_for_again(server: OpenAIServer, kind: Any) -> None:
     endpoint.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["drip_head", "drip_body", "endless", "bomb", "nested"])
 def test_what_lasts_ends_with_an_error(server: OpenAIServer, kind: Any) -> None:
     endpoint = OpenAIEmbedder(settings(server, 0.2), SPACE.dimensions, retries=1)

@@ -9,7 +9,7 @@ import pytest
 
 from bookbrain.errors import InputError
 from bookbrain.model import Hit, SearchResult, Why
-from bookbrain.search.evaluation import GoldenQuery, Measure, evaluate, load_golden
+from bookbrain.search.evaluation import WEIGHTS, GoldenQuery, Measure, evaluate, load_golden, tune
 
 Search = Callable[[str, int], SearchResult]
 
@@ -191,3 +191,39 @@ def test_a_file_that_is_no_golden_set_is_named(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="has no queries") as refused:
         load_golden(empty)
     assert str(empty) in refused.value.message
+
+
+def _search_by_weight(answer: dict[str, dict[float, int]]) -> Callable[..., SearchResult]:
+    """Of each query the rank of its page at a weight and above it; before that it is not found."""
+
+    def search(query: str, count: int, weight: float) -> SearchResult:
+        rank = next((r for w, r in sorted(answer[query].items(), reverse=True) if weight >= w), 99)
+        places = [("other.pdf", 1)] * (rank - 1) + [("a.pdf", 7)]
+        hits = tuple(_hit(n, *place) for n, place in enumerate(places[:count], start=1))
+        return SearchResult(query, "hybrid", None, 1.0, hits)
+
+    return search
+
+
+def test_the_weight_that_finds_most_is_the_best_and_of_equals_the_least() -> None:
+    golden = [_golden(name, ("a.pdf", 7)) for name in ("one", "two", "three", "four")]
+    answer = {
+        "one": {0.0: 1, 0.8: 5},
+        "two": {0.0: 4, 0.4: 1},
+        "three": {0.3: 2},
+        "four": {0.0: 1, 0.7: 2},
+    }
+    tuning = tune(golden, _search_by_weight(answer), 5)
+    assert (*tuning.tried,) == WEIGHTS
+    assert WEIGHTS[0] == 0
+    assert tuning.best == 0.4
+    assert tuning.gain.value == pytest.approx((0.75 + 0.5) / 4)
+    assert 0 <= tuning.gain.low < tuning.gain.value < tuning.gain.high
+    assert tuning.tried[0.0].ranks == (1, 4, None, 1)
+
+
+def test_where_meaning_gains_nothing_the_best_weight_is_none() -> None:
+    golden = [_golden("one", ("a.pdf", 7)), _golden("two", ("a.pdf", 7))]
+    tuning = tune(golden, _search_by_weight({"one": {0.0: 1, 0.5: 2}, "two": {0.0: 3}}), 5)
+    assert tuning.best == 0
+    assert tuning.gain == Measure(0, 0, 0)

@@ -7,7 +7,7 @@ import pytest
 from support.shelving import index_of
 
 from bookbrain.index.analyzer import page_terms, terms
-from bookbrain.index.bm25 import KeywordIndex, best_pages, fold_duplicates
+from bookbrain.index.bm25 import KeywordIndex, best_pages, fold_duplicates, page_scores
 from bookbrain.model import Heading, Page
 from bookbrain.search.query import term_weights
 
@@ -78,3 +78,18 @@ class TestDuplicates:
     def test_so_many_are_kept_and_later_duplicates_still_join_them(self, tmp_path: Path) -> None:
         index = shelf(tmp_path, [page(self.TEXT), page("A"), page("B"), page(self.TEXT)])
         assert fold_duplicates(index, [0, 1, 2, 3], 2) == {0: [3], 1: []}
+
+
+def test_a_page_that_is_asked_for_scores_as_among_the_best(tmp_path: Path) -> None:
+    index = shelf(
+        tmp_path,
+        [page("Otters swim."), page("More otters live here."), *FILLER],
+        [*FILLER, page("A walrus waits.", "Otters")],
+    )
+    asked = index.look_up(term_weights(index, "otters swim", terms("otters swim")))
+    best = best_pages(index, asked, 10)
+    assert len(best) >= 3
+    assert page_scores(index, asked, [*best]) == pytest.approx(best)
+    assert page_scores(index, asked, []) == {}
+    (alone,) = page_scores(index, asked, [max(best)]).values()
+    assert alone == pytest.approx(best[max(best)])

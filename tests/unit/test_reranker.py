@@ -115,6 +115,7 @@ def test_nobody_there_is_no_order(caplog: pytest.LogCaptureFixture) -> None:
     assert len(caplog.records) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seconds", "parts"), [(600.0, 1), (0.15, 1000)], ids=["silent", "drips"])
 def test_late_is_no_order(
     server: RerankServer, hasty: RerankEndpoint, seconds: float, parts: int,

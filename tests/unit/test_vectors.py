@@ -1,6 +1,7 @@
 """What of the vectors needs no server."""
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,7 @@ def test_vectors_that_an_old_release_kept_break_no_search(tmp_path: Path) -> Non
     stores = ConnectedStores(Settings(home=tmp_path / "library"))
     vectors = {p.digest: np.array(kept[p.text], np.float32) for p in passages}
     stores.embeddings.put(space, vectors)
-    with sqlite3.connect(tmp_path / "library" / STORE) as db:
+    with closing(sqlite3.connect(tmp_path / "library" / STORE, isolation_level=None)) as db:
         torn = passages[-1].digest
         db.execute("UPDATE embedding SET vector = x'00' WHERE digest = ?", (torn,))
     pages = [Page(1, "1", "", "Nine signs")]
