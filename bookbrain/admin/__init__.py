@@ -14,6 +14,7 @@ from bookbrain.admin import (
     restore,
     site,
     status,
+    tokens,
     uninstall,
     users,
     verify,
@@ -30,8 +31,9 @@ def main() -> None:
 
 
 for command in (
-    site.site, users.users, key.key, health.health, health.notify_failure, status.status,
-    doctor.doctor, uninstall.uninstall, logs.logs, report.report, logs.archive_logs, backup.backup,
-    backups.backups, verify.verify_command, restore.restore_command, check.check_command,
+    site.site, users.users, tokens.tokens, key.key, health.health, health.notify_failure,
+    status.status, doctor.doctor, uninstall.uninstall, logs.logs, report.report, logs.archive_logs,
+    backup.backup, backups.backups, verify.verify_command, restore.restore_command,
+    check.check_command,
 ):  # fmt: skip
     main.add_command(command)

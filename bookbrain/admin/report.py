@@ -59,7 +59,7 @@ class _Tally:
                 self._counts["added"] += 1
             case "reject":
                 self._counts["rejected"] += 1
-            case "embed":
+            case "embed" | "ocr" | "ask":
                 self._counts["tokens"] += round(_number(entry, "TOKENS") or 0)
                 dollars = _number(entry, "DOLLARS")
                 self._dollars += math.nan if dollars is None else dollars

@@ -84,6 +84,6 @@ def _shelf(settings: Settings) -> LibraryCounts:
 
 def _meaning(settings: Settings) -> dict[str, Any]:
     """Whether it is set up; `chroma` is None where the library starts one when it needs it."""
-    url, embedding = settings.chroma_url, settings.embedding
+    url, embedding = settings.chroma.url, settings.embedding
     answers = chroma_answers(url) if url else None
     return {"model": embedding.model, "enabled": embedding.enabled, "chroma": answers}

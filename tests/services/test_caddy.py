@@ -56,6 +56,14 @@ from starlette.routing import Route, WebSocketRoute
 async def mirror(request):
     if request.url.path == "/redirect":
         return Response(status_code=307, headers={"Location": "/?q=" + request.url.query})
+    if request.url.path == "/mcp/token":  # as the app: a token is valid, or it is not
+        given = request.headers.getlist("authorization")
+        if given != ["Bearer right"]:
+            return Response(status_code=401)
+        if request.method == "HEAD":
+            return Response(status_code=204)
+        if request.headers.get("x-slow"):
+            await asyncio.sleep(5)
     if request.url.path == "/slow":
         await asyncio.sleep(5)
     return JSONResponse({"path": request.url.path, "query": request.url.query,
@@ -121,7 +129,7 @@ class Server(CaddySite):
 
     def stream(self, **headers: str) -> ClientConnection:
         url = f"wss://localhost:{self.https}/_stcore/stream"
-        return connect(url, ssl=_any(), additional_headers=headers, proxy=None)
+        return connect(url, ssl=_any(), additional_headers=headers, proxy=None, open_timeout=60)
 
     @contextmanager
     def open_page(self, **headers: str) -> Iterator[ClientConnection]:
@@ -507,7 +515,7 @@ def hang_up(server: Server, path: str, credentials: str) -> None:
         head = f"Host: localhost\r\nAuthorization: {credentials}"
         secure.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n\r\n".encode())
         with suppress(TimeoutError):
-            secure.settimeout(2 if path == "/slow" else 0.001)
+            secure.settimeout(2 if "slow" in path else 0.001)
             secure.recv(1)
 
 
@@ -529,6 +537,65 @@ def test_who_does_not_wait_for_the_answer_has_tried_too(
     assert sorted(tried, key=len) == sorted((f"/{number}" for number in range(20)), key=len)
     (slow,) = (json.loads(line) for line in asked() if '"/slow"' in line)
     assert slow["status"] in (0, 499)
+
+
+# Tokens
+
+
+def test_a_token_opens_its_path_alone(server: Server) -> None:
+    answer = server.ask(
+        "/mcp?q=1", "POST", Authorization="Bearer right", Cookie=server.cookie + "x"
+    )
+    assert answer.code == 200
+    seen = json.loads(answer.text)
+    headers = dict(seen["headers"])
+    assert (seen["path"], headers["authorization"]) == ("/mcp/token", "Bearer right")
+    assert headers["cookie"] == "bookbrain=-"
+    assert "X-Tried" not in answer.headers
+    assert "Set-Cookie" not in answer.headers
+    for path in ("/", "/api/search?q=x", "/mcp/token", "/mcp/x"):
+        assert server.ask(path, "POST", Authorization="Bearer right").code == 401
+    wrong = server.ask("/mcp", "POST", Authorization="Bearer wrong")
+    assert (wrong.code, wrong.text) == (401, "")
+    assert wrong.headers["WWW-Authenticate"] == 'Bearer realm="BookBrain"'
+    assert "X-Tried" not in wrong.headers
+
+
+@pytest.mark.parametrize("token", ["wrong", "", "right2", "x" * 9000, "right, Bearer right"])
+@pytest.mark.parametrize("headers", [
+    {},
+    {"Origin": "https://elsewhere.example", "Sec-Fetch-Site": "cross-site"},
+    {"User-Agent": "x" * _LONG},
+    {f"X-{'y' * 9000}": "z"},
+    {"Connection": "authorization"},
+    {"Connection": "Upgrade", "Upgrade": "websocket"},
+], ids=range(6))  # fmt: skip
+def test_a_token_that_is_none_is_a_try(server: Server, token: str, headers: dict[str, str]) -> None:
+    answers = []
+    with server.logged() as lines:
+        for method in ("POST", "GET", "HEAD"):
+            for scheme in ("Bearer", "bEARER"):
+                answer = server.ask("/mcp", method, Authorization=f"{scheme} {token}", **headers)
+                answers.append(answer.code)
+    assert set(answers) <= {401, 431}  # the newest takes no such headers
+    assert len([line for line in lines if is_try(line)]) == answers.count(401)
+    assert max(map(len, lines)) < 4000
+    assert not any("wrong" in json.loads(line)["request"]["uri"] for line in lines)
+
+
+def test_who_does_not_wait_has_tried_a_token_too(server: Server) -> None:
+    before = len(server.log.read_text())
+    for _ in range(10):
+        hang_up(server, "/mcp", "Bearer wrong")
+    slow = "Bearer right\r\nX-Slow: yes"
+    hang_up(server, "/mcp?slow", slow)
+
+    def asked() -> list[str]:
+        lines = server.log.read_text()[before:].splitlines()
+        return [line for line in lines if '"handled request"' in line]
+
+    wait_for(lambda: len(asked()) == 11, "the log", 20)
+    assert len([line for line in asked() if is_try(line)]) == 10
 
 
 # How many at once
