@@ -1,4 +1,5 @@
-"""The plain routes: `/healthz`, the API, pages as pictures, and what their addresses ask for."""
+"""The plain routes: `/healthz`, the search page, the API, pages as pictures, and what their
+addresses ask for."""
 
 import asyncio
 import logging
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from threading import BoundedSemaphore, Lock
 from time import monotonic
-from typing import Literal, TypeVar, cast, get_args
+from typing import Generic, Literal, TypeVar, cast, get_args
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
@@ -20,11 +21,19 @@ from bookbrain.errors import BookBrainError, BusyError, InputError, NotFoundErro
 from bookbrain.formats.page_image import Picture
 from bookbrain.library import Library
 from bookbrain.log import Event
-from bookbrain.messages import Language, fill
+from bookbrain.messages import Language, fill, translated
 from bookbrain.model import Mode, SearchResult, result_markdown, to_json
 from bookbrain.paths import PDF
 from bookbrain.remote import in_thread
 from bookbrain.settings import Settings
+from bookbrain.web.plain_page import tongue_of
+from bookbrain.web.search_view import (
+    app_manifest,
+    search_description,
+    search_page,
+    start_of,
+    view_of,
+)
 from bookbrain.web.shelf import Shelf
 
 _METHODS = ["GET", "HEAD"]
@@ -32,18 +41,16 @@ _NOT_STORED = {"Cache-Control": "no-store"}
 _STATUS = ((NotFoundError, 404), (InputError, 400), (UnavailableError, 503), (BusyError, 503))
 
 
-def _route(path: str, work: Callable[[Request], Response]) -> Route:
+def plain_route(path: str, work: Callable[[Request], Response]) -> Route:
     """What `work` makes of a request for `path`, in a thread of its own."""
 
     async def answer(request: Request) -> Response:
         try:
             return await in_thread(partial(work, request))
         except BookBrainError as error:
-            return _refusal(error)
+            return refusal(error, tongue_of(request))
         except asyncio.CancelledError:  # the server ends, and has waited for us
-            return _refusal(
-                UnavailableError("BookBrain is about to end.", "Try again in a moment.")
-            )
+            return refusal(UnavailableError("BookBrain is about to end.", "Try again in a moment."))
 
     return Route(path, answer, methods=_METHODS)
 
@@ -54,15 +61,17 @@ def _nothing_below(path: str) -> Route:
     def refuse(request: Request) -> Response:
         raise NotFoundError("There is no such address.")
 
-    return _route(f"{path}/{{rest:path}}", refuse)
+    return plain_route(f"{path}/{{rest:path}}", refuse)
 
 
-def _refusal(error: BookBrainError) -> Response:
+def refusal(error: BookBrainError, tongue: Language = "en") -> Response:
+    """What went wrong, as JSON, with its status; in the language of who asks by a browser."""
     status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
-    return _as_json({"error": error.message, "hint": error.hint}, status)
+    said, hint = translated(error.message, tongue), translated(error.hint, tongue)
+    return as_json({"error": said, "hint": hint}, status)
 
 
-def _as_json(value: object, status: int = 200) -> Response:
+def as_json(value: object, status: int = 200) -> Response:
     return Response(to_json(value), status, _NOT_STORED, media_type="application/json")
 
 
@@ -125,6 +134,7 @@ def _ask(library: Library, question: Question) -> SearchResult:
 
 
 T = TypeVar("T", int, float)
+V = TypeVar("V")
 
 
 def question_of(params: QueryParams) -> Question:
@@ -148,14 +158,14 @@ def check_length(query: str) -> None:
 def page_of(reference: str) -> tuple[str, int]:
     """The book and the page that `<book_id>:<page>` means."""
     book, _, page = reference.rpartition(":")
-    number = _number(page, int)
+    number = number_of(page, int)
     if not book or number is None:
         raise InputError("There is no such page.", "Search for it again.")
     return book, number
 
 
 def _whole(params: QueryParams, name: str, usual: int, least: int, most: int) -> int:
-    number = _number(params.get(name, str(usual)), int)
+    number = number_of(params.get(name, str(usual)), int)
     if number is None or not least <= number <= most:
         raise InputError(
             fill(
@@ -177,13 +187,13 @@ def _mode(params: QueryParams) -> Mode:
 def _weight(params: QueryParams) -> float | None:
     if "weight" not in params:
         return None
-    weight = _number(params["weight"], float)
+    weight = number_of(params["weight"], float)
     if weight is None or weight > 1:
         raise InputError("`weight` is no number from 0 to 1.", "Set it to one.")
     return weight
 
 
-def _number(typed: str, kind: Callable[[str], T]) -> T | None:
+def number_of(typed: str, kind: Callable[[str], T]) -> T | None:
     """A number of a few plain digits, with a point where `kind` takes one."""
     plain = typed.replace(".", "", 1) if kind is float else typed
     short = plain.isascii() and plain.isdecimal() and len(plain) < 7
@@ -253,51 +263,66 @@ _BOOK_ID = re.compile("[0-9a-f]{64}")
 def make_picture_routes(shelf: Shelf) -> list[Route]:
     """The routes, which answer GET and HEAD."""
     return [
-        _route("/page/{book_id}/{number}.png", partial(_picture, shelf, Album())),
-        _route(f"/book/{{book_id}}{PDF}", partial(_file, shelf)),
+        plain_route("/page/{book_id}/{number}.png", partial(_picture, shelf, Album())),
+        plain_route(f"/book/{{book_id}}{PDF}", partial(_file, shelf)),
         _nothing_below("/page"),
         _nothing_below("/book"),
     ]
 
 
-class Album:
-    """The pictures painted last, in at most `most` bytes; at most two are painted at once."""
+class Recent(Generic[V]):
+    """What was made last of pages, by digest, as much as `most` holds; two are made at once.
 
-    def __init__(self, most: int = _MOST_BYTES) -> None:
+    `size` is how much of it a value takes: each counts one where nothing else is said.
+    """
+
+    def __init__(self, most: int, size: Callable[[V], int] = lambda value: 1) -> None:
         self._most = most
-        self._painted: OrderedDict[str, bytes] = OrderedDict()
+        self._size = size
+        self._made: OrderedDict[str, V] = OrderedDict()
         self._lock = Lock()
         self._easels = BoundedSemaphore(_AT_ONCE)
 
-    def get(self, picture: Picture) -> bytes:
-        """Its PNG; BusyError when half a minute was too short for those before it."""
-        png = self._painted.get(picture.digest)
-        if png is None:
+    def get(self, digest: str, make: Callable[[], V]) -> V:
+        """The value; BusyError when half a minute was too short for those before it."""
+        value = self._made.get(digest)
+        if value is None:
             if not self._easels.acquire(timeout=_PAINTING_SECONDS):
                 raise BusyError("Too many pages are being painted.", "Try again in a moment.")
             try:
-                png = self._painted.get(picture.digest) or picture.paint()
+                value = self._made.get(digest) or make()
             finally:
                 self._easels.release()
-        self._keep(picture.digest, png)
-        return png
+        self._keep(digest, value)
+        return value
 
-    def _keep(self, digest: str, png: bytes) -> None:
+    def _keep(self, digest: str, value: V) -> None:
         with self._lock:
-            self._painted[digest] = png
-            self._painted.move_to_end(digest)
-            while sum(map(len, self._painted.values())) > self._most:
-                self._painted.popitem(last=False)
+            self._made[digest] = value
+            self._made.move_to_end(digest)
+            while sum(map(self._size, self._made.values())) > self._most:
+                self._made.popitem(last=False)
+
+
+class Album:
+    """The pictures painted last, in at most `most` bytes."""
+
+    def __init__(self, most: int = _MOST_BYTES) -> None:
+        self._painted: Recent[bytes] = Recent(most, len)
+
+    def get(self, picture: Picture) -> bytes:
+        """Its PNG; raises what `Recent.get` and `Picture.paint` do."""
+        return self._painted.get(picture.digest, picture.paint)
 
 
 def _picture(shelf: Shelf, album: Album, request: Request) -> Response:
-    number = _number(request.path_params["number"], int)
+    number = number_of(request.path_params["number"], int)
     if number is None:
         raise NotFoundError("There is no such page.", "A page is a number.")
     query = request.query_params.get("q", "")
     width = _whole(request.query_params, "width", _USUAL_WIDTH, NARROWEST, WIDEST)
     with shelf.library() as library:
-        book = library.open_book(_book_id(request))
+        book = library.open_book(book_id_of(request))
         picture = book.picture(number, query, width)
     headers = {"ETag": f'"{picture.digest}"', "Cache-Control": _HOUR}
     if picture.digest in request.headers.get("if-none-match", ""):
@@ -307,7 +332,7 @@ def _picture(shelf: Shelf, album: Album, request: Request) -> Response:
 
 def _file(shelf: Shelf, request: Request) -> Response:
     with shelf.library() as library:
-        book = library.open_book(_book_id(request))
+        book = library.open_book(book_id_of(request))
     headers = {
         "ETag": f'"{book.book.id}"',
         "Cache-Control": _REVALIDATED,
@@ -328,7 +353,7 @@ def _file(shelf: Shelf, request: Request) -> Response:
     )  # fmt: skip
 
 
-def _book_id(request: Request) -> str:
+def book_id_of(request: Request) -> str:
     """The id in the address, which is one: nothing else is looked for."""
     book_id: str = request.path_params["book_id"]
     if not _BOOK_ID.fullmatch(book_id):
@@ -348,17 +373,34 @@ def make_routes(shelf: Shelf, health: Health) -> list[Route]:
 
     return [
         Route("/healthz", healthz, methods=_METHODS),
-        _route("/api/search", lambda asked: _as_json(find(shelf, question_of(asked.query_params)))),
-        _route("/api/search.md", partial(_citations, shelf)),
-        _route("/api/books", partial(_books, shelf)),
+        plain_route("/", search_page),
+        plain_route("/opensearch.xml", search_description),
+        plain_route("/app.webmanifest", app_manifest),
+        plain_route("/api/start", partial(_start, shelf)),
+        plain_route("/api/search", partial(_search, shelf)),
+        plain_route("/api/search.md", partial(_citations, shelf)),
+        plain_route("/api/books", partial(_books, shelf)),
         _nothing_below("/api"),
         *make_picture_routes(shelf),
     ]
 
 
+def _search(shelf: Shelf, request: Request) -> Response:
+    """The result; with `view=page` as the search page shows it, in its visitor's language."""
+    result = find(shelf, question_of(request.query_params))
+    if request.query_params.get("view") == "page":
+        return as_json(view_of(result, tongue_of(request)))
+    return as_json(result)
+
+
+def _start(shelf: Shelf, request: Request) -> Response:
+    with shelf.library() as library:
+        return as_json(start_of(library))
+
+
 def _books(shelf: Shelf, request: Request) -> Response:
     with shelf.library() as library:
-        return _as_json(library.books())
+        return as_json(library.books())
 
 
 def _citations(shelf: Shelf, request: Request) -> Response:

@@ -29,7 +29,12 @@ from bookbrain.library import sweep_uploads
 from bookbrain.messages import language, translated
 from bookbrain.paths import Layout, site_domain
 from bookbrain.settings import Settings, host_name
+from bookbrain.web.activity import activity_routes
+from bookbrain.web.agent_endpoint import AgentEndpoint
+from bookbrain.web.answer_stream import ask_route
 from bookbrain.web.api import Health, make_routes
+from bookbrain.web.ask_page import ask_routes
+from bookbrain.web.reader import reader_routes
 from bookbrain.web.shelf import Ingestion, Shelf, make_desk, use_shelf
 from bookbrain.web.uploads import LARGEST, ToDisk, Uploads
 
@@ -38,7 +43,11 @@ _ANYWHERE = ("0.0.0.0", "::")  # noqa: S104  (what listens on every address)
 _AUTHORITY = re.compile(r"(\[[^\]]*\]|[^:\[\]@]*)(:[0-9]{1,5})?", re.ASCII)
 _PORTS = {"http": ":80", "https": ":443"}
 _OWN = ("same-origin", "none")  # of Sec-Fetch-Site; "none" is a person who typed the address
-_NO_PAGES = ("api", "_stcore")  # first parts of paths that a link of another site has no use for
+_NO_PAGES = (
+    "api",
+    "mcp",
+    "_stcore",
+)  # first parts of paths that a link of another site has no use for
 # Caddy sets the same: they are here for those who have no Caddy.
 _HEADERS = {
     "content-security-policy": "frame-ancestors 'self'",
@@ -215,7 +224,7 @@ def make_app(settings: Settings, names: Names) -> ASGIApp:
     """
     _configure_streamlit()
     shelf, health = Shelf(settings), Health(settings)
-    desk, uploads = make_desk(settings), shelf.uploads
+    desk, uploads, agents = make_desk(settings), shelf.uploads, AgentEndpoint(shelf)
     use_shelf(shelf, desk)
 
     @asynccontextmanager
@@ -232,15 +241,15 @@ def make_app(settings: Settings, names: Names) -> ASGIApp:
             if ingestion:
                 ingestion.close()
             forgetting.cancel()
+            await agents.close()
             health.close()
             desk.close()
             shelf.close()
 
+    asking = [ask_route(shelf), *ask_routes(shelf), *agents.routes()]
+    plain = [*asking, *activity_routes(shelf), *reader_routes(shelf), *make_routes(shelf, health)]
     pages = streamlit.App(
-        _SCRIPT,
-        lifespan=lifespan,
-        routes=make_routes(shelf, health),
-        middleware=[Middleware(ToDisk, uploads)],
+        _SCRIPT, lifespan=lifespan, routes=plain, middleware=[Middleware(ToDisk, uploads)]
     )
     return OwnOrigin(pages, names)  # in front of all that Streamlit has of its own, too
 

@@ -23,7 +23,7 @@ from bookbrain.messages import fill
 from bookbrain.model import Arrival, Book, Plan, RecognitionState, bill, duration
 from bookbrain.paths import Layout, LibraryPaths
 from bookbrain.settings import EmbeddingSettings
-from bookbrain.web.frame import PAGES, plain, show_line, tr
+from bookbrain.web.frame import link, plain, show_line, tr
 from bookbrain.web.shelf import Shelf, the_desk, the_shelf
 from bookbrain.web.uploads import LARGEST, MOST, Upload
 
@@ -386,7 +386,13 @@ def _show_books(books: Sequence[Book], notes: Mapping[str, str]) -> None:
 
 def _chosen(books: Sequence[Book]) -> list[Book]:
     words, order = st.columns([2, 1], vertical_alignment="bottom")
-    typed = words.text_input(tr("Title or file name"), key="filter", type="search", live="300ms")
+    typed = words.text_input(
+        tr("Title or file name"),
+        key="filter",
+        type="search",
+        live="300ms",
+        placeholder=tr("Search"),
+    )
     orders: dict[str, Callable[[Book], str]] = {
         tr("Newest first"): lambda book: book.added_at,
         tr("Title"): lambda book: book.title.casefold(),
@@ -409,16 +415,14 @@ def _show_book(book: Book, reading: str) -> None:
             width="content",
         )
         with st.container(gap=None):
-            st.page_link(
-                PAGES / "reader_page.py",
-                label=plain(book.title),
-                query_params={"book": book.id, "page": "1"},
-            )
+            address = link("/read", book=book.id, page=1)
+            st.html(f'<p class="titled"><a href="{address}">{escape(book.title)}</a></p>')
             counts = tr(
                 "pages: {pages:,}, passages: {passages:,}", pages=book.pages, passages=book.passages
             )
             added = tr("Added on {date}", date=book.added_at[:10])
-            show_line("about", " · ".join(filter(None, (book.file, counts, added, reading))))
+            which = "" if book.edition in ("", book.file) else book.id[:12]
+            show_line("about", " · ".join(filter(None, (book.file, counts, added, which, reading))))
             if book.problems:
                 with st.expander(tr("Problems: {number}", number=len(book.problems))):
                     for problem in book.problems:

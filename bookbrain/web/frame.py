@@ -1,56 +1,51 @@
-"""What all pages share: the language, the style, the keys, and text that stays text.
+"""What Streamlit's pages share: the row above them, the language, and text that stays text.
 
 Books and queries may hold anything. What comes from them is shown as HTML with its characters
 escaped (`show_line`, `escape`), or, where a widget takes Markdown, as `plain` makes it.
 
-A link in such HTML whose address begins with `/` is followed within the app, as the browser's back
-and forward are: `frame.js` sees to it.
+A link in such HTML to another of these pages, or into the reader, is followed within the app, as
+the browser's back and forward are: `frame.js` sees to it.
 """
 
 import re
 from html import escape
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import streamlit as st
 
 from bookbrain.messages import Language, fill, language, translated
+from bookbrain.web.plain_page import LANGUAGE_COOKIE, row_of
 
-WIDTH = 1200  # pixels of the picture that the reader shows first
-CARRIED = 2_000  # characters of a query that go into an address, which has its limits
 PAGES = Path(__file__).parent
-_LANGUAGES: dict[Language, str] = {"en": "English", "ko": "한국어"}
-_COOKIE = "language"
 _ICON = Path(__file__).with_name("icon.svg")
-_STYLE = Path(__file__).with_name("frame.css")
+_STYLE = "".join(
+    Path(__file__).with_name(name).read_text(encoding="utf-8")
+    for name in ("common.css", "frame.css")
+)
 _SCRIPT = Path(__file__).with_name("frame.js").read_text(encoding="utf-8")
+_CODE = re.compile("`([^`]+)`")
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()<>#+\-.!|~$:&])")
 
 
-def begin(layout: Literal["centered", "wide"]) -> None:
-    """The head of every page; once, before anything is shown.
+def begin(title: str, layout: Literal["centered", "wide"], path: str) -> None:
+    """The head of the page that is called `title`; once, before anything is shown.
 
     The page does not set its layout itself: two in a run change the width at every turn.
     """
-    st.set_page_config(page_title="BookBrain", page_icon=_ICON, layout=layout)
-    st.html(_STYLE)
-    buttons = "".join(
-        f'<button type="button" lang="{code}" data-language="{code}"'
-        f"{' aria-current=true' if code == tongue() else ''}>{name}</button>"
-        for code, name in _LANGUAGES.items()
-    )
+    st.set_page_config(page_title=f"{title} · BookBrain", page_icon=_ICON, layout=layout)
+    st.html(f"<style>{_STYLE}</style>")
     st.html(
-        f'<div id="bookbrain-frame" lang="{tongue()}">'
-        f'<nav class="language" aria-label="Language · 언어">{buttons}</nav></div>'
-        f"<script>{_SCRIPT}</script>",
+        f'<div id="bookbrain-frame" lang="{tongue()}" data-reader="{escape(tr("Reader"))}">'
+        f"{row_of(tongue(), path)}</div><script>{_SCRIPT}</script>",
         unsafe_allow_javascript=True,
     )
 
 
 def tongue() -> Language:
     """The visitor's language: the one chosen in this browser, else the browser's own."""
-    chosen = st.context.cookies.to_dict().get(_COOKIE)
+    chosen = st.context.cookies.to_dict().get(LANGUAGE_COOKIE)
     return language({"LANG": chosen or st.context.locale or ""})
 
 
@@ -65,15 +60,14 @@ def link(path: str, **query: str | int) -> str:
     return escape(f"{path}?{urlencode(given)}" if given else path)
 
 
-def picture(book_id: str, page: int, query: str, width: int) -> str:
-    """The address of a page's picture, for an attribute: the same wherever it is asked for."""
-    asked = quote(query[:CARRIED], safe="")
-    return f"/page/{book_id}/{page}.png?q={asked}&amp;width={width}"
-
-
 def plain(text: str) -> str:
     """`text` for a label that is Markdown: every character as it is."""
     return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+
+
+def coded(text: str) -> str:
+    """`text` as HTML; what stands in backticks, as commands do, is code."""
+    return _CODE.sub(r"<code>\1</code>", escape(text))
 
 
 def show_line(kind: str, text: str) -> None:
@@ -81,24 +75,23 @@ def show_line(kind: str, text: str) -> None:
     st.html(f'<p class="{kind}">{escape(text)}</p>')
 
 
-def show_links(*links: tuple[str, str]) -> None:
-    """Links one below the other: what each says, and its address as `link` makes it."""
-    shown = "".join(f'<li><a href="{address}">{escape(said)}</a></li>' for said, address in links)
-    st.html(f'<ul class="links">{shown}</ul>')
-
-
 def show() -> None:
-    """The navigation, and the page that was asked for: what Streamlit runs for every question."""
+    """The page that was asked for: what Streamlit runs for every question."""
     # No icons: a browser would ask Google for that of the page.
     pages = [
-        st.Page(PAGES / "search_page.py", title=tr("Search"), default=True),
+        st.Page(_leave, title=tr("Search"), default=True),
         st.Page(PAGES / "books_page.py", title=tr("Books"), url_path="books"),
         st.Page(PAGES / "system_page.py", title=tr("System"), url_path="system"),
-        st.Page(PAGES / "reader_page.py", title=tr("Reader"), url_path="read", visibility="hidden"),
     ]
-    page = st.navigation(pages, position="top")
-    begin("wide" if page.url_path == "read" else "centered")
+    page = st.navigation(pages, position="hidden")
+    begin(page.title, "centered", f"/{page.url_path}")
     page.run()
+
+
+def _leave() -> None:
+    """`/` is no page of Streamlit's, which shows its first one where it knows no other."""
+    there = f'<a href="/">{escape(tr("Search"))}</a>'
+    st.html(f'<p class="remark">{escape(tr("There is no such address."))} {there}</p>')
 
 
 if __name__ == "__main__":

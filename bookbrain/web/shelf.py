@@ -21,6 +21,8 @@ _AT_WORK = 1  # of these at a time: for all others it is as if there were one mo
 _PATIENCE = 30.0  # seconds
 _OTHERS_SECONDS = 1.75  # for what a search asks others, but for the reranker
 _BUSY = BusyError("Too many searches are under way.", "Try again in a moment.")
+_MOST_ANSWERS = 4  # which take minutes, and hold up no search
+_BUSY_ANSWERING = BusyError("Too many questions are under way.", "Try again in a moment.")
 _log = logging.getLogger(__name__)
 
 
@@ -41,6 +43,7 @@ class Shelf:
         self.uploads = Uploads(settings.home)
         self._quick = _Row(settings, most, patience, busy)
         self._slow = _Row(settings, _MOST_WAITING, patience, busy)
+        self._long = _Row(settings, _MOST_ANSWERS, 1.0, _BUSY_ANSWERING)
         self._work = Semaphore(_AT_WORK)
 
     @property
@@ -68,10 +71,17 @@ class Shelf:
             with turn.taken(), self._slow.lend() as library:
                 yield library
 
+    @contextmanager
+    def lasting_library(self) -> Iterator[Library]:
+        """The same for who answers a question, which may take minutes: four at most."""
+        with _failures_told(), self._long.place(), self._long.lend() as library:
+            yield library
+
     def close(self) -> None:
         """Close the libraries: those in use when their blocks end."""
         self._quick.close()
         self._slow.close()
+        self._long.close()
 
 
 @contextmanager

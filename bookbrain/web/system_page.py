@@ -15,7 +15,7 @@ from bookbrain.library import Library
 from bookbrain.messages import fill, message_of
 from bookbrain.paths import layout_of
 from bookbrain.reports import Check, Day, State, figures_of, kept_use, last_check
-from bookbrain.web.frame import show_line, tr
+from bookbrain.web.frame import coded, show_line, tr
 from bookbrain.web.shelf import the_shelf
 
 _LONG = timedelta(hours=1)  # the timer of a server comes every quarter of an hour
@@ -116,7 +116,7 @@ def _line(kind: str, text: str) -> str:
 
 def _item(seen: Check) -> str:
     remedy = tr("Next: {remedy}", remedy=message_of(seen.remedy))
-    following = f'<p class="next">{escape(remedy)}</p>' if seen.remedy else ""
+    following = f'<p class="next">{coded(remedy)}</p>' if seen.remedy else ""
     return (
         f'<li class="{seen.state.lower()}"><span class="state">{escape(tr(seen.state))}</span>'
         f"<div><strong>{escape(tr(seen.name))}</strong> <span>{escape(tr(seen.seen))}</span>"

@@ -5,9 +5,10 @@ from collections.abc import Generator, Iterator
 from contextlib import suppress
 from datetime import date, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Error, Page, Request, expect, sync_playwright
 from support import pdfs
 from support.app import App, serving
 from support.openai_process import OpenAIProcess
@@ -17,12 +18,41 @@ from bookbrain.paths import Layout
 from bookbrain.reports import Day, Use, keep_use
 
 SCREENSHOTS = Path(__file__).with_name("screenshots")
+LONG = 60_000.0  # milliseconds for what happens at once on a machine that is not busy
+
+expect.set_options(timeout=LONG)
+
+# When an address of the machine comes or goes, as while test hosts start, Chromium gives up what it
+# is loading, also from the machine itself, and a page may stay empty.
+_NETWORK_CHANGED = "net::ERR_NETWORK_CHANGED"
+_given_up: list[str] = []
+
+
+class NetworkChangedError(Exception):
+    """A test failed in which Chromium gave something up for that: it is run again."""
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """A browser and an app for each test at once would be too much for two cores."""
     item.add_marker(pytest.mark.slow)
     item.add_marker(pytest.mark.xdist_group("browser"))
+    item.add_marker(pytest.mark.flaky(reruns=3, only_rerun=NetworkChangedError.__name__))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    _given_up.clear()
+    try:
+        yield
+    except (AssertionError, Error) as error:
+        if _given_up:
+            raise NetworkChangedError(*_given_up) from error
+        raise
+
+
+def _note(request: Request) -> None:
+    if request.failure == _NETWORK_CHANGED:
+        _given_up.append(request.url)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -92,20 +122,41 @@ def shelf_books(folder: Path) -> list[Path]:
     )
     return [
         pdfs.book(folder / "log.pdf", korean, title="로그와 스냅샷"),
-        pdfs.long_book(folder / "manual.pdf", 12, seed=7),
+        pdfs.long_book(folder / "manual.pdf", 12, seed=7, language="mixed"),
     ]
 
 
+def new_visitor(browser: Browser, app: App | str, locale: str = "en-US", **options: Any) -> Page:
+    """A page of somebody who was never there; `goto("/")` is the app, or the site at an address."""
+    base_url = app if isinstance(app, str) else f"http://127.0.0.1:{app.port}"
+    context = browser.new_context(base_url=base_url, locale=locale, **options)
+    context.set_default_timeout(LONG)
+    context.on("requestfailed", _note)
+    return context.new_page()
+
+
+@pytest.fixture(autouse=True)
+def visitors_leave(browser: Browser) -> Iterator[None]:
+    """Who came in a test goes with it, also when it failed: the next has the machine for itself."""
+    there = set(browser.contexts)
+    yield
+    for context in set(browser.contexts) - there:
+        context.close()
+
+
 @pytest.fixture
-def page(browser: Browser, app: App) -> Iterator[Page]:
-    """A fresh visitor, whose browser speaks English; `page.goto("/")` is the app."""
-    context = browser.new_context(base_url=f"http://127.0.0.1:{app.port}", locale="en-US")
-    yield context.new_page()
-    context.close()
+def page(browser: Browser, app: App) -> Page:
+    """A fresh visitor, whose browser speaks English."""
+    return new_visitor(browser, app)
 
 
 def settle(page: Page) -> None:
-    """Until Streamlit has drawn all that it is going to."""
+    """Until the page has drawn all that it is going to."""
+    page.wait_for_load_state()
+    if page.locator("body[data-texts]").count():  # is no page of Streamlit's
+        expect(page.locator("#list > *")).not_to_have_count(0)
+        page.wait_for_load_state("networkidle")
+        return
     running = page.get_by_test_id("stApp")
-    expect(running).to_have_attribute("data-test-script-state", "notRunning", timeout=30_000)
+    expect(running).to_have_attribute("data-test-script-state", "notRunning")
     expect(page.get_by_test_id("stSkeleton")).to_have_count(0)

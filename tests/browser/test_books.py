@@ -4,19 +4,18 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, Page, expect
 from support import pdfs
 from support.app import App, serving
 from support.large_books import Memory, make_books
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
 
-from .conftest import SCREENSHOTS, settle
-
-LONG = 120_000.0  # milliseconds; a safety net
+from .conftest import SCREENSHOTS, new_visitor, settle
 
 
 @pytest.fixture
@@ -32,19 +31,11 @@ def shelf(tmp_path: Path, openai: OpenAIProcess) -> Iterator[Shelf]:
 
 
 @contextmanager
-def visiting(
-    browser: Browser, app: App, locale: str = "en-US", **options: object
-) -> Iterator[Page]:
-    context: BrowserContext = browser.new_context(
-        base_url=f"http://127.0.0.1:{app.port}",
-        locale=locale,
-        **options,  # type: ignore[arg-type]
-    )
-    context.set_default_timeout(LONG)
-    page = context.new_page()
+def visiting(browser: Browser, app: App, locale: str = "en-US", **options: Any) -> Iterator[Page]:
+    page = new_visitor(browser, app, locale, **options)
     page.goto("/books")
     yield page
-    context.close()
+    page.context.close()
 
 
 def progress(page: Page) -> str:
@@ -63,12 +54,11 @@ def test_three_books_at_once_with_a_reload_and_a_second_tab(
         expect(page.locator("p.error")).to_have_text(
             "broken.pdf: not added, it is not a readable PDF (cut off or damaged). "
             "Get the file again.",
-            timeout=LONG,
         )
-        expect(page.locator("p.plan")).to_have_count(3, timeout=LONG)
+        expect(page.locator("p.plan")).to_have_count(3)
         expect(page.locator("p.plan").first).to_contain_text("$0.0")
         page.get_by_role("button", name="Add 3 books").click()
-        expect(page.get_by_test_id("stProgress")).to_contain_text("embedding 0/", timeout=LONG)
+        expect(page.get_by_test_id("stProgress")).to_contain_text("embedding 0/")
         shown = progress(page)
         assert shown.startswith("book 1.pdf")
         page.reload()
@@ -80,7 +70,7 @@ def test_three_books_at_once_with_a_reload_and_a_second_tab(
             expect(tab.get_by_text("book 3.pdf · waits for its turn")).to_be_visible()
         openai.clear()
         for tab in (page, other):
-            expect(tab.get_by_text("books: 3, pages: 24")).to_be_visible(timeout=LONG)
+            expect(tab.get_by_text("books: 3, pages: 24")).to_be_visible()
             expect(tab.get_by_test_id("stProgress")).to_have_count(0)
         for seed, file in enumerate(files, start=1):
             hit = app.search(f'"{pdfs.probe(seed, 5)}"')["hits"][0]
@@ -93,23 +83,23 @@ def test_uploads_are_on_the_disk_and_go_with_their_tab(
 ) -> None:
     books = make_books(tmp_path, 6, 50)
     with serving(shelf) as app, visiting(browser, app) as page:
-        expect(page.locator("input[type=file]")).to_be_attached(timeout=LONG)
+        expect(page.locator("input[type=file]")).to_be_attached()
         settle(page)
         memory = Memory(app.process.pid)
         before = memory.begin()
         page.locator("input[type=file]").set_input_files(books)
-        expect(page.locator("p.plan")).to_have_count(6, timeout=LONG)
+        expect(page.locator("p.plan")).to_have_count(6)
         assert memory.most - before < 100, "MB, of 300 that came"
         assert len(list((shelf.home / ".uploads").iterdir())) == 6
         page.get_by_role("button", name="Remove").first.click()  # as it is called in the widget
-        expect(page.locator("p.plan")).to_have_count(5, timeout=LONG)
+        expect(page.locator("p.plan")).to_have_count(5)
         assert len(list((shelf.home / ".uploads").iterdir())) == 5
         page.get_by_role("button", name="Add 5 books").click()
-        expect(page.get_by_text("books: 5, pages: 5")).to_be_visible(timeout=LONG)
+        expect(page.get_by_text("books: 5, pages: 5")).to_be_visible()
         assert not list((shelf.home / ".uploads").iterdir())
         page.get_by_text("Add books").click()
         page.locator("input[type=file]").set_input_files(books[0])
-        expect(page.locator("p.plan")).to_have_count(1, timeout=LONG)
+        expect(page.locator("p.plan")).to_have_count(1)
         page.close()
         wait_for(lambda: not list((shelf.home / ".uploads").iterdir()), "the end of it", 200)
 
@@ -125,7 +115,6 @@ def test_what_the_inbox_refused_is_named_until_it_is_deleted(
         expect(line).to_have_text(
             "<b>notes.pdf: not added, it is not a PDF. "
             "BookBrain reads PDF files; convert it first.",
-            timeout=LONG,
         )
         page.reload()
         expect(line).to_be_visible()
@@ -149,7 +138,7 @@ def test_another_title_another_reading_and_the_end_of_a_book(
         assert app.search("walrus")["hits"][0]["title"] == "**New** <i>title</i> $x$"
         change(page, "**New** <i>title</i> $x$", "Add again")
         page.get_by_role("dialog").get_by_role("button", name="Add again").click()
-        expect(page.get_by_role("link", name="Old title")).to_be_visible(timeout=LONG)
+        expect(page.get_by_role("link", name="Old title")).to_be_visible()
         assert app.search("walrus")["hits"][0]["title"] == "Old title"
         change(page, pdfs.INJECTIONS[0], "Remove")
         dialog = page.get_by_role("dialog")
@@ -159,7 +148,7 @@ def test_another_title_another_reading_and_the_end_of_a_book(
         expect(page.get_by_text("books: 2")).to_be_visible()
         change(page, pdfs.INJECTIONS[0], "Remove")
         dialog.get_by_role("button", name="Remove").click()
-        expect(page.get_by_text("books: 1, pages: 1")).to_be_visible(timeout=LONG)
+        expect(page.get_by_text("books: 1, pages: 1")).to_be_visible()
         assert app.search("검색", mode="keyword")["hits"] == []
 
 
@@ -176,7 +165,7 @@ def change(page: Page, title: str, what: str) -> None:
 def test_how_it_looks(browser: Browser, app: App, locale: str, scheme: str, width: int) -> None:
     options = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
     with visiting(browser, app, locale, **options) as page:
-        expect(page.get_by_role("link", name="로그와 스냅샷")).to_be_visible(timeout=LONG)
+        expect(page.get_by_role("link", name="로그와 스냅샷")).to_be_visible()
         page.get_by_text(re.compile("Add books|책 넣기")).click()
         expect(page.get_by_test_id("stFileUploaderDropzone")).to_be_visible()
         page.screenshot(path=SCREENSHOTS / f"books-{locale[:2]}-{scheme}-{width}.png")

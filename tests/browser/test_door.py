@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
-from browser.conftest import settle
+from browser.conftest import new_visitor, settle
 from playwright.sync_api import Browser, Locator, Page, expect
 from support.app import App
 from support.caddy import CADDIES, PASSWORD, CaddySite, caddy_site
@@ -23,13 +23,10 @@ def site(
 
 
 def open_page(browser: Browser, site: CaddySite, name: str) -> Page:
-    context = browser.new_context(
-        base_url=f"https://localhost:{site.https}",
-        ignore_https_errors=True,
-        locale="en-US",
+    page = new_visitor(
+        browser, f"https://localhost:{site.https}", ignore_https_errors=True,
         http_credentials={"username": name, "password": PASSWORD},
-    )
-    page = context.new_page()
+    )  # fmt: skip
     page.goto("/")
     settle(page)
     return page
@@ -43,18 +40,15 @@ def test_an_open_page_goes_on_when_somebody_else_is_removed(
     browser: Browser, site: CaddySite
 ) -> None:
     anns, bobs = open_page(browser, site, "ann"), open_page(browser, site, "bob")
-    try:
-        for page in (anns, bobs):
-            box(page).fill("트랜잭션")
-            expect(page.get_by_text("로그와 스냅샷").first).to_be_visible(timeout=30_000)
-        site.admin("users", "remove", "bob")
-        expect(box(bobs)).to_be_disabled(timeout=10_000)  # as Streamlit shows a lost connection
-        expect(box(anns)).to_be_enabled(timeout=30_000)
-        box(anns).fill("스냅샷")
-        expect(anns.get_by_text("한 시점의 상태를 보존하고").first).to_be_visible(timeout=30_000)
-        expect(box(bobs)).to_be_disabled()
-        assert bobs.request.get("/api/books").status == 401
-        assert anns.request.get("/api/books").status == 200
-    finally:
-        anns.context.close()
-        bobs.context.close()
+    for page in (anns, bobs):
+        box(page).fill("트랜잭션")
+        expect(page.get_by_text("로그와 스냅샷").first).to_be_visible()
+    site.admin("users", "remove", "bob")
+    for page in (anns, bobs):
+        box(page).fill("스냅샷")
+    expect(anns.get_by_text("한 시점의 상태를 보존하고").first).to_be_visible()
+    expect(bobs.get_by_role("alert")).to_contain_text("You are not signed in any more.")
+    expect(bobs.get_by_text("한 시점의 상태를 보존하고")).to_have_count(0)
+    assert f'"{anns.url.partition("?")[0]}?q=' in anns.request.get("/opensearch.xml").text()
+    assert bobs.request.get("/api/books").status == 401
+    assert anns.request.get("/api/books").status == 200

@@ -1,6 +1,7 @@
 """Many searches and many visitors at once: no error, and no memory that is lost.
 
-Eighty searches; as many as BOOKBRAIN_SEARCHES says in a long run.
+Forty searches and ten visitors; as many searches as BOOKBRAIN_SEARCHES says in a long run, of
+which a quarter are visitors.
 """
 
 import os
@@ -8,7 +9,6 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from playwright.sync_api import Browser, Page
@@ -17,9 +17,12 @@ from support.app import App, serving
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
 
+from .conftest import new_visitor
+
 pytestmark = pytest.mark.timeout(900)
 
-SEARCHES, VISITORS = int(os.environ.get("BOOKBRAIN_SEARCHES", "80")), 20
+SEARCHES = int(os.environ.get("BOOKBRAIN_SEARCHES", "40"))
+VISITORS = SEARCHES // 4
 WORDS = (
     *("lock", "queue", "cache", "snapshot", "retry", "buffer"),
     *("스냅샷", "인덱스", "비동기", "로그"),
@@ -30,7 +33,10 @@ WORDS = (
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[App]:
     """An app on a library of five books."""
     folder = tmp_path_factory.mktemp("busy")
-    books = [pdfs.long_book(folder / f"{seed}.pdf", 40, seed=seed) for seed in range(1, 6)]
+    books = [
+        pdfs.long_book(folder / f"{seed}.pdf", 40, seed=seed, language="mixed")
+        for seed in range(1, 6)
+    ]
     with OpenAIProcess() as openai, Shelf(folder / "library", openai) as shelf:
         shelf.add(*books)
         with serving(shelf) as started:
@@ -46,15 +52,14 @@ def memory(app: App) -> int:
 
 
 def visit(browser: Browser, app: App) -> Page:
-    context = browser.new_context(base_url=f"http://127.0.0.1:{app.port}", locale="en-US")
-    page = context.new_page()
+    page = new_visitor(browser, app)
     page.goto("/")
     return page
 
 
 def search(page: Page, query: str) -> None:
     page.get_by_role("searchbox").fill(query)
-    page.locator(f'.hits[data-query="{quote(query)}"] .hit').first.wait_for(timeout=60_000)
+    page.locator(f'.hits[data-query="{query}"] .hit').first.wait_for()
 
 
 def use(browser: Browser, app: App, searches: int) -> None:

@@ -15,7 +15,7 @@ from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
 from support.stand_in import StandIn
 
-from .conftest import settle
+from .conftest import new_visitor, settle
 
 REBOUND = "evil.example"
 WORDS = "walrus unheard-of"
@@ -119,9 +119,9 @@ def other() -> Iterator[int]:
 
 @pytest.fixture
 def visitor(rebound: Browser) -> Iterator[Page]:
-    context = rebound.new_context(locale="en-US")
-    yield context.new_page()
-    context.close()
+    page = new_visitor(rebound, f"http://{REBOUND}")
+    yield page
+    page.context.close()
 
 
 class Answers:
@@ -287,4 +287,4 @@ def test_its_own_page_uploads(visitor: Page, app: App, tmp_path: Path) -> None:
     visitor.locator("input[type=file]").set_input_files(
         pdfs.book(tmp_path / "more.pdf", ["More of it."], title="More")
     )
-    expect(visitor.locator("p.plan")).to_have_count(1, timeout=60_000)
+    expect(visitor.locator("p.plan")).to_have_count(1)

@@ -11,10 +11,11 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, expect
 from support.app import App
 
-from .conftest import SCREENSHOTS, settle
+from .conftest import SCREENSHOTS, new_visitor, settle
 
 PAGES = {
     "search": "/?q=로그",
+    "filtered": "/?q=lock&grouped=no&language=en&kind=digital",
     "nothing": "/?q=zebra",
     "start": "/",
     "books": "/books",
@@ -29,29 +30,38 @@ GRAVE = ("serious", "critical")
 def test_a_page_fits_and_is_accessible(
     browser: Browser, app: App, name: str, locale: str, scheme: Any, width: int
 ) -> None:
-    context = browser.new_context(
-        base_url=f"http://127.0.0.1:{app.port}", locale=locale, color_scheme=scheme,
-        viewport={"width": width, "height": 900},
-    )  # fmt: skip
-    page = context.new_page()
+    page = new_visitor(
+        browser, app, locale, color_scheme=scheme, viewport={"width": width, "height": 900}
+    )
     page.goto(PAGES[name])
     settle(page)
     SCREENSHOTS.mkdir(exist_ok=True)
     page.screenshot(path=SCREENSHOTS / f"{name}-{locale[:2]}-{scheme}-{width}.png")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert _faults(page) == {}
-    context.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/books"])
+def test_what_is_under_way_is_seen_on_every_page(browser: Browser, app: App, path: str) -> None:
+    page = new_visitor(browser, app, "ko-KR", viewport={"width": 360, "height": 900})
+    told = {"said": "넣는 중인 책: 2권 <b>", "part": 0.5}
+    page.route("**/api/activity", lambda route: route.fulfill(json=told))
+    page.goto(path)
+    seen = page.locator(".row .activity")
+    expect(seen).to_have_text(told["said"])
+    expect(seen).to_have_attribute("href", "/books")
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    told["said"] = ""
+    expect(seen).to_be_hidden()
 
 
 @pytest.mark.parametrize(("locale", "scheme", "width"), LOOKS)
 def test_the_use_of_a_server_is_drawn_and_its_numbers_open_by_key(
     browser: Browser, app: App, locale: str, scheme: Any, width: int
 ) -> None:
-    context = browser.new_context(
-        base_url=f"http://127.0.0.1:{app.port}", locale=locale, color_scheme=scheme,
-        viewport={"width": width, "height": 2600},
-    )  # fmt: skip
-    page = context.new_page()
+    page = new_visitor(
+        browser, app, locale, color_scheme=scheme, viewport={"width": width, "height": 2600}
+    )
     page.goto(PAGES["system"])
     settle(page)
     bars = page.locator(".stVegaLiteChart .mark-rect path")
@@ -66,7 +76,6 @@ def test_the_use_of_a_server_is_drawn_and_its_numbers_open_by_key(
     page.screenshot(path=SCREENSHOTS / f"use-{locale[:2]}-{scheme}-{width}.png")
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     assert _faults(page) == {}
-    context.close()
 
 
 def _faults(page: Page) -> dict[str, list[str]]:

@@ -1,22 +1,31 @@
-"""What the page shows, run by Streamlit's own test harness on a real library."""
+"""The search page and what its script is told, on a real library."""
 
+import json
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from html import unescape
 from pathlib import Path
-from urllib.parse import unquote
+from typing import Any
+from xml.etree.ElementTree import fromstring
 
 import pytest
-from streamlit.testing.v1 import AppTest
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
 from support import pdfs
-from support.drawn import Drawn, own_html
+from support.drawn import Drawn
 
 import bookbrain.web
 from bookbrain.library import Library
 from bookbrain.model import Book
 from bookbrain.settings import Settings
-from bookbrain.web.shelf import Shelf, use_shelf
+from bookbrain.web.api import Health, make_routes
+from bookbrain.web.search_view import language_of, view_of
+from bookbrain.web.shelf import Shelf
 
-PAGE = Path(bookbrain.web.__file__).with_name("frame.py")
+pytestmark = pytest.mark.slow
+
+WEB = Path(bookbrain.web.__file__).parent
 TITLE = "Locks </h2><script>alert(1)</script> & <b>**bold**</b> $x$ :red[no]"
 PAGES = (
     "The walrus holds the <img src=x onerror=alert(1)> lock & waits.",
@@ -34,7 +43,7 @@ SEAS = (
 def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
     folder = tmp_path_factory.mktemp("page")
     settings = Settings(home=folder / "library")
-    outline = [(0, "1. <i>Walruses</i>", 0)]
+    outline = [(0, "1. <i>Big Walruses</i>", 0)]
     with Library(settings) as library:
         book = pdfs.book(
             folder / "locks.pdf", PAGES, title=TITLE, outline=outline, labels=("xii", "2")
@@ -45,57 +54,22 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
     shelf.close()
 
 
-def run(
-    shelf: Shelf, query: str = "", locale: str | None = "en-US", **address: str | list[str]
-) -> AppTest:
-    use_shelf(shelf)
-    app = AppTest.from_file(PAGE, default_timeout=30)
-    if locale:
-        app.context["locale"] = locale
-    for name, value in (({"q": query} if query else {}) | address).items():
-        app.query_params[name] = value
-    app.run()
-    assert not app.exception
-    return app
+@pytest.fixture(scope="module")
+def client(shelf: Shelf) -> Iterator[TestClient]:
+    health = Health(shelf.settings)
+    with TestClient(Starlette(routes=make_routes(shelf, health))) as made:
+        yield made
+    health.close()
 
 
-def titles(app: AppTest) -> list[str]:
-    """Of the hits, in order."""
-    return re.findall(r'class="open"[^>]*>([^<]*)<', "".join(own_html(app)))
-
-
-@pytest.mark.slow
-def test_a_hit_has_title_page_chapter_and_marks(shelf: Shelf) -> None:
-    remark, hits = own_html(run(shelf, "walrus"))
-    assert "Keyword search only. Search by meaning is off" in remark
-    assert 'href="/system"' in remark
-    text = Drawn(hits).text
-    assert TITLE in text
-    assert "p. xii (page 1 of the file) · 1. <i>Walruses</i>" in text
-    assert "The <mark>walrus</mark> holds" in hits
-    assert re.search(r"by keyword: rank 1, score [\d.]+ · together: [\d.]+ · locks.pdf", text)
-
-
-@pytest.mark.slow
-def test_a_hit_leads_to_its_page_and_to_similar_ones(shelf: Shelf) -> None:
-    (book,) = [book.id for book in _books(shelf) if book.file == "seas.pdf"]
-    hits = own_html(run(shelf, "cold & northern"))[-1]
-    assert f'href="/read?book={book}&amp;page=1&amp;find=cold+%26+northern"' in hits
-    assert f'href="/?similar={book}%3A1"' in hits
-
-
-def test_what_a_hit_copies_is_a_citation(shelf: Shelf) -> None:
-    hits = own_html(run(shelf, "harbours"))[-1]
-    (copied,) = re.findall('data-copy="([^"]*)"', hits)
-    assert unquote(copied) == "> A blank about harbours.\n>\n> — *Seas*, p. 2\n"
-
-
-def test_the_whole_result_can_be_taken_away(shelf: Shelf) -> None:
-    hits = own_html(run(shelf, "northern", "ko-KR", most="5", books="Seas"))[-1]
-    (book,) = [book.id for book in _books(shelf) if book.file == "seas.pdf"]
-    asked = f"q=northern&amp;k=5&amp;mode=hybrid&amp;book={book}"
-    assert f'href="/api/search?{asked}" download' in hits
-    assert f'href="/api/search.md?{asked}&amp;language=ko" download' in hits
+def ask(client: TestClient, query: str = "", language: str = "en", **more: Any) -> dict[str, Any]:
+    params = {"q": query} if query else {}
+    answer = client.get(
+        "/api/search", params=params | {"view": "page"} | more,
+        headers={"Accept-Language": language},
+    )  # fmt: skip
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json())
 
 
 def _books(shelf: Shelf) -> list[Book]:
@@ -103,156 +77,198 @@ def _books(shelf: Shelf) -> list[Book]:
         return library.books()
 
 
-TAGS = {
-    "article",
-    "h2",
-    "p",
-    "mark",
-    "ol",
-    "li",
-    "a",
-    "div",
-    "button",
-    "details",
-    "summary",
-    "span",
-}
+def test_the_page_is_the_same_for_every_question_and_has_no_script_of_its_own(
+    client: TestClient,
+) -> None:
+    page = client.get("/", params={"q": '"><script>alert(2)</script>'})
+    assert page.text == client.get("/").text
+    assert re.findall(r"<script[^>]*>(.*?)</script>", page.text) == [""]
+    assert not re.search(r"\son\w+=|style=|javascript:", page.text)
+    policy = page.headers["content-security-policy"]
+    assert "script-src 'self'" in policy
+    assert "unsafe" not in policy
 
 
-def test_what_a_book_says_is_text(shelf: Shelf) -> None:
-    for element in own_html(run(shelf, "walrus lock")):
-        assert Drawn(element).tags <= TAGS
-    assert not run(shelf, "walrus").markdown  # nothing of it goes through Markdown
+@pytest.mark.parametrize(
+    ("accepted", "cookie", "said"),
+    [
+        ("en-US,en", "", "Search your books"), ("ko-KR,ko", "", "책에서 찾기"),
+        ("en-US", "ko", "책에서 찾기"), ("ko-KR", "en", "Search your books"),
+        ("", "", "Search your books"), ("de-DE", "", "Search your books"),
+        ("kok-IN", "", "Search your books"), ("xx_*", "", "Search your books"),
+    ],
+)  # fmt: skip
+def test_it_speaks_the_visitors_language(
+    client: TestClient, accepted: str, cookie: str, said: str
+) -> None:
+    headers = {"Accept-Language": accepted} | ({"Cookie": f"language={cookie}"} if cookie else {})
+    page = client.get("/", headers=headers).text
+    assert _texts(page)["box"] == said
+    assert f'<html lang="{"ko" if said == "책에서 찾기" else "en"}">' in page
+    assert ("찾기</a>" in page) == (said == "책에서 찾기")
+
+
+def _texts(page: str) -> dict[str, str]:
+    found = re.search(r'data-texts="([^"]*)"', page)
+    assert found
+    return dict(json.loads(unescape(found[1])))
+
+
+def test_the_scripts_say_only_what_the_page_gives_them(client: TestClient) -> None:
+    """A text that is missing would be shown as "undefined", one that is left over is no use."""
+    scripts = ("search.js", "hits.js", "element.js", "facets.js")
+    said = {
+        name
+        for script in scripts
+        for name in re.findall(r"texts\.(\w+)", (WEB / script).read_text(encoding="utf-8"))
+    }
+    by_value = {"keyword", "vector", "book", "chapter", "language", "kind", "recognised", "digital"}
+    assert said | by_value == {*_texts(client.get("/").text)}
+
+
+@pytest.mark.parametrize("base", ["http://localhost:8501", "https://books.example.org"])
+def test_a_browser_can_search_from_its_address_bar(client: TestClient, base: str) -> None:
+    answer = client.get(f"{base}/opensearch.xml", headers={"Accept-Language": "ko"})
+    assert answer.headers["content-type"].startswith("application/opensearchdescription+xml")
+    described = {one.tag.rpartition("}")[2]: one for one in fromstring(answer.text)}
+    assert described["Url"].attrib["template"] == f"{base}/?q={{searchTerms}}"
+    assert described["Description"].text == "책에서 찾기"
+    assert 'href="/opensearch.xml"' in client.get("/").text
+
+
+def test_a_browser_can_keep_the_page_as_a_program(client: TestClient) -> None:
+    manifest = client.get("/app.webmanifest").json()
+    assert client.get(manifest["start_url"]).status_code == 200
+    assert 'href="/app.webmanifest"' in client.get("/").text
+
+
+def test_a_hit_has_title_page_chapter_and_marks(client: TestClient) -> None:
+    result = ask(client, "walrus")
+    assert result["remark"].startswith("Keyword search only. Search by meaning is off")
+    (hit,) = result["hits"]
+    assert (hit["title"], hit["chapter"]) == (TITLE, "1. <i>Big Walruses</i>")
+    assert (hit["label"], hit["place"]) == ("p. xii", "p. xii (page 1 of the file)")
+    assert "The <mark>walrus</mark> holds" in hit["snippet"]
+    assert Drawn(hit["snippet"]).tags == {"mark"}
+    assert hit["why"]["keyword"]["rank"] == 1
+    assert hit["file"] == "locks.pdf"
+    assert "text" not in hit  # which is most of the bytes, and not shown
+
+
+def test_what_a_hit_copies_is_a_citation(client: TestClient) -> None:
+    (hit,) = ask(client, "harbours")["hits"]
+    assert hit["citation"] == "> A blank about harbours.\n>\n> — *Seas*, p. 2\n"
 
 
 @pytest.mark.parametrize("query", ["<script>alert(1)</script>", "**x** <b>y", '"<mark>"', "-a <i>"])
-def test_what_is_asked_is_text(shelf: Shelf, query: str) -> None:
-    for element in own_html(run(shelf, query)):
-        assert Drawn(element).tags <= TAGS
+def test_what_is_asked_is_text(client: TestClient, query: str) -> None:
+    result = ask(client, f"walrus lock {query}")
+    assert result["query"].endswith(query)
+    for hit in result["hits"]:
+        assert Drawn(hit["snippet"]).tags <= {"mark"}
 
 
-def test_typing_asks(shelf: Shelf) -> None:
-    app = run(shelf)
-    assert own_html(app) == []
-    app.text_input(key="q").set_value("walrus").run()
-    assert len(own_html(app)) == 2
+def test_how_a_query_was_read_is_told_with_the_other_way(client: TestClient) -> None:
+    assert ask(client, "seal -cold")["clauses"] == [{"said": "without: cold", "other": "seal cold"}]
+    assert ask(client, "seal -cold", "ko")["clauses"][0]["said"] != "without: cold"
+    result = ask(client, "seal cold")
+    assert [hit["title"] for hit in result["hits"]] == ["Seas", "Seas"]
+    assert result["clauses"] == []
 
 
-def test_no_hit_says_what_to_loosen(shelf: Shelf) -> None:
-    first, *others = own_html(run(shelf, "zebra"))[1:]
-    assert first == '<p class="none">No page has that. Try fewer or other words.</p>'
-    assert others == []
-    assert "in all books" in " ".join(own_html(run(shelf, "zebra", books="Seas")))
+def test_where_nothing_is_left_the_plain_words_are_found_and_that_is_said(
+    client: TestClient,
+) -> None:
+    result = ask(client, '"zebra seal" -cold', book="seas.pdf")
+    assert result["clauses"][0] == {"said": "exactly: zebra seal", "other": "zebra seal -cold"}
+    assert "No page has that as it was asked." in result["reading"]
+    assert [hit["title"] for hit in result["hits"]] == ["Seas", "Seas"]
 
 
-def test_how_a_query_was_read_stands_above_the_hits_with_the_other_way(shelf: Shelf) -> None:
-    read = own_html(run(shelf, "seal -cold"))[1]
-    assert 'without: cold <a href="/?q=seal+cold">read it the other way' in read
-    app = run(shelf, "seal cold")
-    assert titles(app) == ["Seas", "Seas"]
-    assert len(own_html(app)) == 2
-
-
-def test_where_nothing_is_left_the_plain_words_are_found_and_that_is_said(shelf: Shelf) -> None:
-    app = run(shelf, '"zebra seal" -cold', books="Seas")
-    said = " ".join(own_html(app))
-    assert 'exactly: zebra seal <a href="/?books=Seas&amp;q=zebra+seal+-cold">' in said
-    assert "No page has that as it was asked. These have some of the plain words." in said
-    assert titles(app) == ["Seas", "Seas"]
-
-
-def test_a_query_that_cannot_be_used_is_a_line(shelf: Shelf) -> None:
-    (line,) = own_html(run(shelf, "-walrus"))
-    assert line.startswith('<p class="error">')
-
-
-def test_an_empty_library_says_how_to_begin(tmp_path: Path) -> None:
-    shelf = Shelf(Settings(home=tmp_path / "new"))
-    assert own_html(run(shelf)) == [
-        '<p class="remark">No books yet. <a href="/books">Add some</a></p>'
-    ]
-    shelf.close()
-
-
-def test_korean(shelf: Shelf) -> None:
-    app = run(shelf, "비동기", "ko-KR")
-    remark, hit = own_html(app)
-    assert app.text_input(key="q").label == "책에서 찾기"
-    assert "키워드로만 검색했습니다. 뜻으로 찾기는 꺼져 있습니다." in remark
-    assert "<mark>비동기</mark>" in hit
-    assert "2쪽" in hit
-    assert own_html(run(shelf, "zebra", "ko"))[-1] == (
-        '<p class="none">찾는 것이 있는 쪽이 없습니다. 낱말을 줄이거나 바꾸어 보십시오.</p>'
+@pytest.mark.parametrize(("language", "said"), [("en", "say"), ("ko", "검색")])
+def test_what_cannot_be_asked_is_refused_in_the_visitors_language(
+    client: TestClient, language: str, said: str
+) -> None:
+    answer = client.get(
+        "/api/search", params={"q": "-walrus"}, headers={"Accept-Language": language}
+    )
+    assert answer.status_code == 400
+    assert re.search("[가-힣]", answer.json()["error"]) if language == "ko" else True
+    assert (client.get("/api/search", params={"q": "-walrus"}).json() == answer.json()) == (
+        language == "en"
     )
 
 
-# Options
+def test_korean(client: TestClient) -> None:
+    result = ask(client, "비동기", "ko-KR")
+    assert result["remark"].startswith("키워드로만 검색했습니다. 뜻으로 찾기는 꺼져 있습니다.")
+    hit = result["hits"][0]
+    assert "<mark>비동기</mark>" in hit["snippet"]
+    assert hit["label"] == hit["place"] == "2쪽"
+    assert hit["language"] == "ko"
 
 
-def test_options_choose_and_are_in_the_address(shelf: Shelf) -> None:
-    app = run(shelf, "a")
-    assert titles(app) == ["Seas"] * 3
-    app.slider(key="most").set_value(5)
-    app.multiselect(key="books").set_value([TITLE]).run()
-    assert titles(app) == []
-    assert titles(run(shelf, "lock northern", books="Seas")) == ["Seas", "Seas"]
+def test_the_view_is_the_result_that_others_get(client: TestClient) -> None:
+    plain = client.get("/api/search", params={"q": "northern lock", "k": "100"}).json()
+    view = ask(client, "northern lock", k="100")
+    for hit, other in zip(plain["hits"], view["hits"], strict=True):
+        for name in ("rank", "score", "page", "title", "file", "chapter", "snippet", "why"):
+            assert hit[name] == other[name]
+        assert hit["book_id"] == other["book"]
 
 
-def test_chapters_are_chosen_among_those_found(shelf: Shelf) -> None:
-    app = run(shelf, "lock northern 트랜잭션")
-    assert app.multiselect(key="chapter").options == ["1. <i>Walruses</i>"]
-    app.multiselect(key="chapter").set_value(["1. <i>Walruses</i>"]).run()
-    assert len(titles(app)) == 2
-    app.text_input(key="q").set_value("northern").run()
-    assert "in all books and chapters" in own_html(app)[-1]
-
-
-def test_hits_of_one_book_fold_together(shelf: Shelf) -> None:
-    app = run(shelf, "walrus northern")
-    assert "More pages" not in own_html(app)[-1]
-    app.checkbox(key="fold").check().run()
-    assert (
-        own_html(app)[-1].count('<details class="more"><summary>More pages of this book: 1<') == 1
-    )
-    assert len(titles(app)) == 3
-
-
-def test_legs_are_no_choice_without_an_endpoint(shelf: Shelf) -> None:
-    assert not run(shelf, "walrus").radio
-
-
-# Recent searches
-
-
-def test_recent_searches_are_the_newest_first_and_without_their_beginnings(shelf: Shelf) -> None:
-    app = run(shelf)
-    for typed in ("w", "walrus", "walru", "<b>seal", "walrus", ""):
-        app.text_input(key="q").set_value(typed).run()
-    (recent,) = own_html(app)
-    assert re.findall(r"<li><a href=\"([^\"]*)\">([^<]*)<", recent) == [
-        ("/?q=walrus", "walrus"),
-        ("/?q=%3Cb%3Eseal", "&lt;b&gt;seal"),
-    ]
-
-
-# Similar pages
-
-
-def test_similar_pages_say_to_what(shelf: Shelf) -> None:
+def test_similar_pages(client: TestClient, shelf: Shelf) -> None:
     (book,) = [book.id for book in _books(shelf) if book.file == "seas.pdf"]
-    app = run(shelf, similar=f"{book}:1")
-    origin, remark, hits = own_html(app)
-    assert f'href="/read?book={book}&amp;page=1">Seas</a>' in origin
-    assert "Similar to page 1 of the file:" in origin
-    assert "page=4" in hits
-    assert "Keyword search only." in remark
+    result = ask(client, similar=f"{book}:1")
+    assert result["hits"][0]["page"] == 4
+    assert "Keyword search only." in result["remark"]
 
 
 @pytest.mark.parametrize("similar", ["x", "x:1", ":", "x:y", "0" * 64 + ":1"])
-def test_similar_to_nothing_is_a_line(shelf: Shelf, similar: str) -> None:
-    assert own_html(run(shelf, similar=similar))[-1].startswith('<p class="error">There is no ')
+def test_similar_to_nothing_is_refused(client: TestClient, similar: str) -> None:
+    answer = client.get("/api/search", params={"similar": similar, "view": "page"})
+    assert answer.status_code in (400, 404)
+    assert answer.json()["error"].startswith("There is no ")
 
 
-@pytest.mark.parametrize("locale", [None, "", "de-DE", "kok-IN", "xx_*"])
-def test_other_languages_get_english(shelf: Shelf, locale: str | None) -> None:
-    assert run(shelf, "", locale).text_input(key="q").label == "Search your books"
+def test_pages_that_were_recognised_are_told_from_others(shelf: Shelf) -> None:
+    with shelf.library() as library:
+        result = library.search("seal", k=2)
+    first, second = result.hits
+    scanned = replace(result, hits=(replace(first, recognised=31.0), second))
+    seen, other = view_of(scanned, "en").hits
+    assert (seen.recognised, seen.doubt) == (True, "recognised, uncertain")
+    assert (other.recognised, other.doubt) == (False, "")
+
+
+def test_what_can_be_asked_is_out_of_the_owners_books(client: TestClient, tmp_path: Path) -> None:
+    start = client.get("/api/start").json()
+    assert (start["books"], start["by_meaning"]) == (2, False)
+    assert start["examples"] == [{"query": "<i>Big Walruses</i>", "title": TITLE}]
+    empty = Shelf(Settings(home=tmp_path / "new"))
+    health = Health(empty.settings)
+    with TestClient(Starlette(routes=make_routes(empty, health))) as none:
+        assert none.get("/api/start").json()["books"] == 0
+    health.close()
+    empty.close()
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "The lock is held while the queue waits for the socket to be closed by the kernel."),
+        ("ko", "이 설정은 kernel 매개 변수로 바꿀 수 있습니다. 자세한 것은 설명서를 보십시오."),
+        ("ja", "インストーラはネットワークの設定を自動的に行います。"),
+        ("zh", "安装程序会自动配置网络，并且检测硬件设备的驱动程序是否可用。"),
+        ("ru", "Программа установки определяет оборудование и загружает драйверы."),
+        ("de", "Der Kernel wird mit den Treibern geladen, die nicht auf der Platte sind."),
+        ("fr", "Le noyau est chargé par le programme et les pilotes sont dans une archive."),
+        ("es", "El núcleo se carga con los controladores que están en la imagen del disco."),
+        ("id", "Pasang sistem pada komputer ini dengan berkas yang tidak dapat diubah untuk anda."),
+        ("cs", "Program se spustí na počítači a do paměti se nahraje jádro, které je v obrazu."),
+        ("", "for (int i = 0; i < n; ++i) { sum += values[i] * weights[i]; }"),
+        ("", "12 34"),
+    ],
+)
+def test_what_a_text_is_written_in(language: str, text: str) -> None:
+    assert language_of(text) == language

@@ -2,9 +2,11 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 from support import pdfs
@@ -13,7 +15,8 @@ import bookbrain.web
 from bookbrain.checks import Door
 from bookbrain.checks.checklist import check_open_library, look_at_library
 from bookbrain.library import Library
-from bookbrain.paths import Layout
+from bookbrain.model import EmbeddingSpace, text_digest
+from bookbrain.paths import Layout, LibraryPaths
 from bookbrain.reports import (
     Check,
     LastCheck,
@@ -23,8 +26,12 @@ from bookbrain.reports import (
     keep_use,
     last_check,
 )
+from bookbrain.search.exam import exam
 from bookbrain.settings import EmbeddingSettings, Settings
+from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.web.shelf import Shelf, use_shelf
+
+pytestmark = pytest.mark.slow
 
 PAGES = Path(bookbrain.web.__file__).parent
 NOW = datetime.now(UTC)
@@ -107,11 +114,43 @@ def test_an_old_check_says_so(settings: Settings) -> None:
     assert "The last health check was at 20" in shown
 
 
+def with_a_model(settings: Settings, knows: bool) -> Settings:
+    """Settings of a model whose vectors of the exam are there, where it `knows` English."""
+    embedding = EmbeddingSettings(base_url="http://127.0.0.1:9/v1", model="pears", dimensions=64)
+    draw = np.random.default_rng(1)
+    vectors = {text: draw.normal(size=64).astype(np.float32) for text in exam().texts}
+    english = exam().english
+    for question, passage in zip(english.questions, english.passages, strict=True):
+        vectors[question] = vectors[passage]
+    store = EmbeddingStore(LibraryPaths(settings.home).embeddings)
+    if knows:
+        store.put(
+            EmbeddingSpace("pears", 64), {text_digest(text): v for text, v in vectors.items()}
+        )
+    store.close()
+    return replace(settings, embedding=embedding)
+
+
+def test_what_a_model_understands_is_said_in_words(settings: Settings) -> None:
+    settings = with_a_model(settings, knows=True)
+    assert "pears understands English well, Korean not at all, English answers" in page(settings)
+    assert "pears 모델의 이해도: 영어 잘함, 한국어 전혀 못함, " in page(settings, "ko-KR")
+    weighed = page(replace(settings, vector_weight=0.4))
+    assert "meaning counts 0.4, as it is set" in weighed
+    assert "pears understands" not in weighed
+
+
+def test_a_model_without_an_exam_says_what_to_do(settings: Settings) -> None:
+    shown = page(with_a_model(settings, knows=False))
+    assert "pears has not taken it: meaning counts little." in shown
+    assert "Run <code>bookbrain embed</code>" in shown
+
+
 def test_a_book_that_meaning_does_not_see_is_one_to_look_at(settings: Settings) -> None:
     key = EmbeddingSettings(api_key="sk-x", base_url="http://127.0.0.1:1/v1")
     shown = page(Settings(home=settings.home, embedding=key))
     assert "Books that are not embedded with text-embedding-3-small: 1." in shown
-    assert "Run `bookbrain embed`" in shown
+    assert "Run <code>bookbrain embed</code>" in shown
 
 
 def test_korean(settings: Settings) -> None:

@@ -19,7 +19,7 @@ from support.openai_server import OpenAIServer
 from bookbrain.errors import BookBrainError, BusyError, ConfigError, InputError, UnavailableError
 from bookbrain.library import Library
 from bookbrain.model import result_markdown, to_json
-from bookbrain.settings import EmbeddingSettings, Settings
+from bookbrain.settings import ChromaSettings, EmbeddingSettings, Settings
 from bookbrain.web.api import LONGEST_QUERY, Health, make_routes
 from bookbrain.web.shelf import Shelf
 
@@ -94,6 +94,7 @@ def test_books_answers_like_the_command(client: TestClient, settings: Settings) 
         assert client.get("/api/books").text == to_json(library.books())
 
 
+@pytest.mark.slow
 def test_the_parameters_choose(client: TestClient) -> None:
     def files(**params: str | list[str]) -> list[str]:
         answer = client.get("/api/search", params={"q": "lock"} | params)
@@ -115,6 +116,7 @@ def test_similar_pages_answer_like_the_library(client: TestClient, settings: Set
     assert {hit["file"] for hit in answer.json()["hits"]} == {"locks.pdf", "other.pdf"}
 
 
+@pytest.mark.slow
 def test_citations_answer_like_the_command(client: TestClient, settings: Settings) -> None:
     with Library(settings) as library:
         result = library.search("lock", k=2)
@@ -284,7 +286,7 @@ def test_without_chroma_it_is_degraded_and_embeds_nothing(
             chroma.listen()  # and never answers
         embedding = EmbeddingSettings(base_url=f"http://127.0.0.1:{endpoint.getsockname()[1]}/v1")
         url = f"http://127.0.0.1:{chroma.getsockname()[1]}"
-        with _client(Settings(settings.home, embedding, chroma_url=url)) as client:
+        with _client(Settings(settings.home, embedding, chroma=ChromaSettings(url))) as client:
             words = [client.get("/healthz") for _ in range(3)]
         assert [(word.status_code, word.text) for word in words] == [(200, "degraded")] * 3
         endpoint.settimeout(0.1)
@@ -368,6 +370,7 @@ def test_a_library_is_nobody_elses_and_used_again(settings: Settings) -> None:
     shelf.close()
 
 
+@pytest.mark.slow
 def test_many_threads_find_the_same(settings: Settings) -> None:
     queries = ("비동기 처리", "locks", "트랜잭션 로그", "the walrus")
     shelf = Shelf(settings, most=4)
