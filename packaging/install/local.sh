@@ -78,6 +78,11 @@ show_hits() {
     done
 }
 
+has_key() {
+    [[ ${OPENAI_API_KEY:-}${OPENAI_BASE_URL:-} || -s $LIBRARY/credentials/openai-api-key ]] ||
+        grep -qsE '^ *OPENAI_(API_KEY|BASE_URL) *= *[^ ]' "$LIBRARY/bookbrain.env"
+}
+
 show_next() {
     local bookbrain=bookbrain rc=.bashrc
     [[ $(type -P bookbrain) == "$BIN/bookbrain" ]] || bookbrain=$BIN/bookbrain
@@ -88,6 +93,10 @@ show_next() {
         "    $bookbrain add ~/Books
     $bookbrain search \"기억나는 대로\"
     $bookbrain --help"
+    has_key || say "To search by meaning too, without a key (it fetches 135 MB, and asks first):
+    $bookbrain embed --local" \
+        "키 없이 뜻으로도 검색하려면(135 MB를 내려받으며, 먼저 묻습니다):
+    $bookbrain embed --local"
     [[ $bookbrain == bookbrain ]] || [[ :$PATH: == *:$BIN:* ]] && return
     [[ ${SHELL:-} != */zsh ]] || rc=.zshrc
     say "

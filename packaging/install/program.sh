@@ -217,6 +217,7 @@ finish() {
     [[ ! $DRY_RUN ]] || return 0
     works || die 1 "BookBrain is installed but does not start. Log: $LOG" \
         "BookBrain을 설치했지만 실행되지 않습니다. 기록: $LOG"
+    sync -f "$VENV" # or after a power cut this could be there, and what it stands for not
     source_id >"$VENV/installed-from"
     rm -rf "$OURS/cache"
     tidy_up

@@ -3,13 +3,14 @@
 # settings, which --purge takes as well. Debian's packages stay.
 
 uninstall_server() {
-    local unit
+    local unit units=()
     [[ $EUID -eq 0 || $DRY_RUN ]] || die 1 "Run it with sudo." "sudo로 실행하세요."
     lay_out
     step "Removing BookBrain from this server" "이 서버에서 BookBrain을 지웁니다"
     for unit in /etc/systemd/system/bookbrain*.{timer,path,service}; do
-        [[ ! -e $unit || $unit == *@.service ]] || run systemctl --quiet disable --now "${unit##*/}"
+        [[ ! -e $unit || $unit == *@.service ]] || units+=("${unit##*/}")
     done
+    ((${#units[@]} == 0)) || run systemctl --quiet disable --now "${units[@]}"
     leave_caddy
     leave_fail2ban
     close_ports

@@ -29,8 +29,13 @@ install_server() {
         begin
         make_tools
         build_program
-        have_libraries
-        install_program "$OURS/libraries"
+        if copy_libraries; then
+            replace_program
+        else
+            have_libraries
+            install_program "$OURS/libraries"
+            [[ $DRY_RUN ]] || list_libraries >"$VENV/libraries"
+        fi
         finish
     fi
     begin_upgrade
@@ -117,6 +122,44 @@ have_libraries() { # kept for the next release, which mostly needs the same
     run cp "$LOCK" "$OURS/libraries/locked-from"
 }
 
+# A release mostly needs what the one before it has: pip's work, half a minute, is copied then. No
+# links: each release must stay as it is whatever becomes of the other. What the list of the other
+# does not name, or names otherwise, is not handed on.
+copy_libraries() { # into VENV; fails where the release in use needs others, or one of its is damaged
+    local from damaged
+    from=$(readlink "$CURRENT")/venvs/bookbrain || return
+    [[ $from != "$VENV" && $(head -n 1 "$from/libraries" 2>/dev/null) == "$(name_libraries)" ]] || return
+    step "Copying the libraries of the version in use, each checked by its SHA-256" \
+        "사용 중인 판의 라이브러리를 복사합니다. 모두 SHA-256으로 확인합니다"
+    run rm -rf "$VENV"
+    run mkdir -p "$VENV"
+    sed -n 's/^[0-9a-f]\{64\}  //p' "$from/libraries" |
+        run env -C "$from" xargs -d '\n' cp -a --parents --reflink=auto -t "$VENV" || true
+    [[ ! $DRY_RUN ]] || return 0
+    sed -i "1s|^#!$from/|#!$VENV/|" "$VENV"/bin/*
+    list_libraries >"$VENV/libraries"
+    if cmp -s "$from/libraries" "$VENV/libraries"; then return; fi
+    damaged=$(diff "$from/libraries" "$VENV/libraries" | sed -n '/^[<>] [0-9a-f]\{64\} / { s/^.\{68\}//p; q }')
+    warn "$from/${damaged:-libraries} is not as it was installed: the libraries are installed anew." \
+        "$from/${damaged:-libraries} 파일이 설치했을 때와 다릅니다. 라이브러리를 새로 설치합니다."
+    return 1
+}
+
+list_libraries() { # prints their name, then a digest and the path below VENV of each file of theirs
+    local launcher
+    name_libraries
+    (cd "$VENV" && find . -mindepth 2 -type f ! -path './bin/*' ! -path '*/bookbrain*' ! -name pipx_shared.pth \
+        -printf '%P\0' | LC_ALL=C sort -z | xargs -0 sha256sum)
+    while read -r launcher; do # the first line of most names the folder that it is in
+        sed "1s|^#!$VENV/|#!|" "$launcher" | sha256sum | sed "s|-\$|bin/${launcher##*/}|"
+    done < <(find "$VENV/bin" -type f ! -name 'bookbrain*' ! -name '[Aa]ctivate*' | LC_ALL=C sort)
+    echo "# the end: a list that was cut off is none"
+}
+
+name_libraries() { # prints what tells them from others: their lock, and the kind of Python
+    echo "# $(sha256sum <"$LOCK") $("$PYTHON" -Ic 'import sysconfig; print(sysconfig.get_config_var("SOABI"))')"
+}
+
 place_commands() {
     local name
     for name in bookbrain bookbrain-admin; do
@@ -153,7 +196,7 @@ is_whole() { # UNIT: one that the owner edited when the hardening was part of it
 
 make_folders() { # and the user whose they are
     getent passwd bookbrain >/dev/null || run systemd-sysusers /etc/sysusers.d/bookbrain.conf
-    [[ -e $ETC/credentials/rerank-api-key && -d $HOME_OF_BOOKS/inbox ]] || run systemd-tmpfiles --create /etc/tmpfiles.d/bookbrain.conf
+    [[ -e $ETC/credentials/chroma-token && -d $HOME_OF_BOOKS/inbox ]] || run systemd-tmpfiles --create /etc/tmpfiles.d/bookbrain.conf
     if [[ ${SUDO_USER:-root} != root && $(id -nG "$SUDO_USER" 2>/dev/null) != *bookbrain* ]]; then
         run usermod -aG bookbrain "$SUDO_USER" # may put books into the inbox
     fi
