@@ -27,7 +27,7 @@ PREFIX = "BOOKBRAIN_"
 class Event:
     """Goes with a record as `extra={"fields": Event(…)}`. What is None is left out.
 
-    `event` is its kind: search, add, known, reject, rename, remove, embed, fault, or another.
+    `event` is its kind: search, add, known, reject, rename, remove, embed, ocr, fault, or another.
     `book` is an id, `query_ms` milliseconds, `dollars` US dollars; `query` only where the owner
     wants it kept.
     """

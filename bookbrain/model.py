@@ -3,8 +3,11 @@
 import json
 import re
 import unicodedata
-from dataclasses import asdict, dataclass, field, is_dataclass
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from datetime import datetime
+from functools import partial
 from hashlib import sha256
 from html import unescape
 from math import isfinite
@@ -12,6 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from bookbrain.errors import BookBrainError
+from bookbrain.listed import fenced
 from bookbrain.messages import Filled, Language, fill, message_of, translated
 
 Mode = Literal["hybrid", "keyword", "vector"]
@@ -29,9 +33,11 @@ class Heading:
 class Page:
     """One physical page of a book.
 
-    `number` counts from 1; `label` is what is printed on the page ("xii", "19"). `chapter` is the
+    `number` counts from 1; `label` is what is printed on the page ("xii", "19"), or its number; ""
+    where nothing is and another page has that number printed. `chapter` is the
     innermost outline entry that the page continues ("" for none), `headings` those that begin on
-    it. `problem` says why not all that is printed there is in `text` ("" when it is).
+    it. `problem` says why not all that is printed there is in `text` ("" when it is). Of a line of
+    `text` that ends in two spaces the columns count, as in a listing of code (`listed.py`).
     """
 
     number: int
@@ -44,7 +50,7 @@ class Page:
     @property
     def place(self) -> str:
         """What is printed on it, for a person; and which page it is where that is another."""
-        return _place(self.label, self.number)
+        return place_of(self.label, self.number)
 
     def chapter_at(self, position: int) -> str:
         """The innermost outline entry that character `position` of the text stands under."""
@@ -93,7 +99,8 @@ class Book:
     """A book that is whole and searchable; `id` is the SHA-256 of its file, in hex.
 
     So many of its pages as `scans` cannot be searched as they are; text recognition has read, or
-    tried, those that are `recognised`.
+    tried, those that are `recognised`. `edition` tells it from others of its title or file name,
+    "" where there are none.
     """
 
     id: str
@@ -105,6 +112,7 @@ class Book:
     problems: tuple[str, ...] = ()
     scans: int = 0
     recognised: int = 0
+    edition: str = ""
 
     @property
     def scan_note(self) -> str:
@@ -112,6 +120,32 @@ class Book:
         if not self.scans:
             return ""
         return fill("read by OCR {done} of {pages} pages", done=self.recognised, pages=self.scans)
+
+
+def edition_of(book: Book) -> Filled:
+    """What tells a book from another of its name, for a person; its id will do in a command."""
+    return fill(
+        "{pages} pages, added on {date}, {id}",
+        pages=book.pages, date=book.added_at[:16].replace("T", " "), id=book.id[:12],
+    )  # fmt: skip
+
+
+def told_apart(books: Sequence[Book]) -> list[Book]:
+    """The books, with an edition where several have one title or one file name.
+
+    Where only their titles are the same, their file names tell them apart.
+    """
+    normal = partial(unicodedata.normalize, "NFC")
+    titles = Counter(normal(book.title) for book in books)
+    files = Counter(normal(book.file) for book in books)
+    return [
+        replace(book, edition=edition_of(book))
+        if files[normal(book.file)] > 1
+        else replace(book, edition=book.file)
+        if titles[normal(book.title)] > 1
+        else book
+        for book in books
+    ]
 
 
 class TextId(NamedTuple):
@@ -155,11 +189,12 @@ class Duplicate:
     file: str
     page: int
     page_label: str
+    edition: str = ""
 
     @property
     def place(self) -> str:
         """What is printed on it, for a person; and which page it is where that is another."""
-        return _place(self.page_label, self.page)
+        return place_of(self.page_label, self.page)
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +203,7 @@ class Hit:
 
     `duplicates` are pages that would be hits too, did they not say nearly the same. Where text
     recognition read the page from its picture, `recognised` is how sure it was, 0 to 100.
+    `edition` is that of its book.
     """
 
     rank: int
@@ -183,11 +219,12 @@ class Hit:
     why: Why
     duplicates: tuple[Duplicate, ...] = ()
     recognised: float | None = None
+    edition: str = ""
 
     @property
     def place(self) -> str:
         """What is printed on it, for a person; and which page it is where that is another."""
-        return _place(self.page_label, self.page)
+        return place_of(self.page_label, self.page)
 
     @property
     def doubt(self) -> str:
@@ -274,12 +311,20 @@ def doubt(confidence: float) -> str:
     return fill("recognised, uncertain") if confidence < _UNCERTAIN else ""
 
 
-def _place(label: str, number: int) -> str:
+def place_of(label: str, number: int) -> str:
+    """What is printed on page `number`, for a person; and which that is where it is another."""
+    if not label:
+        return fill("page {page} of the file", page=number)
     return (
         fill("p. {label}", label=label)
         if label == str(number)
         else fill("p. {label} (page {page} of the file)", label=label, page=number)
     )
+
+
+def short_place(label: str, number: int) -> str:
+    """The same with the printed number alone, where there is one."""
+    return fill("p. {label}", label=label) if label else place_of(label, number)
 
 
 def to_json(value: object) -> str:
@@ -326,7 +371,8 @@ class Outcome:
     """What became of one file.
 
     It is "mended" where the book was known, but its file damaged or gone: this one took its place.
-    `reason` and `hint` are for a failed one; `tokens` were paid for.
+    `reason` and `hint` are for a failed one; `tokens` were paid for. So many `namesakes` of an
+    added one, books of its file name, were there before.
     """
 
     path: str
@@ -335,6 +381,7 @@ class Outcome:
     reason: str = ""
     hint: str = ""
     tokens: int = 0
+    namesakes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -435,11 +482,18 @@ class RecognitionState:
 @dataclass(frozen=True, slots=True)
 class RecognitionReport:
     """What text recognition did: how many pages it tried, how many of them it could not read, of
-    how many books it changed the text, and the fault that ended it early, if one did."""
+    how many books it changed the text, and the fault that ended it early, if one did.
+
+    `substituted` are pages that a model failed on, and tesseract read: a file, its page, and why.
+    What the model was paid is so many `tokens`, and US `dollars`; None where that is not known.
+    """
 
     pages: int = 0
     unread: int = 0
     books: int = 0
+    substituted: tuple[tuple[str, int, str], ...] = ()
+    tokens: int = 0
+    dollars: float | None = None
     stopped: BookBrainError | None = None
 
 
@@ -518,17 +572,24 @@ class PassedOn(Progress):
 
 def dollars(tokens: int, per_million: float | None) -> str:
     """What tokens cost, "" where the price is not known."""
-    if per_million is None:
-        return ""
-    cost = tokens / 1_000_000 * per_million
+    return "" if per_million is None else _money(tokens / 1_000_000 * per_million)
+
+
+def _money(cost: float) -> str:
     return f"${cost:.4f}" if cost < 1 else f"${cost:.2f}"
 
 
 def bill(tokens: int, per_million: float | None, *, about: bool = False) -> str:
     """How many tokens, or `about` how many, and what they cost where the price is known."""
+    cost = None if per_million is None else tokens / 1_000_000 * per_million
+    return bill_of(tokens, cost, about=about)
+
+
+def bill_of(tokens: int, cost: float | None, *, about: bool = False) -> str:
+    """The same of tokens at several prices: `cost` is US dollars in all."""
     count = fill("about {tokens:,}", tokens=tokens) if about else f"{tokens:,}"
-    if cost := dollars(tokens, per_million):
-        return fill("{tokens} tokens, {cost}", tokens=count, cost=cost)
+    if cost is not None:
+        return fill("{tokens} tokens, {cost}", tokens=count, cost=_money(cost))
     return fill("{tokens} tokens", tokens=count)
 
 
@@ -538,6 +599,8 @@ _MARKDOWN = re.compile(r"^(\d*)([-+.)])|([\\`*_\[\]<>#|~$&])")  # a list's start
 
 def printable(text: str) -> str:
     """`text` on one line, without what could steer a terminal: names may hold anything."""
+    if text.isprintable():
+        return text
     return "".join("?" if unicodedata.category(c)[0] == "C" else c for c in text)
 
 
@@ -546,15 +609,36 @@ def result_markdown(result: SearchResult, language: Language) -> str:
     return "\n".join(citation(hit, language) for hit in result.hits)
 
 
+def plain_snippet(hit: Hit) -> str:
+    """The snippet as text, without marks; lines of a listing stand on lines of their own."""
+    return unescape(_MARK.sub(r"\1", hit.snippet))
+
+
 def citation(hit: Hit, language: Language) -> str:
-    """What a book says comes out as text, whatever it is in Markdown."""
-    quote = _escaped(unescape(_MARK.sub(r"\1", hit.snippet)))
-    chapter = f", “{_escaped(hit.chapter)}”" if hit.chapter else ""
-    page = _escaped(printable(translated(fill("p. {label}", label=hit.page_label), language)))
-    return f"> {quote}\n>\n> — *{_escaped(hit.title)}*{chapter}, {page}\n"
+    """What a book says comes out as text, whatever it is in Markdown, and code in a fence."""
+    before, *listing = plain_snippet(hit).split("\n")
+    after = listing.pop() if listing else ""
+    code = "\n> ".join(fenced([*map(printable, listing)])) if listing else ""
+    quotes = [markdown_text(before), code, markdown_text(after)]
+    quote = "\n>\n> ".join(filter(None, quotes))
+    source = source_markdown(
+        hit.title, hit.chapter, hit.page_label, hit.page, language, hit.edition
+    )
+    return f"> {quote}\n>\n> — {source}\n"
 
 
-def _escaped(text: str) -> str:
+def source_markdown(
+    title: str, chapter: str, label: str, page: int, language: Language, edition: str = ""
+) -> str:
+    """Where something is said: title, edition, chapter, printed page, or that of the file."""
+    edition = f" ({markdown_text(printable(translated(edition, language)))})" if edition else ""
+    chapter = f", “{markdown_text(chapter)}”" if chapter else ""
+    said = markdown_text(printable(translated(short_place(label, page), language)))
+    return f"*{markdown_text(title)}*{edition}{chapter}, {said}"
+
+
+def markdown_text(text: str) -> str:
+    """A text on one line, of which nothing is markup."""
     return _MARKDOWN.sub(r"\1\\\2\3", printable(" ".join(text.split())))
 
 

@@ -61,6 +61,14 @@ class LibraryPaths:
     recognising = Below(".recognising")  # postings of pages that were read from their pictures
     scans_came = Below("scans-came")  # there until the unit that reads scans starts again
     ocr_pace = Below("ocr.json")  # how long such a page took
+    spending = Below("spending.json")  # what answers cost this month
+    golden = Below("answers.jsonl")  # questions whose answer somebody judged, for `eval --answers`
+    # Models that embed on this machine: each in a folder of its own, and which one is chosen; where
+    # the process answers that has it in memory, and what that says
+    models = Below("models")
+    model_choice = Below("embedding-model")
+    model_socket = Below("model.sock")
+    model_log = Below("model.log")
     # Locks: of the writer, of who works on books, takes from the inbox, checks, tells, buys, reads
     # scans …
     library_lock = Below("library.lock")
@@ -70,11 +78,16 @@ class LibraryPaths:
     health_lock = Below("health.lock")
     purchase_lock = Below("embeddings.lock")
     ocr_lock = Below("ocr.lock")
+    spending_lock = Below("spending.lock")
+    golden_lock = Below("answers.lock")
     backup_lock = Below("backup.lock")  # … of a backup or a restore, of a verification
     verify_lock = Below("verify.lock")
     chroma_users = Below("chroma.users")  # … and of who uses our Chroma, is it, starts it
     chroma_server = Below("chroma.server")
     chroma_start = Below("chroma.start")
+    model_server = Below("model.server")  # … and of who is the process of the model, starts it
+    model_start = Below("model.start")
+    model_lock = Below("model.lock")  # … installs one
 
     def book_file(self, book_id: str) -> Path:
         return self.books / f"{book_id}{PDF}"
@@ -106,6 +119,7 @@ class Layout:
     site = Below("etc/bookbrain/site.json")  # the truth about the site, for root only
     # What everybody may know of the site: services have no rights to see the rest.
     address = Below("etc/bookbrain/address.json")
+    agent_tokens = Below("etc/bookbrain/tokens.json")  # hashes of them; the app may read it
     site_piece = Below("etc/bookbrain/caddy/site.caddy")  # what Caddy is told of the site
     caddyfile = Below("etc/caddy/Caddyfile")  # that of the machine, which imports ours
     # Where the running Caddy is told what to do: in its home, where it can make a socket.

@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from bookbrain.errors import ConfigError
 from bookbrain.messages import fill
 from bookbrain.paths import SERVICE_USER, Layout, with_server_defaults
-from bookbrain.settings import Settings, load_settings
+from bookbrain.settings import Settings, load_settings, with_choice
 
 THIS_MACHINE = Layout()
 Account = pwd.struct_passwd  # a user of the machine
@@ -150,4 +150,4 @@ def become_service(layout: Layout = THIS_MACHINE) -> Settings:
     settings = load_settings(with_server_defaults(os.environ, layout))
     if works_for_service(os.environ, layout):
         become_service_user(layout)
-    return settings
+    return with_choice(settings)

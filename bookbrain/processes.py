@@ -3,6 +3,7 @@
 import ctypes
 import os
 import resource
+import select
 import selectors
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import IO, Any, NamedTuple
 
 from bookbrain.messages import fill
 
+_LIBC = ctypes.CDLL(None, use_errno=True)  # here: after a fork, a lock of the loader may be held
 _PR_SET_PDEATHSIG = 1
 _LEAST_NICE = 19
 
@@ -247,16 +249,19 @@ def run_in_terminal(command: Sequence[str], env: Mapping[str, str]) -> int:
 
 def die_with_parent() -> None:
     """Ask the kernel to kill this process when its parent ends (prctl(2), PR_SET_PDEATHSIG)."""
-    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def run_forked(work: Callable[[], None]) -> int:
+def run_forked(work: Callable[[], None], until: int | None = None) -> int:
     """Run `work` in a fork of this process to its end; its exit code, negative for a signal.
 
-    It is killed when this process ends, which must have one thread only.
+    It is killed when this process ends, which must have one thread only, and when something comes
+    from the descriptor `until`, or nothing can any more.
     """
     ours = os.getpid()
     if child := os.fork():
+        if until is not None and not _ended_before(child, until):
+            os.kill(child, signal.SIGKILL)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     code = 1
     try:
@@ -268,12 +273,57 @@ def run_forked(work: Callable[[], None]) -> int:
         os._exit(code)
 
 
+def _ended_before(child: int, until: int) -> bool:
+    watched = os.pidfd_open(child)
+    try:
+        return watched in select.select([watched, until], [], [])[0]
+    finally:
+        os.close(watched)
+
+
 def limit_this_process(memory_mb: int, file_bytes: int = 0) -> None:
     """Cap this process's address space and what it writes into a file; no core dumps."""
     size = memory_mb * 1024 * 1024
     resource.setrlimit(resource.RLIMIT_AS, (size, size))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
+
+
+_MEMINFO = Path("/proc/meminfo")
+_CGROUPS = Path("/sys/fs/cgroup")
+# Of each kind of cgroup: where they are, and what says how much one may take, and has.
+_OF_CGROUP = (
+    (_CGROUPS, "0::", "memory.max", "memory.current"),
+    (_CGROUPS / "memory", ":memory:", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+)
+
+
+def free_memory() -> int:
+    """Bytes that a process may still take: of the machine, without swap, and of each cgroup that
+    this process is in, whose cached files count as free."""
+    free = [int(_field(_MEMINFO, "MemAvailable:") or 0) * 1024]
+    with suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            for top, mark, limit, used in _OF_CGROUP:
+                _, found, name = line.partition(mark)
+                if found:
+                    free += _free_in_cgroups(top, name.strip("/"), limit, used)
+    return max(min(free), 0)
+
+
+def _free_in_cgroups(top: Path, name: str, limit: str, used: str) -> Iterator[int]:
+    for folder in (top / name, *(top / name).parents):
+        if not folder.is_relative_to(top):
+            return
+        with suppress(OSError, ValueError):  # at the top there is no limit; "max" is none
+            most = int((folder / limit).read_text())
+            cached = int(_field(folder / "memory.stat", "inactive_file ") or 0)
+            yield most - int((folder / used).read_text()) + cached
+
+
+def _field(path: Path, name: str) -> str:
+    lines = path.read_text().splitlines()
+    return next((line.removeprefix(name).split()[0] for line in lines if line.startswith(name)), "")
 
 
 def step_back(seconds: float) -> None:

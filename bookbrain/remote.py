@@ -6,12 +6,13 @@ whatever it waits for, a thread cannot.
 
 import asyncio
 import socket
-from collections.abc import AsyncIterable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
+from queue import Empty, SimpleQueue
 from threading import Condition, Lock, Semaphore, Thread
 from time import monotonic
 from typing import Any, TypeVar
@@ -62,7 +63,7 @@ class Service:
 
     def __init__(
         self, where: str, places: int, *, pause: float = _PAUSE,
-        failure: type[Exception] = Exception,
+        failure: type[Exception] | tuple[type[Exception], ...] = Exception,
     ) -> None:  # fmt: skip
         """`where` names it in errors; at most `places` requests are under way. `pause` is in
         seconds, `failure` what counts as one, which an InputError never does."""
@@ -97,22 +98,29 @@ class Service:
             seconds = alone or seconds
             ends = monotonic() + seconds
         with turn.given_back() if turn else nullcontext():
-            self._enter(ends - _SHARE * seconds)
-            failed: bool | None = None
             try:
-                answer = read(run(request, ends - monotonic()))
-                failed = False
-            except Exception as error:
-                failed = isinstance(error, self._failure) and not isinstance(error, InputError)
-                if isinstance(error, TimeoutError):
-                    raise UnavailableError(
-                        fill("{where} did not answer in {seconds:g} s.", where=self._where,
-                             seconds=seconds)
-                    ) from error  # fmt: skip
-                raise
-            finally:
-                self._leave(failed)
-        return answer
+                with self.asking(ends - _SHARE * seconds):
+                    return read(run(request, ends - monotonic()))
+            except TimeoutError as error:
+                raise UnavailableError(
+                    fill("{where} did not answer in {seconds:g} s.", where=self._where,
+                         seconds=seconds)
+                ) from error  # fmt: skip
+
+    @contextmanager
+    def asking(self, until: float) -> Iterator[None]:
+        """Be one of those who ask, as soon as there is a place: BusyError where none gets free
+        `until` then. What the block raises counts as a failure, but for an InputError."""
+        self._enter(until)
+        failed: bool | None = None
+        try:
+            yield
+            failed = False
+        except Exception as error:
+            failed = isinstance(error, self._failure) and not isinstance(error, InputError)
+            raise
+        finally:
+            self._leave(failed)
 
     def _enter(self, until: float) -> None:
         with self._changed:
@@ -210,6 +218,37 @@ def run(request: Callable[[], Coroutine[Any, Any, T]], seconds: float | None = N
         future.cancel()  # of what is done nothing is left to end
 
 
+def pieces(
+    request: Callable[[Callable[[T], None]], Coroutine[Any, Any, None]], seconds: float
+) -> Generator[T, None, None]:
+    """What the coroutine hands over, as it comes; raises what it does, TimeoutError after so many
+    `seconds`. It is ended with the iterator."""
+    handed: SimpleQueue[tuple[T] | None] = SimpleQueue()
+
+    async def bounded() -> None:
+        try:
+            async with asyncio.timeout(seconds):
+                await request(lambda piece: handed.put((piece,)))
+        finally:
+            handed.put(None)
+
+    ends = monotonic() + seconds + _GRACE
+    future = asyncio.run_coroutine_threadsafe(bounded(), _the_loop())
+    try:
+        while piece := _taken(handed, ends - monotonic()):
+            yield piece[0]
+        future.result(_GRACE)
+    finally:
+        future.cancel()
+
+
+def _taken(handed: SimpleQueue[A], seconds: float) -> A:
+    try:
+        return handed.get(timeout=max(seconds, 0))
+    except Empty:
+        raise TimeoutError from None
+
+
 async def read_bounded(pieces: AsyncIterable[bytes], most: int) -> bytes:
     """All pieces; ValueError as soon as they are more than `most` bytes."""
     body = bytearray()
@@ -287,6 +326,41 @@ class BoundedClient(httpx2.AsyncClient):
             raise httpx2.ReadTimeout("", request=request) from error
         headers = [(n, v) for n, v in answer.headers.multi_items() if n not in _OF_THE_WAY]
         return httpx2.Response(answer.status_code, headers=headers, content=body, request=request)
+
+
+class StreamedClient(httpx2.AsyncClient):
+    """Answers that are read as they come: within the limit of bytes, from the host that was asked,
+    and as they were sent. Who reads counts the seconds. One that breaks off is a ConnectionError.
+    """
+
+    async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
+        request.headers["Accept-Encoding"] = "identity"
+        options |= {"stream": True, "follow_redirects": False}
+        answer = await super().send(request, **options)
+        if answer.headers.get("content-encoding", "").strip().lower() not in _PLAIN:
+            await answer.aclose()
+            raise ValueError("it is compressed")
+        answer.stream = _BoundedStream(answer.stream, _limits.get().most)
+        return answer
+
+
+class _BoundedStream(httpx2.AsyncByteStream):
+    def __init__(self, inner: Any, most: int) -> None:
+        self._inner = inner
+        self._left = most
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        try:
+            async for piece in self._inner:
+                self._left -= len(piece)
+                if self._left < 0:
+                    raise ValueError("it is too long")
+                yield piece
+        except httpx2.HTTPError as error:
+            raise ConnectionError("it broke off") from error
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
 
 async def _read(answer: httpx2.Response, most: int) -> bytes:

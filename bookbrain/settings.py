@@ -9,8 +9,10 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from bookbrain.errors import ConfigError
+from bookbrain.files import open_file
 from bookbrain.messages import Filled, fill, message_of
 from bookbrain.paths import LibraryPaths, with_server_defaults
 
@@ -39,10 +41,11 @@ class Kind:
     between: str = ","
 
 
-def one_of(first: str, other: str) -> Kind:
-    """One of two words."""
+def one_of(*words: str) -> Kind:
+    """One of these words, two or more."""
+    first, other = ", ".join(words[:-1]), words[-1]
     allowed = fill("Set it to {first} or {other}.", first=first, other=other)
-    return Kind(str, (first, other).__contains__, allowed)
+    return Kind(str, words.__contains__, allowed)
 
 
 def _whole(text: str) -> int:
@@ -96,11 +99,34 @@ CHANNELS = Kind(
 T = TypeVar("T")
 Group = TypeVar("Group", bound=Any)
 KEY_CREDENTIAL = "openai-api-key"
+LOCAL = "local/"  # how the names of models begin that run on this machine
+_LONGEST_CHOICE = 200  # bytes of the file that names one of them
+_CHOICE = re.compile(rf"{LOCAL}[\w.-]+@[0-9a-f]{{8}}", re.ASCII)
 # Of each OpenAI model: its dimensions, and US dollars per million tokens (list price).
 _OPENAI_MODELS = {
     "text-embedding-3-small": (1536, 0.02),
     "text-embedding-3-large": (3072, 0.13),
     "text-embedding-ada-002": (1536, 0.10),
+}
+# Of OpenAI's models that read pictures: tokens of a full page's picture as OpenAI counts them, US
+# dollars per million tokens of what is sent, and of what is answered (list price).
+_VISION_MODELS = {
+    "gpt-4.1": (1105, 2.00, 8.00),
+    "gpt-4.1-mini": (2488, 0.40, 1.60),
+    "gpt-4.1-nano": (3779, 0.10, 0.40),
+    "gpt-4o": (1105, 2.50, 10.00),
+    "gpt-4o-mini": (36835, 0.15, 0.60),
+}
+_PICTURE_TOKENS = 3000  # of another model: one for a square of 32 pixels, or of 28
+_PROMPT_TOKENS, _ANSWER_TOKENS = 100, 1000  # of a full page, Korean or English
+_OPENAI = "https://api.openai.com/v1"
+# Of each OpenAI chat model: US dollars per million tokens that it reads and writes (list price).
+_OPENAI_CHAT = {
+    "gpt-4o": (2.50, 10.00),
+    "gpt-4o-mini": (0.15, 0.60),
+    "gpt-4.1": (2.00, 8.00),
+    "gpt-4.1-mini": (0.40, 1.60),
+    "gpt-4.1-nano": (0.10, 0.40),
 }
 
 
@@ -153,11 +179,22 @@ class EmbeddingSettings:
         "US dollars per million tokens, for the estimate")
     timeout: float = _setting("BOOKBRAIN_EMBEDDING_TIMEOUT", SECONDS, 60.0,
         "seconds to wait for an answer of the embedding service")
+    hub_url: str | None = _setting("BOOKBRAIN_HUB_URL", WEB, None,
+        "the address of another hub that local models are fetched from")
+    local_minutes: float = _setting("BOOKBRAIN_LOCAL_MINUTES", SECONDS, 10.0,
+        "minutes after which a local model that nobody asks leaves the memory")
+    model_is_set: bool = False  # by the owner: then no choice of `bookbrain embed --local` counts
+    offline: bool = False  # nobody is asked, whatever is set
+
+    @property
+    def is_local(self) -> bool:
+        """Whether a model embeds that runs on this machine."""
+        return self.model.startswith(LOCAL)
 
     @property
     def enabled(self) -> bool:
         """Whether search by meaning is configured at all."""
-        return bool(self.api_key or self.base_url)
+        return not self.offline and bool(self.is_local or self.api_key or self.base_url)
 
     def with_timeout(self, seconds: float) -> "EmbeddingSettings":
         """The same, waiting at most `seconds` for an answer."""
@@ -165,15 +202,58 @@ class EmbeddingSettings:
 
     @property
     def expected_dimensions(self) -> int | None:
-        """What every vector must have; None for a model that we do not know."""
+        """What every vector must have; None for a model that we do not know, or that is local."""
+        if self.is_local:
+            return None
         return self.dimensions or _OPENAI_MODELS.get(self.model, (None, None))[0]
 
     @property
     def dollars_per_million_tokens(self) -> float | None:
         """The price set, else OpenAI's list price; None for a model that we do not know."""
+        if self.is_local:
+            return 0.0
         if self.price is not None:
             return self.price
         return _OPENAI_MODELS.get(self.model, (None, None))[1]
+
+
+@dataclass(frozen=True)
+class ChromaSettings:
+    """A Chroma server elsewhere; without a `url` the library has one of its own."""
+
+    url: str | None = _setting("CHROMA_URL", ADDRESS, None,
+        "the address of a Chroma server elsewhere")
+    token: str | None = _setting("CHROMA_TOKEN", TEXT, None,
+        "its token, sent as `X-Chroma-Token` and as `Authorization: Bearer`",
+        secret=True, credential="chroma-token",
+        units=("bookbrain", "bookbrain-ingest", "bookbrain-health"))
+    tenant: str = _setting("CHROMA_TENANT", TEXT, "default_tenant", "the tenant there")
+    database: str = _setting("CHROMA_DATABASE", TEXT, "default_database",
+        "the tenant's database that has BookBrain's collections")
+
+
+@dataclass(frozen=True)
+class VisionSettings:
+    """The model that reads scanned pages; its address and key are those of `EmbeddingSettings`."""
+
+    model: str = _setting("BOOKBRAIN_OCR_MODEL", TEXT, "gpt-4.1-mini",
+        "the model that reads pictures of pages, where BOOKBRAIN_OCR is `vision`")
+    timeout: float = _setting("BOOKBRAIN_OCR_TIMEOUT", SECONDS, 120.0,
+        "seconds that it may take for a page")
+
+    def estimate(self, pages: int) -> tuple[int, float | None]:
+        """About how many tokens so many full pages are, and US dollars; None for a model that we
+        do not know."""
+        picture = _VISION_MODELS.get(self.model, (_PICTURE_TOKENS,))[0]
+        sent, answered = pages * (picture + _PROMPT_TOKENS), pages * _ANSWER_TOKENS
+        return sent + answered, self.dollars(sent, answered)
+
+    def dollars(self, sent: int, answered: int) -> float | None:
+        """What so many tokens cost; None for a model that we do not know."""
+        if self.model not in _VISION_MODELS:
+            return None
+        _, per_sent, per_answered = _VISION_MODELS[self.model]
+        return (sent * per_sent + answered * per_answered) / 1e6
 
 
 @dataclass(frozen=True)
@@ -188,6 +268,64 @@ class RerankSettings:
         "the reranker's key", secret=True, credential="rerank-api-key", units=("bookbrain",))
     seconds: float = _setting("BOOKBRAIN_RERANK_SECONDS", SECONDS, 0.8,
         "seconds that the reranker may take of a search, in all")
+
+
+@dataclass(frozen=True)
+class ChatSettings:
+    """Who answers questions out of the books: nobody without a `model`. Of the seconds, `first` are
+    those to its first word, `pause` those between two, `seconds` those of a whole answer."""
+
+    model: str | None = _setting("BOOKBRAIN_CHAT_MODEL", TEXT, None,
+        "the model that answers questions out of the books; none: `bookbrain ask` is off")
+    url: str | None = _setting("BOOKBRAIN_CHAT_URL", WEB, None,
+        "the address of its service, where that is not the one of the embeddings")
+    api_key: str | None = _setting("BOOKBRAIN_CHAT_KEY", TEXT, None,
+        "its key, where that is not OPENAI_API_KEY, which goes to its own service only",
+        secret=True, credential="chat-api-key", units=("bookbrain",))
+    price: float | None = _setting("BOOKBRAIN_CHAT_PRICE", NUMBER, None,
+        "US dollars per million tokens that it reads")
+    price_written: float | None = _setting("BOOKBRAIN_CHAT_PRICE_WRITTEN", NUMBER, None,
+        "US dollars per million tokens that it writes")
+    budget: float | None = _setting("BOOKBRAIN_CHAT_BUDGET", NUMBER, None,
+        "US dollars that answers may cost in a month (UTC)")
+    window: int = _setting("BOOKBRAIN_CHAT_WINDOW", WHOLE, 16384,
+        "tokens that the model can read and write at once")
+    first: float = _setting("BOOKBRAIN_CHAT_FIRST", SECONDS, 60.0,
+        "seconds to wait for the first word of an answer")
+    pause: float = _setting("BOOKBRAIN_CHAT_PAUSE", SECONDS, 20.0,
+        "longest pause between two words of an answer, in seconds")
+    seconds: float = _setting("BOOKBRAIN_CHAT_SECONDS", SECONDS, 180.0,
+        "seconds that a whole answer may take")
+
+    @property
+    def prices(self) -> tuple[float, float] | None:
+        """US dollars per million tokens read and written; None where they are not known."""
+        read, written = _OPENAI_CHAT.get(self.model or "", (None, None))
+        read = read if self.price is None else self.price
+        written = written if self.price_written is None else self.price_written
+        return None if read is None or written is None else (read, written)
+
+    def connected(self, embedding: EmbeddingSettings) -> "ChatSettings":
+        """The same with an address, and with the key that goes there.
+
+        A key without an address of its own goes where the owner's other texts go. OPENAI_API_KEY
+        goes to another service in no case: scheme, host and port must be those of its own.
+        """
+        usual = embedding.base_url or _OPENAI
+        url = self.url or usual
+        own = origin(usual)
+        shared = embedding.api_key if own and origin(url) == own else None
+        return replace(self, url=url, api_key=self.api_key or shared)
+
+
+def origin(url: str) -> tuple[str, str, int | None] | None:
+    """Scheme, host and port of an address of the web; None for what is none."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return None
+    return (parts.scheme, parts.hostname, port) if parts.hostname else None
 
 
 @dataclass(frozen=True)
@@ -224,19 +362,22 @@ class Settings:
 
     home: Path
     embedding: EmbeddingSettings = EmbeddingSettings()
-    chroma_url: str | None = _setting("CHROMA_URL", ADDRESS, None,
-        "the address of a Chroma server elsewhere")
+    chroma: ChromaSettings = ChromaSettings()
     read_timeout: float = _setting("BOOKBRAIN_READ_TIMEOUT", SECONDS, 120.0,
         "longest pause in reading a PDF, in seconds")
     read_memory: int = _setting("BOOKBRAIN_READ_MEMORY", WHOLE, 2048,
         "most memory for reading a PDF, in MB")
-    ocr: Literal["tesseract", "off"] = _setting("BOOKBRAIN_OCR", one_of("tesseract", "off"),
-        "tesseract", "what reads scanned pages: `tesseract`, or `off`")
+    ocr: Literal["tesseract", "vision", "off"] = _setting("BOOKBRAIN_OCR",
+        one_of("tesseract", "vision", "off"), "tesseract",
+        "what reads scanned pages: `tesseract`, `vision` (then a model as well, if you say so), "
+        "or `off`")
+    vision: VisionSettings = VisionSettings()
     fusion: Literal["convex", "rrf"] = _setting("BOOKBRAIN_FUSION", one_of("convex", "rrf"),
         "convex", "how the legs are mixed: `convex` or `rrf`")
-    vector_weight: float = _setting("BOOKBRAIN_VECTOR_WEIGHT", SHARE, 0.3,
+    vector_weight: float | None = _setting("BOOKBRAIN_VECTOR_WEIGHT", SHARE, None,
         "the share of the vector leg, from 0 to 1: 0 is only keywords, 1 only meaning")
     rerank: RerankSettings = RerankSettings()
+    chat: ChatSettings = ChatSettings()
     notify: NotifySettings = NotifySettings()
     allowed_hosts: tuple[str, ...] = _setting("BOOKBRAIN_ALLOWED_HOSTS", HOSTS, (),
         "more names that lead to the app, with commas between them")
@@ -249,7 +390,10 @@ class Settings:
 # fmt: on
 
 
-_GROUPS = (EmbeddingSettings, RerankSettings, NotifySettings, BackupSettings)
+_GROUPS = (
+    EmbeddingSettings, ChromaSettings, VisionSettings, RerankSettings, ChatSettings, NotifySettings,
+    BackupSettings,
+)  # fmt: skip
 SETTINGS: tuple[Setting, ...] = tuple(
     one.metadata["setting"]
     for group in (*_GROUPS, Settings)
@@ -276,7 +420,28 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """
     env, home, file = _places(environ)
     given = _of_file(file) | _of_environment(env) | _of_credentials(home, env)
-    return _read(Settings(home=home, file=file), given)
+    read = _read(Settings(home=home, file=file), given)
+    set_by_owner = "BOOKBRAIN_EMBEDDING_MODEL" in given
+    return with_choice(replace(read, embedding=replace(read.embedding, model_is_set=set_by_owner)))
+
+
+def with_choice(settings: Settings) -> Settings:
+    """The same with the model that `bookbrain embed --local` chose, where the owner has set no
+    other. Root does not look into a library that is somebody else's."""
+    wanted, chosen = settings.embedding, _chosen(settings.home)
+    if chosen and (not wanted.model_is_set or chosen.startswith(f"{wanted.model}@")):
+        return replace(settings, embedding=replace(wanted, model=chosen))
+    return settings
+
+
+def _chosen(home: Path) -> str:
+    with suppress(OSError):
+        if os.geteuid() == 0 and home.stat().st_uid != 0:
+            return ""
+        with open_file(LibraryPaths(home).model_choice) as file:
+            chosen = file.read(_LONGEST_CHOICE).decode(errors="replace").strip()
+        return chosen if _CHOICE.fullmatch(chosen) else ""
+    return ""
 
 
 def load_notify_settings(environ: Mapping[str, str] | None = None) -> NotifySettings:

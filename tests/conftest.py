@@ -3,6 +3,7 @@
 import os
 import runpy
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         catalogue = runpy.run_path(str(root / "packaging" / "catalogue.py"))
         catalogue["compile_catalogues"](root)
+
+
+@pytest.hookimpl(trylast=True)  # a folder may have put them into a group of its own
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """The tests of a file that share a fixture run in one process, or each would make it anew."""
+    if isinstance(item, pytest.Function) and not item.get_closest_marker("xdist_group"):
+        fixtures = chain.from_iterable(item._fixtureinfo.name2fixturedefs.values())
+        if any(fixture.scope in ("class", "module") for fixture in fixtures):
+            name = f"{item.path.parent.name}/{item.path.stem}"
+            item.add_marker(pytest.mark.xdist_group(name))
 
 
 @pytest.hookimpl(trylast=True)  # pytest itself puts together what shares a fixture

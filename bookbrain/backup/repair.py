@@ -166,5 +166,6 @@ def _mend_files(home: Path, brought: Mapping[str, Path], found: AuditOutcome) ->
 def _buy(settings: Settings, agree: Agree, progress: Progress) -> None:
     with Library(settings) as library:
         plans = library.plan_embedding()
-        if plans and agree(len(plans), sum(plan.tokens for plan in plans)):
+        tokens = sum(plan.tokens for plan in plans) + library.exam_tokens()
+        if plans and agree(len(plans), tokens):
             library.embed(progress)

@@ -17,7 +17,7 @@ from bookbrain.log import Event
 from bookbrain.messages import fill, message_of
 from bookbrain.model import Book, Progress
 from bookbrain.paths import BOOKS, DATABASES, LibraryPaths
-from bookbrain.settings import Settings
+from bookbrain.settings import ChromaSettings, Settings
 from bookbrain.store.chroma import wait_until_ended
 from bookbrain.store.copy import SCHEMAS
 from bookbrain.store.damage import look_again
@@ -110,7 +110,8 @@ def differences(settings: Settings, manifest: Manifest, only: str | None) -> Dif
 
 def find_listed(manifest: Manifest, reference: str) -> str:
     """The id of the book in the archive that an id, the start of one, or a file name means."""
-    return pick(manifest.books, reference, "Without --book the command lists them.").id
+    hint = "Without --book the command lists them."
+    return pick(manifest.books, reference, hint, lambda book: book.id[:12]).id
 
 
 def restore(
@@ -173,8 +174,8 @@ def verify(settings: Settings, archive: Archive, on_step: OnStep, progress: Prog
         check_room([(settings.home, 4 * files)])  # with the vectors, and what is made of them
         archive.extract(home, _is_needed, Steps(on_step, "checking", manifest.size))
         compare(home, manifest)
-        offline = replace(settings.embedding, api_key=None, base_url=None)
-        scratch = replace(settings, home=home, embedding=offline, chroma_url=None)
+        offline = replace(settings.embedding, offline=True)
+        scratch = replace(settings, home=home, embedding=offline, chroma=ChromaSettings())
         with Library(scratch) as library:
             return library.try_out(manifest.expected, progress)
 

@@ -300,6 +300,7 @@ LIBRARY: Table[Library] = (
     (condition.check_chroma, _HEALTH | _DOCTOR | _STATUS),
     (condition.check_vectors, _PAGE),
     (condition.check_meaning, _ALL),
+    (condition.check_exam, _STATUS | _PAGE),
     (condition.check_recognition, _DOCTOR | _STATUS | _PAGE),
     (condition.check_endpoint, _HEALTH | _DOCTOR),
 )

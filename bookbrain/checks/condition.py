@@ -212,7 +212,7 @@ def check_vectors(library: Library) -> Iterator[Check]:
 
 def check_chroma(library: Library) -> Iterator[Check]:
     """Whether it answers at all first, where it is a server: with no vectors none are asked for."""
-    url, enabled = library.settings.chroma_url, library.settings.embedding.enabled
+    url, enabled = library.settings.chroma.url, library.settings.embedding.enabled
     if url and not chroma_answers(url):
         yield Check(
             "Chroma",
@@ -231,9 +231,12 @@ def check_meaning(library: Library) -> Iterator[Check]:
     if not library.settings.embedding.enabled:
         remedy = (
             "Set OPENAI_API_KEY (or OPENAI_BASE_URL of a compatible server), start BookBrain again "
-            "and run `bookbrain embed`; on a server: sudo bookbrain-admin key"
+            "and run `bookbrain embed`; on a server: sudo bookbrain-admin key. Without a key: "
+            "`bookbrain embed --local`; on a server with sudo."
         )
         yield Check.ok("meaning", "off, for there is no key", remedy)
+    elif trouble := _local_trouble(library):
+        yield trouble
     elif missing := library.unembedded():
         seen = fill(
             "Books that are not embedded with {model}: {books}.", model=model, books=missing
@@ -241,6 +244,34 @@ def check_meaning(library: Library) -> Iterator[Check]:
         yield Check.warn("meaning", seen, "Run `bookbrain embed`; on a server with sudo.")
     else:
         yield Check.ok("meaning", model)
+
+
+def _local_trouble(library: Library) -> Check | None:
+    """What is wrong with the local model, where one embeds: it is not there, or not whole."""
+    if not library.settings.embedding.is_local:
+        return None
+    try:
+        library.local_model()
+    except BookBrainError as error:
+        return Check.warn("meaning", error.message, error.hint)
+    return None
+
+
+def check_exam(library: Library) -> Iterator[Check]:
+    """What the model understands; nothing where none is set up."""
+    settings = library.settings
+    if not settings.embedding.enabled:
+        return
+    if settings.vector_weight is not None:
+        weight = fill("meaning counts {weight:g}, as it is set", weight=settings.vector_weight)
+        yield Check.ok("exam", weight)
+    elif marks := library.marks():
+        yield Check.ok("exam", marks.note(settings.embedding.model))
+    else:
+        seen = fill(
+            "{model} has not taken it: meaning counts little.", model=settings.embedding.model
+        )
+        yield Check.ok("exam", seen, "Run `bookbrain embed`; on a server with sudo.")
 
 
 def check_recognition(library: Library) -> Iterator[Check]:
@@ -257,6 +288,9 @@ def check_endpoint(library: Library) -> Iterator[Check]:
     """Costs nothing. It is for others to mend: no FAIL."""
     if not library.settings.embedding.enabled:
         return
+    if library.settings.embedding.is_local:
+        yield _check_local_model(library)
+        return
     try:
         library.check_endpoint()
     except ConfigError as error:
@@ -267,6 +301,14 @@ def check_endpoint(library: Library) -> Iterator[Check]:
         yield Check.warn("endpoint", error.message, remedy)
     else:
         yield Check.ok("endpoint", "it answers, and takes the key")
+
+
+def _check_local_model(library: Library) -> Check:
+    try:
+        library.check_endpoint()
+    except BookBrainError as error:
+        return Check.warn("endpoint", error.message, error.hint)
+    return Check.ok("endpoint", "the local model is there, and there is memory for it")
 
 
 def _asked(name: str, ask: Callable[[], str]) -> Check:

@@ -4,10 +4,12 @@ import click
 
 from bookbrain.cli import (
     add,
+    ask,
     books,
     embed,
     eval,
     ingest_inbox,
+    mcp_stdio,
     ocr,
     rebuild,
     recover,
@@ -43,6 +45,7 @@ def main(verbose: bool) -> None:
 for command in (
     add.add, books.books, remove.remove, rename.rename, embed.embed, rebuild.rebuild,
     recover.recover, ocr.ocr, ocr.read_scans,
-    search.search, eval.evaluate, serve.serve, ingest_inbox.ingest_inbox,
+    search.search, ask.ask, eval.evaluate, serve.serve, mcp_stdio.serve_agent,
+    ingest_inbox.ingest_inbox,
 ):  # fmt: skip
     main.add_command(command)

@@ -16,12 +16,13 @@ from bookbrain.cli.command import (
     open_library,
     sources_of_root,
 )
+from bookbrain.cli.embed import say_exam
 from bookbrain.cli.terminal import print_json, say, say_refused, shown, shown_progress
 from bookbrain.errors import InputError
 from bookbrain.library import add_sources, plan_sources, sample_book
 from bookbrain.log import record_outcome
 from bookbrain.messages import fill, message_of
-from bookbrain.model import AddReport, Outcome, Plan, bill, to_json
+from bookbrain.model import AddReport, Outcome, Plan, bill, edition_of, to_json
 from bookbrain.settings import Settings
 
 _OUTCOMES = {
@@ -50,14 +51,14 @@ def add(paths: tuple[str, ...], dry_run: bool, sample: bool, as_json: bool) -> N
         progress = block.enter_context(shown_progress(record_outcome))
         if dry_run:
             plan = partial(plan_sources, library, given) if given else partial(library.plan, wanted)
-            plans = plan(progress)
+            plans, exam = plan(progress), library.exam_tokens()
         else:
             take = partial(add_sources, library, given) if given else partial(library.add, wanted)
             report = take(progress)
             recognition = library.recognition()
         settings = library.settings
     if dry_run:
-        _show_plans(plans, settings, as_json)
+        _show_plans(plans, exam, settings, as_json)
         _exit_as(sum(bool(one.reason) for one in plans), len(plans))
         return
     if not (wanted or report.outcomes or report.stopped):
@@ -97,7 +98,7 @@ def show_report(report: AddReport, settings: Settings, as_json: bool) -> None:
     if added:
         say(
             "They are found by keyword. To search by meaning too, set OPENAI_API_KEY (or "
-            "OPENAI_BASE_URL) and run: bookbrain embed"
+            "OPENAI_BASE_URL) and run: bookbrain embed. Without a key: bookbrain embed --local"
         )
 
 
@@ -111,11 +112,16 @@ def _show_outcome(outcome: Outcome) -> None:
         )  # fmt: skip
         if outcome.status == "mended":
             say("           Its file in the library was damaged or gone: this one took its place.")
+        if outcome.namesakes:
+            say(
+                "           ! another book of this file name is there; this one: {edition}",
+                edition=edition_of(book), fg="yellow",
+            )  # fmt: skip
         for problem in book.problems:
             say("           ! {problem}", problem=problem, fg="yellow")
 
 
-def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> None:
+def _show_plans(plans: Sequence[Plan], exam: int, settings: Settings, as_json: bool) -> None:
     price = settings.embedding.dollars_per_million_tokens
     if as_json:
         print_json(to_json(plans))
@@ -132,6 +138,8 @@ def _show_plans(plans: Sequence[Plan], settings: Settings, as_json: bool) -> Non
     say("In all {sizes}. Nothing was changed.", sizes=_sizes(total, price))
     if total.scan_note and sum(bool(plan.scans) for plan in new) > 1:
         say(total.scan_note)
+    if new:
+        say_exam(exam, settings.embedding)
     if new and not settings.embedding.enabled:
         say("No embedding endpoint is set: they would be found by keyword, at no cost.")
 

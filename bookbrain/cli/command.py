@@ -141,6 +141,10 @@ class Commands(click.Group):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         click.Group.format_help(translated_help(self), ctx, formatter)
 
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """That of a group within a group is said of it, and is whole."""
+        return shown(self.short_help) if self.short_help else super().get_short_help_str(limit)
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         try:
             for argument in args:

@@ -112,10 +112,14 @@ def print_result(result: SearchResult) -> None:
 def _print_hit(console: Console, hit: Hit) -> None:
     head = Text(f"{hit.rank:>2}. ") + Text(printable(hit.title), "bold")
     console.print(head + Text(f"  {shown(hit.place)}", "cyan"))
-    detail = " · ".join(filter(None, (hit.chapter, hit.file, shown(hit.doubt))))
+    edition = "" if hit.edition == hit.file else shown(hit.edition)
+    detail = " · ".join(filter(None, (hit.chapter, hit.file, edition, shown(hit.doubt))))
     texts = [Text(printable(detail), "dim"), _marked(hit.snippet)]
     if hit.duplicates:
-        same = " · ".join(f"{other.title}, {shown(other.place)}" for other in hit.duplicates)
+        same = " · ".join(
+            ", ".join(filter(None, (other.title, shown(other.edition), shown(other.place))))
+            for other in hit.duplicates
+        )
         texts.append(Text(f"{shown('Nearly the same')}: {printable(same)}", "dim"))
     for text in texts:
         for line in text.wrap(console, console.width - 4):
@@ -128,7 +132,8 @@ def _marked(snippet: str) -> Text:
     """A snippet's HTML as styled text; between two marks every second piece is one."""
     text = Text()
     for number, piece in enumerate(_MARK.split(snippet)):
-        text.append(printable(unescape(piece)), "bold yellow" if number % 2 else "")
+        lines = map(printable, unescape(piece).split("\n"))
+        text.append("\n".join(lines), "bold yellow" if number % 2 else "")
     return text
 
 
@@ -142,6 +147,8 @@ def print_books(books: list[Book]) -> None:
             id=book.id[:12], pages=book.pages, passages=book.passages, title=book.title,
             file=book.file,
         )  # fmt: skip
+        if book.edition not in ("", book.file):
+            say("              one of several of this name: {edition}", edition=book.edition)
         if book.scan_note:
             say("              {note}", note=book.scan_note)
         for problem in book.problems:

@@ -9,7 +9,8 @@ from bookbrain.library.findings import Expected
 from bookbrain.library.inbox import Rejection, arrivals, dismiss, rejections
 from bookbrain.library.inbox_worker import ingest
 from bookbrain.library.library import Library
-from bookbrain.library.open_book import Chapter, pick
+from bookbrain.library.maintenance import TakenExam
+from bookbrain.library.open_book import Chapter, OpenBook, pick
 from bookbrain.library.prepare import file_digest
 from bookbrain.library.recovery import Recovered, mend_catalog, mend_store, recover, settle
 from bookbrain.library.replacement import (
@@ -34,9 +35,11 @@ __all__ = [
     "Chapter",
     "Expected",
     "Library",
+    "OpenBook",
     "Recovered",
     "Rejection",
     "Sources",
+    "TakenExam",
     "add_again",
     "add_sources",
     "arrivals",

@@ -3,7 +3,7 @@
 import logging
 import os
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -11,10 +11,12 @@ from pathlib import Path
 from threading import Lock
 from time import monotonic
 from typing import Self
+from unicodedata import normalize
 
 from bookbrain.errors import BookBrainError, InputError
 from bookbrain.files import remove
 from bookbrain.formats.pdf import KilledError
+from bookbrain.library.buyer import Buyer
 from bookbrain.library.inbox import arrivals
 from bookbrain.library.prepare import Intake, Prepared
 from bookbrain.library.recognised_text import recognised_book
@@ -180,12 +182,15 @@ class _Work:
         known = set(stores.catalog.book_ids())
         hopeful = [job for job in jobs if job.attempts < MOST]
         alone = killed is None
-        with Intake(stores, hopeful, known, self.attempts.begin, alone=alone) as intake:
+        with (
+            Intake(stores, hopeful, known, self.attempts.begin, alone=alone) as intake,
+            Buyer(stores, lambda: _ahead(stores, intake)) as buyer,
+        ):
             for number, job in enumerate(jobs, start=1):
                 progress.begin(Path(job.path).name, number, len(jobs))
                 noted = Noted(progress, stores.catalog, job.id)
                 try:
-                    outcome = _finish(stores, job, intake, noted, last=alone)
+                    outcome = _finish(stores, job, intake, buyer, noted, last=alone)
                 except KilledError:
                     self.attempts.keep(job)
                     if killed is not None:
@@ -215,8 +220,9 @@ def _remaining(stores: Stores) -> list[Job]:
 
 
 def _finish(
-    stores: ConnectedStores, job: Job, intake: Intake, progress: Progress, *, last: bool
-) -> Outcome:
+    stores: ConnectedStores, job: Job, intake: Intake, buyer: Buyer, progress: Progress, *,
+    last: bool,
+) -> Outcome:  # fmt: skip
     """One job's outcome; raises BookBrainError when it is not the book's fault.
 
     KilledError when its process was ended, unless this was its `last` chance.
@@ -229,7 +235,7 @@ def _finish(
             )
         if said := doubt(job):
             log.warning("again file=%r: %s", Path(job.path).name, said)
-        return _add(stores, job, intake, progress)
+        return _add(stores, job, intake, buyer, progress)
     except InputError as error:
         if isinstance(error, KilledError) and not last:
             raise
@@ -251,7 +257,9 @@ def _finish(
     return outcome
 
 
-def _add(stores: ConnectedStores, job: Job, intake: Intake, progress: Progress) -> Outcome:
+def _add(
+    stores: ConnectedStores, job: Job, intake: Intake, buyer: Buyer, progress: Progress
+) -> Outcome:
     path = Path(job.path)
     taken = intake.take(progress.step)
     book_id, ready = taken.book_id, taken.book
@@ -262,7 +270,7 @@ def _add(stores: ConnectedStores, job: Job, intake: Intake, progress: Progress) 
     read = recognised_book(
         NewBook(book, ready.pages, ready.passages), stores.embeddings.recognised.of_file(book_id)
     )
-    new, tokens = _embedded(stores, path, read, progress)
+    new, tokens = _embedded(stores, path, read, buyer, progress)
     progress.step("indexing", 0, 1)
     with stores.writing(progress.wait):
         if new.pages is not ready.pages:  # else its preparer has written its postings
@@ -271,7 +279,9 @@ def _add(stores: ConnectedStores, job: Job, intake: Intake, progress: Progress) 
         _commit(stores, new, commit, job.id)
         stores.drop_old_indexes()
     progress.step("indexing", 1, 1)
-    return Outcome(job.path, "added", stores.catalog.book(book_id, new.space), tokens=tokens)
+    known = sum(other.file == book.file for other in stores.catalog.namesakes([book_id])) - 1
+    added = stores.catalog.book(book_id, new.space)
+    return Outcome(job.path, "added", added, tokens=tokens, namesakes=known)
 
 
 def _known(stores: Stores, job: Job, book_id: str, *, mended: bool) -> Outcome:
@@ -289,7 +299,7 @@ def _new_book(stores: Stores, path: Path, book_id: str, ready: Prepared) -> Book
     """What it is called: as its card says, where a lost catalog left one."""
     card = read_card(stores.paths, book_id)
     if path != stores.paths.book_file(book_id):
-        file = path.name
+        file = normalize("NFC", path.name)  # some systems take Hangul apart
     else:
         file = card.file if card else f"{book_id[:12]}{PDF}"
     title = card.title if card else ready.title or Path(file).stem
@@ -313,7 +323,7 @@ def _commit(stores: Stores, new: NewBook, commit: str, job: int) -> None:
 
 
 def _embedded(
-    stores: ConnectedStores, path: Path, new: NewBook, progress: Progress
+    stores: ConnectedStores, path: Path, new: NewBook, buyer: Buyer, progress: Progress
 ) -> tuple[NewBook, int]:
     """Buy and publish the vectors of a book, where embedding is configured; the tokens it cost.
 
@@ -329,8 +339,16 @@ def _embedded(
         return new, 0
     if not stores.settings.embedding.enabled or not new.passages:
         return new, 0
-    space, refused, tokens = embed_passages(stores, new.book.id, new.passages, progress)
+    space, refused, tokens = buyer.embed(new.book.id, new.passages, progress)
     return replace(new, space=space, refused=refused), tokens
+
+
+def _ahead(stores: Stores, intake: Intake) -> Iterator[Sequence[Passage]]:
+    """The passages of the books that are ready and will be embedded with their own text."""
+    for job, taken in intake.ready():
+        is_new = Path(job.path) != stores.paths.book_file(taken.book_id)
+        if is_new and taken.book and not stores.embeddings.recognised.of_file(taken.book_id):
+            yield taken.book.passages
 
 
 def embedded_before(stores: Stores, new: NewBook, refused: Mapping[int, str]) -> NewBook:
@@ -346,27 +364,3 @@ def embedded_before(stores: Stores, new: NewBook, refused: Mapping[int, str]) ->
 def digests_of(passages: Iterable[Passage | StoredPassage]) -> dict[int, str]:
     """What each passage is embedded under, by ordinal."""
     return {passage.ordinal: passage.digest for passage in passages}
-
-
-def embed_passages(
-    stores: ConnectedStores, book_id: str, passages: Sequence[Passage], progress: Progress
-) -> tuple[str, dict[int, str], int]:
-    """Put a book's vectors into the store and into Chroma.
-
-    Returns the space, the refused ordinals with their reasons, and the tokens billed.
-    """
-    semantics = stores.semantics
-    if known := stores.space():
-        semantics.vectors(known)  # a server that is gone is noticed before money is spent
-    progress.step("embedding", 0, len(passages))
-    purchase = semantics.buy(
-        [passage.text for passage in passages],
-        lambda done, total: progress.step("embedding", done, total),
-    )
-    space = stores.space()
-    if space is None:
-        raise BookBrainError("The endpoint gave no vector for any passage.", "Try again.")
-    digests = digests_of(passages)
-    refused = {n: purchase.refused[d] for n, d in digests.items() if d in purchase.refused}
-    semantics.publish(space, book_id, digests)
-    return str(space), refused, purchase.tokens

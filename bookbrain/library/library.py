@@ -1,11 +1,11 @@
 """Library: every use of the shelf goes through here."""
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from bookbrain.errors import BusyError, ConfigError, UnavailableError
 from bookbrain.files import is_locked
@@ -13,7 +13,7 @@ from bookbrain.formats.format import find_books
 from bookbrain.library import findings, maintenance, replacement
 from bookbrain.library.findings import Expected, prove
 from bookbrain.library.jobs import finish_jobs, parted, under_way
-from bookbrain.library.maintenance import rename
+from bookbrain.library.maintenance import TakenExam, rename
 from bookbrain.library.open_book import OpenBook, open_book, pick
 from bookbrain.library.prepare import plan_file
 from bookbrain.library.recognised_text import shelf_with_scans
@@ -37,16 +37,27 @@ from bookbrain.model import (
     RecognitionReport,
     RecognitionState,
     SearchResult,
+    edition_of,
+    told_apart,
 )
 from bookbrain.ocr.engine import OcrEngine
 from bookbrain.ocr.tesseract import find_engine
+from bookbrain.paths import refuse_in_upgrade
 from bookbrain.reports import Check
 from bookbrain.search import retrieval
-from bookbrain.search.evaluation import Evaluation, GoldenQuery, evaluate
+from bookbrain.search.evaluation import Evaluation, GoldenQuery, Tuning, evaluate, tune
+from bookbrain.search.exam import UNKNOWN, Marks
 from bookbrain.search.retrieval import ConnectedStores, similar
 from bookbrain.settings import Settings
 from bookbrain.store.copy import OnCopied, Snapshot, take_snapshot
 from bookbrain.store.folder import AGAIN, DELETE_OTHERS, GO_ON, Stores, storage_errors
+
+if TYPE_CHECKING:
+    from bookbrain.answers.answer import Event
+    from bookbrain.answers.conversation import Exchange
+    from bookbrain.models.model_folder import ModelPlan
+    from bookbrain.models.open_models import InstalledModel
+    from bookbrain.ocr.vision import VisionEngine
 
 
 class Library:
@@ -155,11 +166,12 @@ class Library:
         """All books, oldest first, each with its problems."""
         space = self._stores.space() if self.settings.embedding.enabled else None
         shelf = self._stores.catalog.books(str(space) if space else "")
-        return shelf_with_scans(self._stores.catalog, self._stores.embeddings, shelf)
+        return told_apart(shelf_with_scans(self._stores.catalog, self._stores.embeddings, shelf))
 
     def find_book(self, reference: str) -> Book:
         """The book that an id, the start of one, or a file name means; InputError otherwise."""
-        return pick(self._stores.catalog.books(), reference, "`bookbrain books` lists the ids.")
+        hint = "`bookbrain books` lists the ids."
+        return pick(self._stores.catalog.books(), reference, hint, edition_of)
 
     def open_book(self, book_id: str) -> OpenBook:
         """A book to read, by its whole id; NotFoundError when it is not in the library."""
@@ -205,14 +217,40 @@ class Library:
     ) -> SearchResult:  # fmt: skip
         """The best `k` pages for `query`, in all books or in those that `books` names.
 
-        `weight` is what meaning counts against keywords, 0 to 1; None for what the settings say.
+        `weight` is what meaning counts against keywords, 0 to 1; None for what the settings say, or
+        else the exam of the model.
         """
         ids = [self.find_book(name).id for name in books] if books else None
         return retrieval.search(self._stores, query, k=k, mode=mode, books=ids, weight=weight)
 
+    def usual_weight(self) -> float:
+        """What meaning counts against keywords at most where nobody says otherwise, 0 to 1."""
+        if self.settings.vector_weight is not None:
+            return self.settings.vector_weight
+        marks = self.marks()
+        return max(marks.english.weight, marks.korean.weight) if marks else UNKNOWN
+
     def similar(self, book: str, page: int, k: int = 10) -> SearchResult:
         """The best `k` pages like this one, its neighbours left out; costs nothing."""
         return similar(self._stores, self.find_book(book).id, page, k)
+
+    def ask(
+        self,
+        question: str,
+        *,
+        books: Sequence[str] | None = None,
+        wanted: Callable[[], bool] = lambda: True,
+        earlier: Sequence["Exchange"] = (),
+    ) -> Generator["Event", None, None]:
+        """Answer a question out of all books, or those that `books` names, while it is `wanted`;
+        the turns that it follows are `earlier`.
+
+        The events, and what is raised, are those of `answers.answer.answer`.
+        """
+        from bookbrain.answers.answer import answer  # noqa: PLC0415  (loads slowly)
+
+        ids = [self.find_book(name).id for name in books] if books else None
+        return answer(self._stores, question, ids, wanted, earlier)
 
     def silent(self) -> str:
         """Who does not answer searches by meaning, which are set up; "" where all do, or none are.
@@ -220,6 +258,11 @@ class Library:
         Our own Chroma server counts as there: it starts when it is needed. Nothing is embedded.
         """
         return self._stores.semantics.silent() if self.settings.embedding.enabled else ""
+
+    def marks(self) -> Marks | None:
+        """How the model of the settings did in its exam; None where it has not taken it."""
+        space = self._stores.space() if self.settings.embedding.enabled else None
+        return self._stores.semantics.marks(space) if space else None
 
     def evaluate(
         self, golden: Sequence[GoldenQuery], *, k: int = 5, mode: Mode = "hybrid",
@@ -237,6 +280,12 @@ class Library:
 
         self.search("준비 ready", k=1, mode=mode)  # what loads once is not timed
         return evaluate(golden, ask, k)
+
+    def tune(self, golden: Sequence[GoldenQuery], *, k: int = 5) -> Tuning:
+        """Measure hybrid search on a golden set with each weight of meaning."""
+        return tune(
+            golden, lambda query, count, weight: self.search(query, k=count, weight=weight), k
+        )
 
     # Health
 
@@ -276,19 +325,86 @@ class Library:
         with self._working(progress):
             return maintenance.embed(self._stores, progress)
 
+    def exam_tokens(self) -> int:
+        """What the exam of the configured model, or what is left of it, would take; 0 where it is
+        done, or there is no model."""
+        return maintenance.exam_tokens(self._stores)
+
+    def take_exam(self, progress: Progress = SILENT) -> TakenExam:
+        """Have the configured model take its exam, or what is left of it."""
+        with self._working(progress):
+            return maintenance.take_exam(self._stores, progress)
+
+    # Models on this machine
+
+    def plan_local_model(
+        self, name: str | None, folder: Path | None, digests: Collection[str]
+    ) -> "ModelPlan":
+        """How the model called `name` would come into the library, as `plan_model`."""
+        from bookbrain.models.model_folder import plan_model  # noqa: PLC0415  (loads slowly)
+
+        with storage_errors():
+            return plan_model(self.settings.home, self.settings.embedding, name, folder, digests)
+
+    def install_local_model(
+        self, plan: "ModelPlan", on_bytes: Callable[[int, int], None]
+    ) -> Settings:
+        """Bring it in and try it, as `install_model`; the settings with it. It is not kept yet."""
+        from bookbrain.models.model_folder import install_model  # noqa: PLC0415
+
+        refuse_in_upgrade(self.settings.home)
+        embedding = self.settings.embedding
+        with storage_errors():
+            found = install_model(self.settings.home, plan, embedding, on_bytes)
+        return replace(self.settings, embedding=replace(embedding, model=found.setting))
+
+    def local_model(self) -> "InstalledModel":
+        """The one of the settings; raises BookBrainError where it is not there, or not whole."""
+        from bookbrain.models.open_models import installed  # noqa: PLC0415
+
+        return installed(self.settings.home, self.settings.embedding.model)
+
+    def keep_local_model(self, setting: str | None) -> bool:
+        """Have this local model embed from now on; None: the service that the settings name.
+
+        Whether that is a change."""
+        from bookbrain.models.model_folder import choose_model  # noqa: PLC0415
+
+        refuse_in_upgrade(self.settings.home)
+        with storage_errors():
+            return choose_model(self.settings.home, setting)
+
     # Text recognition
 
     def recognition(self) -> RecognitionState:
         """How far text recognition is with the pages that cannot be searched as they are."""
         return look_at_recognition(self._stores)
 
+    @contextmanager
+    def vision(self, *, wanted: bool = True) -> Iterator["VisionEngine | None"]:
+        """The engine that asks a model, where the settings want that, for `plan_recognition` and
+        `recognise_by`; None for one that is not `wanted`.
+
+        Only who knows what it costs has it read; nothing does so by itself. Raises ConfigError
+        without a key, UnavailableError without tesseract, by which it is checked.
+        """
+        if self.settings.ocr != "vision" or not wanted:
+            yield None
+            return
+        from bookbrain.models.vision_api import VisionModel  # noqa: PLC0415  (loads slowly)
+        from bookbrain.ocr.vision import VisionEngine  # noqa: PLC0415
+
+        tesseract = find_engine(self.settings)
+        with closing(VisionModel(self.settings.embedding, self.settings.vision)) as model:
+            yield VisionEngine(model, tesseract)
+
     def plan_recognition(
-        self, *, redo: str = "", pages: Iterable[int] = (), book: str = ""
-    ) -> list[RecognitionPlan]:
+        self, *, redo: str = "", pages: Iterable[int] = (), book: str = "",
+        engine: OcrEngine | None = None,
+    ) -> list[RecognitionPlan]:  # fmt: skip
         """What text recognition is to read, as `recognise` would; no engine is needed."""
-        engine = None
         with suppress(UnavailableError, ConfigError):
-            engine = find_engine(self.settings)
+            engine = engine or find_engine(self.settings)
         return plan_recognition(self._stores, engine, self._wish(redo, pages, book))
 
     def recognise(
@@ -309,6 +425,20 @@ class Library:
         with storage_errors():
             self._stores.open_to_write()
             return recognise(self._stores, engine, wish, on_page, patient=patient)
+
+    def recognise_by(
+        self, engine: "VisionEngine", most: int, on_page: OnPage = lambda standing: None, *,
+        redo: str = "", pages: Iterable[int] = (),
+    ) -> RecognitionReport:  # fmt: skip
+        """The same by an engine that costs money: `most` pages, which somebody agreed to pay for.
+
+        What comes meanwhile is for the next time.
+        """
+        wish = replace(self._wish(redo, pages, ""), most=most)
+        with storage_errors():
+            self._stores.open_to_write()
+            report = recognise(self._stores, engine, wish, on_page)
+        return replace(report, tokens=engine.reader.tokens, dollars=engine.reader.dollars)
 
     def _wish(self, redo: str, pages: Iterable[int], book: str) -> Wish:
         return Wish(self.find_book(redo).id if redo else "", frozenset(pages), book)

@@ -1,15 +1,19 @@
 """Books are renamed, removed, read again and embedded; derived stores are made again."""
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from time import monotonic
+from unicodedata import normalize
 
 from bookbrain.errors import ConfigError, InputError, UnavailableError
 from bookbrain.files import remove
 from bookbrain.formats.text import count_tokens, text_of
 from bookbrain.index.segment import segment_name
-from bookbrain.library.jobs import digests_of, embed_passages, embedded_before
+from bookbrain.library.buyer import Buyer
+from bookbrain.library.jobs import digests_of, embedded_before
 from bookbrain.library.prepare import Intake, PreparerFault
 from bookbrain.library.recognised_text import recognised_book
 from bookbrain.log import record_removal, record_renaming
@@ -25,6 +29,7 @@ from bookbrain.model import (
     parse_space,
 )
 from bookbrain.paths import refuse_in_upgrade
+from bookbrain.search.exam import Marks
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.store.catalog import Catalog, Job, NewBook
 from bookbrain.store.chroma import forget_local_chroma
@@ -38,7 +43,7 @@ _LONGEST = 300  # characters, as of those that are read
 
 def rename(stores: Stores, book: Book, title: str) -> Book:
     """The book with its new title; InputError for one that cannot be."""
-    title = " ".join(title.split())
+    title = " ".join(normalize("NFC", title).split())
     if not title or len(title) > _LONGEST:
         raise InputError(
             fill("A title has 1 to {most} characters.", most=_LONGEST), "Choose another."
@@ -117,7 +122,7 @@ def replace_text(stores: Stores, new: NewBook, commit: str | None = None) -> boo
     False where somebody has removed the book.
 
     Only for the one writer. Its segment is there, written by its preparer, and so are its vectors,
-    where it is embedded (`embed_passages`, or `embedded_before` for those that were bought for the
+    where it is embedded (`Buyer.embed`, or `embedded_before` for those that were bought for the
     text of before). One transaction then makes it the text that is searched: whatever is killed
     leaves the old one or the new one, and each is found by its own postings only. `commit` is for
     whoever replaces many and makes the keyword index of all in the end.
@@ -135,7 +140,7 @@ def replace_text(stores: Stores, new: NewBook, commit: str | None = None) -> boo
 
 def rebuild_vectors(stores: ConnectedStores, progress: Progress) -> None:
     """Make every Chroma collection again, from the embedding store."""
-    if stores.settings.chroma_url is None:
+    if stores.settings.chroma.url is None:
         forget_local_chroma(stores.home)
     for name in stores.catalog.embedded_spaces():
         stores.semantics.vectors(parse_space(name)).clear()
@@ -217,7 +222,8 @@ def plan_embedding(stores: Stores) -> list[Plan]:
     if not stores.settings.embedding.enabled:
         raise ConfigError(
             "No embedding endpoint is set.",
-            "Set OPENAI_API_KEY (or OPENAI_BASE_URL of a compatible server) and run this again.",
+            "Set OPENAI_API_KEY (or OPENAI_BASE_URL of a compatible server) and run this again; "
+            "without a key: `bookbrain embed --local`.",
         )
     space = stores.space()
     plans = []
@@ -235,6 +241,35 @@ def plan_embedding(stores: Stores) -> list[Plan]:
     return plans
 
 
+@dataclass(frozen=True, slots=True)
+class TakenExam:
+    """How a model did, None where it gave too few vectors; the tokens that were billed for it, and
+    the seconds it took."""
+
+    marks: Marks | None
+    tokens: int
+    seconds: float
+
+
+def exam_tokens(stores: ConnectedStores) -> int:
+    """The tokens, estimated, of what is still to be bought of the model's exam."""
+    if not stores.settings.embedding.enabled:
+        return 0
+    return sum(map(count_tokens, stores.semantics.unanswered()))
+
+
+def take_exam(stores: ConnectedStores, progress: Progress) -> TakenExam:
+    """Buy the vectors of the exam that are not there; raises what the endpoint raises."""
+    started = monotonic()
+    progress.begin(stores.settings.embedding.model, 1, 1)
+    purchase = stores.semantics.take_exam(
+        lambda done, total: progress.step("embedding", done, total)
+    )
+    space = stores.space()
+    marks = stores.semantics.marks(space) if space else None
+    return TakenExam(marks, purchase.tokens, monotonic() - started)
+
+
 def embed(stores: ConnectedStores, progress: Progress) -> list[Outcome]:
     """Embed every book that the configured model has not embedded; then drop other models' vectors.
 
@@ -244,26 +279,37 @@ def embed(stores: ConnectedStores, progress: Progress) -> list[Outcome]:
         forget_lost_vectors(stores)
     space = stores.space()
     book_ids = stores.catalog.unembedded_books(str(space) if space else "")
+    loaded: deque[tuple[int, Book, Sequence[Passage]]] = deque()
+    coming = _loading(stores, book_ids, loaded)
     outcomes = []
-    for number, book_id in enumerate(book_ids, start=1):
-        book = stores.catalog.book(book_id)
-        if book is None:
-            continue
-        progress.begin(book.file, number, len(book_ids))
-        passages = stored_passages(stores, book_id)
-        name, refused, tokens = embed_passages(stores, book_id, passages, progress)
-        with stores.writing(progress.wait):
-            if not stores.catalog.has_book(book_id):  # somebody has removed it meanwhile
-                drop_vectors(stores, book_id, [name])
-                continue
-            stores.catalog.set_embedded(book_id, name, refused)
-        outcomes.append(
-            Outcome(book.file, "added", stores.catalog.book(book_id, name), tokens=tokens)
-        )
-        progress.end(outcomes[-1])
+    with Buyer(stores, lambda: coming) as buyer:
+        while loaded or next(coming, None) is not None:
+            number, book, passages = loaded.popleft()
+            progress.begin(book.file, number, len(book_ids))
+            name, refused, tokens = buyer.embed(book.id, passages, progress)
+            with stores.writing(progress.wait):
+                if not stores.catalog.has_book(book.id):  # somebody has removed it meanwhile
+                    drop_vectors(stores, book.id, [name])
+                    continue
+                stores.catalog.set_embedded(book.id, name, refused)
+            outcomes.append(
+                Outcome(book.file, "added", stores.catalog.book(book.id, name), tokens=tokens)
+            )
+            progress.end(outcomes[-1])
     with stores.writing(progress.wait):
         _drop_other_spaces(stores)
     return outcomes
+
+
+def _loading(
+    stores: Stores, book_ids: Iterable[str], loaded: deque[tuple[int, Book, Sequence[Passage]]]
+) -> Iterator[Sequence[Passage]]:
+    """The passages of the books that are there, each also put behind those that are `loaded`."""
+    for number, book_id in enumerate(book_ids, start=1):
+        if book := stores.catalog.book(book_id):
+            passages = stored_passages(stores, book_id)
+            loaded.append((number, book, passages))
+            yield passages
 
 
 def _drop_other_spaces(stores: ConnectedStores) -> None:

@@ -1,6 +1,6 @@
 """A book that somebody reads: its pages, its chapters, and what of it a query matches."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +9,11 @@ from unicodedata import normalize
 
 from bookbrain.errors import InputError, NotFoundError
 from bookbrain.formats.format import FORMAT
-from bookbrain.formats.page_image import Letters, Picture
+from bookbrain.formats.page_image import Letters, Picture, Sheet
 from bookbrain.index.analyzer import FUNCTION_WORDS, HEADING
 from bookbrain.index.bm25 import TermScorer, best_pages
 from bookbrain.library.recognised_text import unread_note
-from bookbrain.messages import fill
+from bookbrain.messages import fill, message_of
 from bookbrain.model import Book, Page, doubt
 from bookbrain.ocr.engine import RecognisedPage, letters_of
 from bookbrain.search.query import CompiledQuery, compile_query
@@ -23,6 +23,7 @@ from bookbrain.store.folder import Stores
 from bookbrain.store.recognised import Reading
 
 _SHORTEST_ID = 4
+_MOST_NAMED = 5  # where a reference means several books
 
 
 class Named(Protocol):
@@ -38,10 +39,10 @@ class Named(Protocol):
 B = TypeVar("B", bound=Named)
 
 
-def pick(books: Iterable[B], reference: str, hint: str) -> B:
+def pick(books: Iterable[B], reference: str, hint: str, tell: Callable[[B], str]) -> B:
     """The one of the books that an id, the start of one, or a file name means.
 
-    Raises InputError with the `hint` when it is none of them, or several.
+    Raises InputError with the `hint` when it is none of them, or several, which `tell` tells apart.
     """
     name = normalize("NFC", reference)
     matches = [
@@ -53,11 +54,14 @@ def pick(books: Iterable[B], reference: str, hint: str) -> B:
     ]
     if len(matches) == 1:
         return matches[0]
+    if not matches:
+        raise InputError(fill("There is no book {reference!r}.", reference=reference), hint)
+    listed = tell(matches[0])
+    for match in matches[1:_MOST_NAMED]:
+        listed = fill("{first}, or {others}", first=listed, others=tell(match))
     raise InputError(
-        fill("Several books are {reference!r}.", reference=reference)
-        if matches
-        else fill("There is no book {reference!r}.", reference=reference),
-        hint,
+        fill("Several books are {reference!r}.", reference=reference),
+        fill("They are: {books}. {hint}", books=listed, hint=message_of(hint)),
     )
 
 
@@ -102,6 +106,10 @@ class OpenBook:
         return tuple(
             Chapter(h.title, page.number, h.start) for page in pages for h in page.headings
         )
+
+    def labels(self) -> tuple[str, ...]:
+        """What is printed on each page, in order; "" where that is nothing of its own."""
+        return tuple(page.label for page in self._stores.catalog.pages(self.book.id))
 
     def matches(self, query: str) -> tuple[int, ...]:
         """The pages of the book with every word of the query, in page order.
@@ -148,6 +156,19 @@ class OpenBook:
             timeout=min(settings.read_timeout, _PATIENCE),
             memory_mb=settings.read_memory,
             words=self._words(page) if marks else (),
+        )
+
+    def sheet(self, page: Page, spans: Sequence[tuple[int, int]]) -> Sheet:
+        """Where these spans of the text of `page` stand, to be found."""
+        settings = self._stores.settings
+        return FORMAT.sheet(
+            path=str(self.path),
+            number=page.number,
+            text=page.text,
+            spans=tuple(spans),
+            timeout=min(settings.read_timeout, _PATIENCE),
+            memory_mb=settings.read_memory,
+            words=self._words(page),
         )
 
     def remark(self, page: Page) -> str:

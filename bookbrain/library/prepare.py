@@ -6,7 +6,7 @@ import logging
 import os
 import subprocess
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -14,15 +14,16 @@ from pathlib import Path
 from queue import SimpleQueue
 from threading import Lock
 from typing import Any, NamedTuple, Self
+from unicodedata import normalize
 
 from bookbrain.errors import ConfigError, InputError, UnavailableError
 from bookbrain.files import PART, sync_folder
+from bookbrain.formats.fork_server import lines_until
 from bookbrain.formats.format import FORMAT
 from bookbrain.formats.pdf import (
     FROM_OUTSIDE,
     Deadlines,
     killed,
-    lines_until,
     read_pdf,
 )
 from bookbrain.formats.text import count_tokens, make_passages, text_of
@@ -179,15 +180,21 @@ _Steps = SimpleQueue[tuple[Step, int, int] | None]
 class _Turn(NamedTuple):
     """A file on its way: its steps as they are done, None after the last; and what comes of it."""
 
+    job: Job
     steps: _Steps
     taken: Future[TakenFile]
 
     @property
+    def ready(self) -> TakenFile | None:
+        """What came of it, if that is known, and good."""
+        if not self.taken.done() or self.taken.cancelled() or self.taken.exception():
+            return None
+        return self.taken.result()
+
+    @property
     def characters(self) -> int:
         """How long the text is that waits here."""
-        if not self.taken.done() or self.taken.cancelled() or self.taken.exception():
-            return 0
-        book = self.taken.result().book
+        book = taken.book if (taken := self.ready) else None
         return sum(len(page.text) for page in book.pages) if book else 0
 
 
@@ -211,6 +218,7 @@ class Intake:
         self._ahead = _AHEAD if count > 1 else 1
         self._alone = alone
         self._turns: deque[_Turn] = deque()
+        self._shown: set[int] = set()
         self._locks: dict[str, Lock] = {}  # by book: two files may be the same one
         self._preparers = [Preparer(stores.settings, stores.segments) for _ in range(count)]
         self._idle: SimpleQueue[Preparer] = SimpleQueue()
@@ -245,6 +253,13 @@ class Intake:
             on_step(*step)
         return turn.taken.result()
 
+    def ready(self) -> Iterator[tuple[Job, TakenFile]]:
+        """Of the files that `take` will give, in this order, those that are ready: each once."""
+        for turn in list(self._turns):
+            if turn.job.id not in self._shown and (taken := turn.ready):
+                self._shown.add(turn.job.id)
+                yield turn.job, taken
+
     def _look_ahead(self) -> None:
         while (
             len(self._turns) < self._ahead
@@ -252,7 +267,7 @@ class Intake:
             and (job := next(self._jobs, None))
         ):
             steps: _Steps = SimpleQueue()
-            self._turns.append(_Turn(steps, self._threads.submit(self._take, job, steps)))
+            self._turns.append(_Turn(job, steps, self._threads.submit(self._take, job, steps)))
 
     def _take(self, job: Job, steps: _Steps) -> TakenFile:
         path, inbox = Path(job.path), self._stores.paths.inbox
@@ -355,6 +370,7 @@ def _plan(stores: Stores, path: Path, name: str, progress: Progress) -> Plan:
     pages = with_recognised(text.pages, read)
     passages = make_passages(pages)
     tokens = sum(count_tokens(passage.text) for passage in passages)
+    name = normalize("NFC", name)
     title = text.title or Path(name).stem
     plan = Plan(name, title, len(pages), len(passages), tokens)
     problems = [(page.number, page.problem) for page in pages if page.problem]

@@ -22,7 +22,7 @@ from bookbrain.library.maintenance import forget_lost_vectors
 from bookbrain.model import AddReport, Progress
 from bookbrain.paths import CATALOG, LibraryPaths, refuse_in_upgrade
 from bookbrain.search.retrieval import ConnectedStores
-from bookbrain.settings import EmbeddingSettings, Settings
+from bookbrain.settings import ChromaSettings, EmbeddingSettings, Settings
 from bookbrain.store.catalog import MIGRATIONS, Catalog, read_stamp, set_refused
 from bookbrain.store.checksums import (
     CATALOG_TABLES,
@@ -352,7 +352,7 @@ def _sources(
     left = sorted((wanted - held) & stored_files(paths.books))
     if not left:
         return sources
-    alone = replace(settings, home=work, embedding=EmbeddingSettings(), chroma_url=None)
+    alone = replace(settings, home=work, embedding=EmbeddingSettings(), chroma=ChromaSettings())
     with closing(ConnectedStores(alone, lost=True)) as stores:
         for book_id in left:
             link(paths.book_file(book_id), stores.paths.book_file(book_id))

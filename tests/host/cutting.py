@@ -45,15 +45,15 @@ class Layer:
         self._lay()
 
     def renew(self) -> None:
-        """The host is off, and as it was when the layer was made."""
+        """The host is off, and as it was when the layer was made, but for the releases kept."""
         self.remove()
-        for release in self._kept.iterdir():
-            do("mv", "-T", str(release), str(self._host.root / _RELEASES / release.name))
         self._lay()
 
     def remove(self) -> None:
         self._host.cut_power()
         do("umount", str(self._host.root))
+        for release in self._kept.iterdir():
+            do("mv", "-T", str(release), str(self._host.root / _RELEASES / release.name))
         do("rm", "-rf", str(self._changes.parent))
 
     def keep_releases(self) -> None:

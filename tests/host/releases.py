@@ -30,6 +30,9 @@ def release_of(lab: Lab, edit: Edit) -> Path:
     def make(tree: Path) -> None:
         ignored = shutil.ignore_patterns("dist", ".cache")
         shutil.copytree(lab.folder / "release", tree, ignore=ignored)
+        (tree / ".cache").mkdir()
+        tools = ".cache/release-tools"
+        (tree / tools).symlink_to(lab.folder / "release" / tools)
         edit(tree)
         do(str(tree / "packaging/release"))
 

@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from itertools import count
 from pathlib import Path
@@ -453,9 +454,8 @@ def test_a_malformed_catalog_by_the_commands(plain: Shelf, english: list[Path]) 
     plain.add(*english)
     sound = _backup(plain)
     catalog = plain.home / "catalog.sqlite3"
-    with sqlite3.connect(catalog) as db:
+    with closing(sqlite3.connect(catalog)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    db.close()
     data = bytearray(catalog.read_bytes())
     leaves = [at for at in range(4096, len(data), 4096) if data[at] == 0x0D]
     data[leaves[-1] : leaves[-1] + 4096] = bytes(4096)

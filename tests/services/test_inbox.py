@@ -82,9 +82,11 @@ def test_a_file_that_is_still_written_is_waited_for(plain: Shelf, english: list[
     slow = _inbox(plain) / "slow.pdf"
     slow.write_bytes(whole[: len(whole) // 2])
     process = plain.start("ingest-inbox")
+    other_is_there = threading.Event()
 
     def upload() -> None:
         time.sleep(6)  # longer than a file must rest
+        assert other_is_there.wait(60)
         with slow.open("ab") as file:
             file.write(whole[len(whole) // 2 :])
 
@@ -93,7 +95,7 @@ def test_a_file_that_is_still_written_is_waited_for(plain: Shelf, english: list[
     wait_for((plain.home / "catalog.sqlite3").exists, "the start")
     _put(plain, english[1])  # is not held up
     wait_for(lambda: not (_inbox(plain) / "book2.pdf").exists(), "the other book")
-    assert writer.is_alive()
+    other_is_there.set()
     writer.join()
     done = plain.finish(process)
     assert "rejected" not in done.err

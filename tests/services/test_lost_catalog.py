@@ -32,7 +32,8 @@ _CUTS = 20
 _TRIED = range(_CUTS) if os.environ.get("BOOKBRAIN_CUTS") == "all" else (0, 4, 9, 14, 19)
 _RUNS: dict[str, list[list[str]]] = {
     "bookbrain": [
-        ["search", "lock"], ["books"], ["add", "{new}"], ["add"], ["remove", "{id}", "--yes"],
+        ["search", "lock"], ["ask", "lock"], ["books"], ["add", "{new}"], ["add"],
+        ["remove", "{id}", "--yes"],
         ["rename", "{id}", "Another"], ["embed", "--yes"], ["rebuild"], ["ingest-inbox"],
         ["eval", "{golden}"], ["ocr"], ["read-scans"],
     ],
@@ -170,7 +171,7 @@ def _files(home: Path) -> dict[str, bytes]:
 def test_every_command_is_run() -> None:
     """A command that is added must be tried on a lost library, too."""
     elsewhere = {"recover", "serve", "restore", "mcp", "check"} | {
-        "status", "doctor", "uninstall", "logs", "report", "site", "users", "key",
+        "status", "doctor", "uninstall", "logs", "report", "site", "users", "tokens", "key",
         "archive-logs", "notify-failure",
     }  # fmt: skip
     for name, program in _PROGRAMS.items():

@@ -14,7 +14,7 @@ _LARGEST = 400_000  # bytes of an original: larger ones only take longer
 
 def _originals(folder: Path) -> list[bytes]:
     made = [
-        pdfs.long_book(folder / "mixed.pdf", 6, seed=1),
+        pdfs.long_book(folder / "mixed.pdf", 6, seed=1, language="mixed"),
         pdfs.long_book(folder / "english.pdf", 10, seed=2, language="en"),
         pdfs.mixed(folder / "part.pdf", ["text", "scan", "blank", "text"]),
         pdfs.book(folder / "labels.pdf", ["one", "two", "three"], labels=["i", "ii", "1"]),

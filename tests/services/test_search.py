@@ -59,6 +59,7 @@ def words_of(path: Path, page: int) -> str:
     return text
 
 
+@pytest.mark.slow
 def test_the_contract(library: Shelf) -> None:
     answer = library.search("cancel a future", "-k", "3")
     assert list(answer) == ["query", "mode", "degraded", "took_ms", "hits", "read_as"]
@@ -68,7 +69,7 @@ def test_the_contract(library: Shelf) -> None:
     for rank, hit in enumerate(answer["hits"], start=1):
         assert list(hit) == [
             "rank", "score", "book_id", "title", "file", "page", "page_label", "chapter",
-            "snippet", "text", "why", "duplicates", "recognised",
+            "snippet", "text", "why", "duplicates", "recognised", "edition",
         ]  # fmt: skip
         assert hit["rank"] == rank
         assert list(hit["why"]) == ["keyword", "vector"]
@@ -94,6 +95,7 @@ def test_one_leg(mode: str, library: Shelf) -> None:
     assert all(hit["why"][mode] and not hit["why"][other] for hit in answer["hits"])
 
 
+@pytest.mark.slow
 def test_the_page_is_where_the_match_is(library: Shelf, books: dict[str, Path]) -> None:
     for page in (1, 6, 12):
         probe = pdfs.probe(5, page - 1)

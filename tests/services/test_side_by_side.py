@@ -17,9 +17,7 @@ LONG = 3000  # pages
 
 @pytest.fixture(scope="module")
 def long_book(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return pdfs.long_book(
-        tmp_path_factory.mktemp("long") / "long.pdf", LONG, seed=9, language="english"
-    )
+    return pdfs.long_book(tmp_path_factory.mktemp("long") / "long.pdf", LONG, seed=9, language="en")
 
 
 def test_while_it_is_read(plain: Shelf, english: list[Path], long_book: Path) -> None:

@@ -30,6 +30,7 @@ _NOUNS = _split(
     "인증서 갱신|컴파일러 최적화|함수형 언어|객체 지향 설계|의존성 주입|단위 시험|"
     "배포 자동화|로그 수집|성능 측정|캐시 무효화|벡터 검색|신경망 학습"
 )
+_PLURALS = [f"{term}s" for term in _TERMS]
 _ACTIONS = _split(
     "처리한다|저장한다|다시 계산한다|미리 준비한다|차례로 검사한다|안전하게 되돌린다|"
     "여러 노드에 나눈다|한 번만 수행한다|뒤로 미룬다|즉시 알린다"
@@ -53,17 +54,24 @@ def probe(seed: int, page: int) -> str:
     return f"probe_{seed}_{page}"
 
 
-def technical_pages(number: int, seed: int = 0, language: Language = "mixed") -> list[str]:
-    """`number` pages of some 30 lines: prose, terms, code on every third page, and one probe."""
+def technical_pages(number: int, seed: int = 0, language: Language = "en") -> list[str]:
+    """`number` pages of some 30 lines: prose, terms, code on every third page, and one probe.
+
+    Each process that meets Hangul takes a second to load Kiwi: not for what is about other things.
+    """
     return [_page(seed, index, language) for index in range(number)]
 
 
-def technical_outline(number: int, every: int = 10) -> list[tuple[int, str, int]]:
+def technical_outline(
+    number: int, language: Language = "en", every: int = 10
+) -> list[tuple[int, str, int]]:
     """Chapters and sections as (level, title, page index), a chapter each `every` pages."""
     entries = []
     for chapter, first in enumerate(range(0, number, every), 1):
-        noun = _NOUNS[chapter % len(_NOUNS)]
-        entries.append((0, f"{chapter}장. {noun}", first))
+        title = f"Chapter {chapter}. Some {_PLURALS[chapter % len(_PLURALS)]}"
+        if language != "en":
+            title = f"{chapter}장. {_NOUNS[chapter % len(_NOUNS)]}"
+        entries.append((0, title, first))
         if first + every // 2 < number:
             term = _TERMS[chapter % len(_TERMS)]
             entries.append((1, f"{chapter}.1. The {term}", first + every // 2))
@@ -73,17 +81,15 @@ def technical_outline(number: int, every: int = 10) -> list[tuple[int, str, int]
 def _page(seed: int, index: int, language: Language) -> str:
     rng = random.Random(f"{seed}/{index}")
     name = probe(seed, index)
-    paragraphs = [f"{index + 1}. {rng.choice(_NOUNS)} ({rng.choice(_TERMS)})", _mention(name, rng)]
+    nouns = _PLURALS if language == "en" else _NOUNS
+    heading = f"{index + 1}. {rng.choice(nouns)} ({rng.choice(_TERMS)})"
+    paragraphs = [heading, f"{rng.choice(nouns)} → {name}"]
     for place in range(8):
         korean = language == "ko" or (language == "mixed" and place % 2 == 0)
         paragraphs.append(" ".join(_korean(rng) if korean else _english(rng) for _ in range(4)))
     if index % 3 == 0:
         paragraphs.append(rng.choice(_CODE).format(x=rng.choice(_TERMS), n=rng.randrange(2, 900)))
     return "\n".join(line for text in paragraphs for line in wrap(text))
-
-
-def _mention(name: str, rng: random.Random) -> str:
-    return f"{rng.choice(_NOUNS)} → {name}"
 
 
 def _korean(rng: random.Random) -> str:

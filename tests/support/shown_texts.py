@@ -33,11 +33,20 @@ _OTHERS = {
     "formats/pdf.py": ("_REASONS",),
     "library/findings.py": ("remedy",),
     "model.py": ("Step",),
-    "ocr/choice.py": ("NO_TEXT", "OUTLINED", "GARBLED", "UNTRUSTED", "PARTLY", "UNREADABLE"),
+    "ocr/choice.py": (
+        "NO_TEXT",
+        "OUTLINED",
+        "GARBLED",
+        "UNTRUSTED",
+        "PARTLY",
+        "UNREADABLE",
+        "ATTACHED",
+        "FORM",
+    ),
     "store/folder.py": ("GO_ON", "DELETE_OTHERS"),
     "store/identity.py": ("check_catalog", "_WAYS_OUT"),
     "web/books_page.py": ("_DIALOGS",),
-    "web/search_page.py": ("_CALLED",),
+    "web/plain_page.py": ("_PLACES",),
 }
 _NO_TEXTS = ("SELECT ", "bold yellow", "<")
 

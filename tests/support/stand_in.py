@@ -12,28 +12,12 @@ from pathlib import Path
 from typing import Any, Self
 
 
-class StandIn(ThreadingHTTPServer):
-    """Serves while its block lasts. `answer` makes of a path the status, 0 for silence, and the
-    body; `calls` has the path, the headers and the body of each request. So many `parts` of an
-    answer come `seconds` after one another, and the first so long after the request."""
+class LoopbackServer(ThreadingHTTPServer):
+    """Serves while its block lasts, whoever leaves meanwhile; `stopping` is set at its end."""
 
-    def __init__(
-        self, answer: Callable[[str], tuple[int, bytes]], context: ssl.SSLContext | None = None
-    ) -> None:
-        self.answer = answer
-        self.calls: list[tuple[str, dict[str, str], bytes]] = []
-        self.seconds = 0.0
-        self.parts = 1
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
         self.stopping = threading.Event()
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.place = f"127.0.0.1:{self.server_port}"
-        self.url = f"http{'s' if context else ''}://{self.place}"
-        if context:
-            self.socket = context.wrap_socket(self.socket, server_side=True)
-
-    def json(self, number: int = -1) -> dict[str, Any]:
-        """What was sent to it, of all requests the last one."""
-        return dict(json.loads(self.calls[number][2]))
+        super().__init__(("127.0.0.1", 0), handler)
 
     def handle_error(self, *_: object) -> None:
         """Somebody did not wait, or does not trust us: no news."""
@@ -48,6 +32,29 @@ class StandIn(ThreadingHTTPServer):
         self.shutdown()
         self._thread.join()
         self.server_close()
+
+
+class StandIn(LoopbackServer):
+    """`answer` makes of a path the status, 0 for silence, and the body; `calls` has the path, the
+    headers and the body of each request. So many `parts` of an answer come `seconds` after one
+    another, and the first so long after the request."""
+
+    def __init__(
+        self, answer: Callable[[str], tuple[int, bytes]], context: ssl.SSLContext | None = None
+    ) -> None:
+        self.answer = answer
+        self.calls: list[tuple[str, dict[str, str], bytes]] = []
+        self.seconds = 0.0
+        self.parts = 1
+        super().__init__(_Handler)
+        self.place = f"127.0.0.1:{self.server_port}"
+        self.url = f"http{'s' if context else ''}://{self.place}"
+        if context:
+            self.socket = context.wrap_socket(self.socket, server_side=True)
+
+    def json(self, number: int = -1) -> dict[str, Any]:
+        """What was sent to it, of all requests the last one."""
+        return dict(json.loads(self.calls[number][2]))
 
 
 class _Handler(BaseHTTPRequestHandler):

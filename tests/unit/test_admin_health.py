@@ -340,6 +340,7 @@ def test_a_library_of_ones_own_is_no_server(
 # Notifications
 
 
+@pytest.mark.slow
 def test_a_fault_is_told_once_and_its_end_once(
     machine: Machine, library: Path, server: _Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -38,7 +38,7 @@ ENTRIES = [
     _event(4, "known"),
     _event(4, "reject", PRIORITY="4"),
     _event(4, "embed", BOOKBRAIN_TOKENS="120000", BOOKBRAIN_DOLLARS="0.0024"),
-    _event(4, "embed", BOOKBRAIN_TOKENS="1000000", BOOKBRAIN_DOLLARS="0.02"),
+    _event(4, "ocr", BOOKBRAIN_TOKENS="1000000", BOOKBRAIN_DOLLARS="0.02"),
     _event(5, "fault", PRIORITY="3"),
     entry(MARCH.begin + timedelta(days=30, hours=23), "crash", PRIORITY="2"),
     _search(0, 999),  # the day before

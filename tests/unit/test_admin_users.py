@@ -86,6 +86,7 @@ def test_a_name_belongs_to_one() -> None:
             change()
 
 
+@pytest.mark.slow
 def test_a_change_signs_out_whom_it_concerns() -> None:
     ann, bob = TWO.users
     assert ann.session != bob.session
@@ -111,6 +112,7 @@ def test_the_pattern_fits_each_user_with_any_password(names: list[str], password
         assert re.match(pattern, _header(name, password, "bAsIc"))
 
 
+@pytest.mark.slow
 @given(known=NAMES, other=st.text(max_size=20), password=PASSWORDS)
 def test_the_pattern_fits_nobody_else(known: str, other: str, password: str) -> None:
     pattern = credentials_pattern((User(known, ""),))

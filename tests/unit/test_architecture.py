@@ -22,15 +22,16 @@ MAY_IMPORT = {
     "formats": {"base", "ocr"},
     "index": {"base"},
     "store": {"base", "index", "ocr"},
-    "models": {"base", "store"},
+    "models": {"base", "ocr", "store"},
     "search": {"base", "index", "store", "models"},
-    "library": {"base", "ocr", "formats", "index", "store", "models", "search"},
+    "answers": {"base", "index", "store", "models", "search"},
+    "library": {"base", "ocr", "formats", "index", "store", "models", "search", "answers"},
     "backup": {"base", "store", "library"},
     "upgrade": {"base", "store"},
     "server": {"base"},
     "checks": {"base", "store", "library", "backup", "server"},
-    "web": {"base", "formats", "store", "library", "server", "checks"},
-    "cli": {"base", "store", "search", "library", "web"},
+    "web": {"base", "answers", "formats", "store", "library", "server", "checks"},
+    "cli": {"base", "answers", "store", "search", "library", "web"},
     "admin": {"base", "store", "library", "backup", "server", "checks", "cli"},
     "sample": set(),  # data
 }
@@ -41,8 +42,16 @@ HOMES = {
     "apprise": {"checks/channels_child.py"},
     "requests": {"checks/channels_child.py", "server/caddy.py"},
     "httpx": {"store/vectors.py"},
-    "httpx2": {"remote.py", "models/rerank_api.py"},
-    "openai": {"models/openai_api.py"},
+    "httpx2": {
+        "remote.py",
+        "models/rerank_api.py",
+        "models/chat_api.py",
+        "models/model_hub.py",
+        "models/paced_client.py",
+    },
+    "onnxruntime": {"models/local_model_child.py"},
+    "tokenizers": {"models/local_model_child.py"},
+    "openai": {"models/openai_api.py", "models/vision_api.py", "models/chat_api.py"},
     "rank_bm25": {"index/segment.py"},
     "pypdfium2": {"formats", "ocr/page_scan_child.py"},
     "python_multipart": {"web/uploads.py"},
@@ -50,8 +59,10 @@ HOMES = {
         "formats/page_image_child.py",
         "formats/letter_ink.py",
         "ocr/page_scan_child.py",
+        "ocr/vision.py",
     },
     "kiwipiepy": {"korean.py"},
+    "mcp": {"web/agent_tools.py", "web/agent_endpoint.py"},
     "Stemmer": {"index/analyzer.py"},
     "bcrypt": {"server"},
     "caddy_api_client": {"server"},
@@ -84,7 +95,7 @@ _CODE_IN_DATA = {
 }
 
 FEWEST_LINES, MOST_LINES_OF_A_FUNCTION = 30, 40
-MOST_MODULES, MOST_GERUNDS = 137, 3
+MOST_MODULES, MOST_GERUNDS = 183, 3
 MOST_BLANKET_EXCEPTS = 4
 
 
@@ -240,6 +251,7 @@ def test_outsiders_import_the_face_of_the_library_only() -> None:
     assert inside == set()
 
 
+@pytest.mark.slow
 def test_modules_do_not_import_each_other_in_a_circle() -> None:
     """However they are imported, in a function too; only what is for type checking is no circle."""
     arrows = {}
@@ -336,9 +348,11 @@ def test_how_the_file_of_a_book_ends_is_said_in_one_place() -> None:
 def test_modules_that_are_started_exist() -> None:
     started = [
         node.args[0]
-        for tree in MODULES.values()
+        for path, tree in MODULES.items()
         for node in nodes(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("start_module")
+        if isinstance(node, ast.Call)
+        and path != "formats/fork_server.py"  # as it is told
+        and ast.unparse(node.func).endswith(("start_module", "ForkServer"))
     ]
     assert started
     for argument in started:

@@ -217,6 +217,7 @@ def test_another_size_or_checksum_than_the_manifest_says_is_refused() -> None:
             _read(_sealed(_tar((_info("manifest.json", data), data), *list(_usual())[1:])))
 
 
+@pytest.mark.slow
 def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
     zeros = bytes(1 << 20)
     packer = ZstdCompressor(write_checksum=True).compressobj()

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -54,6 +55,7 @@ def test_all_together_are_a_union() -> None:
     assert stay == [0, 1, 2, 9, 31, 59]
 
 
+@pytest.mark.slow
 @given(
     st.lists(st.datetimes(timezones=st.just(UTC)), max_size=30),
     st.integers(1, 6), st.integers(0, 6), st.integers(0, 6), st.integers(0, 6),

@@ -413,6 +413,7 @@ def test_what_was_committed_is_there_after_opening_again(catalog: Catalog, file:
         assert again.index_commit() == "g2"
 
 
+@pytest.mark.slow
 def test_several_processes_may_make_the_same_database_at_once(tmp_path: Path) -> None:
     program = """if True:
         import sys

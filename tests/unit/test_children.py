@@ -107,6 +107,7 @@ def _running(program: str) -> Iterator["subprocess.Popen[bytes]"]:
             child.kill()
 
 
+@pytest.mark.slow
 def test_a_limited_process_cannot_take_more_nor_write_files(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-c", _HUNGRY, tmp_path / "file"],
@@ -124,6 +125,7 @@ def test_a_limited_process_cannot_take_more_nor_write_files(tmp_path: Path) -> N
 # How they end
 
 
+@pytest.mark.slow
 def test_end_kills_a_child_that_ignores_sigterm() -> None:
     with _running(_STUBBORN) as child:
         assert end(child, grace=0.2) == -signal.SIGKILL
@@ -176,6 +178,7 @@ def _read(pipe: int) -> bytes | None:
     return os.read(pipe, 9) if readable else None
 
 
+@pytest.mark.slow
 def test_a_program_dies_with_its_parent_however_that_dies(tmp_path: Path) -> None:
     ours, theirs = os.pipe()
     parent = subprocess.Popen(
@@ -297,6 +300,7 @@ def test_ctrl_c_does_not_reach_a_module(probe: str) -> None:
             child.wait(_SECONDS)
 
 
+@pytest.mark.slow
 def test_an_idle_program_leaves_the_processor_to_others() -> None:
     """The time that it waits for its turn is not its own."""
     says = "import os; print(os.getpriority(os.PRIO_PROCESS, 0), os.sched_getscheduler(0))"

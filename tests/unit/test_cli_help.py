@@ -65,15 +65,17 @@ def _help(typed: str, option: str = "--help") -> str:
 
 
 def test_the_commands_that_are_looked_at_here() -> None:
-    names = "add books remove rename embed rebuild recover ocr search eval serve"
+    names = "add books remove rename embed rebuild recover ocr search ask eval serve mcp"
     admin_names = (
-        "status doctor health logs report backup backups check verify restore site users key "
-        "uninstall"
+        "status doctor health logs report backup backups check verify restore site users "
+        "tokens key uninstall"
     )
     assert set(SUBCOMMANDS) == {f"bookbrain {name}" for name in names.split()} | {
         f"bookbrain-admin {name}" for name in admin_names.split()
     }
-    assert {"bookbrain", "bookbrain-admin", "bookbrain-admin users"} == set(GROUPS)
+    assert {
+        "bookbrain", "bookbrain-admin", "bookbrain-admin users", "bookbrain-admin tokens"
+    } == set(GROUPS)  # fmt: skip
     assert "bookbrain ingest-inbox" not in COMMANDS
 
 

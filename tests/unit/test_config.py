@@ -14,6 +14,7 @@ from bookbrain.messages import translated
 from bookbrain.settings import (
     KNOWN_KEYS,
     SETTINGS,
+    ChromaSettings,
     EmbeddingSettings,
     Settings,
     library_home,
@@ -29,19 +30,36 @@ VALUES: dict[str, tuple[str, str, object]] = {
     "OPENAI_API_KEY": ("sk-file", "sk-env", "sk-env"),
     "OPENAI_BASE_URL": ("http://file/v1", "http://env/v1", "http://env/v1"),
     "CHROMA_URL": ("http://file:1", "http://env:2", "http://env:2"),
+    "CHROMA_TOKEN": ("k-file", "k-env", "k-env"),
+    "CHROMA_TENANT": ("ann", "bob", "bob"),
+    "CHROMA_DATABASE": ("books", "manuals", "manuals"),
     "BOOKBRAIN_EMBEDDING_MODEL": ("bge-m3", "e5", "e5"),
     "BOOKBRAIN_EMBEDDING_DIMENSIONS": ("256", "512", 512),
     "BOOKBRAIN_EMBEDDING_PRICE": ("0.5", "0.25", 0.25),
     "BOOKBRAIN_EMBEDDING_TIMEOUT": ("7", "8.5", 8.5),
+    "BOOKBRAIN_HUB_URL": ("https://file.org", "https://env.org", "https://env.org"),
+    "BOOKBRAIN_LOCAL_MINUTES": ("5", "0.5", 0.5),
     "BOOKBRAIN_READ_TIMEOUT": ("9", "10", 10.0),
     "BOOKBRAIN_READ_MEMORY": ("1000", "3000", 3000),
     "BOOKBRAIN_FUSION": ("convex", "rrf", "rrf"),
-    "BOOKBRAIN_OCR": ("tesseract", "off", "off"),
+    "BOOKBRAIN_OCR": ("vision", "off", "off"),
+    "BOOKBRAIN_OCR_MODEL": ("gpt-4o", "qwen", "qwen"),
+    "BOOKBRAIN_OCR_TIMEOUT": ("30", "300", 300.0),
     "BOOKBRAIN_VECTOR_WEIGHT": ("0.7", "0", 0.0),
     "BOOKBRAIN_RERANK_URL": ("http://file/v1/rerank", "http://env/rerank", "http://env/rerank"),
     "BOOKBRAIN_RERANK_MODEL": ("bge", "jina", "jina"),
     "BOOKBRAIN_RERANK_API_KEY": ("k-file", "k-env", "k-env"),
     "BOOKBRAIN_RERANK_SECONDS": ("0.5", "2", 2.0),
+    "BOOKBRAIN_CHAT_MODEL": ("gemma", "gpt-4o-mini", "gpt-4o-mini"),
+    "BOOKBRAIN_CHAT_URL": ("http://file/v1", "http://env/v1", "http://env/v1"),
+    "BOOKBRAIN_CHAT_KEY": ("c-file", "c-env", "c-env"),
+    "BOOKBRAIN_CHAT_PRICE": ("0.5", "0", 0.0),
+    "BOOKBRAIN_CHAT_PRICE_WRITTEN": ("1.5", "2", 2.0),
+    "BOOKBRAIN_CHAT_BUDGET": ("5", "7.5", 7.5),
+    "BOOKBRAIN_CHAT_WINDOW": ("4096", "8192", 8192),
+    "BOOKBRAIN_CHAT_FIRST": ("5", "6.5", 6.5),
+    "BOOKBRAIN_CHAT_PAUSE": ("7", "8.5", 8.5),
+    "BOOKBRAIN_CHAT_SECONDS": ("90", "95", 95.0),
     "BOOKBRAIN_NOTIFY": ("https://file.org/x", "mailto:me@env.org", "mailto:me@env.org"),
     "BOOKBRAIN_PING": ("https://file.org/x", "https://env.org/x", "https://env.org/x"),
     "BOOKBRAIN_LANGUAGE": ("ko", "ko", "ko"),
@@ -62,10 +80,20 @@ BAD = {
     "BOOKBRAIN_READ_MEMORY": _NOT_WHOLE,
     "BOOKBRAIN_EMBEDDING_PRICE": _NOT_NUMBERS,
     "BOOKBRAIN_EMBEDDING_TIMEOUT": ("0", *_NOT_NUMBERS),
+    "BOOKBRAIN_HUB_URL": ("huggingface.co", "ftp://host/models", "https://"),
+    "BOOKBRAIN_LOCAL_MINUTES": ("0", *_NOT_NUMBERS),
     "BOOKBRAIN_READ_TIMEOUT": ("0", *_NOT_NUMBERS),
     "BOOKBRAIN_VECTOR_WEIGHT": ("1.01", *_NOT_NUMBERS),
     "BOOKBRAIN_RERANK_URL": ("jina.ai/rerank", "ftp://host/rerank", "https://"),
     "BOOKBRAIN_RERANK_SECONDS": ("0", *_NOT_NUMBERS),
+    "BOOKBRAIN_CHAT_URL": ("api.openai.com/v1", "ftp://host/v1", "https://"),
+    "BOOKBRAIN_CHAT_PRICE": _NOT_NUMBERS,
+    "BOOKBRAIN_CHAT_PRICE_WRITTEN": _NOT_NUMBERS,
+    "BOOKBRAIN_CHAT_BUDGET": _NOT_NUMBERS,
+    "BOOKBRAIN_CHAT_WINDOW": _NOT_WHOLE,
+    "BOOKBRAIN_CHAT_FIRST": ("0", *_NOT_NUMBERS),
+    "BOOKBRAIN_CHAT_PAUSE": ("0", *_NOT_NUMBERS),
+    "BOOKBRAIN_CHAT_SECONDS": ("0", *_NOT_NUMBERS),
     "BOOKBRAIN_FUSION": ("both", "RRF"),
     "BOOKBRAIN_OCR": ("on", "OFF", "0"),
     "BOOKBRAIN_LANGUAGE": ("de", "KO"),
@@ -80,7 +108,6 @@ BAD = {
 _EMBEDDING = {
     "OPENAI_API_KEY": "api_key",
     "OPENAI_BASE_URL": "base_url",
-    "CHROMA_URL": "chroma_url",
 }
 
 
@@ -107,8 +134,15 @@ def _read(settings: Settings, key: str) -> object:
         return getattr(settings.notify, key.removeprefix("BOOKBRAIN_").lower())
     if key.startswith("BOOKBRAIN_RERANK_"):
         return getattr(settings.rerank, key.removeprefix("BOOKBRAIN_RERANK_").lower())
+    if key.startswith("BOOKBRAIN_OCR_"):
+        return getattr(settings.vision, key.removeprefix("BOOKBRAIN_OCR_").lower())
+    if key.startswith("BOOKBRAIN_CHAT_"):
+        name = key.removeprefix("BOOKBRAIN_CHAT_").lower()
+        return getattr(settings.chat, {"key": "api_key"}.get(name, name))
     if key.startswith("BOOKBRAIN_BACKUP_"):
         return getattr(settings.backup, key.removeprefix("BOOKBRAIN_BACKUP_").lower())
+    if key.startswith("CHROMA_"):
+        return getattr(settings.chroma, key.removeprefix("CHROMA_").lower())
     name = _EMBEDDING.get(key) or key.removeprefix("BOOKBRAIN_").removeprefix("EMBEDDING_").lower()
     owner = settings if name in {field.name for field in fields(Settings)} else settings.embedding
     return getattr(owner, name)
@@ -133,7 +167,7 @@ def test_environment_over_file_over_default(home: Path, key: str) -> None:
     default = _read(_load(home), key)
     from_file = _load(home, f"{key}={in_file}\n")
     two_valued = (
-        "BOOKBRAIN_FUSION", "BOOKBRAIN_LANGUAGE", "BOOKBRAIN_LOG_QUERIES", "BOOKBRAIN_OCR",
+        "BOOKBRAIN_FUSION", "BOOKBRAIN_LANGUAGE", "BOOKBRAIN_LOG_QUERIES",
     )  # fmt: skip
     if key not in two_valued:
         assert _read(from_file, key) not in (default, expected)
@@ -157,7 +191,7 @@ def test_the_file_has_comments_and_spaces_and_values_as_they_are(home: Path) -> 
     )
     assert settings.embedding.base_url == "http://host/v1?a=b#c"
     assert settings.embedding.model == "임베딩 모델"
-    assert settings.chroma_url is None
+    assert settings.chroma.url is None
 
 
 @pytest.mark.parametrize(("key", "value"), [(key, value) for key in BAD for value in BAD[key]])
@@ -182,6 +216,8 @@ def test_the_edges_of_what_is_allowed(home: Path, key: str) -> None:
         "BOOKBRAIN_OCR": "off",
         "BOOKBRAIN_EMBEDDING_PRICE": "0",
         "BOOKBRAIN_RERANK_URL": "http://h",
+        "BOOKBRAIN_CHAT_URL": "http://h",
+        "BOOKBRAIN_HUB_URL": "http://h",
     }
     value = edges.get(key, "1")
     read = str(_read(_load(home, **{key: value}), key))
@@ -257,7 +293,7 @@ def test_the_key_is_in_no_repr(home: Path) -> None:
     settings = _load(home, OPENAI_API_KEY=SECRET)
     later = settings.embedding.with_timeout(3)
     assert settings.embedding.api_key == later.api_key == SECRET
-    for value in (settings, later, replace(settings, chroma_url="http://x")):
+    for value in (settings, later, replace(settings, chroma=ChromaSettings("http://x"))):
         assert SECRET not in f"{value!r} {value!s}"
     with pytest.raises(BookBrainError) as refused:
         _load(home, OPENAI_API_KEY=SECRET, BOOKBRAIN_FUSION="both")
@@ -291,7 +327,7 @@ def test_a_relative_home_and_a_tilde(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_the_settings_file_is_that_of_the_library(home: Path, tmp_path: Path) -> None:
     _load(home, "CHROMA_URL=http://here\n")
-    assert load_settings({"BOOKBRAIN_HOME": str(tmp_path / "other")}).chroma_url is None
+    assert load_settings({"BOOKBRAIN_HOME": str(tmp_path / "other")}).chroma.url is None
 
 
 # What follows from the settings
@@ -393,7 +429,7 @@ def test_the_command_lists_every_setting(locale: str, language: Literal["en", "k
     for setting in SETTINGS:
         default = f"  [default: {setting.default_text}]" if setting.default_text else ""
         shown = translated(setting.meaning, language) + default
-        shown = shown.replace("default", "기본값") if language == "ko" else shown
+        shown = shown.replace("[default:", "[기본값:") if language == "ko" else shown
         assert setting.name + "".join(shown.split()) in said
     assert "--settings" in runner.invoke(main, ["--help"]).stdout
 

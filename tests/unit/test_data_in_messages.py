@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
+from html import escape
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,7 @@ def _run(*arguments: str, answer: str = "") -> Result:
     return runner.invoke(bookbrain.cli.main, arguments, input=answer, prog_name="bookbrain")
 
 
+@pytest.mark.slow
 def test_commands_show_a_title_as_it_is(tmp_path: Path) -> None:
     assert _run("add", str(pdfs.book(tmp_path / "Mend it.pdf", ["A page."]))).exit_code == 0
     for title in TITLES:
@@ -130,7 +132,6 @@ def test_pages_show_a_title_as_it_is(shelf: Shelf, tmp_path: Path, title: str) -
     path = pdfs.book(tmp_path / f"{title}.pdf", ["The walrus waits."], title=title)
     with shelf.library() as library:
         library.add([path])
-        (book,) = library.books()
         (library.settings.home / "inbox" / "rejected").mkdir(parents=True, exist_ok=True)
         (library.settings.home / "inbox" / "rejected" / f"{title}").write_bytes(b"")
     use_shelf(shelf)
@@ -140,11 +141,8 @@ def test_pages_show_a_title_as_it_is(shelf: Shelf, tmp_path: Path, title: str) -
     app.run()
     app.switch_page("books_page.py").run()
     html = "".join(own_html(app))
-    assert [link.proto.label.replace("\\", "") for link in app.get("page_link")] == [title]
+    assert f'&amp;page=1">{escape(title)}</a>' in html
     assert f"<strong>{title}</strong>: 넣지 못함" in html
-    app.query_params["book"], app.query_params["page"] = book.id, "1"
-    app.switch_page("reader_page.py").run()
-    assert f"{title}" in "".join(own_html(app))
     assert not app.exception
 
 

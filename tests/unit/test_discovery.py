@@ -79,23 +79,54 @@ def test_a_name_in_another_encoding_is_refused_alone(tmp_path: Path) -> None:
     assert "UTF-8" in error.message
 
 
-def test_folders_that_are_passed_by_are_named(tmp_path: Path) -> None:
+def test_a_folder_that_is_too_deep_is_named(tmp_path: Path) -> None:
     book = touch(tmp_path / "books" / "a.pdf")
-    other = touch(tmp_path / "other" / "b.pdf")
-    (tmp_path / "books" / "more").symlink_to(other.parent)
-    (tmp_path / "books" / "link.pdf").symlink_to(other)
     deep = tmp_path / "books"
     for number in range(70):
         deep = deep / str(number)
     touch(deep / "c.pdf")
     found = find_books([tmp_path / "books"])
-    assert found.files == (book, tmp_path / "books" / "link.pdf")
-    (_, deepest), (linked, link) = sorted(found.unusable, key=lambda each: len(each[0]))[::-1]
-    assert deepest.message == "it cannot be opened (too many folders in folders)"
-    assert linked == str(tmp_path / "books" / "more")
-    assert (link.message, link.hint) == (
+    assert found.files == (book,)
+    ((_, error),) = found.unusable
+    assert error.message == "it cannot be opened (too many folders in folders)"
+
+
+def test_linked_folders_are_taken_once(tmp_path: Path) -> None:
+    shelf = tmp_path / "shelf"
+    own, other = touch(shelf / "own" / "a.pdf"), touch(tmp_path / "nas" / "deep" / "b.pdf")
+    (shelf / "own" / "loop").symlink_to("..")
+    (shelf / "nas").symlink_to(tmp_path / "nas")
+    (shelf / "again").symlink_to(tmp_path / "nas" / "deep")
+    (shelf / "same").symlink_to(shelf / "own")
+    (shelf / ".hidden").symlink_to(tmp_path / "nas")
+    (shelf / "link.pdf").symlink_to(other)
+    (tmp_path / "nas" / "back").symlink_to(shelf)
+    found = find_books([shelf])
+    assert found.unusable == ()
+    assert set(found.files) == {own, shelf / "again" / "b.pdf", shelf / "link.pdf"}
+
+
+def test_links_to_folders_are_named_where_none_is_followed(tmp_path: Path) -> None:
+    book, other = touch(tmp_path / "books" / "a.pdf"), touch(tmp_path / "other" / "b.pdf")
+    (tmp_path / "books" / "more").symlink_to(other.parent)
+    found = find_books([tmp_path / "books"], links=False)
+    assert found.files == (book,)
+    ((name, error),) = found.unusable
+    assert name == str(tmp_path / "books" / "more")
+    assert (error.message, error.hint) == (
         "it is a link to a folder", "Name the folder that it leads to."
     )  # fmt: skip
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_a_link_that_leads_nowhere_is_named(tmp_path: Path, links: bool) -> None:
+    book = touch(tmp_path / "a.pdf")
+    (tmp_path / "nas").symlink_to(tmp_path / "gone")
+    (tmp_path / "notes.txt").symlink_to(tmp_path / "gone.txt")  # nobody meant that
+    found = find_books([tmp_path], links=links)
+    assert found.files == (book,)
+    ((name, error),) = found.unusable
+    assert (name, error.message) == (str(tmp_path / "nas"), "it is a link that leads nowhere")
 
 
 def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -195,6 +195,7 @@ def test_a_lock_waits_for_the_other_process_and_says_so_once(tmp_path: Path) -> 
             assert is_locked(lock)
 
 
+@pytest.mark.slow
 def test_a_lock_is_not_had_before_the_other_lets_go(tmp_path: Path) -> None:
     lock = tmp_path / "lock"
     waiting, has = threading.Event(), threading.Event()
@@ -314,6 +315,7 @@ def test_only_a_plain_file_is_read_or_locked(
         pass
 
 
+@pytest.mark.slow
 def test_a_lock_is_waited_for_as_long_as_is_said(tmp_path: Path) -> None:
     waited = []
     with (

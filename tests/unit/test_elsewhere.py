@@ -50,6 +50,7 @@ def test_an_answer_is_read() -> None:
     assert ask(Service("It", 1), answering("yes")) == "YES"
 
 
+@pytest.mark.slow
 def test_what_hangs_is_ended_and_its_place_is_free_again() -> None:
     service = Service("It", 1)
     for _ in range(2):
@@ -58,6 +59,7 @@ def test_what_hangs_is_ended_and_its_place_is_free_again() -> None:
     assert ask(service, answering("yes")) == "YES"
 
 
+@pytest.mark.slow
 def test_a_name_that_is_not_resolved_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
     """The resolver is the system's: here it is one that takes until the test's end."""
     done = Barrier(2)
@@ -72,6 +74,7 @@ def test_a_name_that_is_not_resolved_is_not_waited_for(monkeypatch: pytest.Monke
     done.wait(60)
 
 
+@pytest.mark.slow
 def test_who_finds_no_place_does_not_wait_for_one_for_long() -> None:
     service = Service("It", 2)
     start = Barrier(6)

@@ -113,6 +113,7 @@ def test_the_outline_has_every_heading_on_its_page(
         assert entry.get_title() in pages[entry.get_dest().get_index()]
 
 
+@pytest.mark.slow
 def test_the_last_page_is_a_scan_of_its_source(pages: list[list[str]]) -> None:
     assert pages[-1] == []
     text = read_pdf(HANDBOOK, timeout=60, memory_mb=1024)

@@ -150,6 +150,7 @@ def stored(library: Library, home: Path, book: Path) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_odd_names_and_odd_things_are_rejected(
     library: Library, inbox: Path, book: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -177,6 +178,7 @@ def test_odd_names_and_odd_things_are_rejected(
     assert not (inbox / "a").exists()
 
 
+@pytest.mark.slow
 def test_a_link_is_refused_and_what_it_leads_to_stays(
     library: Library, home: Path, inbox: Path, book: Path, stored: Path
 ) -> None:
@@ -201,6 +203,7 @@ def test_a_link_is_refused_and_what_it_leads_to_stays(
     assert stored.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_rejected_may_be_a_link_to_the_books_and_they_stay(
     library: Library, home: Path, inbox: Path, stored: Path
 ) -> None:
@@ -217,6 +220,7 @@ def test_rejected_may_be_a_link_to_the_books_and_they_stay(
     assert [r.file for r in rejections(inbox)] == [stored.name, f"sub/{stored.name}"]
 
 
+@pytest.mark.slow
 def test_a_folder_below_rejected_may_be_a_link_too(
     library: Library, home: Path, inbox: Path, book: Path, stored: Path
 ) -> None:
@@ -315,6 +319,7 @@ def _outcome(path: Path, status: str = "known", reason: str = "") -> AddReport:
     return AddReport((Outcome(str(path), status, None, reason, "Hint."),))
 
 
+@pytest.mark.slow
 def test_a_file_that_changes_while_it_is_taken_is_taken_again(home: Path, inbox: Path) -> None:
     path = _put(inbox / "x.pdf")
 
@@ -340,6 +345,7 @@ def test_a_fault_of_no_book_ends_the_work(home: Path, inbox: Path) -> None:
     assert arrivals(inbox) == paths
 
 
+@pytest.mark.slow
 def test_what_cannot_be_moved_is_said_once(
     home: Path, inbox: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -469,6 +475,7 @@ def test_a_copy_that_fails_leaves_nothing(tmp_path: Path, inbox: Path) -> None:
     assert list(inbox.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_sources_are_named_as_they_were_given(
     library: Library, inbox: Path, tmp_path: Path, book: Path
 ) -> None:

@@ -1,8 +1,11 @@
 """Parts of the installer that can be tried by themselves."""
 
 import fcntl
+import os
 import subprocess
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from threading import Thread
 
@@ -159,6 +162,141 @@ def test_hardening_that_an_upgrade_has_placed_goes_with_its_folder(tmp_path: Pat
     ]  # fmt: skip
 
 
+LIBRARIES = ("a space/b.py", "c/__pycache__/d.pyc", "c/e.so")
+PACKAGES = "lib/python3/site-packages"
+
+
+@pytest.fixture
+def last(tmp_path: Path) -> Path:
+    """The virtual environment of a release in use, as the installer leaves it."""
+    venv = tmp_path / "releases/1.0/venvs/bookbrain"
+    for name in (*LIBRARIES, "bookbrain/ours.py", "pipx_shared.pth"):
+        (venv / PACKAGES / name).parent.mkdir(parents=True, exist_ok=True)
+        (venv / PACKAGES / name).write_text(f"{name}\n" * 20)
+    (venv / "bin").mkdir()
+    for name in ("chroma", "hf", "bookbrain", "activate"):
+        (venv / "bin" / name).write_text(f"#!{venv}/bin/python\nimport sys\n")
+        (venv / "bin" / name).chmod(0o755)
+    (tmp_path / "current").symlink_to(tmp_path / "releases/1.0")
+    (tmp_path / "lock").write_text("numpy==2\n")
+    listed = next_release(tmp_path, f"VENV={venv}; list_libraries >{venv}/libraries")
+    assert listed.returncode == 0, listed.stderr
+    return venv
+
+
+def next_release(folder: Path, script: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script where the installer is about to make release 2.0."""
+    values = f"CURRENT={folder}/current LOCK={folder}/lock PYTHON={sys.executable}"
+    return bash(f"{values} VENV={folder}/releases/2.0/venvs/bookbrain; {script}")
+
+
+def copied(folder: Path) -> tuple[bool, str]:
+    """Whether that has the libraries of the release in use now, and what was said."""
+    done = next_release(folder, "if copy_libraries; then echo copied; else echo anew; fi")
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1] == "copied", done.stdout + done.stderr
+
+
+def files_of(venv: Path) -> dict[str, tuple[bytes, int, int]]:
+    """Each file by its path, with what is in it, its mode and its time."""
+    return {
+        str(path.relative_to(venv)): (
+            path.read_bytes(), path.stat().st_mode, path.stat().st_mtime_ns
+        )
+        for path in venv.rglob("*")
+        if path.is_file()
+    }  # fmt: skip
+
+
+def test_a_release_has_copies_of_the_libraries_of_the_one_before(
+    tmp_path: Path, last: Path
+) -> None:
+    before = files_of(last)
+    assert copied(tmp_path)[0]
+    venv = tmp_path / "releases/2.0/venvs/bookbrain"
+    made = files_of(venv)
+    paths = [*(f"{PACKAGES}/{name}" for name in LIBRARIES), "libraries"]
+    assert sorted(made) == sorted([*paths, "bin/chroma", "bin/hf"])
+    assert {path: made[path][0] for path in paths} == {path: before[path][0] for path in paths}
+    assert {path: made[path] for path in paths[:-1]} == {path: before[path] for path in paths[:-1]}
+    assert (venv / "bin/hf").read_text() == f"#!{venv}/bin/python\nimport sys\n"
+    assert os.access(venv / "bin/hf", os.X_OK)
+    (venv / PACKAGES / LIBRARIES[0]).write_text("another")
+    assert files_of(last) == before, "the one before stays as it is, whatever is written here"
+
+
+def test_and_so_has_the_one_after_that(tmp_path: Path, last: Path) -> None:
+    assert copied(tmp_path)[0]
+    (tmp_path / "current").unlink()
+    (tmp_path / "current").symlink_to(tmp_path / "releases/2.0")
+    script = f"VENV={tmp_path}/releases/3.0/venvs/bookbrain; copy_libraries && echo copied"
+    assert "copied" in next_release(tmp_path, script).stdout
+
+
+def test_a_copy_that_was_cut_off_is_made_again(tmp_path: Path, last: Path) -> None:
+    half = tmp_path / "releases/2.0/venvs/bookbrain" / PACKAGES
+    half.mkdir(parents=True)
+    (half / "c").write_text("half")
+    (half / "of another.py").touch()
+    assert copied(tmp_path)[0]
+    assert not (half / "of another.py").exists()
+
+
+def test_what_python_has_left_there_is_not_copied(tmp_path: Path, last: Path) -> None:
+    (last / PACKAGES / "c/__pycache__/e.opt-1.pyc").touch()
+    assert copied(tmp_path)[0]
+    assert not [*(tmp_path / "releases/2.0").rglob("e.opt-1.pyc")]
+
+
+def _flip(path: Path) -> None:
+    stat = path.stat()
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def _cut(path: Path) -> None:
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))
+
+
+@pytest.mark.parametrize("harm", [_flip, _cut, Path.unlink])
+@pytest.mark.parametrize("name", [*(f"{PACKAGES}/{name}" for name in LIBRARIES), "bin/hf"])
+def test_a_damaged_library_is_named_and_not_handed_on(
+    tmp_path: Path, last: Path, name: str, harm: Callable[[Path], None]
+) -> None:
+    harm(last / name)
+    done, said = copied(tmp_path)
+    assert not done
+    assert f"{last}/{name} is not as it was installed" in said, said
+
+
+@pytest.mark.parametrize("harm", [_flip, _cut, lambda path: path.write_bytes(b"")])
+def test_no_damaged_list_of_them_is_believed(
+    tmp_path: Path, last: Path, harm: Callable[[Path], None]
+) -> None:
+    harm(last / "libraries")
+    assert not copied(tmp_path)[0]
+
+
+@pytest.mark.parametrize("other", ["LOCK", "PYTHON"])
+def test_other_libraries_are_not_copied(tmp_path: Path, last: Path, other: str) -> None:
+    file = tmp_path / "other"
+    file.write_text("#!/bin/sh\necho cpython-399-riscv64-linux-gnu\n")
+    file.chmod(0o755)
+    done = next_release(tmp_path, f"{other}={file}; copy_libraries || echo anew")
+    assert done.stdout + done.stderr == "anew\n", "no damage is told of"
+    assert not (tmp_path / "releases/2.0").exists()
+
+
+def test_a_release_whose_libraries_are_not_listed_has_none_to_copy(
+    tmp_path: Path, last: Path
+) -> None:
+    (last / "libraries").unlink()
+    assert copied(tmp_path) == (False, "anew\n")
+
+
 def test_root_names_no_path_of_the_library_but_to_look_or_to_purge() -> None:
     """Whoever has the service's user could lead it elsewhere."""
     touching = []
@@ -167,6 +305,6 @@ def test_root_names_no_path_of_the_library_but_to_look_or_to_purge() -> None:
             code = line.split(" #")[0]
             if "$HOME_OF_BOOKS" in code or "/var/lib/bookbrain" in code:
                 touching.append(code.strip())
-    looking = ("say ", '"', "readonly ", "sudo ", "[[ -e $ETC/credentials/rerank-api-key && -d ")
+    looking = ("say ", '"', "readonly ", "sudo ", "[[ -e $ETC/credentials/chroma-token && -d ")
     others = [line for line in touching if not line.startswith(looking)]
     assert [line for line in others if not line.startswith("run rm -rf ")] == []

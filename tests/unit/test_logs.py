@@ -216,6 +216,7 @@ main(["ending"])
 """
 
 
+@pytest.mark.slow
 def test_a_service_that_fails_logs_an_error_and_not_what_another_program_said() -> None:
     done = subprocess.run(
         [sys.executable, "-c", FAILING], capture_output=True, text=True, check=False

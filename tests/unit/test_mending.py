@@ -200,6 +200,7 @@ def test_a_catalog_of_the_first_release_is_mended(home: Path, table: str) -> Non
         assert {name for name in then if now[name] != then[name]} <= new
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "of_old"), [("embedding", True), ("embedding", False), ("recognised", False)]
 )
@@ -216,6 +217,7 @@ def test_a_damaged_store_is_salvaged_without_a_backup(
     assert dump(home / STORE)[table] == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backup", [True, False])
 def test_recognised_pages_are_mended_or_gone_and_the_others_stay(
     home: Path, *, backup: bool

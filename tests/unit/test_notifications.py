@@ -265,6 +265,7 @@ MESSAGE = Message("BookBrain on shelf has a fault", "a\nb", FAIL, "shelf", (NEWS
 KOREAN = Message("[shelf] 문제", "가\n나", WARN, "shelf")
 
 
+@pytest.mark.slow
 def test_a_webhook_gets_json(doors: _Doors, outbox: Outbox) -> None:
     (delivery,) = deliver(MESSAGE, [f"{doors.url}/services/{SECRET}"], outbox)
     assert (delivery.ok, delivery.where, delivery.seen) == (True, doors.url, "it answered 200")
@@ -326,6 +327,7 @@ def test_an_address_of_apprise_that_is_refused(
     assert SECRET not in everything
 
 
+@pytest.mark.slow
 def test_a_ping_says_fail_in_its_path(doors: _Doors, outbox: Outbox) -> None:
     url = f"{doors.url}/{SECRET}/?create=1"
     assert ping(url, WARN, "fine", outbox).ok
@@ -439,6 +441,7 @@ def test_no_server_holds_us_up(
         assert SECRET not in str([noted, delivery])
 
 
+@pytest.mark.slow
 def test_certificates_are_checked(outbox: Outbox, tmp_path: Path) -> None:
     with _Doors(make_certificate(tmp_path)) as server:
         (delivery,) = deliver(MESSAGE, [server.url], outbox)
@@ -516,6 +519,7 @@ def test_a_letter_by_the_port_of_the_mail_server(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("refuses", [False, True])
 def test_a_letter_by_a_mail_server_that_wants_a_password(outbox: Outbox, refuses: bool) -> None:
     with _mail_server(refuses) as (port, letters):
@@ -584,6 +588,7 @@ def test_one_message_for_the_fault_and_one_for_its_end(doors: _Doors, outbox: Ou
     assert doors.calls[1][2] == b"FAIL  app: it is FAIL\nNext:  Mend it."
 
 
+@pytest.mark.slow
 def test_a_message_that_nobody_took_is_sent_again(
     doors: _Doors, outbox: Outbox, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -622,6 +627,7 @@ def test_a_folder_that_cannot_be_written_is_told_all_the_same(
     assert len(doors.calls) == 1
 
 
+@pytest.mark.slow
 def test_a_failure_is_told_and_the_next_check_does_not_repeat_it(
     doors: _Doors, outbox: Outbox
 ) -> None:
@@ -663,6 +669,7 @@ def test_addresses_of_apprise_in_the_settings() -> None:
         assert load_settings(environ).notify.channels == channels
 
 
+@pytest.mark.slow
 def test_an_address_that_nobody_knows_is_seen_by_the_health_check() -> None:
     known = ["https://a.org", "ntfy+https://a.org/b", "mailto:a@b.org", "json://localhost"]
     assert list(check_channels(known)) == []
@@ -728,6 +735,7 @@ def test_a_test_notification(doors: _Doors) -> None:
     _command("health", "--test-notification", code=78)
 
 
+@pytest.mark.slow
 def test_a_unit_that_failed(doors: _Doors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     programs = tmp_path / "bin"
     programs.mkdir()
@@ -748,6 +756,7 @@ def test_a_unit_that_failed(doors: _Doors, tmp_path: Path, monkeypatch: pytest.M
     assert len(doors.calls) == 2
 
 
+@pytest.mark.slow
 def test_a_health_check_that_told_its_news_has_not_failed(doors: _Doors) -> None:
     home, env = _home(), {"BOOKBRAIN_NOTIFY": doors.url}
     keep_history(home / "health.json", History(ran=time.time()))

@@ -50,6 +50,7 @@ def test_others_say_it_in_one_line(left: Path, command: list[str]) -> None:
     assert "Left" not in _titles()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", [["add"], ["ingest-inbox"]], ids=lambda command: command[0])
 def test_whose_work_it_is(left: Path, command: list[str]) -> None:
     done = CliRunner().invoke(main, command)

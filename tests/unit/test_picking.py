@@ -43,7 +43,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("reference", _MEANT)
 def test_every_command_means_the_same_book(reference: str, library: Path) -> None:
-    assert pick(_LISTED, reference, "").id[:4] == _MEANT[reference]
+    assert pick(_LISTED, reference, "", str).id[:4] == _MEANT[reference]
     assert find_listed(_manifest(), reference)[:4] == _MEANT[reference]
     with Library(Settings(library)) as opened:
         assert opened.find_book(reference).id[:4] == _MEANT[reference]
@@ -61,3 +61,6 @@ def test_and_refuses_the_same(reference: str, library: Path) -> None:
             said = "Several books are" if reference == "b.pdf" else "There is no book"
             assert refused.value.message == f"{said} {reference!r}."
             assert refused.value.hint
+            if reference == "b.pdf":
+                assert "ffff" in refused.value.hint
+                assert "fffe" in refused.value.hint

@@ -189,6 +189,7 @@ async def _put(app: ToDisk, chunks: AsyncIterator[bytes]) -> list[Message]:
 HEAD = b'--x\r\nContent-Disposition: form-data; name=a; filename="a.pdf"\r\n\r\n'
 
 
+@pytest.mark.slow
 def test_one_that_drips_is_ended_and_holds_nobody_up(
     streamlit: Streamlit, uploads: Uploads, tmp_path: Path
 ) -> None:

@@ -17,6 +17,8 @@ from bookbrain.settings import Settings
 from bookbrain.store import folder
 from bookbrain.store.catalog import Catalog, NewBook
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def library(tmp_path: Path) -> Iterator[Library]:

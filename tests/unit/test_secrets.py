@@ -96,6 +96,7 @@ def _planted(home: Path) -> dict[str, str]:
     """An environment, and a settings file, with something secret in each that may have it."""
     values = {setting.name: PLANTED for setting in SECRETS}
     values |= {"OPENAI_BASE_URL": PLANTED, "BOOKBRAIN_RERANK_URL": PLANTED, "CHROMA_URL": PLANTED}
+    values |= {"BOOKBRAIN_CHAT_URL": PLANTED}
     home.mkdir(exist_ok=True)
     commented = "".join(f"#{setting.name}=walrus\n" for setting in SETTINGS)
     lines = "".join(f"{name}={value}\n" for name, value in values.items())
@@ -168,6 +169,7 @@ def test_no_password_of_an_address_is_shown_or_logged(capsys: pytest.CaptureFixt
 _SHOW = "import json, os, sys; print(json.dumps([dict(os.environ), sys.argv]))"
 
 
+@pytest.mark.slow
 def test_no_program_gets_a_secret_that_it_does_not_need(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -74,6 +74,7 @@ def _run(program: str, folder: Path, **env: str) -> str:
     return done.stdout + done.stderr
 
 
+@pytest.mark.slow
 @needs_root
 def test_root_is_given_up_for_good(open_folder: Path) -> None:
     _run(
@@ -97,6 +98,7 @@ assert not works_for_service({}, layout), "only root does"
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @needs_root
 def test_the_key_is_read_before_and_goes_nowhere_else(open_folder: Path) -> None:
     layout = Layout(open_folder)
@@ -119,6 +121,7 @@ assert not [name for name, value in os.environ.items() if "sk-for-root-only" in 
     )
 
 
+@pytest.mark.slow
 @needs_root
 def test_what_the_service_cannot_read_or_remove_is_left(open_folder: Path) -> None:
     inbox = open_folder / "inbox"

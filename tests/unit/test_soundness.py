@@ -221,6 +221,7 @@ def _pages_of(path: Path) -> Iterator[int]:
     yield from range(4096, path.stat().st_size, 4096)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [CATALOG, STORE])
 def test_a_page_of_the_file_that_is_zeroed_is_seen_wherever_it_is(home: Path, name: str) -> None:
     path = home / name

@@ -125,6 +125,7 @@ class TestLimits:
 class TestFaults:
     """Those that take time; what is done about all of them: `services/test_openai_faults`."""
 
+    @pytest.mark.slow
     def test_hang_is_not_billed(self, ask: Callable[..., Any], server: OpenAIServer) -> None:
         server.fail("hang", seconds=30)
         started = time.monotonic()
@@ -133,6 +134,7 @@ class TestFaults:
         assert time.monotonic() - started < 10
         assert not server.bought
 
+    @pytest.mark.slow
     def test_who_left_before_a_slow_answer_pays_nothing(
         self, ask: Callable[..., Any], server: OpenAIServer
     ) -> None:
@@ -143,6 +145,7 @@ class TestFaults:
         assert statuses(server) == [0]
         assert not server.bought
 
+    @pytest.mark.slow
     def test_slow(self, ask: Callable[..., Any], server: OpenAIServer) -> None:
         server.fail("slow", seconds=0.2)
         started = time.monotonic()
@@ -150,6 +153,7 @@ class TestFaults:
         assert time.monotonic() - started >= 0.2
 
 
+@pytest.mark.slow
 def test_as_a_process() -> None:
     with OpenAIProcess(key="sk-other") as server:
         client = openai.OpenAI(api_key=server.key, base_url=server.url, max_retries=1)
@@ -169,6 +173,7 @@ def test_as_a_process() -> None:
         assert not server.requested and not server.requests
 
 
+@pytest.mark.slow
 def test_predicate_and_close_in_a_hang() -> None:
     with OpenAIServer() as server:
         server.fail("refuse_text", text=lambda text: len(text) > 3)

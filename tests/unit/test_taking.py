@@ -40,6 +40,7 @@ class _Log(Progress):
         self.told.append((outcome.status, Path(outcome.path).name))
 
 
+@pytest.mark.slow
 def test_each_file_has_its_turn(library: Library, tmp_path: Path) -> None:
     first, second = _books(tmp_path, 2)
     bad = pdfs.truncated(tmp_path / "bad.pdf")
@@ -57,6 +58,7 @@ def test_each_file_has_its_turn(library: Library, tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_next_one_is_taken_meanwhile(library: Library, tmp_path: Path) -> None:
     kept = library.settings.home / "incoming"
 
@@ -68,6 +70,7 @@ def test_the_next_one_is_taken_meanwhile(library: Library, tmp_path: Path) -> No
     assert library.add(_books(tmp_path, 2), Waits()).count("added") == 2
 
 
+@pytest.mark.slow
 def test_one_book_under_two_names(library: Library, tmp_path: Path) -> None:
     (book,) = _books(tmp_path, 1)
     others = [Path(copy(book, tmp_path / f"other{n}.pdf")) for n in range(3)]
@@ -79,6 +82,7 @@ def test_one_book_under_two_names(library: Library, tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_postings_that_are_lost_on_the_way_stop_the_work(library: Library, tmp_path: Path) -> None:
     """Or the book would be there, and never be found."""
     segments = library.settings.home / "keywords"
@@ -94,6 +98,7 @@ def test_postings_that_are_lost_on_the_way_stop_the_work(library: Library, tmp_p
     assert library.add([]).count("added") == 1
 
 
+@pytest.mark.slow
 def test_who_has_little_memory_reads_one_at_a_time(tmp_path: Path) -> None:
     """A limit that leaves no room for two."""
     running: list[int] = []
@@ -107,6 +112,7 @@ def test_who_has_little_memory_reads_one_at_a_time(tmp_path: Path) -> None:
     assert max(running) == 1
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_what_is_read_ahead(library: Library, tmp_path: Path) -> None:
     hanging = [pdfs.hang(tmp_path / f"hang{n}.pdf", 1_000_000 + n) for n in range(3)]
 

@@ -68,7 +68,7 @@ NAMES = {
     "BookBrain", "bookbrain", "OpenAI", "Chroma", "PDF", "JSON", "ID", "API", "UTF", "GB", "ms",
     "stderr", "Ctrl", "env", "sk", "FILE", "PATH", "convex", "rrf", "id", "query", "book", "pages",
     "also", "Books", "local", "share", "embed", "add", "p50", "p95", "sudo", "root", "MB",
-    "Apprise", "tesseract", "OCR",
+    "Apprise", "tesseract", "OCR", "UTC", "MCP", "Claude", "Code", "Cursor", "VS", "README",
 }  # fmt: skip
 
 
@@ -111,10 +111,12 @@ def test_every_text_of_click_has_a_korean_one() -> None:
     assert sorted(set(OF_CLICK) - set(CATALOGUE)) == []
 
 
+@pytest.mark.slow
 def test_data_are_never_run_together_with_our_words() -> None:
     assert run_together(PACKAGE) == []
 
 
+@pytest.mark.slow
 def test_no_words_of_ours_are_given_as_data() -> None:
     assert given_as_data(PACKAGE) == []
 
@@ -417,6 +419,7 @@ def test_an_error_is_two_korean_lines() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("group", [bookbrain.cli.main, bookbrain.admin.main])
 def test_help_is_in_korean_and_fits_the_screen(group: click.Group) -> None:
     for command in ([], *([name] for name in group.commands)):

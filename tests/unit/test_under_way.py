@@ -109,6 +109,7 @@ def walrus(library: Library, tmp_path: Path) -> str:
     return library.add([book]).outcomes[0].book.id  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_a_new_title_is_everywhere_and_stays(library: Library, walrus: str) -> None:
     assert library.rename(walrus[:8], " <b>새\n제목</b>  ").title == "<b>새 제목</b>"
     assert library.search("walrus").hits[0].title == "<b>새 제목</b>"
@@ -125,6 +126,7 @@ def test_what_is_no_title(library: Library, walrus: str, title: str) -> None:
     assert library.books()[0].title == "Old"
 
 
+@pytest.mark.slow
 def test_a_title_does_not_wait_for_who_adds(library: Library, walrus: str, tmp_path: Path) -> None:
     titles: list[str] = []
 

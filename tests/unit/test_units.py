@@ -98,6 +98,7 @@ def test_a_note_of_scans_starts_the_unit_that_reads_which_takes_it_away_before_i
     assert f"PathExists={note}" in (ROOT / "systemd/bookbrain-ocr.path").read_text().splitlines()
 
 
+@pytest.mark.slow
 def test_hardening_is_placed_before_its_unit_and_never_on_roots(tmp_path: Path) -> None:
     targets = list(_planned("place_files", tmp_path))
     for unit in (target for target in targets if target.suffix == ".service"):

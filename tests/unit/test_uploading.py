@@ -134,6 +134,7 @@ def sent(tmp_path: Path) -> Callable[[bytes], Path]:
     return write
 
 
+@pytest.mark.slow
 def test_what_it_would_take_is_known_before(
     library: Library, inbox: Path, book: bytes, sent: Callable[[bytes], Path]
 ) -> None:
@@ -150,6 +151,7 @@ def test_what_it_would_take_is_known_before(
     assert library.books() == []
 
 
+@pytest.mark.slow
 def test_a_book_that_is_there_is_known_under_any_name(
     library: Library, tmp_path: Path, book: bytes, sent: Callable[[bytes], Path]
 ) -> None:
@@ -158,6 +160,7 @@ def test_a_book_that_is_there_is_known_under_any_name(
     assert (plan.file, plan.title, plan.known, plan.tokens) == ("other.pdf", "Locks", True, 0)
 
 
+@pytest.mark.slow
 def test_a_book_that_is_added_again_is_in_the_inbox_before_it_is_gone(
     library: Library, inbox: Path, tmp_path: Path, book: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:

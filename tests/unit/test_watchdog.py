@@ -35,6 +35,7 @@ def tell(answers: list[HttpAnswer], interval: float | None = 0.001) -> list[str]
     return told
 
 
+@pytest.mark.slow
 def test_ready_only_after_the_first_200() -> None:
     assert tell([NONE, DOWN, NONE, OK, OK]) == [
         "READY=1\nSTATUS=ok", "on_ready", "WATCHDOG=1\nSTATUS=ok",
@@ -48,6 +49,7 @@ def test_fed_by_any_answer_and_by_no_silence() -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_stop_before_ready_tells_nothing() -> None:
     assert tell([NONE, DOWN, NONE]) == []
     assert tell([OK]) == []

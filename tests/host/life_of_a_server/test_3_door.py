@@ -53,6 +53,27 @@ def test_cookie_and_password_change(server: Server) -> None:
     server.run("bookbrain-admin users passwd alice --password-file /root/password")
 
 
+def test_a_token_opens_mcp_alone_until_it_is_removed(server: Server) -> None:
+    token = server.run("bookbrain-admin tokens add laptop 2>/dev/null").strip()
+
+    def ask(path: str, word: str = token) -> int:
+        return server.site.ask(path, "HEAD", Authorization=f"Bearer {word}").status
+
+    assert ask("/mcp") == 204  # the app, in its sandbox, has read of it
+    assert ask("/mcp", f"{token}x") == 401
+    assert {ask(path) for path in ("/", "/api/books", "/mcp/token", "/mcp/")} == {401}
+    assert server.run("stat -c '%a %U:%G' /etc/bookbrain/tokens.json").strip() == (
+        "640 root:bookbrain"
+    )
+    assert "laptop" in server.run("bookbrain-admin tokens list")
+    kept = "find /etc /opt/bookbrain/current /var/lib /var/log /root /run -xdev -type f"
+    assert server.run(f"{kept} -exec grep -lF -- {token} {{}} + || true").strip() == ""
+    assert token not in server.run("journalctl --no-pager -o verbose --since -10m")
+    assert server.host.run("runuser -u nobody -- cat /etc/bookbrain/tokens.json").returncode != 0
+    server.run("bookbrain-admin tokens remove laptop")
+    assert ask("/mcp") == 401
+
+
 # Who guesses
 
 
@@ -101,6 +122,16 @@ def test_who_guesses_is_refused_and_nobody_else(server: Server, name: str) -> No
         assert "fail2ban refuses now: 1" in server.run("bookbrain-admin status || true")
         server.run(f"fail2ban-client set bookbrain unbanip {guesser}")
         assert not refused(site)
+
+
+def test_who_guesses_tokens_is_refused_too(server: Server) -> None:
+    guesser = f"{server.host.network.subnet}.9".replace("10.77", "10.78")
+    with server.host.network.neighbours(f"{guesser}/32"), pardoned(server):
+        site = replace(server.site, source=guesser)
+        for number in range(30):
+            with suppress(OSError):
+                site.ask("/mcp", "POST", Authorization=f"Bearer guess-{number}")
+        server.wait("the refusal", lambda: refused(site))
 
 
 def test_who_does_not_wait_for_the_answer_is_refused_too(server: Server) -> None:

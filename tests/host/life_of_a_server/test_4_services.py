@@ -1,16 +1,25 @@
 """The services: they start, stop and heal as systemd's own do, and lose no book."""
 
+import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 from host.server import Server
 from support import pdfs
+from support.scans import easy_scan
 
 pytestmark = pytest.mark.timeout(600)
 
 KEY = "sk-planted-0123456789abcdef"
 INBOX = "var/lib/bookbrain/inbox"
+CUTS = int(os.environ.get("BOOKBRAIN_POWER_CUTS", "1"))  # while scans are read, at most 5
+WORDS = [
+    first + second
+    for first in ("lock", "queue", "cache", "retry", "buffer", "thread", "socket")
+    for second in ("master", "writer", "reader", "keeper", "runner", "holder", "sender")
+]
 
 
 def active(server: Server, unit: str) -> bool:
@@ -68,7 +77,7 @@ def test_a_wrong_setting_does_not_loop(server: Server) -> None:
 
 
 def test_a_book_in_the_inbox_is_added(server: Server, tmp_path: Path) -> None:
-    put(server, pdfs.long_book(tmp_path / "one.pdf", 6, seed=1))
+    put(server, pdfs.long_book(tmp_path / "one.pdf", 6, seed=1, language="mixed"))
     server.wait("the book", lambda: "one.pdf" in server.books())
     server.wait("the inbox", lambda: not (server.host.root / INBOX / "one.pdf").exists())
     assert re.search(r"one\.pdf", server.run("journalctl --no-pager -u bookbrain-ingest"))
@@ -113,8 +122,34 @@ def test_the_power_is_cut_while_a_book_is_added(server: Server, tmp_path: Path) 
     assert sorted(server.books()) == ["cut.pdf", "mine.pdf", "one.pdf", "slow.pdf"]
 
 
-def journal(server: Server) -> str:
-    return server.run("journalctl --no-pager -b -u bookbrain-ingest")
+def test_the_power_is_cut_while_scans_are_read(server: Server, tmp_path: Path) -> None:
+    """What was kept before a cut is not read again; in the end each page is found."""
+    words = WORDS[: 6 + 8 * CUTS]
+    put(server, easy_scan(tmp_path / "scan.pdf", *words))
+    kept = 0
+    for _ in range(CUTS):
+        server.wait("more pages", lambda least=kept: pages_read(server) > least, 180)
+        kept = pages_read(server)
+        server.host.cut_power()
+        server.host.boot()
+        server.wait("the site", server.is_up, 120)
+    server.wait("all pages", lambda: pages_read(server) == len(words), 300)
+    server.wait("the end", lambda: not active(server, "bookbrain-ocr"), 60)
+    (last,) = re.findall(r"read pages=(\d+) unread=0", journal(server, "bookbrain-ocr"))
+    assert int(last) <= len(words) - kept
+    for number, word in enumerate(words, start=1):
+        found = json.loads(server.run(f"bookbrain search --json --mode keyword {word} 2>/dev/null"))
+        assert [hit["page"] for hit in found["hits"]] == [number], word
+    server.run("bookbrain-admin check; bookbrain remove --yes scan.pdf")
+
+
+def pages_read(server: Server) -> int:
+    books = json.loads(server.run("bookbrain books --json 2>/dev/null"))
+    return sum(book["recognised"] for book in books)
+
+
+def journal(server: Server, unit: str = "bookbrain-ingest") -> str:
+    return server.run(f"journalctl --no-pager -b -u {unit}")
 
 
 def test_the_key_is_nowhere_to_be_read(server: Server) -> None:
