@@ -23,7 +23,7 @@ install_local() {
         fi
         finish
     fi
-    bring_ocr
+    bring_readers
     show_hits
     show_next
 }

@@ -3,7 +3,10 @@
 
 # What reads scanned pages.
 readonly OCR_PACKAGES=(tesseract-ocr tesseract-ocr-eng tesseract-ocr-osd tesseract-ocr-script-hang)
-readonly PACKAGES=(ca-certificates caddy fail2ban nftables python3 python3-systemd python3-venv "${OCR_PACKAGES[@]}")
+# What draws Korean where a PDF names a font and does not hold it: without one such pages stay empty,
+# and pdfium leaves out letters that stand alone.
+readonly FONT_PACKAGES=(fonts-nanum)
+readonly PACKAGES=(ca-certificates caddy fail2ban nftables python3 python3-systemd python3-venv "${OCR_PACKAGES[@]}" "${FONT_PACKAGES[@]}")
 # What systemd-python is built with, for it publishes no wheel.
 readonly BUILD_PACKAGES=(gcc libc6-dev libsystemd-dev pkg-config)
 
@@ -32,21 +35,21 @@ install_packages() {
         die 69 "Python 3.11 or newer is not there." "Python 3.11 이상이 없습니다."
 }
 
-bring_ocr() { # so that scanned pages are read; without it all else works
+bring_readers() { # so that scanned pages are read, and Korean is drawn; without them all else works
     local missing=() package
     type -P apt-get >/dev/null || return 0
-    for package in "${OCR_PACKAGES[@]}"; do
+    for package in "${OCR_PACKAGES[@]}" "${FONT_PACKAGES[@]}"; do
         is_installed "$package" || missing+=("$package")
     done
     if ! ((${#missing[@]})); then return; fi
     if [[ $EUID -eq 0 ]]; then
-        step "Installing ${missing[*]} with apt, to read scanned pages" "스캔한 쪽을 읽도록 apt로 ${missing[*]} 설치"
+        step "Installing ${missing[*]} with apt, to read scanned pages and draw Korean" "스캔한 쪽을 읽고 한글을 그리도록 apt로 ${missing[*]} 설치"
         wait_for_apt
         has_fresh_lists || run "${APT[@]}" update </dev/null || true
         if run "${APT[@]}" install --no-install-recommends "${missing[@]}" </dev/null; then return; fi
     fi
-    say "    To have scanned pages read, as root: apt-get install ${missing[*]}" \
-        "    스캔한 쪽을 읽으려면 root로: apt-get install ${missing[*]}"
+    say "    To have scanned pages read, and Korean drawn whose font is not in the PDF, as root: apt-get install ${missing[*]}" \
+        "    스캔한 쪽을 읽고 PDF에 글꼴이 없는 한글을 그리려면 root로: apt-get install ${missing[*]}"
 }
 
 name_localhost() { # minimal images leave it out, and Caddy does not start without

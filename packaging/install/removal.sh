@@ -28,8 +28,8 @@ uninstall_server() {
         say "The library is still in $HOME_OF_BOOKS, backups in /var/backups/bookbrain, settings in $ETC. --uninstall --purge removes them as well." \
             "서재는 $HOME_OF_BOOKS, 백업은 /var/backups/bookbrain, 설정은 $ETC 에 그대로 있습니다. --uninstall --purge는 이것까지 지웁니다."
     fi
-    say "Packages that were installed with apt stay. If nothing else needs them: apt-get purge caddy fail2ban ${OCR_PACKAGES[*]} ${BUILD_PACKAGES[*]}" \
-        "apt로 설치한 패키지는 남아 있습니다. 다른 데 쓰지 않는다면: apt-get purge caddy fail2ban ${OCR_PACKAGES[*]} ${BUILD_PACKAGES[*]}"
+    say "Packages that were installed with apt stay. If nothing else needs them: apt-get purge caddy fail2ban ${OCR_PACKAGES[*]} ${FONT_PACKAGES[*]} ${BUILD_PACKAGES[*]}" \
+        "apt로 설치한 패키지는 남아 있습니다. 다른 데 쓰지 않는다면: apt-get purge caddy fail2ban ${OCR_PACKAGES[*]} ${FONT_PACKAGES[*]} ${BUILD_PACKAGES[*]}"
 }
 
 leave_caddy() { # takes our import out of the machine's Caddyfile; other sites go on

@@ -12,6 +12,7 @@ from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 from support import debian_books, pdfs, raw_pdf
 from support.prose import technical_pages
+from support.scans import needs_korean_font
 
 from bookbrain.formats.pdf import read_pdf
 from bookbrain.model import Page
@@ -225,7 +226,9 @@ class TestPagesWithoutText:
 
 class TestLayers:
     @pytest.mark.parametrize("hide", ["without ink", "under the picture"])
-    @pytest.mark.parametrize("words", [BAD_ENGLISH, SPLIT_KOREAN])
+    @pytest.mark.parametrize(
+        "words", [BAD_ENGLISH, pytest.param(SPLIT_KOREAN, marks=needs_korean_font)]
+    )
     def test_rubbish(self, tmp_path: Path, hide: str, words: str) -> None:
         lines = "\n".join([words] * 8)
         page = (

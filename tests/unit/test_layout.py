@@ -5,6 +5,7 @@ from itertools import chain, zip_longest
 from math import cos, radians, sin
 
 import pytest
+from support.scans import needs_korean_font
 from support.typeset import Drawn, column, typeset, with_gaps
 
 from bookbrain.formats.pdf import PdfReader
@@ -89,8 +90,11 @@ class TestRows:
     TABLES = (
         (("Level", "Dirty read", "Phantom"), ("read uncommitted", "possible", "possible"),
          ("serializable", "impossible", "impossible"), ("snapshot", "impossible", "sometimes")),
-        (("종류", "크기", "뜻"), ("정수", "4바이트", "작은 수"), ("실수", "8바이트", "큰 수"),
-         ("문자", "가변", "글자")),
+        pytest.param(
+            (("종류", "크기", "뜻"), ("정수", "4바이트", "작은 수"), ("실수", "8바이트", "큰 수"),
+             ("문자", "가변", "글자")),
+            marks=needs_korean_font,
+        ),
         (("-a", "shows all entries of the folder"), ("-l", "one entry a line, with its owner"),
          ("-R", "goes down into every folder"), ("-t", "sorts them by their last change")),
     )  # fmt: skip
