@@ -404,8 +404,9 @@ class AddReport:
 class Plan:
     """What adding or embedding one book would take; `tokens` are estimated. `reason`: why not.
 
-    `problems` are those of its pages. So many of them as `scans` text recognition has to read, in
-    about `scan_seconds`; `scan_trouble` says why it cannot.
+    `namesake` names a book that is there and is called so. `problems` are those of its pages. So
+    many of them as `scans` text recognition has to read, in about `scan_seconds`; `scan_trouble`
+    says why it cannot.
     """
 
     file: str
@@ -416,6 +417,7 @@ class Plan:
     known: bool = False
     reason: str = ""
     hint: str = ""
+    namesake: str = ""
     problems: tuple[str, ...] = ()
     scans: int = 0
     scan_seconds: int = 0

@@ -23,14 +23,15 @@ from zstandard import ZstdCompressor, ZstdDecompressor, ZstdError
 from bookbrain.library import Expected
 from bookbrain.messages import as_row, fill, message_of, of_row
 from bookbrain.model import Book
-from bookbrain.paths import BOOKS, DATABASES, KEYWORDS, PDF
+from bookbrain.paths import BOOKS, DATABASES, KEYWORDS, PDF, LibraryPaths
 
 NAME = "manifest.json"
+GOLDEN = LibraryPaths(Path()).golden.name
 FORMAT = 1
 MOST_BYTES = 64 << 20  # of a manifest
 _NAMES = re.compile(
     r"settings/bookbrain\.env|secrets/(site\.json|credentials/[a-z0-9-]{1,64})"
-    rf"|{'|'.join(DATABASES)}|{BOOKS}/[0-9a-f]{{64}}\{PDF}"
+    rf"|{re.escape(GOLDEN)}|{'|'.join(DATABASES)}|{BOOKS}/[0-9a-f]{{64}}\{PDF}"
     rf"|{KEYWORDS}/[0-9a-f]{{24}}(\.json)?"
     rf"|{KEYWORDS}/segments/[0-9a-f]{{64}}-[0-9]{{1,9}}\.npz",  # in older archives
     re.ASCII,

@@ -2,14 +2,16 @@
 
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 
 from bookbrain import __version__
-from bookbrain.backup.archive import FORMAT, Content, Manifest, Member, listed, measure
+from bookbrain.backup.archive import FORMAT, GOLDEN, Content, Manifest, Member, listed, measure
 from bookbrain.backup.archives import OnStep, Steps
+from bookbrain.files import open_file
 from bookbrain.library import Library
 from bookbrain.messages import fill
 from bookbrain.paths import BOOKS, DATABASES, LibraryPaths
@@ -50,6 +52,8 @@ def pack(
     if settings.file and settings.file.is_file():
         text = settings.file.read_text(encoding="utf-8", errors="replace")
         contents[f"settings/{LibraryPaths(Path()).settings}"] = without_secrets(text).encode()
+    with suppress(FileNotFoundError), open_file(LibraryPaths(settings.home).golden) as golden:
+        contents[GOLDEN] = golden.read()
     if request.encrypt:
         contents |= request.secrets
     files = sorted(path for path in staging.rglob("*") if path.is_file())

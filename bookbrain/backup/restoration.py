@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from bookbrain.backup.archive import Archive, Flaw, ListedBook, Manifest, listed
+from bookbrain.backup.archive import GOLDEN, Archive, Flaw, ListedBook, Manifest, listed
 from bookbrain.backup.archives import OnStep, Steps, alone, check_room, clear_words
 from bookbrain.errors import OLDER_BACKUP, BookBrainError, BusyError, InputError
-from bookbrain.files import file_lock, remove
+from bookbrain.files import file_lock, remove, write_file
 from bookbrain.library import Library, damaged_aside, look_into, pick
 from bookbrain.log import Event
 from bookbrain.messages import fill, message_of
@@ -140,12 +140,21 @@ def restore(
             with damaged_aside(home, only) as aside, Library(settings) as library:
                 library.take_over(staging, progress, only)
                 books = library.books()
+            if not only:
+                _bring_golden(staging / GOLDEN, paths)
         finally:
             remove(staging)
     look_again(home)
     log.info("Restored: %d books", len(books), extra={"fields": Event(event="restore")})
     lost = [book.file for book in books if not paths.book_file(book.id).exists()]
     return Restored(len(books), tuple(lost), tuple(aside))
+
+
+def _bring_golden(brought: Path, paths: LibraryPaths) -> None:
+    """The questions that somebody judged, where the library has none."""
+    with file_lock(paths.golden_lock):
+        if brought.is_file() and not paths.golden.exists():
+            write_file(paths.golden, brought.read_bytes())
 
 
 def _is_wanted(only: str | None, name: str) -> bool:

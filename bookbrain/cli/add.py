@@ -163,7 +163,7 @@ def _show_plan(plan: Plan, price: float | None) -> None:
             title=plan.title,
             sizes=_sizes(plan, price),
         )
-        for problem in plan.problems:
+        for problem in filter(None, (plan.namesake, *plan.problems)):
             say("           ! {problem}", problem=problem, fg="yellow")
         if plan.scan_note:
             say("           {note}", note=plan.scan_note)

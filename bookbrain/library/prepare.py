@@ -29,7 +29,7 @@ from bookbrain.formats.pdf import (
 from bookbrain.formats.text import count_tokens, make_passages, text_of
 from bookbrain.library.recognised_text import with_recognised
 from bookbrain.messages import fill, unpacked
-from bookbrain.model import Page, Passage, Plan, Progress, Step
+from bookbrain.model import Page, Passage, Plan, Progress, Step, edition_of
 from bookbrain.ocr.choice import TO_RECOGNISE
 from bookbrain.ocr.pace import seconds_for
 from bookbrain.ocr.tesseract import find_engine
@@ -372,10 +372,24 @@ def _plan(stores: Stores, path: Path, name: str, progress: Progress) -> Plan:
     tokens = sum(count_tokens(passage.text) for passage in passages)
     name = normalize("NFC", name)
     title = text.title or Path(name).stem
-    plan = Plan(name, title, len(pages), len(passages), tokens)
+    namesake = _namesake(stores, title, name)
+    plan = Plan(name, title, len(pages), len(passages), tokens, namesake=namesake)
     problems = [(page.number, page.problem) for page in pages if page.problem]
     scans = sum(problem in TO_RECOGNISE and number not in read for number, problem in problems)
     return replace(plan, problems=tuple(problems_of_pages(problems)), **_scans(stores, scans))
+
+
+def _namesake(stores: Stores, title: str, name: str) -> str:
+    """That a book of this title or file name is there already, for a person; "" where none is."""
+    for book in stores.catalog.books():
+        if normalize("NFC", book.file) == name or normalize("NFC", book.title) == normalize(
+            "NFC", title
+        ):
+            return fill(
+                "another book of this title or file name is there: {edition}",
+                edition=edition_of(book),
+            )
+    return ""
 
 
 def _scans(stores: Stores, scans: int) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from bookbrain.messages import fill
 from bookbrain.model import Arrival, Book, Plan, RecognitionState, bill, duration
 from bookbrain.paths import Layout, LibraryPaths
 from bookbrain.settings import EmbeddingSettings
-from bookbrain.web.frame import link, plain, show_line, tr
+from bookbrain.web.frame import link, plain, reading, show_line, tr
 from bookbrain.web.shelf import Shelf, the_desk, the_shelf
 from bookbrain.web.uploads import LARGEST, MOST, Upload
 
@@ -139,13 +139,14 @@ def _reading_notes(books: Sequence[Book], state: RecognitionState) -> dict[str, 
 
 
 _PATIENCE = 3.0  # seconds for another writer to be done
-_ASKING = "asking"  # of the session: which change of which book the dialog is about
+_ASKING = "asking"  # of the session: which change of which book is being asked about
+_RENAME = "Rename"
 
 
 def show_dialog(books: dict[str, Book]) -> None:
     """The dialog that was asked for, if one was; it stays until it is answered or closed."""
     change, book_id = st.session_state.get(_ASKING, ("", ""))
-    if book := books.get(book_id):
+    if change in _DIALOGS and (book := books.get(book_id)):
         title, show = _DIALOGS[change]
         st.dialog(tr(title), on_dismiss=_close)(show)(book)
 
@@ -155,12 +156,19 @@ def _close() -> None:
 
 
 def _rename(book: Book) -> None:
-    show_line("remark", book.file)
+    """Where the title stood."""
     with st.form(f"rename-{book.id}", border=False):  # Enter saves
-        title = st.text_input(tr("Title"), value=book.title, max_chars=300)
-        saved = st.form_submit_button(tr("Save"), type="primary")
+        title = st.text_input(
+            tr("Title"), value=book.title, max_chars=300, label_visibility="collapsed"
+        )
+        with st.container(horizontal=True):
+            saved = st.form_submit_button(tr("Save"), type="primary")
+            left = st.form_submit_button(tr("Cancel"))
     if saved:
         _do(lambda library: library.rename(book.id, title or ""))
+    elif left:
+        _close()
+        st.rerun()
 
 
 def _add_again(book: Book) -> None:
@@ -195,14 +203,13 @@ def _remove(book: Book) -> None:
 
 # By what a person chooses: what the dialog is called, and shows.
 _DIALOGS = {
-    "Rename": ("Rename", _rename),
     "Add again": ("Add this book again?", _add_again),
     "Remove": ("Remove this book?", _remove),
 }
 
 
 def _do(change: Callable[[Library], object], shelf: Shelf | None = None) -> None:
-    """Make the change and close the dialog; or say in it why not."""
+    """Make the change and ask no more; or say why not."""
     try:
         with (shelf or the_shelf()).library() as library:
             change(library)
@@ -291,7 +298,7 @@ def _show_plan(plan: Plan, embedding: EmbeddingSettings) -> None:
     else:
         kind, state = "plan", f"{plan.title} · {_sizes(plan, embedding)}"
     st.html(f'<p class="{kind}"><strong>{escape(plan.file)}</strong>: {escape(state)}</p>')
-    for note in (*plan.problems, plan.scan_note):
+    for note in (plan.namesake, *plan.problems, plan.scan_note):
         if note:
             show_line("remark", tr(note))
 
@@ -379,8 +386,9 @@ def _show_books(books: Sequence[Book], notes: Mapping[str, str]) -> None:
     if len(found) > _ON_A_PAGE:
         number = st.pagination(-(-len(found) // _ON_A_PAGE), key=f"page-{len(found)}")
         first = (number - 1) * _ON_A_PAGE
+    pages = reading()
     for book in found[first : first + _ON_A_PAGE]:
-        _show_book(book, notes[book.id])
+        _show_book(book, notes[book.id], pages.get(book.id[:12], 0))
     show_dialog({book.id: book for book in books})
 
 
@@ -393,47 +401,59 @@ def _chosen(books: Sequence[Book]) -> list[Book]:
         live="300ms",
         placeholder=tr("Search"),
     )
-    orders: dict[str, Callable[[Book], str]] = {
+    read = [*reversed(reading())]
+    orders: dict[str, Callable[[Book], str | int]] = {
         tr("Newest first"): lambda book: book.added_at,
+        tr("Read last"): lambda book: read.index(book.id[:12]) if book.id[:12] in read else -1,
         tr("Title"): lambda book: book.title.casefold(),
         tr("File name"): lambda book: book.file.casefold(),
     }
+    downwards = (tr("Newest first"), tr("Read last"))
     chosen = order.selectbox(tr("Order"), list(orders), key="order")
     wanted = normalize("NFC", typed or "").casefold().split()
     found = [book for book in books if all(word in _names(book) for word in wanted)]
-    return sorted(found, key=orders[chosen], reverse=chosen == tr("Newest first"))
+    return sorted(found, key=orders[chosen], reverse=chosen in downwards)
 
 
 def _names(book: Book) -> str:
     return normalize("NFC", f"{book.title} {book.file}").casefold()
 
 
-def _show_book(book: Book, reading: str) -> None:
+def _show_book(book: Book, note: str, read_to: int) -> None:
     with st.container(horizontal=True, wrap=False, key=f"book-{book.id}"):
         st.html(
             f'<img class="cover" src="/page/{book.id}/1.png?width=160" alt="" loading="lazy">',
             width="content",
         )
         with st.container(gap=None):
-            address = link("/read", book=book.id, page=1)
-            st.html(f'<p class="titled"><a href="{address}">{escape(book.title)}</a></p>')
+            if st.session_state.get(_ASKING) == (_RENAME, book.id):
+                _rename(book)
+            else:
+                address = link("/read", book=book.id, page=1)
+                st.html(f'<p class="titled"><a href="{address}">{escape(book.title)}</a></p>')
             counts = tr(
                 "pages: {pages:,}, passages: {passages:,}", pages=book.pages, passages=book.passages
             )
             added = tr("Added on {date}", date=book.added_at[:10])
             which = "" if book.edition in ("", book.file) else book.id[:12]
-            show_line("about", " · ".join(filter(None, (book.file, counts, added, which, reading))))
+            show_line("about", " · ".join(filter(None, (book.file, counts, added, which, note))))
+            if 1 < read_to <= book.pages:
+                said = tr("Go on at page {page} of {pages}", page=read_to, pages=book.pages)
+                address = link("/read", book=book.id, page=read_to)
+                st.html(f'<p class="about"><a href="{address}">{escape(said)}</a></p>')
             if book.problems:
                 with st.expander(tr("Problems: {number}", number=len(book.problems))):
                     for problem in book.problems:
                         show_line("remark", tr(problem))
-        changes = {tr(change): change for change in _DIALOGS}
+        changes = {tr("Rename"): _RENAME} | {tr(change): change for change in _DIALOGS}
         chosen = st.menu_button(
             tr("Change"), list(changes), key=f"change-{book.id}", type="tertiary",
             icon=":material/edit:",
         )  # fmt: skip
         if chosen:  # at the next run
             st.session_state[_ASKING] = (changes[chosen], book.id)
+            if changes[chosen] == _RENAME:  # the title stands there already
+                st.rerun()
 
 
 if __name__ == "__main__":

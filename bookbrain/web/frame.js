@@ -42,23 +42,20 @@ async function onKey(event) {
   }
 }
 
-// A file that misses its place would take the place of the page.
-function onDrag(event) {
-  if (!event.target.closest("[data-testid='stFileUploaderDropzone']")) event.preventDefault();
-}
-
 const frame = document.getElementById("bookbrain-frame");
 document.documentElement.lang = frame.lang;
 for (const link of frame.querySelectorAll(".row a")) {
   if (link.pathname === location.pathname) link.setAttribute("aria-current", "page");
   else link.removeAttribute("aria-current");
 }
+window.bookbrainDrops ??= import("/assets/drop.js").then((module) => module.takeDrops(go));
+window.bookbrainWords ??= import("/assets/own_words.js")
+  .then((module) => module.sayOwnWords(JSON.parse(frame.dataset.words)));
 // A step between two addresses that have a "#" is none for Streamlit, if nothing else differs.
 window.bookbrainActivity ??= import("/assets/activity.js").then((module) => module.watchActivity());
 const overlay = window.bookbrainOverlay ??= import("/assets/overlay.js").then((module) => {
   module.startOverlay(frame.dataset.reader, "#page");
   document.addEventListener("click", onClick, true);
   document.addEventListener("keydown", onKey, true);
-  for (const name of ["dragover", "drop"]) document.addEventListener(name, onDrag);
   return module;
 });

@@ -7,6 +7,7 @@ A link in such HTML to another of these pages, or into the reader, is followed w
 the browser's back and forward are: `frame.js` sees to it.
 """
 
+import json
 import re
 from html import escape
 from pathlib import Path
@@ -37,10 +38,26 @@ def begin(title: str, layout: Literal["centered", "wide"], path: str) -> None:
     st.set_page_config(page_title=f"{title} · BookBrain", page_icon=_ICON, layout=layout)
     st.html(f"<style>{_STYLE}</style>")
     st.html(
-        f'<div id="bookbrain-frame" lang="{tongue()}" data-reader="{escape(tr("Reader"))}">'
+        f'<div id="bookbrain-frame" lang="{tongue()}" data-reader="{escape(tr("Reader"))}" '
+        f'data-words="{escape(json.dumps({word: tr(word) for word in _STREAMLITS}))}">'
         f"{row_of(tongue(), path)}</div><script>{_SCRIPT}</script>",
         unsafe_allow_javascript=True,
     )
+
+
+# What Streamlit says by itself on these pages; what stands in braces is any text.
+_STREAMLITS = (
+    fill("Upload"),
+    fill("{size} per file • {kinds}", size="{size}", kinds="{kinds}"),
+)
+_PLACE = re.compile(r"([0-9a-f]{12})\.([1-9][0-9]{0,5})")
+
+
+def reading() -> dict[str, int]:
+    """Where one stopped reading in this browser: pages by the first twelve digits of the book's id,
+    the book read last first. `reading.js` keeps it."""
+    kept = st.context.cookies.to_dict().get("reading", "")
+    return {book: int(page) for book, page in _PLACE.findall(kept)}
 
 
 def tongue() -> Language:

@@ -31,8 +31,10 @@ _ASSETS = {
     "reader.js": "text/javascript", "search.js": "text/javascript",
     "element.js": "text/javascript", "facets.js": "text/javascript", "hits.js": "text/javascript",
     "kept.js": "text/javascript", "overlay.js": "text/javascript",
-    "activity.js": "text/javascript",
+    "activity.js": "text/javascript", "beside.js": "text/javascript", "drop.js": "text/javascript",
+    "own_words.js": "text/javascript", "reading.js": "text/javascript",
     "question.js": "text/javascript", "icon.svg": "image/svg+xml",
+    "icon-192.png": "image/png", "icon-512.png": "image/png",
 }  # fmt: skip
 # Of every page: what each is called, by its address.
 _PLACES = {"/": "Search", "/ask": "Ask", "/books": "Books", "/system": "System"}

@@ -1,6 +1,9 @@
 // The reader: turns pages, marks what was searched for, and lays the text over the picture. Texts of
 // books get into the page as text only.
 
+import { outlineOf, picturesOf } from "./beside.js";
+import { keepReading } from "./reading.js";
+
 /**
  * A stretch of a page's text and where it stands: start, end, left, top, right, bottom; the sides
  * are shares of the page's.
@@ -171,6 +174,7 @@ async function show(page) {
     return;
   }
   fetched.add(address);
+  if (page === number) keepReading(bookId, page);
   performance.mark(`page ${page}`);
   if (page === number) fetchNeighbours(page);
 }
@@ -227,11 +231,17 @@ function tellPlace() {
 /** @param {number} index */
 function tellChapter(index) {
   at("where").textContent = book?.chapters[index]?.[0] ?? "";
-  for (const [place, link] of [...at("outline").children].entries()) {
+  tellPresent("outline", index);
+  tellPresent("thumbs", number - 1);
+}
+
+/** Of those in a list beside the page. @param {string} name @param {number} index */
+function tellPresent(name, index) {
+  for (const [place, link] of [...at(name).children].entries()) {
     if (place === index) link.setAttribute("aria-current", "true");
     else link.removeAttribute("aria-current");
   }
-  at("outline").querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  at(name).querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
 }
 
 /** Gives the page its size before its picture is there. */
@@ -372,19 +382,42 @@ const DO = {
   width: () => fit("width"),
   whole: () => fit("whole"),
   dark: () => darken(!document.body.classList.contains("dark")),
-  contents: () => {
-    at("outline").hidden = !at("outline").hidden;
-    at("contents").setAttribute("aria-expanded", String(!at("outline").hidden));
-    tellPlace();
-    resized();
-  },
+  contents: () => openBeside("contents"),
+  pictures: () => openBeside("pictures"),
 };
+
+/** What each of the two buttons opens; one closes the other. @type {Record<string, string>} */
+const BESIDE = { contents: "outline", pictures: "thumbs" };
+
+/** @param {string} chosen */
+function openBeside(chosen) {
+  for (const [button, name] of Object.entries(BESIDE)) {
+    at(name).hidden = button !== chosen || !at(name).hidden;
+    at(button).setAttribute("aria-expanded", String(!at(name).hidden));
+  }
+  if (book && !at("thumbs").childElementCount) at("thumbs").append(...picturesOf(book, ratio, linkTo));
+  tellPlace();
+  resized();
+}
+
+/** Within this book. @param {number} page */
+function linkTo(page) {
+  const link = document.createElement("a");
+  link.href = `?${new URLSearchParams({ book: bookId, page: String(page), find: query })}`;
+  link.addEventListener("click", (event) => {
+    if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+    event.preventDefault();
+    turn(page);
+    at("view").focus();
+  });
+  return link;
+}
 
 /** By the place of a key, so that they work with a Hangul keyboard. @type {Record<string, string>} */
 const KEYS = {
   ArrowLeft: "previous", ArrowRight: "next", KeyN: "after", KeyP: "before",
   Equal: "closer", NumpadAdd: "closer", Minus: "farther", NumpadSubtract: "farther",
-  KeyW: "width", KeyF: "whole", KeyD: "dark", KeyO: "contents",
+  KeyW: "width", KeyF: "whole", KeyD: "dark", KeyO: "contents", KeyT: "pictures",
 };
 
 /** @param {KeyboardEvent} event */
@@ -485,20 +518,7 @@ try {
   book = /** @type {Book} */ (await known);
   at("title").textContent = book.title;
   at("matching").hidden = !query.trim();
-  at("outline").replaceChildren(...book.chapters.map(([title, page]) => {
-    const link = document.createElement("a");
-    link.href = `?${new URLSearchParams({ book: bookId, page: String(page), find: query })}`;
-    const where = document.createElement("span");
-    where.textContent = book?.labels[page - 1] || String(page);
-    link.append(title, where);
-    link.addEventListener("click", (event) => {
-      if (event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
-      event.preventDefault();
-      turn(page);
-      at("view").focus();
-    });
-    return link;
-  }));
+  at("outline").replaceChildren(...outlineOf(book, linkTo));
   if (number > book.pages) turn(book.pages);
   tellPlace();
   if (shown) draw(shown);

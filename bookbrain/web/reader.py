@@ -34,6 +34,7 @@ _MOST_KEPT = 200  # pages whose words are known
 _TEXTS = {
     "search": fill("Back to the search"),
     "contents": fill("Contents"),
+    "pictures": fill("All pages as pictures"),
     "previous": fill("Previous page"),
     "next": fill("Next page"),
     "page": fill("Page"),

@@ -92,7 +92,12 @@ _DESCRIPTION = """<?xml version="1.0" encoding="UTF-8"?>
 _MANIFEST = {
     "name": "BookBrain", "short_name": "BookBrain", "start_url": "/", "display": "standalone",
     "background_color": "#fcfcfa", "theme_color": "#f1f1ed",
-    "icons": [{"src": "/assets/icon.svg", "sizes": "any", "type": "image/svg+xml"}],
+    "share_target": {"action": "/", "method": "GET", "params": {"text": "q"}},
+    "icons": [
+        {"src": "/assets/icon.svg", "sizes": "any", "type": "image/svg+xml"},
+        {"src": "/assets/icon-192.png", "sizes": "192x192", "type": "image/png"},
+        {"src": "/assets/icon-512.png", "sizes": "512x512", "type": "image/png"},
+    ],
 }  # fmt: skip
 
 

@@ -1,6 +1,7 @@
 """The books page, as a person uses it."""
 
 import re
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -132,8 +133,8 @@ def test_another_title_another_reading_and_the_end_of_a_book(
     )
     with serving(shelf) as app, visiting(browser, app) as page:
         change(page, "Old title", "Rename")
-        page.get_by_role("dialog").get_by_label("Title").fill("  **New** <i>title</i> $x$ ")
-        page.get_by_role("dialog").get_by_role("button", name="Save").click()
+        page.get_by_label("Title", exact=True).fill("  **New** <i>title</i> $x$ ")
+        page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("link", name="**New** <i>title</i> $x$")).to_be_visible()
         assert app.search("walrus")["hits"][0]["title"] == "**New** <i>title</i> $x$"
         change(page, "**New** <i>title</i> $x$", "Add again")
@@ -150,6 +151,48 @@ def test_another_title_another_reading_and_the_end_of_a_book(
         dialog.get_by_role("button", name="Remove").click()
         expect(page.get_by_text("books: 1, pages: 1")).to_be_visible()
         assert app.search("검색", mode="keyword")["hits"] == []
+
+
+def test_one_goes_on_where_one_stopped(browser: Browser, shelf: Shelf, tmp_path: Path) -> None:
+    shelf.add(pdfs.long_book(tmp_path / "long.pdf", 8, seed=3))
+    with serving(shelf) as app, visiting(browser, app) as page:
+        expect(page.get_by_text("books: 1")).to_be_visible()
+        expect(page.get_by_text("Go on at page")).to_have_count(0)
+        book = app.search(pdfs.probe(3, 5))["hits"][0]["book_id"]
+        page.goto(f"/read?book={book}&page=6")
+        expect(page.locator("#text p")).not_to_have_count(0)
+        wait_for(lambda: "reading=" in str(page.evaluate("document.cookie")), "the place")
+        page.goto("/books")
+        page.get_by_text("Go on at page 6 of 8").click()
+        reader = page.frame_locator("#bookbrain-reader")
+        expect(reader.locator('#picture[src*="/6.png"]')).to_be_visible()
+
+
+@pytest.mark.parametrize("place", ["/books", "/system"])
+def test_a_file_may_be_dropped_anywhere(
+    browser: Browser, shelf: Shelf, tmp_path: Path, place: str
+) -> None:
+    shelf.add(pdfs.book(tmp_path / "there.pdf", ["The walrus waits."], title="There"))
+    new = pdfs.book(tmp_path / "new.pdf", ["A seal."], title="New").read_bytes()
+    with serving(shelf) as app, visiting(browser, app) as page:
+        page.goto(place)
+        settle(page)
+        dropped = page.evaluate_handle(
+            """data => {
+              const all = new DataTransfer();
+              const bytes = Uint8Array.from(atob(data), (one) => one.charCodeAt(0));
+              all.items.add(new File([bytes], "new.pdf", { type: "application/pdf" }));
+              return all;
+            }""",
+            b64encode(new).decode(),
+        )
+        page.dispatch_event("h1", "dragover", {"dataTransfer": dropped})
+        expect(page.locator("html.dropping")).to_have_count(1)
+        page.dispatch_event("h1", "drop", {"dataTransfer": dropped})
+        expect(page.locator("html.dropping")).to_have_count(0)
+        expect(page.locator("p.plan")).to_contain_text("new.pdf: New · pages: 1")
+        page.get_by_role("button", name="Add 1 book").click()
+        expect(page.get_by_text("books: 2, pages: 2")).to_be_visible()
 
 
 def change(page: Page, title: str, what: str) -> None:

@@ -159,6 +159,40 @@ def test_the_outline_jumps_and_shows_where_one_is(page: Page, manual: str) -> No
     assert int(page.url.rpartition("page=")[2]) > 1
 
 
+def test_the_outline_tells_levels_and_matches(page: Page, manual: str) -> None:
+    open_page(page, manual, 1, find="lock")
+    press(page, "Contents")
+    links = page.locator("#outline a")
+    levels = links.evaluate_all(
+        "all => all.map(one => [one.firstChild.data, one.style.getPropertyValue('--level')])"
+    )
+    assert levels
+    for title, level in levels:
+        assert level == ("1" if re.match(r"\d\.\d", title) else "0"), title
+    counts = page.locator("#outline b").all_inner_texts()
+    told = page.get_by_text(re.compile("pages that match|match 1 of"))
+    expect(told).to_be_visible()
+    pages = json.loads(page.request.get(f"/api/book/{manual}?q=lock").text())["matches"]
+    assert sum(map(int, counts)) == len(pages) > 0
+
+
+def test_all_pages_as_small_pictures(page: Page, manual: str) -> None:
+    open_page(page, manual, 2, find="lock")
+    press(page, "All pages as pictures")
+    small = page.locator("#thumbs a")
+    expect(small).to_have_count(12)
+    expect(small.nth(1)).to_have_attribute("aria-current", "true")
+    expect(small.nth(8).locator("img")).not_to_have_js_property("naturalWidth", 0)
+    assert page.locator("#thumbs a.matches").count() > 0
+    small.nth(8).click()
+    shown(page, 9)
+    expect(small.nth(8)).to_have_attribute("aria-current", "true")
+    press(page, "Contents")
+    expect(page.locator("#thumbs")).to_be_hidden()
+    page.keyboard.press("t")
+    expect(page.locator("#outline")).to_be_hidden()
+
+
 def test_jumping_to_a_page(page: Page, manual: str) -> None:
     open_page(page, manual, 1)
     box = page.get_by_label("Page", exact=True)

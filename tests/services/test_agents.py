@@ -256,7 +256,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path, chat: ChatServer) -> It
 async def names(site: CaddySite, **how: Any) -> set[str]:
     """The tools that an agent is told of, who signs in so."""
     async with (
-        httpx2.AsyncClient(verify=False, **how) as client,
+        httpx2.AsyncClient(verify=False, timeout=60, **how) as client,
         Client(
             streamable_http_client(f"https://localhost:{site.https}/mcp", http_client=client)
         ) as agent,
@@ -336,7 +336,7 @@ def test_a_token_that_is_removed_is_out(site: CaddySite) -> None:
 
     async def use() -> None:
         async with (
-            httpx2.AsyncClient(verify=False, headers=bearer(first)) as client,
+            httpx2.AsyncClient(verify=False, timeout=60, headers=bearer(first)) as client,
             Client(
                 streamable_http_client(f"https://localhost:{site.https}/mcp", http_client=client)
             ) as agent,

@@ -206,6 +206,23 @@ def test_one_book_comes_back_beside_the_others(
     assert "There is no book 'book3.pdf'." in missing.err
 
 
+def test_judged_questions_come_back_where_there_are_none(plain: Shelf, english: list[Path]) -> None:
+    plain.add(english[0])
+    questions = plain.home / "answers.jsonl"
+    questions.write_text('{"question": "락?", "quoted": []}\n', encoding="utf-8")
+    archive = _backup(plain)
+    newer = questions.read_text(encoding="utf-8") + '{"question": "lock?", "quoted": []}\n'
+    questions.write_text(newer, encoding="utf-8")
+    plain.admin("restore", archive, "--yes")
+    assert questions.read_text(encoding="utf-8") == newer, "what is there stays"
+    questions.unlink()
+    plain.admin("restore", archive, "--book", "book1.pdf", "--yes")
+    assert not questions.exists()
+    plain.admin("restore", archive, "--yes")
+    assert questions.read_text(encoding="utf-8") == newer.splitlines(keepends=True)[0]
+    plain.admin("verify")
+
+
 def test_it_asks_first_and_changes_nothing_without_yes(plain: Shelf, english: list[Path]) -> None:
     plain.add(*english[:2])
     archive = _backup(plain)

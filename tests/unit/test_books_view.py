@@ -232,6 +232,20 @@ def _planned_alone(data: bytes) -> Plan:
     return plan(upload)
 
 
+def test_a_book_that_is_called_as_one_that_is_there(shelf: Shelf, tmp_path: Path) -> None:
+    for number, title in enumerate(("Walruses", "Seals"), start=1):
+        with shelf.library() as library:
+            library.add([pdfs.book(tmp_path / f"{number}.pdf", [title], title=title)])
+    data = [
+        pdfs.book(tmp_path / f"new{n}.pdf", [f"The {n}nd edition."], title=title).read_bytes()
+        for n, title in enumerate(("Walruses", "Otters"), start=2)
+    ]
+    app = choose(run(shelf), ("a.pdf", data[0]), ("2.pdf", data[1]), ("b.pdf", data[1]))
+    said = [line for line in lines(app) if "is there" in line]
+    assert len(said) == 2
+    assert said[0].startswith("another book of this title or file name is there: 1 pages, added")
+
+
 def test_what_it_costs_is_told_for_each_and_for_all(tmp_path: Path) -> None:
     embedding = EmbeddingSettings(api_key="sk-x", price=2.0)
     shelf = Shelf(Settings(home=tmp_path / "library", embedding=embedding))
@@ -301,7 +315,15 @@ def test_another_title(shelf: Shelf, walrus: Path) -> None:
     app.text_input[0].set_value("$$ new $$")
     click(app, "Save")
     assert titles(app) == ["$$ new $$"]
-    assert not app.text_input  # the dialog is closed
+    assert not app.text_input
+
+
+def test_a_title_that_stays_after_all(shelf: Shelf, walrus: Path) -> None:
+    app = ask(run(shelf), "Rename")
+    assert titles(app) == []  # the field has its place
+    app.text_input[0].set_value("Another")
+    click(app, "Cancel")
+    assert titles(app) == [EVIL]
 
 
 def test_the_end_of_a_book_is_asked_for(shelf: Shelf, walrus: Path) -> None:

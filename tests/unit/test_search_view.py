@@ -20,6 +20,7 @@ from bookbrain.library import Library
 from bookbrain.model import Book
 from bookbrain.settings import Settings
 from bookbrain.web.api import Health, make_routes
+from bookbrain.web.reader import reader_routes
 from bookbrain.web.search_view import language_of, view_of
 from bookbrain.web.shelf import Shelf
 
@@ -57,7 +58,8 @@ def shelf(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shelf]:
 @pytest.fixture(scope="module")
 def client(shelf: Shelf) -> Iterator[TestClient]:
     health = Health(shelf.settings)
-    with TestClient(Starlette(routes=make_routes(shelf, health))) as made:
+    routes = [*make_routes(shelf, health), *reader_routes(shelf)]
+    with TestClient(Starlette(routes=routes)) as made:
         yield made
     health.close()
 
@@ -139,6 +141,11 @@ def test_a_browser_can_search_from_its_address_bar(client: TestClient, base: str
 def test_a_browser_can_keep_the_page_as_a_program(client: TestClient) -> None:
     manifest = client.get("/app.webmanifest").json()
     assert client.get(manifest["start_url"]).status_code == 200
+    for icon in manifest["icons"]:
+        assert client.get(icon["src"]).headers["content-type"] == icon["type"]
+    target = manifest["share_target"]
+    shared = {target["params"]["text"]: "lock"}
+    assert client.get(target["action"], params=shared).status_code == 200
     assert 'href="/app.webmanifest"' in client.get("/").text
 
 
