@@ -5,8 +5,16 @@ const SELDOM = 15_000;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 
-/** Looks again and again, and after each click on a button; a tab that nobody sees does not. */
-export function watchActivity() {
+let gone = "";
+let app = "";  // the run of the app that answered
+
+/**
+ * Looks again and again, and after each click on a button; a tab that nobody sees does not.
+ * @param {string} [said] of a page that needs the run of the app that made it: said while the server
+ *   is away, and the page is loaded again when another run answers
+ */
+export function watchActivity(said = "") {
+  gone = said;
   document.addEventListener("visibilitychange", look);
   document.addEventListener("click", (event) => {
     if (/** @type {Element} */ (event.target).closest("button")) wait(OFTEN);
@@ -20,11 +28,20 @@ async function look() {
   let pause = SELDOM;
   try {
     const answer = await fetch("/api/activity");
-    if (answer.ok) pause = show(await answer.json()) ? OFTEN : SELDOM;
+    if (answer.ok) pause = show(known(await answer.json())) ? OFTEN : SELDOM;
   } catch {
-    // the server is away, which others tell
+    if (gone && show({ said: gone, part: 0 })) pause = OFTEN;
   }
   wait(pause);
+}
+
+/** @typedef {{said: string, part: number, app?: string}} Seen */
+
+/** @param {Seen} seen */
+function known(seen) {
+  if (gone && app && seen.app && seen.app !== app) location.reload();
+  app = seen.app ?? app;
+  return seen;
 }
 
 /** @param {number} pause */
@@ -33,7 +50,7 @@ function wait(pause) {
   timer = setTimeout(look, pause);
 }
 
-/** @param {{said: string, part: number}} seen */
+/** @param {Seen} seen */
 function show({ said, part }) {
   const place = /** @type {HTMLElement | null} */ (document.querySelector(".row .activity"));
   if (!place) return false;

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from secrets import token_hex
 from threading import Lock
 from time import monotonic
 
@@ -39,9 +40,10 @@ def activity_of(library: Library) -> Activity:
 
 
 class _Watch:
-    """Looks for all who ask, every two seconds at most."""
+    """Looks for all who ask, every two seconds at most; `app` is another one after a restart."""
 
     def __init__(self, shelf: Shelf) -> None:
+        self.app = token_hex(4)
         self._shelf = shelf
         self._lock = Lock()
         self._seen = Activity()
@@ -63,4 +65,5 @@ def activity_routes(shelf: Shelf) -> list[Route]:
 
 def _activity(watch: _Watch, request: Request) -> Response:
     seen = watch.look()
-    return as_json({"said": translated(seen.said, tongue_of(request)), "part": seen.part})
+    said = translated(seen.said, tongue_of(request))
+    return as_json({"said": said, "part": seen.part, "app": watch.app})

@@ -39,6 +39,7 @@ def begin(title: str, layout: Literal["centered", "wide"], path: str) -> None:
     st.html(f"<style>{_STYLE}</style>")
     st.html(
         f'<div id="bookbrain-frame" lang="{tongue()}" data-reader="{escape(tr("Reader"))}" '
+        f'data-gone="{escape(tr("The server does not answer. It is asked again."))}" '
         f'data-words="{escape(json.dumps({word: tr(word) for word in _STREAMLITS}))}">'
         f"{row_of(tongue(), path)}</div><script>{_SCRIPT}</script>",
         unsafe_allow_javascript=True,
@@ -47,8 +48,14 @@ def begin(title: str, layout: Literal["centered", "wide"], path: str) -> None:
 
 # What Streamlit says by itself on these pages; what stands in braces is any text.
 _STREAMLITS = (
+    fill("Skip to main content"),
     fill("Upload"),
-    fill("{size} per file • {kinds}", size="{size}", kinds="{kinds}"),
+    fill("file upload"),
+    fill("Add files"),
+    fill("Remove {file}", file="{file}"),
+    fill("Close"),
+    fill("progress"),
+    fill("{size} per file", size="{size}"),
 )
 _PLACE = re.compile(r"([0-9a-f]{12})\.([1-9][0-9]{0,5})")
 

@@ -1,8 +1,12 @@
-// What Streamlit says by itself, in the words of the page: it knows English only.
+// What Streamlit says by itself, in the words of the page: it knows English only. Its message that the
+// server is away would lie over everything; the row above the page says so in its place.
 
-const PARTS = ["stFileUploader", "stPagination", "stDialog", "stToast", "stSelectbox", "stMenuButton"]
+const PARTS = ["stFileUploaderDropzone", "stPagination", "stDialog", "stProgress", "stSelectbox", "stSkipToContent"]
   .map((name) => `[data-testid="${name}"]`).join();
-const OURS = ".stHtml, [data-testid='stMarkdownContainer'], [data-testid='stFileUploaderFileName']";  // books are named there
+// Where we speak, and books are named; the label of the uploader's button is Streamlit's.
+const OURS = ".stHtml, [data-testid='stFileChipName'], "
+  + "[data-testid='stMarkdownContainer']:not([data-testid='stFileUploaderDropzone'] *)";
+const AWAY = "Connection error";
 const ATTRIBUTES = ["aria-label", "title", "placeholder"];
 /** @typedef {[RegExp, string]} Said a sentence of Streamlit's, and ours, in which $1 is what the first brace stands for */
 
@@ -14,6 +18,9 @@ export function sayOwnWords(words) {
   ]));
   new MutationObserver((changes) => {
     for (const { target, addedNodes } of changes) for (const node of [target, ...addedNodes]) change(node, said);
+    for (const dialog of document.querySelectorAll("[role=dialog]")) {
+      if (dialog.textContent?.startsWith(AWAY)) dialog.querySelector("button")?.click();
+    }
   }).observe(document.body, { subtree: true, childList: true, characterData: true, attributeFilter: ATTRIBUTES });
   change(document.body, said);
 }

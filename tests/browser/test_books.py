@@ -195,9 +195,55 @@ def test_a_file_may_be_dropped_anywhere(
         expect(page.get_by_text("books: 2, pages: 2")).to_be_visible()
 
 
+_ENGLISH = """() => {
+  const said = [], walk = document.createTreeWalker(document.querySelector("[data-testid='stApp']"));
+  while (walk.nextNode()) {
+    const one = walk.currentNode;
+    if (one instanceof Text && !one.parentElement.closest(".stHtml, style, script, [data-testid='stIconMaterial']"))
+      said.push(one.data);
+    if (one instanceof Element && !one.closest(".stHtml"))
+      said.push(...["aria-label", "title", "placeholder"].map((name) => one.getAttribute(name) ?? ""));
+  }
+  return said.filter((text) => /[a-z]{3}/.test(text.replace(/new\\.pdf/, "")));
+}"""
+
+
+def test_streamlit_says_nothing_in_english(browser: Browser, shelf: Shelf, tmp_path: Path) -> None:
+    shelf.add(pdfs.book(tmp_path / "there.pdf", ["바다코끼리"], title="바다"))
+    new = pdfs.book(tmp_path / "new.pdf", ["물개"], title="물개")
+    with serving(shelf) as app, visiting(browser, app, "ko-KR") as page:
+        page.get_by_text("책 넣기").click()
+        expect(page.get_by_role("button", name="파일 고르기").last).to_be_visible()
+        wait_for(lambda: page.evaluate(_ENGLISH) == [], "words of ours")
+        page.locator("input[type=file]").set_input_files(new)
+        expect(page.get_by_role("button", name="new.pdf 빼기")).to_be_visible()
+        expect(page.locator("p.plan")).to_be_visible()
+        assert page.evaluate(_ENGLISH) == ["add icon"]  # a picture's name
+        change(page, "바다", "지우기")
+        expect(page.get_by_role("dialog").get_by_role("button", name="닫기")).to_be_visible()
+
+
+def test_a_server_that_is_away_is_said_in_a_line(
+    browser: Browser, shelf: Shelf, tmp_path: Path
+) -> None:
+    shelf.add(pdfs.book(tmp_path / "there.pdf", ["The walrus waits."], title="There"))
+    with serving(shelf) as app, visiting(browser, app) as page:
+        settle(page)
+        app.process.kill()
+        line = page.get_by_text("The server does not answer. It is asked again.")
+        expect(line).to_be_visible()
+        expect(page.get_by_role("dialog")).to_have_count(0)
+        expect(page.get_by_role("link", name="There")).to_be_visible()
+        with serving(shelf, port=app.port):  # the tab goes on by itself
+            expect(line).to_be_hidden()
+            page.get_by_text("Add books").click()
+            page.locator("input[type=file]").set_input_files(tmp_path / "there.pdf")
+            expect(page.get_by_text("already there")).to_be_visible()
+
+
 def change(page: Page, title: str, what: str) -> None:
     row = page.locator('[class*="st-key-book-"]', has_text=title)
-    row.get_by_role("button", name="Change").click()
+    row.get_by_role("button", name=re.compile("Change|바꾸기")).click()
     page.get_by_role("menuitem", name=what).click()
 
 
