@@ -387,8 +387,9 @@ def _show_books(books: Sequence[Book], notes: Mapping[str, str]) -> None:
         number = st.pagination(-(-len(found) // _ON_A_PAGE), key=f"page-{len(found)}")
         first = (number - 1) * _ON_A_PAGE
     pages = reading()
-    for book in found[first : first + _ON_A_PAGE]:
-        _show_book(book, notes[book.id], pages.get(book.id[:12], 0))
+    with st.container(key="shelf"):
+        for book in found[first : first + _ON_A_PAGE]:
+            _show_book(book, notes[book.id], pages.get(book.id[:12], 0))
     show_dialog({book.id: book for book in books})
 
 
