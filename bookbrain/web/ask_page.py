@@ -99,7 +99,7 @@ def ask_routes(shelf: Shelf) -> list[Route]:
 def _page(shelf: Shelf, request: Request) -> Response:
     """Where no model is set up, it says what that takes."""
     texts = _TEXTS if shelf.settings.chat.model else _TEXTS | _WITHOUT_MODEL
-    return make_page(request, "ask.html", texts)
+    return make_page(request, "ask", texts, styles=("search",))
 
 
 def _keep(shelf: Shelf, body: bytes) -> Response:

@@ -1,11 +1,12 @@
 """Pages of plain HTML: each is the same for everybody but for the language, and runs its own
-scripts from `/assets/`, and no others.
+scripts from `/assets/`, and no others. `page.html` is what is around each.
 
 Its texts come with it, as JSON in an attribute: a script says nothing that is not among them.
 """
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from html import escape
@@ -36,17 +37,22 @@ _ASSETS = {
     "question.js": "text/javascript", "icon.svg": "image/svg+xml",
     "icon-192.png": "image/png", "icon-512.png": "image/png",
 }  # fmt: skip
+_IMPORT = re.compile(r'^import .* from "\./(\w+\.js)";', re.MULTILINE)
 # Of every page: what each is called, by its address.
 _PLACES = {"/": "Search", "/ask": "Ask", "/books": "Books", "/system": "System"}
 
 
-def make_page(request: Request, name: str, texts: Mapping[str, str]) -> Response:
-    """The page `name`, with `texts` in the visitor's language; an English one is a template, whose
-    names in braces the page's script fills in."""
+def make_page(
+    request: Request, name: str, texts: Mapping[str, str], styles: tuple[str, ...] = ()
+) -> Response:
+    """The page of `name`.html, .js and .css, and of other `styles` before that, with `texts` in the
+    visitor's language; an English one is a template, whose names in braces the page's script fills
+    in."""
     tongue = tongue_of(request)
     told = {key: translated(text, tongue) for key, text in texts.items()}
-    html = _template(name).format(
-        lang=tongue, row=row_of(tongue, request.url.path),
+    html = _template("page.html").format(
+        lang=tongue, name=name, links=_links(name, styles),
+        body=_template(f"{name}.html").format(row=row_of(tongue, request.url.path)),
         texts=escape(json.dumps(told, ensure_ascii=False)),
     )  # fmt: skip
     headers = {"Cache-Control": "private, no-cache", "Content-Security-Policy": _POLICY}
@@ -70,6 +76,29 @@ def row_of(tongue: Language, here: str) -> str:
         '<a class="activity" href="/books" role="status" hidden></a>'
         f'<nav class="language" aria-label="Language · 언어">{buttons}</nav></header>'
     )
+
+
+@cache
+def _links(name: str, styles: Sequence[str]) -> str:
+    """To the styles of a page, and to all modules that its script imports, so that they come at
+    once."""
+    sheets = [f'<link rel="stylesheet" href="/assets/{one}.css">' for one in
+              ("common", *styles, name)]  # fmt: skip
+    modules = [f'<link rel="modulepreload" href="/assets/{one}">' for one in
+               _imported(f"{name}.js")]  # fmt: skip
+    return "\n".join([*sheets, *modules])
+
+
+def _imported(script: str) -> list[str]:
+    """What a script imports, and what that does, each once."""
+    found: dict[str, None] = {}
+    waiting = [script]
+    while waiting:
+        for name in _IMPORT.findall(_template(waiting.pop())):
+            if name not in found:
+                found[name] = None
+                waiting.append(name)
+    return list(found)
 
 
 @cache

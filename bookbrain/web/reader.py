@@ -58,7 +58,7 @@ _TEXTS = {
 def reader_routes(shelf: Shelf) -> list[Route]:
     """The routes, which answer GET and HEAD."""
     return [
-        plain_route("/read", lambda asked: make_page(asked, "reader.html", _TEXTS)),
+        plain_route("/read", lambda asked: make_page(asked, "reader", _TEXTS)),
         plain_route("/assets/{name}", asset),
         plain_route("/api/book/{book_id}", partial(_book, shelf)),
         plain_route("/api/book/{book_id}/{number}", partial(_sheet, shelf, Recent(_MOST_KEPT))),

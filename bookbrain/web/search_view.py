@@ -77,7 +77,7 @@ _TEXTS = {
 
 def search_page(request: Request) -> Response:
     """The page, as plain HTML."""
-    return make_page(request, "search.html", _TEXTS)
+    return make_page(request, "search", _TEXTS)
 
 
 _DESCRIPTION = """<?xml version="1.0" encoding="UTF-8"?>

@@ -196,15 +196,17 @@ def test_a_file_may_be_dropped_anywhere(
 
 
 _ENGLISH = """() => {
-  const said = [], walk = document.createTreeWalker(document.querySelector("[data-testid='stApp']"));
+  const app = document.querySelector("[data-testid='stApp']");
+  const others = ".stHtml, style, script, [data-testid='stIconMaterial']";
+  const walk = document.createTreeWalker(app), said = [];
   while (walk.nextNode()) {
     const one = walk.currentNode;
-    if (one instanceof Text && !one.parentElement.closest(".stHtml, style, script, [data-testid='stIconMaterial']"))
-      said.push(one.data);
-    if (one instanceof Element && !one.closest(".stHtml"))
-      said.push(...["aria-label", "title", "placeholder"].map((name) => one.getAttribute(name) ?? ""));
+    if ((one instanceof Text ? one.parentElement : one).closest(others)) continue;
+    if (one instanceof Text) said.push(one.data);
+    else for (const name of ["aria-label", "title", "placeholder"])
+      said.push(one.getAttribute(name) ?? "");
   }
-  return said.filter((text) => /[a-z]{3}/.test(text.replace(/new\\.pdf/, "")));
+  return said.filter((text) => /[a-z]{3}/.test(text.replace("new.pdf", "")));
 }"""
 
 
