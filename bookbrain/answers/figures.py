@@ -30,15 +30,36 @@ _WORDS = dict(zip(_ONES, range(20), strict=True)) | {
 _VAGUE = {"zero", "one"}  # "no one", "one of them": in a claim they need not be numbers
 _COUNTED = ("하나", "둘", "셋", "넷", "다섯", "여섯", "일곱", "여덟", "아홉", "열")
 _COUNTING = ("한", "두", "세", "네")
-_KOREAN = {word: n for n, word in enumerate(_COUNTED, 1)} | {
-    word: n for n, word in enumerate(_COUNTING, 1)
-}
+_KOREAN_TENS = ("열", "스물", "서른", "마흔", "쉰", "예순", "일흔", "여든", "아흔")
+_KOREAN = (
+    {word: n for n, word in enumerate(_COUNTED, 1)}
+    | {word: n for n, word in enumerate(_COUNTING, 1)}
+    | {word: 10 * n for n, word in enumerate(_KOREAN_TENS, 1)}
+    | {
+        tens + ones: 10 * n + m
+        for n, tens in enumerate(_KOREAN_TENS, 1)
+        for row in (_COUNTED[:9], _COUNTING)
+        for m, ones in enumerate(row, 1)
+    }
+    | {"스무": 20}
+)
 _COUNTER = "개|번|가지|명|배|단계|곳|쪽|줄|초|분|시간|일|달|년|종류|부분|차례|페이지"
-_KOREAN_NUMBER = re.compile(rf"(?<![가-힣])({'|'.join(_KOREAN)})\s?(?={_COUNTER})")
+# With which a number may be another word where no blank is between: 세대, 사회.
+_APART_COUNTER = "대|회|건|바이트|비트|주|권|장|행|칸|층|글자|군데|살|코어|노드"
+_KOREAN_NUMBER = re.compile(
+    rf"(?<![가-힣])({'|'.join(sorted(_KOREAN, key=len, reverse=True))})"
+    rf"(?:\s?(?={_COUNTER})|\s(?={_APART_COUNTER}))"
+)
 _DIGITS = "일이삼사오육칠팔구"
+_END = "(?![가-힣])|(?=[은는이가을를의에도만간씩마동후전로])"
+# Not 이 and 일, which are "this" and "work" as well.
+_SINO_KOREAN_DIGIT = re.compile(
+    rf"(?<![가-힣\d])([{_DIGITS[2:]}])\s(?=(?:초|분|시간|년|개월|회|배|건|바이트|비트|퍼센트)(?:{_END}))"
+)
 _SINO_KOREAN = re.compile(
-    rf"(?<![가-힣\d])([{_DIGITS}]?[십백천만억][{_DIGITS}십백천만억]*)\s?"
-    rf"(?={_COUNTER}|%|퍼센트|프로|바이트|비트|메가|킬로|기가|밀리|원|달러)"
+    rf"(?<![가-힣\d])([{_DIGITS}]?[십백천만억][{_DIGITS}십백천만억]*)"
+    rf"(?:\s?(?={_COUNTER}|%|퍼센트|프로|바이트|비트|메가|킬로|기가|밀리|원|달러)|"
+    rf"\s(?={_APART_COUNTER}))"
 )
 _ENGLISH_NUMBER = re.compile(
     rf"\b({'|'.join(_TENS)})[- ]({'|'.join(_ONES[1:10])})\b|\b({'|'.join(_WORDS)})\b"
@@ -225,6 +246,9 @@ def _spelled(text: str, *, quoted: bool) -> Iterator[Figure]:
     for match in _SINO_KOREAN.finditer(text):
         behind = text[match.end() : match.end() + 24]
         yield _with_unit(Fraction(_sino_korean(match[1])), behind, attached=False)
+    for match in _SINO_KOREAN_DIGIT.finditer(text):
+        behind = text[match.end() : match.end() + 24]
+        yield _with_unit(Fraction(_DIGITS.index(match[1]) + 1), behind, attached=False)
     for match in _KOREAN_NUMBER.finditer(text):
         if match[1] in ("한", "하나") and not quoted:
             continue

@@ -4,27 +4,35 @@ import re
 from collections.abc import Iterable
 
 from bookbrain.answers.names import names_of
-from bookbrain.index.analyzer import FUNCTION_WORDS, WHOLE, literal_terms
+from bookbrain.index.analyzer import FUNCTION_WORDS, WHOLE, literal_terms, stem
+from bookbrain.korean import HANGUL
 
-_KOREAN = "않|없|못하|못한|못 |아니|아닌|금지|말아|마라|마십시오|안 된|안 됩|안 되"
+_DO_NOT = "마세|마시|마십|마라|마(?![가-힣])|말 ?것|말고|말아|말라|말도록"
+_KOREAN = (
+    rf"않|없|못하|못한|못 |아니|아닌|금지|말아|마라|마십시오|(?<!까)지 ?(?:{_DO_NOT})|"
+    "(?<![가-힣])안 ?(?:돼|된|됩|되)"
+)
 _NOT = re.compile(
     rf"\b(?:not(?! only)|never|no|none|nor|neither|cannot|nobody|nothing|without|\w+n['’]t)\b|"
     rf"{_KOREAN}",
     re.IGNORECASE,
 )
-# What may say the same without one.
+# What may say the same without one, where the other text does not have it too.
 _LIKE_NOT = re.compile(
-    rf"{_NOT.pattern}|\b(?:un\w{{3,}}|non-?\w+|in\w{{4,}}|im\w{{4,}}|ir\w{{4,}}|dis\w{{3,}}|"
+    r"\b(?:un\w{{3,}}|non-?\w+|in\w{{4,}}|im\w{{4,}}|ir\w{{4,}}|dis\w{{3,}}|"
     r"\w+less|fail\w*|avoid\w*|refus\w*|forbid\w*|forbidden|prevent\w*|lack\w*|missing|absent|"
     r"instead|rather|only|except|exclud\w*|ignor\w*|skip\w*|too|at most|at least|deny|denie\w*|"
-    r"drop\w*|remov\w*|false|wrong|off|stop\w*|least|rarely|hardly|free)\b|미|불|비|무|빼|제외|실패",
+    r"drop\w*|remov\w*|false|wrong|off|stop\w*|least|rarely|hardly|free)\b|"
+    r"\b[미불비무]|빼|제외|실패",
     re.IGNORECASE,
 )
 _TURNED_BEFORE = re.compile(rf"{_NOT.pattern}|\b(?:unless|avoid|false|wrong)\b", re.IGNORECASE)
 _TURNED_BEHIND = re.compile(
-    rf"\b(?:not|unless|except|no longer|is (?:false|wrong))\b|{_KOREAN}", re.IGNORECASE
+    rf"\b(?:not|unless|except|no longer|is (?:false|wrong))\b|{_KOREAN}|^\W*(?:{_DO_NOT})",
+    re.IGNORECASE,
 )
 _CLAUSE = re.compile(r"[.,;:!?。—–]\s|\s[—–-]\s|\n")
+_WORD = re.compile(r"\w+")
 _COPY = 0.7  # of the words of a claim are those of one clause: it says that, or turns it
 
 
@@ -47,8 +55,20 @@ def contradicts(claim: str, quotes: Iterable[str]) -> bool:
 
 
 def _differ(one: str, other: str) -> bool:
-    return (_has(_NOT, one) and not _has(_LIKE_NOT, other)) or (
-        _has(_NOT, other) and not _has(_LIKE_NOT, one)
+    """Whether one of both has a "not", and the other nothing that says so."""
+    if _has(_NOT, one) == _has(_NOT, other):
+        return False
+    denying, other = (one, other) if _has(_NOT, one) else (other, one)
+    return not _has(_LIKE_NOT, _apart(other, denying))
+
+
+def _apart(text: str, other: str) -> str:
+    """The words of a text that the other does not have, whatever their endings."""
+    known = {stem(word) for word in _WORD.findall(other)}
+    return " ".join(
+        word
+        for word in _WORD.findall(text)
+        if stem(word) not in known and not (HANGUL.match(word) and word[:2] in other)
     )
 
 

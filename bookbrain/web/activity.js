@@ -5,16 +5,18 @@ const SELDOM = 15_000;
 /** @type {ReturnType<typeof setTimeout> | undefined} */
 let timer;
 
-let gone = "";
+/** @type {Away} */
+let away = {};
 let app = "";  // the run of the app that answered
 
 /**
  * Looks again and again, and after each click on a button; a tab that nobody sees does not.
- * @param {string} [said] of a page that needs the run of the app that made it: said while the server
- *   is away, and the page is loaded again when another run answers
+ * @typedef {{gone?: string, out?: string}} Away said while the server is away, or nobody is signed in
+ * @param {Away} [said] of a page that needs the run of the app that made it, and is loaded again when
+ *   another run answers
  */
-export function watchActivity(said = "") {
-  gone = said;
+export function watchActivity(said = {}) {
+  away = said;
   document.addEventListener("visibilitychange", look);
   document.addEventListener("click", (event) => {
     if (/** @type {Element} */ (event.target).closest("button")) wait(OFTEN);
@@ -25,21 +27,22 @@ export function watchActivity(said = "") {
 async function look() {
   clearTimeout(timer);
   if (document.hidden) return;
-  let pause = SELDOM;
+  let said = away.gone;
   try {
     const answer = await fetch("/api/activity");
-    if (answer.ok) pause = show(known(await answer.json())) ? OFTEN : SELDOM;
+    if (answer.ok) return wait(show(known(await answer.json())) ? OFTEN : SELDOM);
+    if (answer.status === 401) said = away.out;
   } catch {
-    if (gone && show({ said: gone, part: 0 })) pause = OFTEN;
+    // as where a proxy says that it is away
   }
-  wait(pause);
+  wait(said && show({ said, part: 0 }) ? OFTEN : SELDOM);
 }
 
 /** @typedef {{said: string, part: number, app?: string}} Seen */
 
 /** @param {Seen} seen */
 function known(seen) {
-  if (gone && app && seen.app && seen.app !== app) location.reload();
+  if (away.gone && app && seen.app && seen.app !== app) location.reload();
   app = seen.app ?? app;
   return seen;
 }

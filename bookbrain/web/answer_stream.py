@@ -11,13 +11,13 @@ where something went wrong meanwhile. What is said is in Korean where the body h
 import asyncio
 import json
 from asyncio import AbstractEventLoop, Queue
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from threading import Event as Flag
 from threading import Thread
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
@@ -33,7 +33,8 @@ from bookbrain.web.plain_page import tongue_of
 from bookbrain.web.shelf import Shelf
 
 _LARGEST = 1 << 16  # bytes of a request
-_HEADERS = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+# A proxy that compresses it may hold it back.
+STREAM_HEADERS = {"Cache-Control": "no-store, no-transform", "X-Accel-Buffering": "no"}
 _Item = Event | BookBrainError | None
 
 
@@ -75,19 +76,40 @@ def ask_route(shelf: Shelf) -> Route:
         listener = _Listener(asyncio.get_running_loop())
         Thread(target=_answer, args=(shelf, asked, listener), name="answer", daemon=True).start()
         try:
-            first = await listener.hear()
+            first = await _unless_gone(listener.hear(), request)
         except asyncio.CancelledError:
             listener.gone.set()
             raise
+        except ClientDisconnect:
+            listener.gone.set()
+            return Response()  # to nobody
         if isinstance(first, BookBrainError):
             return refusal(first, asked.language)
         return StreamingResponse(
             _stream(first, listener, asked.language),
-            headers=_HEADERS,
+            headers=STREAM_HEADERS,
             media_type="text/event-stream",
         )
 
     return Route("/api/ask", ask, methods=["POST"])
+
+
+async def _unless_gone(coming: Coroutine[None, None, _Item], request: Request) -> _Item:
+    """What is coming; raises ClientDisconnect as soon as nobody waits for it any more."""
+
+    async def leave() -> None:
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+
+    hearing, leaving = asyncio.create_task(coming), asyncio.create_task(leave())
+    try:
+        await asyncio.wait({hearing, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not hearing.done():
+            raise ClientDisconnect
+        return hearing.result()
+    finally:
+        hearing.cancel()
+        leaving.cancel()
 
 
 def no_question() -> InputError:

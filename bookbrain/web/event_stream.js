@@ -16,7 +16,7 @@ export async function* eventsOf(answer) {
     const whole = text.split("\n\n");
     text = whole.pop() ?? "";
     for (const one of whole) {
-      const [, name = "", data = "null"] = /^event: (\w+)\ndata: (.*)$/.exec(one) ?? [];
+      const [, name = "", data = "null"] = /^event: (\w+)\ndata: ([^]*)$/.exec(one) ?? [];
       if (name) yield { name, told: JSON.parse(data) };
     }
   }

@@ -52,7 +52,7 @@ window.bookbrainDrops ??= import("/assets/drop.js").then((module) => module.take
 window.bookbrainWords ??= import("/assets/own_words.js")
   .then((module) => module.sayOwnWords(JSON.parse(frame.dataset.words)));
 // A step between two addresses that have a "#" is none for Streamlit, if nothing else differs.
-window.bookbrainActivity ??= import("/assets/activity.js").then((module) => module.watchActivity(frame.dataset.gone));
+window.bookbrainActivity ??= import("/assets/activity.js").then((module) => module.watchActivity(frame.dataset));
 const overlay = window.bookbrainOverlay ??= import("/assets/overlay.js").then((module) => {
   module.startOverlay(frame.dataset.reader, "#page");
   document.addEventListener("click", onClick, true);

@@ -40,6 +40,7 @@ def begin(title: str, layout: Literal["centered", "wide"], path: str) -> None:
     st.html(
         f'<div id="bookbrain-frame" lang="{tongue()}" data-reader="{escape(tr("Reader"))}" '
         f'data-gone="{escape(tr("The server does not answer. It is asked again."))}" '
+        f'data-out="{escape(tr("You are not signed in any more. Load the page again."))}" '
         f'data-words="{escape(json.dumps({word: tr(word) for word in _STREAMLITS}))}">'
         f"{row_of(tongue(), path)}</div><script>{_SCRIPT}</script>",
         unsafe_allow_javascript=True,

@@ -37,6 +37,7 @@ window.bookbrain = { place: location.pathname + location.search };
 /** @type {Book | undefined} */
 let book;
 let number = Math.max(1, Number(params.get("page")) || 1);
+let meant = !params.has("still");  // it was opened to be read, and did not come by itself
 let mark = 0;  // the mark of this page that is the present one
 let zoom = localStorage.getItem("reader.zoom") ?? (matchMedia(PHONE).matches ? "width" : "whole");
 let ratio = Math.SQRT2;  // of the page shown last: height to width
@@ -59,18 +60,20 @@ const filled = (text, values) => text.replace(/\{(\w+)\}/g, (_, name) => String(
  */
 async function ask(address) {
   for (let wait = 500; ; wait = Math.min(2 * wait, 8000)) {
+    let away = texts.gone;
     try {
       const answer = await fetch(address, { headers: { Accept: "application/json" } });
+      if (answer.status === 401) away = texts.out;
       const said = await answer.json();
-      if (![502, 503, 504].includes(answer.status)) {
-        remark("");
+      if (![401, 502, 503, 504].includes(answer.status)) {
+        if ([texts.gone, texts.out].includes(at("remark").textContent ?? "")) remark("");
         if (!answer.ok) throw new Refused(`${said.error} ${said.hint}`);
         return said;
       }
     } catch (error) {
       if (error instanceof Refused) throw error;
     }
-    remark(texts.gone, true);
+    remark(away, true);
     await new Promise((done) => setTimeout(done, wait));
   }
 }
@@ -114,6 +117,7 @@ function turn(page, which = "first", known = false) {
   const last = book?.pages ?? Infinity;
   page = Math.min(Math.max(page, 1), last);
   if (page === number && sheets.size && !known) return;
+  meant = true;
   number = page;
   mark = which === "first" ? 0 : Infinity;
   const now = performance.now();
@@ -174,7 +178,7 @@ async function show(page) {
     return;
   }
   fetched.add(address);
-  if (page === number) keepReading(bookId, page);
+  if (page === number && meant) keepReading(bookId, page);
   performance.mark(`page ${page}`);
   if (page === number) fetchNeighbours(page);
 }

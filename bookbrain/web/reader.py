@@ -52,6 +52,7 @@ _TEXTS = {
     "similar": fill("Similar pages"),
     "sheet": fill("Page {number} of {title}", number="{number}", title="{title}"),
     "gone": fill("The server does not answer. It is asked again."),
+    "out": fill("You are not signed in any more. Load the page again."),
 }
 
 

@@ -24,6 +24,7 @@ const IDLE = 1200;  // ms after which covers are fetched
 const SLOW = 150;  // ms after which one is told that it takes time
 const LONGEST = 60_000;  // characters of an address that the server takes
 const MOST_KEPT = 30;  // results
+const FRESH = 60_000;  // ms; a result that is older, or says that meaning is missing, is asked for again
 const MOST_CHOICES = 8;  // of a facet, before one asks for more
 const BESIDE = matchMedia("(min-width: 1100px)");  // as in search.css
 
@@ -34,7 +35,7 @@ let question = readQuestion(location.search);
 let start;
 /** @type {Book[]} */
 let books = [];
-/** @type {Map<string, Result>} */
+/** @type {Map<string, Result & {came: number}>} */
 const results = new Map();
 /** @type {AbortController | undefined} */
 let under;
@@ -43,6 +44,7 @@ let settled = true;  // the address that is shown is a step of its own
 let arrived = true;  // by an address, and not by a key
 let placing = true;  // the place of this step in the history is not taken yet
 let wantsFirst = false;  // Enter came before the hits
+let unnamed = false;  // a title was asked for that no hit says
 /** @type {Record<string, number>} */
 const timers = {};
 
@@ -57,6 +59,7 @@ function later(name, wait, work) {
 /** @param {Question} next @param {{step?: boolean, wait?: number}} [how] `step`: it is one in the history at once */
 function change(next, { step = true, wait = 0 } = {}) {
   question = next;
+  wantsFirst = false;
   const address = addressOf(question) + location.hash;
   if (step || settled) {
     keepPlace();
@@ -91,12 +94,15 @@ async function ask() {
     return done();
   }
   const known = results.get(key);
-  if (known && !known.partly) return show(known, key);
+  const whole = known && !known.partly;
+  if (whole) show(known, key);
+  if (whole && !known.remark && performance.now() - known.came < FRESH) return;
   if (key.length > LONGEST) {
     trouble(texts.long);
     return refused();
   }
   const mine = under = new AbortController();
+  if (whole) return askAll(key, mine, []);
   document.body.classList.add("asking");
   later("slow", SLOW, () => { at("busy").hidden = false; });
   if (filters(question) || history.state?.y) return askAll(key, mine, []);
@@ -125,7 +131,7 @@ async function found(asked, mine) {
 /** @param {string} key @param {Result} result */
 function keepResult(key, result) {
   if (results.size >= MOST_KEPT) results.delete([...results.keys()][0]);
-  results.set(key, result);
+  results.set(key, { ...result, came: performance.now() });
   show(result, key);
 }
 
@@ -164,6 +170,7 @@ async function fetched(address, signal) {
 /** There is no answer: old hits are not to be taken for one. */
 function refused() {
   shown = "";
+  wantsFirst = false;
   for (const part of ["list", "notes", "summary", "narrow"]) at(part).replaceChildren();
   done();
 }
@@ -196,7 +203,7 @@ function show(result, key) {
   const hits = narrowed(question, result.hits);
   const focused = /** @type {HTMLAnchorElement | null} */ (document.activeElement?.closest("a.open"))?.href;
   at("notes").replaceChildren(...notesOf(result));
-  at("summary").replaceChildren(...(hits.length ? summaryOf(hits.length, result) : []));
+  redraw("summary", hits.length ? summaryOf(hits.length, result) : []);
   showList(hits.length ? listOf(hits, question) : nothingOf());
   if (!result.partly) showFacets(result);
   const again = shown === key;
@@ -277,6 +284,7 @@ function summaryOf(count, result) {
   const sign = result.remark && kept.isAway(result.remark)
     ? make("a", { class: "sign", href: "/system", title: result.remark }, texts.few) : undefined;
   const grouped = make("button", { type: "button", "aria-pressed": String(question.grouped) }, texts.grouped);
+  grouped.dataset.key = "grouped";
   grouped.addEventListener("click", () => change({ ...question, grouped: !question.grouped }));
   return [said, " · ", grouped, " · ",
     make("a", { href: `/api/search.md?${asked}&language=${tongue}`, download: "bookbrain.md" }, "Markdown"), " · ",
@@ -287,6 +295,7 @@ function summaryOf(count, result) {
 /** The page before anything is asked: what was asked before, and what could be. */
 async function begin() {
   shown = "";
+  wantsFirst = false;
   for (const part of ["notes", "summary", "narrow"]) at(part).replaceChildren();
   at("list").replaceChildren(...startOf());
   restore(false);
@@ -344,6 +353,16 @@ function labelOf(asked) {
   return narrow.length ? `${said} (${narrow.join(", ")})` : said;
 }
 
+/** The control that had the focus has it afterwards, or what is left in its place. @param {string} name @param {(Node | string)[]} parts */
+function redraw(name, parts) {
+  const place = at(name), active = /** @type {HTMLElement} */ (document.activeElement);
+  const had = place.contains(active) ? active.dataset.key ?? "" : undefined;
+  place.replaceChildren(...parts);
+  if (had === undefined) return;
+  const all = /** @type {HTMLElement[]} */ ([...place.querySelectorAll("button, input")]);
+  (all.find((one) => one.dataset.key === had) ?? all[0] ?? box).focus({ preventScroll: true });
+}
+
 /** The question in the title, the box, the chips and the star. */
 function tell() {
   const query = question.query.trim();
@@ -371,7 +390,7 @@ function showChips() {
     chip.addEventListener("click", () => change({ ...question, mode: "hybrid" }));
     chips.push(chip);
   }
-  at("chips").replaceChildren(...chips);
+  redraw("chips", chips);
 }
 
 /** @param {Facet} facet @param {string} value */
@@ -398,7 +417,10 @@ function bookCalled(value) {
     const hit = result.hits.find((one) => prefixOf(one.book) === value);
     if (hit) return hit.title;
   }
-  if (isId(value)) nameBooks().then(showChips);
+  if (isId(value) && !books.length && !unnamed) {  // of a book that is gone nobody knows the title
+    unnamed = true;
+    nameBooks().then(showChips);
+  }
   return value;
 }
 
@@ -408,8 +430,8 @@ function bookCalled(value) {
 function showFacets(result) {
   const whole = results.get(requestOf({ ...question, books: [] }).toString()) ?? result;
   const parts = FACETS.map((facet) => facetOf(facet, whole.hits, facet === "book" ? whole : result));
-  at("narrow").replaceChildren(...(start?.by_meaning && !question.similar ? [legsOf()] : []),
-    ...parts.filter((one) => one !== undefined));
+  redraw("narrow", [...(start?.by_meaning && !question.similar ? [legsOf()] : []),
+    ...parts.filter((one) => one !== undefined)]);
   at("filters").hidden = !at("narrow").childElementCount;
 }
 
@@ -437,13 +459,18 @@ function facetOf(facet, whole, result) {
 function choiceOf(facet, choice) {
   const input = /** @type {HTMLInputElement} */ (make("input", { type: "checkbox" }));
   input.checked = choice.on;
+  input.dataset.key = `${facet} ${choice.value}`;
   const said = choice.title || called(facet, choice.value);
   input.addEventListener("change", () => change(turned(question, facet, choice.value)));
   return make("label", { title: said }, input, make("span", {}, said), make("b", {}, String(choice.count)));
 }
 
+/** @type {HTMLElement | undefined} */
+let other;  // one for all times, so that what is typed stays
+
 /** A book that is not among those found, by any part of its title or file name. */
 function otherOf() {
+  if (other) return other;
   const field = /** @type {HTMLInputElement} */ (make("input", { type: "text", class: "another",
     placeholder: texts.another, "aria-label": texts.another, autocomplete: "off" }));
   const list = make("div", { class: "others" });
@@ -456,13 +483,22 @@ function otherOf() {
     list.replaceChildren(...found.slice(0, MOST_CHOICES).map((one) => {
       const said = one.edition ? `${one.title} (${one.edition})` : one.title;
       const add = make("button", { type: "button" }, said);
-      add.addEventListener("click", () => change(turned(question, "book", prefixOf(one.id))));
+      add.addEventListener("click", () => {
+        field.value = "";
+        list.replaceChildren();
+        change(turned(question, "book", prefixOf(one.id)));
+      });
       return add;
     }));
   };
-  field.addEventListener("focus", () => nameBooks().then(find));
+  field.addEventListener("focus", () => {
+    books = [];  // some may have come or gone
+    nameBooks().then(find);
+  });
   field.addEventListener("input", find);
-  return make("div", {}, field, list);
+  field.dataset.key = "another";
+  other = make("div", {}, field, list);
+  return other;
 }
 
 /** By keyword, by meaning or both, and what meaning counts. */
@@ -472,6 +508,7 @@ function legsOf() {
   for (const [mode, said] of Object.entries(names)) {
     const input = /** @type {HTMLInputElement} */ (make("input", { type: "radio", name: "mode", value: mode }));
     input.checked = question.mode === mode;
+    input.dataset.key = mode;
     input.addEventListener("change", () => change({ ...question, mode }));
     group.append(make("label", {}, input, make("span", {}, said)));
   }
@@ -480,6 +517,7 @@ function legsOf() {
     const slider = /** @type {HTMLInputElement} */ (make("input", { type: "range", min: "0", max: "1", step: "0.1",
       "aria-label": texts.weight, title: texts.weight }));
     slider.value = question.weight || usual;
+    slider.dataset.key = "weight";
     slider.addEventListener("change", () =>
       change({ ...question, weight: Number(slider.value) === Number(usual) ? "" : slider.value }));
     group.append(slider);
@@ -572,6 +610,7 @@ function onKey(event) {
   } else if (event.key === "ArrowDown" || event.key === "ArrowUp") {
     move(event, event.key === "ArrowDown" ? 1 : -1);
   } else if (event.key === "Escape" && reader()) {
+    event.preventDefault();  // a browser would empty the box
     closeReader();
   }
 }
@@ -623,6 +662,7 @@ startRow();
 addEventListener("scroll", () => later("place", 200, () => { keepPlace(); showCovers(); }), { passive: true });
 addEventListener("popstate", () => {
   const before = addressOf(question);
+  wantsFirst = false;
   question = readQuestion(location.search);
   settled = true;
   clearTimeout(timers.step);

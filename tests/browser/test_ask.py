@@ -108,6 +108,12 @@ def marked(page: Page, words: str) -> None:
     expect(reader.locator("#marks i")).not_to_have_count(0)
 
 
+def test_a_question_with_line_separators_is_answered(page: Page) -> None:
+    page.goto("/ask")
+    turn = ask(page, "What does the otter\u2028cache do\u2029when full?")
+    expect(turn.locator(".statement").first).to_contain_text("least recently")
+
+
 def test_statements_come_one_by_one_with_their_words_and_pages(
     browser: Browser, app: App, chat: ChatServer
 ) -> None:

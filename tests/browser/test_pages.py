@@ -55,6 +55,15 @@ def test_what_is_under_way_is_seen_on_every_page(browser: Browser, app: App, pat
     expect(seen).to_be_hidden()
 
 
+@pytest.mark.parametrize(
+    ("status", "said"), [(503, "The server does not answer."), (401, "You are not signed in")]
+)
+def test_a_proxy_that_answers_for_the_app_is_heard(page: Page, status: int, said: str) -> None:
+    page.route("**/api/activity", lambda route: route.fulfill(status=status, body="<p>away"))
+    page.goto("/system")
+    expect(page.locator(".row .activity")).to_contain_text(said)
+
+
 @pytest.mark.parametrize(("locale", "scheme", "width"), LOOKS)
 def test_the_use_of_a_server_is_drawn_and_its_numbers_open_by_key(
     browser: Browser, app: App, locale: str, scheme: Any, width: int

@@ -8,9 +8,10 @@ from urllib.parse import urlencode
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, FrameLocator, Locator, Page, expect
+from playwright.sync_api import Browser, FrameLocator, Locator, Page, Route, expect
 from support import pdfs
 from support.app import App
+from support.shelf import wait_for
 
 from .conftest import SCREENSHOTS, new_visitor, settle
 
@@ -191,6 +192,29 @@ def test_all_pages_as_small_pictures(page: Page, manual: str) -> None:
     expect(page.locator("#thumbs")).to_be_hidden()
     page.keyboard.press("t")
     expect(page.locator("#outline")).to_be_hidden()
+
+
+def test_a_page_that_came_by_itself_is_not_where_one_stopped(page: Page, manual: str) -> None:
+    open_page(page, manual, 5, still="1")
+    expect(page.locator("#view")).to_be_visible()
+    page.wait_for_load_state("networkidle")
+    assert "reading=" not in str(page.evaluate("document.cookie"))
+    page.keyboard.press("ArrowRight")
+    shown(page, 6)
+    kept = f"reading={manual[:12]}.6"
+    wait_for(lambda: kept in str(page.evaluate("document.cookie")), "the place")
+
+
+def test_what_is_to_be_known_of_a_page_stays(page: Page, manual: str) -> None:
+    def doubt(route: Route) -> None:
+        told = route.fetch().json()
+        route.fulfill(json=told | {"remarks": ["It is doubtful."] if told["number"] == 5 else []})
+
+    page.route(f"**/api/book/{manual}/*", doubt)
+    with page.expect_response(f"**/api/book/{manual}/4?*"):  # a neighbour, after the page itself
+        open_page(page, manual, 5)
+    page.wait_for_load_state("networkidle")
+    expect(page.locator("#remark")).to_have_text("It is doubtful.")
 
 
 def test_jumping_to_a_page(page: Page, manual: str) -> None:

@@ -228,6 +228,60 @@ def test_back_from_another_question_the_hits_are_where_they_were(page: Page) -> 
     wait_for(lambda: page.evaluate("scrollY") == before, "the hits to be where they were")
 
 
+def test_a_filter_on_a_book_that_is_gone_leaves_the_page_alive(page: Page) -> None:
+    page.goto("/?q=lock&book=ffffffffffff")
+    chip = page.get_by_role("button", name="Take this filter away: ffffffffffff")
+    expect(chip).to_be_visible()
+    chip.click()
+    hits_of(page, "lock")
+
+
+def test_enter_where_nothing_is_asked_opens_nothing_later(page: Page) -> None:
+    page.goto("/")
+    box(page).press("Enter")
+    search(page, "lock")
+    expect(page.locator("#bookbrain-reader")).to_have_count(0)
+    expect(box(page)).to_be_focused()
+
+
+def test_hits_without_meaning_are_asked_for_again_when_one_comes_back(page: Page) -> None:
+    asked: list[str] = []
+
+    def answer(route: Route) -> None:
+        asked.append(route.request.url)
+        told = route.fetch().json()
+        route.fulfill(json=told | {"remark": "Meaning is away." if len(asked) < 3 else ""})
+
+    page.route("**/api/search?*", answer)
+    page.goto("/")
+    search(page, "lock")
+    expect(page.get_by_text("Meaning is away.")).to_be_visible()
+    wait_for(lambda: len(asked) == 2, "the whole of the hits")
+    box(page).fill("")
+    expect(page.locator(".hits")).to_have_count(0)
+    search(page, "lock")
+    expect(page.get_by_text("Meaning is away.")).to_have_count(0)
+
+
+def test_a_filter_keeps_the_focus_and_what_is_typed_beside_it(page: Page) -> None:
+    page.goto("/")
+    search(page, "로그 lock")
+    narrow = page.locator("#narrow")
+    other = narrow.get_by_label("Title or file name")
+    other.fill("manual")
+    choice = narrow.get_by_role("checkbox", name=re.compile("로그와 스냅샷"))
+    choice.focus()
+    page.keyboard.press("Space")
+    expect(page.locator("#chips button")).to_have_count(1)
+    expect(choice).to_be_checked()
+    expect(choice).to_be_focused()
+    expect(other).to_have_value("manual")
+    page.locator("#chips button").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#chips button")).to_have_count(0)
+    expect(box(page)).to_be_focused()
+
+
 def test_every_filter_is_seen_in_the_address_and_can_be_taken_away(page: Page) -> None:
     page.goto("/")
     hits = search(page, "로그 lock")

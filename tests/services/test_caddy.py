@@ -38,6 +38,7 @@ from bookbrain.server.access import (
 )
 from bookbrain.server.caddy import send
 from bookbrain.server.caddyfile import is_chosen, site_piece, with_socket
+from bookbrain.web.answer_stream import STREAM_HEADERS
 from bookbrain.web.uploads import LARGEST
 
 QUERY = "what-was-searched-for"
@@ -48,10 +49,12 @@ pytestmark = [
 ]
 
 _APP = """
-import asyncio, sys, uvicorn
+import asyncio, json, sys, uvicorn
 from starlette.applications import Starlette
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
+
+HEADERS = json.loads(sys.argv[2])
 
 async def mirror(request):
     if request.url.path == "/redirect":
@@ -64,6 +67,12 @@ async def mirror(request):
             return Response(status_code=204)
         if request.headers.get("x-slow"):
             await asyncio.sleep(5)
+    if request.url.path == "/api/ask":
+        async def events():
+            yield b"event: reading\\ndata: " + b"x" * 700 + b"\\n\\n"
+            await asyncio.sleep(5)
+            yield b"event: answer\\ndata: {}\\n\\n"
+        return StreamingResponse(events(), headers=HEADERS, media_type="text/event-stream")
     if request.url.path == "/slow":
         await asyncio.sleep(5)
     return JSONResponse({"path": request.url.path, "query": request.url.query,
@@ -198,7 +207,8 @@ def is_try(line: str) -> bool:
 
 
 def _app(folder: Path, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
-    return running([sys.executable, "-c", _APP, str(port)], folder / "app.log", port)
+    command = [sys.executable, "-c", _APP, str(port), json.dumps(STREAM_HEADERS)]
+    return running(command, folder / "app.log", port)
 
 
 @pytest.fixture(scope="module", params=CADDIES)
@@ -341,6 +351,17 @@ def test_an_open_page_ends_with_the_right_to_it(server: Server, change: str, by:
             server.echo("x", **headers)
         # Whoever else was thrown out by that comes in again with what his browser has.
         assert server.echo("x", Cookie=server.cookie) == "x"
+
+
+def test_events_come_one_by_one(server: Server, ann: dict[str, str]) -> None:
+    """Also to a browser that takes compressed ones."""
+    connection = http.client.HTTPSConnection("localhost", server.https, context=_any(), timeout=20)
+    started = time.monotonic()
+    connection.request("POST", "/api/ask", headers={**ann, "Accept-Encoding": "gzip, zstd"})
+    first = connection.getresponse().read1(1 << 16)
+    assert first.startswith(b"event: reading")
+    assert time.monotonic() - started < 4, "it did not wait for the last one"
+    connection.close()
 
 
 def test_a_kept_connection_ends_with_the_right_to_it(server: Server) -> None:
