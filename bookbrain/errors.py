@@ -21,6 +21,11 @@ def without_passwords(text: str) -> str:
     return re.sub(r"(?<=://)\S*@", "…@", text) if "://" in text else text
 
 
+def without_query(address: str) -> str:
+    """An address that is shown, without what stands behind its "?", where a key may be."""
+    return address.partition("?")[0]
+
+
 class BookBrainError(Exception):
     """A failure with one line on what happened and one on the next step."""
 

@@ -484,7 +484,8 @@ class RecognitionState:
 @dataclass(frozen=True, slots=True)
 class RecognitionReport:
     """What text recognition did: how many pages it tried, how many of them it could not read, of
-    how many books it changed the text, and the fault that ended it early, if one did.
+    how many books it changed the text, and the fault that ended it early, if one did, or that left
+    books as they were.
 
     `substituted` are pages that a model failed on, and tesseract read: a file, its page, and why.
     What the model was paid is so many `tokens`, and US `dollars`; None where that is not known.

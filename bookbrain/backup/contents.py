@@ -1,8 +1,8 @@
 """What goes into an archive: the library of one moment and the settings, measured."""
 
+import logging
 import sys
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.metadata import version
@@ -17,6 +17,8 @@ from bookbrain.messages import fill
 from bookbrain.paths import BOOKS, DATABASES, LibraryPaths
 from bookbrain.settings import Settings, without_secrets
 from bookbrain.store.copy import SCHEMAS
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -48,12 +50,7 @@ def pack(
         snapshot = library.snapshot(
             staging, books=request.books, on_copied=lambda done, of: on_step("copying", done, of)
         )
-    contents: dict[str, Content] = {}
-    if settings.file and settings.file.is_file():
-        text = settings.file.read_text(encoding="utf-8", errors="replace")
-        contents[f"settings/{LibraryPaths(Path()).settings}"] = without_secrets(text).encode()
-    with suppress(FileNotFoundError), open_file(LibraryPaths(settings.home).golden) as golden:
-        contents[GOLDEN] = golden.read()
+    contents = _settings(settings) | _judged(LibraryPaths(settings.home).golden)
     if request.encrypt:
         contents |= request.secrets
     files = sorted(path for path in staging.rglob("*") if path.is_file())
@@ -82,6 +79,26 @@ def pack(
         ),
     )  # fmt: skip
     return Packed(manifest, contents, names, snapshot.unsound)
+
+
+def _settings(settings: Settings) -> dict[str, Content]:
+    """The file with the settings, where there is one."""
+    if not settings.file or not settings.file.is_file():
+        return {}
+    text = settings.file.read_text(encoding="utf-8", errors="replace")
+    return {f"settings/{LibraryPaths(Path()).settings}": without_secrets(text).encode()}
+
+
+def _judged(path: Path) -> dict[str, Content]:
+    """The questions that somebody judged, where there are any. Nothing else fails for them."""
+    try:
+        with open_file(path) as golden:
+            return {GOLDEN: golden.read()}
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        log.warning("not in the backup: %s (%s)", path.name, error.strerror)
+        return {}
 
 
 def _measured(contents: Mapping[str, Content], on_step: OnStep) -> list[Member]:

@@ -151,10 +151,14 @@ def restore(
 
 
 def _bring_golden(brought: Path, paths: LibraryPaths) -> None:
-    """The questions that somebody judged, where the library has none."""
-    with file_lock(paths.golden_lock):
-        if brought.is_file() and not paths.golden.exists():
-            write_file(paths.golden, brought.read_bytes())
+    """The questions that somebody judged, where the library has none. A restore that has come so
+    far counts without them."""
+    try:
+        with file_lock(paths.golden_lock):
+            if brought.is_file() and not paths.golden.exists():
+                write_file(paths.golden, brought.read_bytes())
+    except OSError as error:
+        log.warning("not restored: %s (%s)", paths.golden.name, error.strerror)
 
 
 def _is_wanted(only: str | None, name: str) -> bool:

@@ -9,7 +9,13 @@ import click
 
 from bookbrain.cli.command import Command, ending_in_order, fail, open_library
 from bookbrain.cli.terminal import print_json, say, shown, shown_pages
-from bookbrain.errors import BusyError, ConfigError, UnavailableError, without_passwords
+from bookbrain.errors import (
+    BusyError,
+    ConfigError,
+    UnavailableError,
+    without_passwords,
+    without_query,
+)
 from bookbrain.library import Library, sample_id
 from bookbrain.log import log_work
 from bookbrain.model import RecognitionPlan, RecognitionReport, bill_of, duration, to_json
@@ -124,7 +130,7 @@ def _recognise(library: Library, asked: _Asked) -> RecognitionReport | None:
 
 def _show_cost(settings: Settings, pages: int, as_json: bool) -> None:
     """Say what is to be agreed to; on stderr, where stdout is for a program."""
-    model, where = settings.vision.model, settings.embedding.base_url or "OpenAI"
+    model, where = settings.vision.model, without_query(settings.embedding.base_url or "OpenAI")
     tokens, dollars = settings.vision.estimate(pages)
     say("To read with {model}: pages {pages}, {tokens}.", model=model, pages=pages,
         tokens=bill_of(tokens, dollars, about=True), err=as_json)  # fmt: skip

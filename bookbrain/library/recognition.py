@@ -130,7 +130,8 @@ def recognise(
 
     What is to be read again is so for everybody, from the beginning on: whoever comes next goes on.
     Whoever ends it by an exception, as Ctrl-C does, keeps what was read; the pages under way are
-    waited for. A fault that is no page's own ends the work and is in the report. Raises BusyError
+    waited for. A fault that is no page's own ends the work and is in the report; where a text could
+    not be replaced, that is there after all others were. Raises BusyError
     while a server's release is exchanged, and where another one reads already, but for a `patient`
     one, which waits.
     """
@@ -150,8 +151,9 @@ def recognise(
         except BookBrainError as error:
             stopped = error
     return RecognitionReport(
-        len(work.tried), work.unread, len(work.changed), tuple(work.substituted), stopped=stopped
-    )
+        len(work.tried), work.unread, len(work.changed), tuple(work.substituted),
+        stopped=stopped or work.failure(),
+    )  # fmt: skip
 
 
 def _refuse() -> None:
@@ -172,7 +174,8 @@ def _scratch(stores: Stores) -> Iterator[None]:
 @dataclass(slots=True)
 class _Work:
     """What is done, for one call: the pages that were `tried`, how many of them are `unread`, which
-    another engine read, the books that are `changed`, and those left `aside`."""
+    another engine read, the books that are `changed`, those left `aside`, and those whose text
+    could not be replaced (`kept`), with the reason."""
 
     stores: ConnectedStores
     engine: OcrEngine
@@ -183,6 +186,7 @@ class _Work:
     substituted: list[tuple[str, int, str]] = field(default_factory=list)
     changed: set[str] = field(default_factory=set)
     aside: set[str] = field(default_factory=set)
+    kept: dict[str, str] = field(default_factory=dict)
     ending: bool = False
 
     def through(self) -> None:
@@ -194,6 +198,8 @@ class _Work:
             book_id, pages = _next_portion(wanted)
             if book := self.stores.catalog.book(book_id):
                 self._read(book, pages, sum(map(len, wanted.values())))
+            else:  # somebody removed it
+                self.aside.add(book_id)
             if not self.wish.redo:
                 wanted = _wanted(self.stores, self.engine, self.wish)
 
@@ -305,16 +311,27 @@ class _Work:
             timeout=_LONGEST, given=json.dumps([str(stores.home), *limits, book_id, pages]),
         )  # fmt: skip
         if done.code:
-            log.error("the text of a book could not be replaced\n%s", done.stderr)
-            reason = describe_exit(done.code)
-            raise BookBrainError(
-                fill("A text could not be replaced ({reason}).", reason=reason), "Run this again."
-            )
+            log.error("the text of book=%s could not be replaced\n%s", book_id, done.stderr)
+            self.kept[book_id] = describe_exit(done.code)
+            self.aside.add(book_id)
+            return
         match json.loads(done.stdout):
             case [message, hint, busy]:
                 raise (BusyError if busy else BookBrainError)(unpacked(message), unpacked(hint))
             case [True]:
                 self.changed.add(book_id)
+
+    def failure(self) -> BookBrainError | None:
+        """The error for the books whose text could not be replaced, if there are any."""
+        books = [self.stores.catalog.book(book_id) for book_id in self.kept]
+        files = ", ".join(book.file for book in books if book)
+        if not files:
+            return None
+        reason = next(iter(self.kept.values()))
+        return BookBrainError(
+            fill("A text could not be replaced ({reason}): {files}.", reason=reason, files=files),
+            "Run this again.",
+        )
 
 
 def _next_portion(wanted: dict[str, list[int]]) -> tuple[str, list[int]]:

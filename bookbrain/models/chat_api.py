@@ -13,7 +13,14 @@ from urllib.parse import urlsplit
 import httpx2
 import openai
 
-from bookbrain.errors import BookBrainError, BusyError, ConfigError, InputError, UnavailableError
+from bookbrain.errors import (
+    BookBrainError,
+    BusyError,
+    ConfigError,
+    InputError,
+    UnavailableError,
+    without_query,
+)
 from bookbrain.log import Event
 from bookbrain.messages import fill
 from bookbrain.models import Bill, ChatModel, Prompt
@@ -39,7 +46,7 @@ class ChatEndpoint:
     def __init__(self, settings: ChatSettings, home: Path) -> None:
         self.window = settings.window
         self._settings = settings
-        self._where = (settings.url or "").partition("?")[0]  # behind it may be a key
+        self._where = without_query(settings.url or "")
         try:
             self._client = openai.AsyncOpenAI(
                 api_key=settings.api_key or "none",  # the client insists; local endpoints do not

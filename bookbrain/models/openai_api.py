@@ -10,7 +10,14 @@ from typing import Any
 
 import openai
 
-from bookbrain.errors import BookBrainError, BusyError, ConfigError, InputError, UnavailableError
+from bookbrain.errors import (
+    BookBrainError,
+    BusyError,
+    ConfigError,
+    InputError,
+    UnavailableError,
+    without_query,
+)
 from bookbrain.messages import fill, message_of
 from bookbrain.model import EmbeddingSpace, text_digest
 from bookbrain.models import Embedder, Keep, Purchase
@@ -80,7 +87,7 @@ class OpenAIEmbedder:
         self._settings = settings
         http = PacedClient if retries else BoundedClient  # who tries again has time
         self._client = client_of(settings, settings.timeout, retries, http)
-        where = settings.base_url or "OpenAI"
+        where = without_query(settings.base_url or "OpenAI")
         self._asked = Asked(
             where, settings.model, settings.timeout, "BOOKBRAIN_EMBEDDING_MODEL", _BACK_TO
         )
@@ -93,19 +100,25 @@ class OpenAIEmbedder:
     def embed(self, texts: Sequence[str], purchase: Purchase, keep: Keep) -> None:
         """In one request, or in as many as it takes to isolate a bad text.
 
-        What an answer lacks, or has no sound vector for, is asked for once more.
+        What an answer lacks, or has no sound vector for, is asked for once more. Raises ConfigError
+        for vectors of another size than all must have, UnavailableError where two answers in a row
+        have no sound vector at all.
         """
         self._embed(texts, purchase, keep, again=True)
 
     def _embed(
-        self, texts: Sequence[str], purchase: Purchase, keep: Keep, *, again: bool = False
-    ) -> None:
+        self, texts: Sequence[str], purchase: Purchase, keep: Keep, *, again: bool = False,
+        doubtful: bool = False,
+    ) -> None:  # fmt: skip
+        """Ask once more if `again`; `doubtful`: the last answer had no sound vector for them."""
         good: dict[str, Vector] = {}
+        useless = False
         try:
             with self._errors():
                 body = run(lambda: self._post(texts))
             with self._reading:
                 good, complaint = self._read(texts, body, purchase)
+                useless = not good
                 if good:
                     keep(good)
                     purchase.embedded += len(good)
@@ -116,7 +129,9 @@ class OpenAIEmbedder:
             complaint = error.reason
         bad = [text for text in texts if text not in good]
         if bad and again:
-            self._embed(bad, purchase, keep)
+            self._embed(bad, purchase, keep, doubtful=useless)
+        elif useless and doubtful and _blames_endpoint(bad, purchase):
+            raise refuses_everything(complaint)
         elif bad:
             self._divide(bad, complaint, purchase, keep)
 
@@ -171,7 +186,8 @@ class OpenAIEmbedder:
             good, complaint = self._read([question], body, purchase)
         except MalformedError as error:
             good, complaint = {}, error.reason
-        log_bill(self._settings, purchase.tokens)
+        finally:
+            log_bill(self._settings, purchase.tokens)
         if question not in good:
             raise _no_vector("", complaint)
         return good[question]
@@ -209,14 +225,21 @@ class OpenAIEmbedder:
     def _read(
         self, texts: Sequence[str], body: bytes, purchase: Purchase
     ) -> tuple[dict[str, Vector], str]:
-        """The usable vectors by text, and what is wrong with the others."""
+        """The usable vectors by text, and what is wrong with the others.
+
+        Raises MalformedError, and ConfigError where all sound vectors have another size than those
+        that are there. Where an index cannot be right, no vector is believed to be its text's.
+        """
         items, tokens = _read_answer(body, len(texts))
         purchase.tokens += tokens
         good: dict[str, Vector] = {}
         complaint = fill("the answer had no vector for it")
         named = Counter(index for index, _ in items)
+        if any(not 0 <= index < len(texts) for index in named) or len(named) < min(len(items), 2):
+            return {}, fill("the answer does not say which vector is whose")
+        other = 0  # dimensions of a sound vector
         for index, values in items:
-            if not 0 <= index < len(texts) or named[index] > 1:
+            if named[index] > 1:
                 continue
             vector = vector_of(values)
             if vector is None:
@@ -224,15 +247,36 @@ class OpenAIEmbedder:
             elif not is_sound(vector):
                 complaint = fill("the vector was not of finite numbers")
             elif self.dimensions not in (None, vector.size):
+                other = vector.size
                 complaint = fill(
                     "the vector had {size} dimensions, not {expected}",
-                    size=vector.size,
+                    size=other,
                     expected=self.dimensions,
                 )
             else:
                 self.dimensions = vector.size
                 good[texts[index]] = vector
+        if other and not good:
+            raise self._wrong_size(other)
         return good, complaint
+
+    def _wrong_size(self, size: int) -> ConfigError:
+        """The error for a model whose vectors all have `size` dimensions: asked again, it would
+        give the same, for money."""
+        return ConfigError(
+            fill(
+                "{model} at {where} gives vectors of {size} dimensions, not {expected}.",
+                model=self._settings.model,
+                where=self._asked.where,
+                size=size,
+                expected=self.dimensions,
+            ),
+            fill(
+                "Set BOOKBRAIN_EMBEDDING_DIMENSIONS={size}, or another BOOKBRAIN_EMBEDDING_MODEL; "
+                "then run `bookbrain embed`.",
+                size=size,
+            ),
+        )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
@@ -268,6 +312,12 @@ def _no_vector(refused: str, reason: str) -> BookBrainError:
     return UnavailableError(
         fill("The endpoint gave no vector: {reason}.", reason=reason), quoted=reason
     )
+
+
+def _blames_endpoint(texts: Sequence[str], purchase: Purchase) -> bool:
+    """Whether so many texts without a sound vector cannot be to blame themselves; a few can, where
+    others have got theirs."""
+    return len(texts) > 1 and (len(texts) >= _HOPELESS or not purchase.embedded)
 
 
 class _NoAnswerError(Exception):

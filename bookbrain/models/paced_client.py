@@ -24,7 +24,8 @@ _LIMITED = 429
 _LONGEST = 120.0  # seconds that an endpoint may have us wait at a time
 _BYTES = 3  # of a request's body for each token, at least
 _FIRST, _LAST = 0.5, 8.0  # seconds to wait where a refusal does not say, ever longer
-_TRIES = 3
+_TRIES = 3  # refusals that say how long to wait, in a row, until everyone gives up
+_BLIND_TRIES = 7  # the same where they do not say: some 20 seconds
 _FOREVER = 3600.0
 _SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:([\d.]+)s)?(?:([\d.]+)ms)?", re.ASCII)
 
@@ -33,7 +34,8 @@ class Pace:
     """Whose turn it is to ask, in order; all in one event loop.
 
     A refusal stops everybody until the endpoint wants to be asked again, and halves the number of
-    requests at once, which grows again by one with each round of answers.
+    requests at once, which grows again by one with each round of answers. Refusals of requests that
+    were under way together are one; after three since the last answer everybody `gives_up`.
     """
 
     def __init__(self) -> None:
@@ -43,17 +45,19 @@ class Pace:
         self._places = AT_ONCE
         self.answered = 0  # requests
         self._grown = 0  # after so many answers
-        self._refused = 0  # requests, in a row
+        self._refused = 0  # times, in a row
+        self.gives_up = False
         self._slowed = 0.0
         self._resumes = 0.0
         self._left = inf  # tokens, until the limit is whole again
         self._whole = 0.0
 
-    async def begin(self, turn: int, tokens: int) -> None:
-        """Wait until a request of so many tokens may go; the lowest turn goes first."""
+    async def begin(self, turn: int, tokens: int, *, again: bool = False) -> bool:
+        """Wait until a request of so many tokens may go; the lowest turn goes first. False where it
+        is to go `again`, and everybody gives up."""
         self._waiting.add(turn)
         try:
-            while pause := self._pause(turn, tokens):
+            while not (again and self.gives_up) and (pause := self._pause(turn, tokens)):
                 self._changed.clear()
                 with suppress(TimeoutError):
                     async with asyncio.timeout(pause):
@@ -61,8 +65,11 @@ class Pace:
         finally:
             self._waiting.discard(turn)
             self._changed.set()
+        if again and self.gives_up:
+            return False
         self._under_way[turn] = tokens
         self._left -= tokens
+        return True
 
     def _pause(self, turn: int, tokens: int) -> float:
         """The seconds until it is worth looking again; 0 for now."""
@@ -83,12 +90,7 @@ class Pace:
             return
         said = Limits.of(answer.headers)
         if answer.status_code == _LIMITED:
-            wait = said.retry_after or min(_FIRST * 2**self._refused, _LAST)
-            self._resumes = max(self._resumes, monotonic() + wait)
-            self._refused = min(self._refused + 1, 10)
-            if begun >= self._slowed:
-                self._places = max(1, self._places // 2)
-                self._slowed, self._grown = monotonic(), self.answered
+            self._refuse(begun, said.retry_after)
             return
         if said.tokens < inf:
             self._left = said.tokens - sum(self._under_way.values())
@@ -96,9 +98,20 @@ class Pace:
         if not said.requests:
             self._resumes = max(self._resumes, monotonic() + said.next_after)
         self.answered += 1
-        self._refused = 0
+        self._refused, self.gives_up = 0, False
         if self.answered - self._grown >= self._places < AT_ONCE:
             self._places, self._grown = self._places + 1, self.answered
+
+    def _refuse(self, begun: float, wait: float) -> None:
+        """Slow down for a refusal that says to `wait`; one of a request that went before the last
+        refusal came tells nothing new."""
+        pause = wait or min(_FIRST * 2**self._refused, _LAST)
+        self._resumes = max(self._resumes, monotonic() + pause)
+        if begun >= self._slowed:
+            self._places = max(1, self._places // 2)
+            self._slowed, self._grown = monotonic(), self.answered
+            self._refused = min(self._refused + 1, 10)
+            self.gives_up |= self._refused >= (_TRIES if wait else _BLIND_TRIES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +145,7 @@ def _retry_after(headers: Mapping[str, str]) -> float:
     said = headers.get("retry-after", "")
     try:
         seconds = parsedate_to_datetime(said).timestamp() - time()
-    except ValueError:
+    except (ValueError, OverflowError):  # no date, or none that there is
         seconds = _number(said, 0.0)
     return min(max(seconds, 0.0), _LONGEST)
 
@@ -153,7 +166,7 @@ def _span(said: str) -> float:
 
 class PacedClient(BoundedClient):
     """Requests go at the pace that their endpoint takes. One that is refused for a while goes again
-    in its turn, unless that happens three times while nobody else is answered."""
+    in its turn, unless everybody gives up: then nobody else sends it again either."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -161,17 +174,28 @@ class PacedClient(BoundedClient):
         self._turns = count()
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
-        turn, refusals, before = next(self._turns), 0, -1
+        turn = next(self._turns)
+        refusal: httpx2.Response | None = None
         while True:
-            await self._pace.begin(turn, len(request.content) // _BYTES)
+            tokens = len(request.content) // _BYTES
+            goes = await self._pace.begin(turn, tokens, again=refusal is not None)
+            if refusal is not None and not goes:
+                return _last(refusal)
             begun, answer = monotonic(), None
             try:
                 answer = await super().send(request, **options)
             finally:
                 self._pace.end(turn, begun, answer)
-            if answer.status_code != _LIMITED or not Limits.of(answer.headers).retry_after:
+            if answer.status_code != _LIMITED:
                 return answer
-            refusals = refusals + 1 if before == self._pace.answered else 1
-            before = self._pace.answered
-            if refusals == _TRIES:
+            if self._pace.gives_up:
+                return _last(answer)
+            if not Limits.of(answer.headers).retry_after:
                 return answer
+            refusal = answer
+
+
+def _last(refusal: httpx2.Response) -> httpx2.Response:
+    """A refusal after which the openai client does not send its request again."""
+    refusal.headers["x-should-retry"] = "false"
+    return refusal

@@ -13,7 +13,13 @@ from typing import Any
 
 import openai
 
-from bookbrain.errors import BookBrainError, BusyError, ConfigError, UnavailableError
+from bookbrain.errors import (
+    BookBrainError,
+    BusyError,
+    ConfigError,
+    UnavailableError,
+    without_query,
+)
 from bookbrain.log import Event
 from bookbrain.messages import fill
 from bookbrain.models.openai_api import (
@@ -52,7 +58,7 @@ class VisionModel:
         """Raises ConfigError where no endpoint is set."""
         if not endpoint.enabled:
             raise ConfigError("There is no key for the model that reads pictures.", SET_KEY)
-        where = endpoint.base_url or "OpenAI"
+        where = without_query(endpoint.base_url or "OpenAI")
         self.model = settings.model
         self.sent = self.answered = 0
         self._settings = settings

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache, lru_cache, partial
 from hashlib import sha256
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from chromadb import AsyncHttpClient
 from chromadb.api import AsyncClientAPI
 from chromadb.api.collection_configuration import CreateCollectionConfiguration
 from chromadb.api.models.AsyncCollection import AsyncCollection
+from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
 from numpy import linalg
@@ -204,11 +205,23 @@ async def _client(server: ChromaSettings) -> AsyncClientAPI:
     """The client of the process, which has one event loop for all of them."""
     if server not in _clients:
         settings = Settings(anonymized_telemetry=False, chroma_server_ssl_verify=True)
-        _clients[server] = await AsyncHttpClient(
-            host=_url(server), port=_port(_url(server)), headers=_headers(server),
-            settings=settings, tenant=server.tenant, database=server.database,
-        )  # fmt: skip
+        with ExitStack() as failed:
+            failed.callback(_forget, settings)
+            _clients[server] = await AsyncHttpClient(
+                host=_url(server), port=_port(_url(server)), headers=_headers(server),
+                settings=settings, tenant=server.tenant, database=server.database,
+            )  # fmt: skip
+            failed.pop_all()
     return _clients[server]
+
+
+def _forget(settings: Settings) -> None:
+    """Remove what chromadb keeps for ever of a client that could not be made. Others may be made at
+    the same time: it is known by its own `settings`."""
+    systems = SharedSystemClient._identifier_to_system
+    for name in [name for name, system in systems.items() if system.settings is settings]:
+        systems.pop(name, None)
+        SharedSystemClient._identifier_to_refcount.pop(name, None)
 
 
 def _url(server: ChromaSettings) -> str:

@@ -13,18 +13,20 @@ readonly BUILD_PACKAGES=(gcc libc6-dev libsystemd-dev pkg-config)
 readonly APT_LISTS_LOCK=${APT_LISTS_LOCK:-/var/lib/apt/lists/lock}
 
 install_packages() {
-    local missing=() package
+    local missing=() package version
     for package in "${PACKAGES[@]}" "${BUILD_PACKAGES[@]}"; do
         is_installed "$package" || missing+=("$package")
     done
     # Ubuntu 22.04's own Python is 3.10; apt has a newer one beside it.
     if python3 -Ic 'import sys; assert sys.version_info < (3, 11)' 2>/dev/null && ! find_python; then
         has_fresh_lists || run_apt update
-        missing+=("$(newest_python_of_apt)-venv")
+        version=$(newest_python_of_apt)
+        missing+=("$version-venv" "$version-dev")
+    else
+        package=$(find_python && echo "${PYTHON##*/}" || echo python3)-dev
+        [[ $package == python3* ]] || package=python3-dev
+        is_installed "$package" || missing+=("$package")
     fi
-    package=$(find_python && echo "${PYTHON##*/}" || echo python3)-dev
-    [[ $package == python3* ]] || package=python3-dev
-    is_installed "$package" || missing+=("$package")
     if ! ((${#missing[@]})); then return; fi
     step "Installing ${missing[*]} with apt (waits for another apt)" "apt로 ${missing[*]} 설치 (다른 apt가 끝나기를 기다립니다)"
     leave_sshd_alone

@@ -21,6 +21,7 @@ from support.shelf import Shelf, wait_for
 
 from bookbrain.backup.archive import Archive, Content, Manifest, measure, write_archive
 from bookbrain.library import Library
+from bookbrain.paths import LibraryPaths
 from bookbrain.settings import load_settings
 from bookbrain.store.catalog import note_revisions
 from bookbrain.store.checksums import seal_book
@@ -221,6 +222,27 @@ def test_judged_questions_come_back_where_there_are_none(plain: Shelf, english: 
     plain.admin("restore", archive, "--yes")
     assert questions.read_text(encoding="utf-8") == newer.splitlines(keepends=True)[0]
     plain.admin("verify")
+
+
+@pytest.mark.parametrize("other", ["folder", "link"])
+def test_what_is_no_file_of_judged_questions_fails_no_backup_and_no_restore(
+    plain: Shelf, english: list[Path], other: str
+) -> None:
+    plain.add(english[0])
+    questions = plain.home / "answers.jsonl"
+    questions.write_text('{"question": "락?", "quoted": []}\n', encoding="utf-8")
+    archive = _backup(plain)
+    questions.unlink()
+    if other == "folder":
+        questions.mkdir()
+    else:
+        questions.symlink_to(plain.home / "catalog.sqlite3")
+    _backup(plain)
+    lock = LibraryPaths(plain.home).golden_lock
+    lock.unlink(missing_ok=True)
+    lock.mkdir()
+    plain.admin("restore", archive, "--yes")
+    assert [book["file"] for book in plain.books()] == ["book1.pdf"]
 
 
 def test_it_asks_first_and_changes_nothing_without_yes(plain: Shelf, english: list[Path]) -> None:

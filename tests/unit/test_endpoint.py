@@ -1,7 +1,8 @@
 """The embedding endpoint against a real server that hangs, drips and lies."""
 
+import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,13 @@ import pytest
 from support.openai_api import WRONG
 from support.openai_server import OpenAIServer
 
-from bookbrain.errors import BookBrainError, ConfigError, InputError, UnavailableError
+from bookbrain.errors import (
+    BookBrainError,
+    BusyError,
+    ConfigError,
+    InputError,
+    UnavailableError,
+)
 from bookbrain.model import EmbeddingSpace, text_digest
 from bookbrain.models import Embedder, Purchase
 from bookbrain.models.openai_api import OpenAIEmbedder
@@ -66,7 +73,7 @@ def test_a_question_gets_no_vector_but_a_reason(server: OpenAIServer, kind: Any)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", FAULTS)
+@pytest.mark.parametrize("kind", FAULTS.keys() - {"wrong_dimensions"})
 def test_passages_are_asked_for_again(server: OpenAIServer, kind: Any) -> None:
     endpoint = OpenAIEmbedder(settings(server, 1.0), SPACE.dimensions, retries=1)
     server.fail(kind, **FAULTS[kind])
@@ -146,3 +153,86 @@ def test_the_largest_honest_answer_is_taken(server: OpenAIServer) -> None:
     assert len(kept) == purchase.embedded == 128
     assert {vector.dtype for vector in kept.values()} == {np.dtype(np.float32)}
     endpoint.close()
+
+
+TEXTS = [f"text {n}" for n in range(40)]
+
+
+def test_vectors_of_another_size_are_paid_for_once_and_a_matter_of_configuration(
+    server: OpenAIServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "bookbrain")
+    server.fail("wrong_dimensions", times=None, dimensions=48)
+    endpoint, purchase = OpenAIEmbedder(settings(server), SPACE.dimensions), Purchase()
+    with pytest.raises(ConfigError, match="48 dimensions, not 64") as failed:
+        endpoint.embed(TEXTS, purchase, lambda vectors: pytest.fail("none has the right size"))
+    assert "BOOKBRAIN_EMBEDDING_DIMENSIONS=48" in failed.value.hint
+    assert len(server.requests) == 1
+    assert purchase.tokens == server.requests[0].tokens
+    questions = questions_to(settings(server))
+    with pytest.raises(ConfigError):
+        questions.vector("a question")
+    assert [record.fields.event for record in caplog.records] == ["embed"]  # type: ignore[attr-defined]
+    endpoint.close()
+    questions.close()
+
+
+def test_an_answer_without_a_sound_vector_is_not_divided(server: OpenAIServer) -> None:
+    server.fail("nan", times=None, every=True)
+    endpoint, purchase = OpenAIEmbedder(settings(server), SPACE.dimensions), Purchase()
+    with pytest.raises(UnavailableError, match="finite"):
+        endpoint.embed(TEXTS, purchase, lambda vectors: pytest.fail("none is sound"))
+    assert len(server.requests) == 2
+    endpoint.close()
+
+
+class Scripted(OpenAIEmbedder):
+    """An endpoint that says of the text at each place of a request what `item` does."""
+
+    def __init__(self, item: Callable[[int, str], dict[str, Any]]) -> None:
+        super().__init__(EmbeddingSettings(api_key="k", base_url="http://127.0.0.1:9"), 2)
+        self.item = item
+        self.asked: list[int] = []
+
+    async def _post(self, texts: Sequence[str]) -> bytes:
+        self.asked.append(len(texts))
+        return json.dumps({"data": [self.item(n, text) for n, text in enumerate(texts)]}).encode()
+
+
+def test_some_texts_that_have_no_vector_are_given_up_one_by_one() -> None:
+    bad = {"text 3", "text 4", "text 5"}
+    endpoint = Scripted(
+        lambda n, text: {"index": n, "embedding": [float("nan") if text in bad else 0.5, 0.5]}
+    )
+    purchase, kept = Purchase(), dict[str, Vector]()
+    endpoint.embed(TEXTS, purchase, kept.update)
+    assert kept.keys() == {*TEXTS} - bad
+    assert purchase.refused.keys() == {text_digest(text) for text in bad}
+    endpoint.close()
+
+
+@pytest.mark.parametrize("index", [lambda n: n + 1, lambda _: 0], ids=["from one", "all zero"])
+def test_no_vector_is_taken_whose_text_is_not_known(index: Callable[[int], int]) -> None:
+    endpoint = Scripted(lambda n, _: {"index": index(n), "embedding": [0.5, 0.5]})
+    with pytest.raises(UnavailableError, match="which vector is whose"):
+        endpoint.embed(TEXTS, Purchase(), lambda vectors: pytest.fail("it may be of another text"))
+    assert endpoint.asked == [40, 40]
+    endpoint.close()
+
+
+def test_who_refuses_for_ever_is_asked_three_times_in_all(server: OpenAIServer) -> None:
+    server.fail("status", status=429, retry_after=0.01, times=None)
+    endpoint = OpenAIEmbedder(settings(server), SPACE.dimensions)
+    with pytest.raises(BusyError):
+        endpoint.embed(TEXTS, Purchase(), lambda vectors: None)
+    assert len(server.requests) == 3
+    endpoint.close()
+
+
+def test_no_error_shows_what_stands_behind_the_path_of_an_address() -> None:
+    chosen = EmbeddingSettings(api_key="k", base_url="http://127.0.0.1:9/v1?key=walrus")
+    questions = questions_to(chosen)
+    with pytest.raises(UnavailableError, match=r"127\.0\.0\.1:9/v1 ") as failed:
+        questions.vector("a question")
+    assert "walrus" not in failed.value.whole
+    questions.close()

@@ -308,3 +308,19 @@ def test_root_names_no_path_of_the_library_but_to_look_or_to_purge() -> None:
     looking = ("say ", '"', "readonly ", "sudo ", "[[ -e $ETC/credentials/chroma-token && -d ")
     others = [line for line in touching if not line.startswith(looking)]
     assert [line for line in others if not line.startswith("run rm -rf ")] == []
+
+
+OLD_PYTHON = """
+python3() { return 0; }; find_python() { PYTHON=python3; return 1; }; has_fresh_lists() { :; }
+is_installed() { :; }; has_candidate() { :; }; leave_sshd_alone() { :; }; step() { :; }
+apt-cache() { [[ $2 == python3.11-* ]] && echo "  Candidate: 3.11.0~rc1-1"; }
+run_apt() { echo "$@"; }; DRY_RUN=1; install_packages
+"""
+
+
+def test_headers_are_those_of_the_python_that_is_installed() -> None:
+    """On Ubuntu 22.04, whose own Python is too old, in the first run."""
+    done = bash(OLD_PYTHON)
+    assert done.stdout.split() == [
+        "install", "--no-install-recommends", "python3.11-venv", "python3.11-dev"
+    ], done  # fmt: skip

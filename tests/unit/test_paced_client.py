@@ -121,11 +121,32 @@ def test_who_answers_nobody_is_not_asked_for_ever(limited: Limited) -> None:
     assert asked(limited, 3) == [429] * 3
 
 
+@pytest.mark.parametrize("limited", [{"most": 0, "seconds": 0.1}], indirect=True)
+def test_all_give_up_together(limited: Limited) -> None:
+    assert asked(limited, AT_ONCE) == [429] * AT_ONCE
+    assert limited.refused <= AT_ONCE + AT_ONCE // 2 + AT_ONCE // 4
+
+
+def test_a_refusal_that_is_handed_on_is_not_sent_again() -> None:
+    async def ask() -> httpx2.Response:
+        with Limited(0, 0.01) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+            thread.start()
+            async with PacedClient() as client:
+                answer = await client.post(f"http://127.0.0.1:{server.server_port}", content=BODY)
+            server.shutdown()
+            thread.join()
+        return answer
+
+    assert run_coroutine(ask()).headers["x-should-retry"] == "false"
+
+
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
         ("2", 2.0), ("0.25", 0.25), ("999999", 120.0), ("-1", 0.0), ("", 0.0), ("soon", 0.0),
         ("nan", 0.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("9" * 400, 0.0),
+        (f"Wed, {'9' * 15} Oct 2015 07:28:00 GMT", 0.0),
     ],
 )  # fmt: skip
 def test_retry_after(said: str, seconds: float) -> None:

@@ -3,8 +3,9 @@
 import errno
 import os
 import shutil
+import signal
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +21,7 @@ from bookbrain.checks.condition import check_recognition
 from bookbrain.errors import BusyError, ConfigError, UnavailableError
 from bookbrain.files import file_lock
 from bookbrain.formats.text import make_passages
-from bookbrain.library import Library
+from bookbrain.library import Library, recognition
 from bookbrain.library.recognised_text import with_recognised
 from bookbrain.library.recognition import Wish, recognise
 from bookbrain.library.recognition_child import apply_readings
@@ -30,6 +31,7 @@ from bookbrain.ocr.engine import RecognisedPage
 from bookbrain.ocr.pace import readers
 from bookbrain.ocr.page_scan import UnreadPageError
 from bookbrain.paths import CATALOG, STORE, LibraryPaths
+from bookbrain.processes import Ended, run_program
 from bookbrain.reports import State
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import Settings
@@ -454,6 +456,52 @@ def test_a_book_that_is_removed_meanwhile_stays_so(library: Library, engine: Fak
     engine.read = read
     assert library.recognise(engine=engine).stopped is None
     assert {book.file for book in library.books()} == {"mixed.pdf", "text.pdf"}
+
+
+@pytest.mark.slow
+def test_a_book_that_is_removed_while_it_is_read_again_ends_the_work(
+    library: Library, engine: FakeEngine
+) -> None:
+    library.recognise(engine=engine)
+    long = _book(library, "long.pdf").id
+    engine.pages.clear()
+
+    def read(book: str, number: int) -> RecognisedPage:
+        if number == 7:
+            with Library(library.settings) as other:
+                other.remove(long)
+        return page_of(text_of_scan(book, number))
+
+    engine.read = read
+    assert library.recognise(redo=long, engine=engine).stopped is None
+    assert len(engine.pages) < 20
+    assert {book.file for book in library.books()} == {"mixed.pdf", "text.pdf"}
+
+
+@pytest.mark.slow
+def test_a_book_whose_text_cannot_be_replaced_holds_up_no_other(
+    library: Library, engine: FakeEngine, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mixed = _book(library, "mixed.pdf").id
+
+    def killed(command: Sequence[str], *, timeout: float, given: str) -> Ended:
+        if mixed in given:
+            return Ended(-signal.SIGKILL, "", "")
+        return run_program(command, timeout=timeout, given=given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(recognition, "run_program", killed)
+        for _ in range(2):  # small books come first; the second time it is the first to be replaced
+            report = library.recognise(engine=engine)
+            assert report.stopped
+            assert "SIGKILL" in report.stopped.message
+            assert "mixed.pdf" in report.stopped.message
+    assert _finds(library, "scan20x") == {("long.pdf", 20)}
+    engine.pages.clear()
+    assert library.recognise(engine=engine).stopped is None
+    assert _finds(library, "scan6x") == {("long.pdf", 6), ("mixed.pdf", 6)}
+    assert engine.pages == []
+    assert _is_sound(home)
 
 
 # Again

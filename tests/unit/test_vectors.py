@@ -6,15 +6,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from chromadb.api.shared_system_client import SharedSystemClient
 
+from bookbrain.errors import UnavailableError
 from bookbrain.model import Book, EmbeddingSpace, Page, Passage, Span, TextId
 from bookbrain.paths import STORE
 from bookbrain.search.retrieval import ConnectedStores
-from bookbrain.settings import Settings
+from bookbrain.settings import ChromaSettings, Settings
 from bookbrain.store.catalog import NewBook
 from bookbrain.store.embeddings import is_sound, vector_of
 from bookbrain.store.rows import revision_of
-from bookbrain.store.vectors import cosine
+from bookbrain.store.vectors import Vectors, cosine
 
 
 def _vectors(count: int) -> list[np.ndarray]:
@@ -88,3 +90,13 @@ def test_vectors_that_an_old_release_kept_break_no_search(tmp_path: Path) -> Non
     assert [(p.digest, score) for p, score in found] == [(passages[0].digest, 1.0)]
     assert stores.semantics.mean_vector(space, list(vectors)).tolist() == [1, 0, 0, 0]
     stores.close()
+
+
+def test_nothing_stays_of_a_client_that_could_not_be_made() -> None:
+    kept = SharedSystemClient._identifier_to_system, SharedSystemClient._identifier_to_refcount
+    before = [*map(len, kept)]
+    vectors = Vectors(ChromaSettings(url="http://127.0.0.1:9"), EmbeddingSpace("m", 4))
+    for _ in range(3):
+        with pytest.raises(UnavailableError):
+            vectors.count()
+    assert [*map(len, kept)] == before

@@ -205,6 +205,15 @@ def test_nobody_listens() -> None:
             model.read(JPEG.getvalue())
 
 
+def test_no_error_shows_what_stands_behind_the_path_of_an_address(server: OpenAIServer) -> None:
+    endpoint = EmbeddingSettings(api_key="wrong", base_url=f"{server.url}?key=walrus")
+    model = VisionModel(endpoint, VisionSettings())
+    with closing(model), pytest.raises(ConfigError) as failed:
+        model.read(JPEG.getvalue())
+    assert server.url in failed.value.message
+    assert "walrus" not in failed.value.whole
+
+
 def test_without_a_key_nobody_is_asked() -> None:
     with pytest.raises(ConfigError, match="OPENAI_API_KEY"):
         VisionModel(EmbeddingSettings(), VisionSettings())
