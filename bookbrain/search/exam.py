@@ -23,7 +23,7 @@ from bookbrain.store.embeddings import Vector, is_sound
 
 _ENOUGH = 0.75  # of the questions of a kind: an endpoint may refuse some
 _CHANCE, _SURE = 1.8, 3.0  # margins where a model has nothing to say, and all; tests/golden
-_MOST = 0.5  # what meaning counts against keywords at most
+_MOST = 0.45  # what meaning counts against keywords at most
 UNKNOWN = 0.2  # what it counts while there are no marks: random vectors do no harm then
 _OTHER_SCRIPT = re.compile(r"[^\W\d_\u0000-\u024f]")  # a letter that is not Latin
 
@@ -65,7 +65,7 @@ class Mark:
 
     @property
     def weight(self) -> float:
-        """What the model may count against keywords, 0 to 0.5; it rises with the margin."""
+        """What the model may count against keywords, 0 to 0.45; it rises with the margin."""
         share = (self.margin - _CHANCE) / (_SURE - _CHANCE)
         return _MOST * min(max(share, 0.0), 1.0)
 

@@ -18,17 +18,17 @@ RRF_K = 60
 def convex(
     keyword: Mapping[T, float], vector: Mapping[T, float], weight: float, covered: float = 0.0
 ) -> dict[T, float]:
-    """(1 - weight) · keyword + weight · ((1 - covered) · vector)²; absent counts 0.
+    """(1 - weight) · keyword + weight · ((1 - covered) · vector)³; absent counts 0.
 
     Keyword scores are taken by the share that they are of the best one, cosines by where they are
     between the worst one of `vector` and its best. `covered` is how much of the query the best page
-    by keyword has, 0 to 1: the more of it, the less there is for meaning to find. The square lets
+    by keyword has, 0 to 1: the more of it, the less there is for meaning to find. The cube lets
     the few that stand out count, and not the crowd behind them.
     """
     best = max(keyword.values(), default=0) or 1.0
     worst, nearest = min(vector.values(), default=0), max(vector.values(), default=0)
     room = (1 - covered) / (nearest - worst or 1.0)
-    heard = {key: (room * (cosine - worst)) ** 2 for key, cosine in vector.items()}
+    heard = {key: (room * (cosine - worst)) ** 3 for key, cosine in vector.items()}
     return {
         key: (1 - weight) * keyword.get(key, 0) / best + weight * heard.get(key, 0)
         for key in {**keyword, **vector}

@@ -18,6 +18,7 @@ from unittest.mock import patch
 import numpy as np
 from support import golden_set
 
+from bookbrain.korean import HANGUL
 from bookbrain.library import Library
 from bookbrain.model import EmbeddingSpace, text_digest
 from bookbrain.search import vector_leg
@@ -62,10 +63,11 @@ def spoiling(stack: ExitStack, spoil: Spoil) -> None:
 
 
 def main() -> int:
-    sets = {name: golden_set.entries(name) for name in (*golden_set.SETS, golden_set.HARD)}
-    queries = {name: [(e.golden, e.language) for e in entries] for name, entries in sets.items()}
-    for file in sys.argv[1:]:
-        queries[Path(file).stem] = [(one, language_of(one)) for one in load_golden(Path(file))]
+    files = [golden_set.FOLDER / f"{name}.jsonl" for name in (*golden_set.SETS, golden_set.HARD)]
+    queries = {
+        file.stem: [(one, script_of(one)) for one in load_golden(file)]
+        for file in (*files, *map(Path, sys.argv[1:]))
+    }
     ways: dict[str, tuple[str, Spoil | None]] = {
         "keyword": ("keyword", None), "hybrid": ("hybrid", None), "vector": ("vector", None),
         "shuffled": ("hybrid", shuffled), "random": ("hybrid", at_random),
@@ -92,7 +94,7 @@ def show(
             chosen = [
                 golden
                 for name, entries in queries.items() if (name == golden_set.HARD) == hard
-                for golden, spoken in entries if spoken == language
+                for golden, script in entries if script == language
             ]  # fmt: skip
             if chosen:
                 result = library.evaluate(chosen, k=K, mode=mode)  # type: ignore[arg-type]
@@ -104,9 +106,9 @@ def show(
                 )  # fmt: skip
 
 
-def language_of(golden: GoldenQuery) -> str:
-    """Of a query in whose file it does not stand."""
-    return "ko" if any("가" <= letter <= "힣" for letter in golden.query) else "en"
+def script_of(golden: GoldenQuery) -> str:
+    """By which the exam's marks are chosen."""
+    return "ko" if HANGUL.search(golden.query) else "en"
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from bookbrain.search.fusion import convex, reciprocal_rank
 
 def test_convex_takes_keyword_scores_by_their_share_of_the_best() -> None:
     fused = convex({"a": 10.0, "b": 5.0, "c": 0.0}, {"b": 0.9, "d": 0.5, "e": 0.1}, 0.4)
-    assert fused == pytest.approx({"a": 0.6, "b": 0.6 * 0.5 + 0.4, "c": 0, "d": 0.4 / 4, "e": 0})
+    assert fused == pytest.approx({"a": 0.6, "b": 0.6 * 0.5 + 0.4, "c": 0, "d": 0.4 / 8, "e": 0})
 
 
 def test_convex_of_nothing() -> None:
