@@ -73,7 +73,7 @@ def test_a_question_gets_no_vector_but_a_reason(server: OpenAIServer, kind: Any)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", FAULTS.keys() - {"wrong_dimensions"})
+@pytest.mark.parametrize("kind", [kind for kind in FAULTS if kind != "wrong_dimensions"])
 def test_passages_are_asked_for_again(server: OpenAIServer, kind: Any) -> None:
     endpoint = OpenAIEmbedder(settings(server, 1.0), SPACE.dimensions, retries=1)
     server.fail(kind, **FAULTS[kind])
