@@ -1,6 +1,8 @@
 """`bookbrain search`."""
 
 import os
+import re
+from collections.abc import Sequence
 
 import click
 
@@ -18,13 +20,21 @@ from bookbrain.messages import language
 from bookbrain.model import Mode, result_markdown, to_json
 
 
+def _has_word(given: Sequence[str]) -> bool:
+    """Whether what click takes for the option -k is a word, as in -kernel, or stands alone."""
+    return given[-1:] == ["-k"] or any(re.match("-k[^0-9=]", one) for one in given)
+
+
 class _Search(Command):
     """Says what to do where a part of the query is taken for an option."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        given = tuple(args)  # click takes from `args` what it has read
         try:
             return super().parse_args(ctx, args)
-        except click.NoSuchOption as error:
+        except click.UsageError as error:
+            if not isinstance(error, click.NoSuchOption) and not _has_word(given):
+                raise
             raise click.UsageError(
                 shown(
                     "{reason} Put -- before a query with a minus: `bookbrain search -- lspci -nn`",

@@ -35,6 +35,7 @@ _SENTENCE_END = re.compile(r"[.!?。:;]['\"”’)\]]*$")
 _WIDE = re.compile("[\u1100-\u11ff\u2e80-\u9fff\uac00-\ud7a3\uf900-\ufaff\uff01-\uff60]")
 _HANGUL_END = re.compile(r"(?:\S+ )?\S*[가-힣]$")
 _HANGUL_START = re.compile(r"[가-힣]\S*(?: \S+)?")
+_ENOUGH = 80  # characters at the end of a line: its last two words
 
 
 def join_lines(pages: Sequence[str]) -> list[str]:
@@ -46,7 +47,7 @@ def join_lines(pages: Sequence[str]) -> list[str]:
         for number, lines in enumerate(split)
         for index in sorted(wrapped[number])
         if korean.HANGUL.match(lines[index][-1:])  # which most lines are past by
-        and (before := _HANGUL_END.search(lines[index]))
+        and (before := _HANGUL_END.search(lines[index][-_ENOUGH:]))
         and (after := _HANGUL_START.match(lines[index + 1]))
     ]
     together = _are_one_word([(before, after) for _, _, before, after in breaks], split)

@@ -7,9 +7,11 @@ All of it is made of the file and of the readings that there are: whenever it is
 portions, the same comes of it in the end.
 """
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from bookbrain.formats.page_text import HYPHEN, join_hyphens, words_of
 from bookbrain.formats.text import headings_in, join_lines, make_passages
 from bookbrain.messages import fill, message_of
 from bookbrain.model import Book, Page
@@ -21,6 +23,7 @@ from bookbrain.store.catalog import Catalog, NewBook, problems_of_pages
 from bookbrain.store.embeddings import EmbeddingStore
 from bookbrain.store.recognised import Reading, UnreadPage
 
+_CUT = re.compile(r"(?<=[a-z])-\n([a-z]\S*)[ \n]?")
 _NEW = 0.5  # of a line's letters in words that the page lacks: below, it has the line
 
 
@@ -40,15 +43,28 @@ def with_recognised(pages: Sequence[Page], readings: Mapping[int, Reading]) -> t
     `pages` are as its file has them, `readings` all that there are of it.
     """
     read = {n: found for n, found in readings.items() if isinstance(found, RecognisedPage)}
+    texts = _texts(read)
     known = {page.number: page.label for page in pages}
     labels = known if _has_labels(pages) else printed_labels(read)
     made = [
-        replace(_recognised(page, read.get(page.number)), label=labels.get(page.number, page.label))
+        replace(
+            _recognised(page, texts.get(page.number)), label=labels.get(page.number, page.label)
+        )
         for page in pages
     ]
     if any(page.headings for page in pages):
         return tuple(made)
     return tuple(_with_chapters(made, printed_chapters(read, labels)))
+
+
+def _texts(read: Mapping[int, RecognisedPage]) -> dict[int, str]:
+    """What was recognised, by page; a word that the end of a line cut is whole, at the end of its
+    first line."""
+    texts = {n: _CUT.sub(rf"{HYPHEN}\1\n", found.text).rstrip("\n") for n, found in read.items()}
+    words: set[str] = set()
+    if any(HYPHEN in text for text in texts.values()):
+        words.update(*map(words_of, texts.values()))
+    return {n: join_hyphens(text, words) for n, text in texts.items()}
 
 
 def _with_chapters(pages: Iterable[Page], titles: Mapping[int, Sequence[str]]) -> Iterator[Page]:
@@ -73,10 +89,9 @@ def recognised_book(new: NewBook, readings: Mapping[int, Reading]) -> NewBook:
     return replace(new, pages=pages, passages=make_passages(pages))
 
 
-def _recognised(page: Page, reading: RecognisedPage | None) -> Page:
-    if page.problem not in TO_RECOGNISE or reading is None or not reading.words:
+def _recognised(page: Page, text: str | None) -> Page:
+    if page.problem not in TO_RECOGNISE or not text:
         return page
-    text = reading.text
     if page.problem == PARTLY:
         lines = [line for line in text.split("\n") if _is_new(line, page.text)]
         (added,) = join_lines(["\n".join(lines)])

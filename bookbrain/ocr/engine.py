@@ -55,7 +55,8 @@ class RecognisedPage:
         return mean_confidence([(word.text, word.confidence) for word in self.words])
 
     def last_of(self, text: str) -> "RecognisedPage":
-        """The page with those of its lines only in which `text` ends, however they are joined.
+        """The page with those of its lines only in which `text` ends, however they are joined, also
+        where that has no hyphen at a line's end any more.
 
         That is all of it where it is the text.
         """
@@ -63,9 +64,11 @@ class RecognisedPage:
         for _, group in groupby(reversed(self.words), lambda word: word.line):
             line = list(group)[::-1]
             read = "".join(word.text for word in line)
-            if left.endswith(read):
-                left = left.removesuffix(read)
-                last.append(line)
+            for end in (read, read.removesuffix("-")):
+                if end and left.endswith(end):
+                    left = left.removesuffix(end)
+                    last.append(line)
+                    break
         return RecognisedPage(tuple(chain.from_iterable(reversed(last))), self.matrix)
 
 

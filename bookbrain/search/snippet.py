@@ -46,7 +46,7 @@ class Marker:
 
     def find(self, text: str) -> dict[Mark, float]:
         """The marks of one page with their weights, in the order of their places."""
-        text = _same_length(fold(text), text)  # a ligature may have become several characters
+        text = _by_character(fold, text)
         found = chain(self._literal_marks(text), self._hangul_marks(text), self._word_marks(text))
         return _without_overlaps(dict(found))
 
@@ -55,7 +55,7 @@ class Marker:
             for match in phrase.finditer(text):
                 yield match.span(), 10.0
         if self._wholes:
-            lowered = _same_length(text.lower(), text)
+            lowered = _by_character(str.lower, text)
             for whole, weight in self._wholes.items():
                 yield from zip(_places(whole, lowered), repeat(weight))
 
@@ -71,7 +71,7 @@ class Marker:
                     yield (start, end), weight
 
     def _word_marks(self, text: str) -> Iterator[WeightedMark]:
-        lowered = _same_length(text.lower(), text)
+        lowered = _by_character(str.lower, text)
         for term, weight in self._words.items():
             # A stem is what its words begin with, but for its last letter: happi of happy.
             beginning = term if term.isdecimal() else term[: max(len(term) - 1, 2)]
@@ -84,9 +84,12 @@ class Marker:
                     yield match.span(), weight
 
 
-def _same_length(changed: str, text: str) -> str:
-    """`changed` where its places are those of `text`, else `text`."""
-    return changed if len(changed) == len(text) else text
+def _by_character(change: Callable[[str], str], text: str) -> str:
+    """The text changed, its places as they are: a character that would become several stays."""
+    changed = change(text)
+    if len(changed) == len(text):
+        return changed
+    return "".join(one if len(one := change(character)) == 1 else character for character in text)
 
 
 def _places(part: str, text: str) -> Iterator[Mark]:

@@ -201,7 +201,9 @@ def test_wrong_usage_ends_with_2_and_says_where_help_is(arguments: list[str]) ->
     assert "Error: " in done.stderr
 
 
-@pytest.mark.parametrize("typed", [["lspci", "-nn"], ["->"], ["dput", "--delayed"]])
+@pytest.mark.parametrize(
+    "typed", [["lspci", "-nn"], ["->"], ["dput", "--delayed"], ["java", "-kafka"], ["ls", "-k"]]
+)
 def test_a_query_that_is_taken_for_an_option_is_told_what_helps(typed: list[str]) -> None:
     done = CliRunner().invoke(bookbrain, ["search", *typed])
     assert done.exit_code == 2

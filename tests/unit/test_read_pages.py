@@ -82,6 +82,28 @@ def test_a_picture_has_the_places_of_what_was_read(library: Library) -> None:
     assert text.picture(1, "walrus", 800).words == ()
 
 
+def test_a_word_that_the_end_of_a_line_cut_is_found_and_marked(tmp_path: Path) -> None:
+    lines = (
+        "The balancer has a new archi-",
+        "tecture with a well-",
+        "known cache and a bal-",
+        "ancer. Nobody had known it well.",
+    )
+    with Library(Settings(tmp_path / "library")) as library:
+        library.add([pdfs.scanned(tmp_path / "scan.pdf", 1, "A scan")])
+        library.recognise(engine=FakeEngine(read=lambda book, number: page_of(*lines)))
+        for query in ("architecture", '"a balancer"', "well-known"):
+            (hit,) = library.search(query).hits
+            assert hit.page == 1
+        book = library.open_book(library.books()[0].id)
+        picture = book.picture(1, "architecture", 800)
+        (mark,) = picture.marks
+        assert picture.text[slice(*mark)] == "architecture"
+        assert book.page(1).text.startswith("The balancer has a new architecture")
+        words = ["".join(letter for letter, _ in word) for word in picture.words]
+        assert words[5:8] == ["archi-", "tecture", "with"]
+
+
 def test_what_text_recognition_made_of_a_page(library: Library) -> None:
     book = library.open_book(library.find_book("scan.pdf").id)
     remarks = {number: book.remark(book.page(number)) for number in range(1, LEFT + 1)}

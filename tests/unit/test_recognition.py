@@ -229,6 +229,18 @@ class TestLinesOfAText:
         assert last.words == tuple(word for word in self.PAGE.words if word.line in lines)
         assert last.matrix == UPRIGHT
 
+    def test_also_where_a_word_is_whole_that_a_line_cut(self) -> None:
+        lines = (["the", "archi-"], ["tecture"], ["of", "locks"])
+        page = RecognisedPage(
+            tuple(
+                Word(text, (0, 0, 10, 10), 90, line)
+                for line, words in enumerate(lines)
+                for text in words
+            ),
+            UPRIGHT,
+        )
+        assert page.last_of("the architecture\nof locks") == page
+
 
 @pytest.fixture(scope="module")
 def scan(tmp_path_factory: pytest.TempPathFactory) -> PageScan:

@@ -49,6 +49,11 @@ def test_phrases_are_marked_across_lines() -> None:
     assert marked("an exact\nphrase", "exact phrase", ("exact phrase",)) == ["exact phrase"]
 
 
+def test_a_sign_that_stands_for_several_changes_nothing_for_the_others() -> None:
+    text = "And so… don’t panic, use UTF‑8"
+    assert marked(text, "utf-8", ("don't panic",)) == ["don’t panic", "UTF‑8"]
+
+
 def test_markup_of_the_book_stays_text() -> None:
     html = snippet("<script>alert(1)</script> & <img onerror=x>", "alert")
     assert "<script>" not in html
