@@ -22,7 +22,7 @@ from bookbrain.model import Mode, result_markdown, to_json
 
 def _has_word(given: Sequence[str]) -> bool:
     """Whether what click takes for the option -k is a word, as in -kernel, or stands alone."""
-    return given[-1:] == ["-k"] or any(re.match("-k[^0-9=]", one) for one in given)
+    return "-k" in given[-1:] or any(re.match("-k[^0-9=]", one) for one in given)
 
 
 class _Search(Command):
