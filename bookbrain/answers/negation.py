@@ -19,7 +19,7 @@ _NOT = re.compile(
 )
 # What may say the same without one, where the other text does not have it too.
 _LIKE_NOT = re.compile(
-    r"\b(?:un\w{{3,}}|non-?\w+|in\w{{4,}}|im\w{{4,}}|ir\w{{4,}}|dis\w{{3,}}|"
+    r"\b(?:un\w{3,}|non-?\w+|in\w{4,}|im\w{4,}|ir\w{4,}|dis\w{3,}|"
     r"\w+less|fail\w*|avoid\w*|refus\w*|forbid\w*|forbidden|prevent\w*|lack\w*|missing|absent|"
     r"instead|rather|only|except|exclud\w*|ignor\w*|skip\w*|too|at most|at least|deny|denie\w*|"
     r"drop\w*|remov\w*|false|wrong|off|stop\w*|least|rarely|hardly|free)\b|"
@@ -59,11 +59,12 @@ def _differ(one: str, other: str) -> bool:
     if _has(_NOT, one) == _has(_NOT, other):
         return False
     denying, other = (one, other) if _has(_NOT, one) else (other, one)
-    return not _has(_LIKE_NOT, _apart(other, denying))
+    return not _LIKE_NOT.search(_apart(other, denying))
 
 
 def _apart(text: str, other: str) -> str:
-    """The words of a text that the other does not have, whatever their endings."""
+    """The words of a text that the other does not have, whatever their endings; not of names."""
+    text, other = _nameless(text), _nameless(other)
     known = {stem(word) for word in _WORD.findall(other)}
     return " ".join(
         word
@@ -73,9 +74,13 @@ def _apart(text: str, other: str) -> str:
 
 
 def _has(pattern: re.Pattern[str], text: str) -> bool:
+    return bool(pattern.search(_nameless(text)))
+
+
+def _nameless(text: str) -> str:
     for name in names_of(text):
         text = text.replace(name, " ")
-    return bool(pattern.search(text))
+    return text
 
 
 def _shared(words: set[str], clause: str) -> float:

@@ -215,6 +215,7 @@ def test_what_is_to_be_known_of_a_page_stays(page: Page, manual: str) -> None:
         open_page(page, manual, 5)
     page.wait_for_load_state("networkidle")
     expect(page.locator("#remark")).to_have_text("It is doubtful.")
+    page.unroute_all(behavior="wait")
 
 
 def test_jumping_to_a_page(page: Page, manual: str) -> None:

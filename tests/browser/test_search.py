@@ -258,6 +258,7 @@ def test_hits_without_meaning_are_asked_for_again_when_one_comes_back(page: Page
     said["remark"] = ""
     search(page, "lock")
     expect(page.get_by_text("Meaning is away.")).to_have_count(0)
+    page.unroute_all(behavior="wait")
 
 
 def test_a_filter_keeps_the_focus_and_what_is_typed_beside_it(page: Page) -> None:
