@@ -1,7 +1,9 @@
 """What every test starts from: no settings of the person who runs it, no library of theirs."""
 
+import gc
 import os
 import runpy
+import time
 from collections.abc import Iterator
 from itertools import chain
 from pathlib import Path
@@ -12,6 +14,8 @@ from hypothesis import HealthCheck, settings
 _SETTINGS = ("BOOKBRAIN_", "OPENAI_", "CHROMA_", "XDG_")
 _OTHERS = ("CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "FORCE_COLOR", "NO_COLOR", "COLUMNS")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
+
+_UNTIL, _OUT_OF_TIME = "BOOKBRAIN_UNTIL", "no time is left on this machine"
 
 # The tests of a group run in one process, one after another: the longest groups begin first.
 _LONGEST = ("bookworm", "trixie", "browser")
@@ -52,10 +56,31 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=_turn)
 
 
+def pytest_collection_finish() -> None:
+    """What is there by now stays; to look through it again and again would take minutes."""
+    gc.collect()
+    gc.freeze()
+
+
 def _turn(item: pytest.Item) -> int:
     group = item.get_closest_marker("xdist_group")
     name = group.args[0] if group else ""
-    return _LONGEST.index(name) if name in _LONGEST else len(_LONGEST)
+    if name in _LONGEST:
+        return _LONGEST.index(name)
+    return len(_LONGEST) + bool(item.get_closest_marker("slow"))
+
+
+def pytest_runtest_setup() -> None:
+    """Begin nothing after BOOKBRAIN_UNTIL: `tests/run` says what that is."""
+    if time.time() > float(os.environ.get(_UNTIL, "inf")):
+        pytest.skip(_OUT_OF_TIME)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """How much was left out because the machine is slow is told where everybody reads."""
+    skipped = terminalreporter.getreports("skipped")
+    if count := sum(_OUT_OF_TIME in str(report.longrepr) for report in skipped):
+        terminalreporter.section(f"{_OUT_OF_TIME}: {count} tests", "!", red=True, bold=True)
 
 
 @pytest.fixture(autouse=True, scope="session")

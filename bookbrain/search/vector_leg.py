@@ -17,7 +17,6 @@ from bookbrain.messages import fill
 from bookbrain.model import EmbeddingSpace, text_digest
 from bookbrain.models import Embedder, Purchase
 from bookbrain.models.local_model import LocalEmbedder, local_embedder
-from bookbrain.models.openai_api import OpenAIEmbedder, embedder_for_questions
 from bookbrain.models.purchase import Progress, PurchaseUnderWay
 from bookbrain.search.exam import Marks, exam_digests, marked
 from bookbrain.search.query import CompiledQuery
@@ -228,6 +227,8 @@ class Semantics:
         settings = self._stores.settings.embedding
         if settings.is_local:
             return local_embedder(self._stores.home, settings)
+        from bookbrain.models.openai_api import embedder_for_questions  # noqa: PLC0415  (loads slowly)
+
         return embedder_for_questions(settings, space)
 
     def lacking(self, space: EmbeddingSpace) -> str | None:
@@ -285,14 +286,17 @@ class Semantics:
 
     def check_endpoint(self) -> None:
         """Ask the endpoint for something that costs nothing; raises BookBrainError."""
-        settings = self._stores.settings.embedding
-        embedder: Embedder = (
-            LocalEmbedder(self._stores.home, settings)
-            if settings.is_local
-            else OpenAIEmbedder(settings.with_timeout(_PATIENCE), None, retries=0)
-        )
-        with closing(embedder):
+        with closing(self._embedder_once()) as embedder:
             embedder.check()
+
+    def _embedder_once(self) -> Embedder:
+        """What answers soon or never, for one who closes it."""
+        settings = self._stores.settings.embedding
+        if settings.is_local:
+            return LocalEmbedder(self._stores.home, settings)
+        from bookbrain.models.openai_api import OpenAIEmbedder  # noqa: PLC0415  (loads slowly)
+
+        return OpenAIEmbedder(settings.with_timeout(_PATIENCE), None, retries=0)
 
 
 def _nearest(vector: Vector, vectors: Vectors) -> list[PassageKey]:

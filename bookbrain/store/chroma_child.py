@@ -17,7 +17,8 @@ from subprocess import Popen
 
 from bookbrain.files import write_file
 from bookbrain.paths import LibraryPaths
-from bookbrain.processes import end, start_program
+from bookbrain.processes import end
+from bookbrain.store.chroma_server import start_server
 
 _CHECK_SECONDS = 0.25
 
@@ -30,7 +31,9 @@ def main() -> None:
     os.set_inheritable(server_lock, True)
     users_lock = os.open(LibraryPaths(home).chroma_users, os.O_RDWR | os.O_CREAT, 0o600)
     port = _free_port()
-    server = _serve(home, port)
+    folder = LibraryPaths(home).chroma
+    folder.mkdir(mode=0o700, exist_ok=True)
+    server = start_server(home, folder, port)
     try:
         if _wait_until_ready(server, port):
             write_file(LibraryPaths(home).chroma_address, json.dumps({"port": port}).encode())
@@ -44,19 +47,6 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
-
-
-def _serve(home: Path, port: int) -> "Popen[bytes]":
-    folder = LibraryPaths(home).chroma
-    folder.mkdir(mode=0o700, exist_ok=True)
-    program = Path(sys.executable).with_name("chroma")
-    command = [str(program), "run", "--path", str(folder), "--host", "127.0.0.1"]
-    # The client's environment may point elsewhere; a server needs none of it.
-    env = {"PATH": os.environ.get("PATH", ""), "HOME": str(home), "RUST_LOG": "error"}
-    env["ANONYMIZED_TELEMETRY"] = "False"
-    return start_program(
-        [*command, "--port", str(port)], cwd=str(folder), stdout=sys.stdout.buffer, env=env
-    )
 
 
 def _wait_until_ready(server: "Popen[bytes]", port: int) -> bool:

@@ -41,11 +41,13 @@ class Site:
 
     def hang_up(self, **headers: str) -> None:
         """One request whose answer is not waited for."""
-        wrapped = self._connect()
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
-        wrapped.sendall(f"GET / HTTP/1.1\r\nHost: {self.name}\r\n{lines}\r\n".encode())
-        time.sleep(0.1)  # a request that is taken back before it was read is none
-        wrapped.close()
+        wrapped = self._connect()
+        try:
+            wrapped.sendall(f"GET / HTTP/1.1\r\nHost: {self.name}\r\n{lines}\r\n".encode())
+            time.sleep(0.1)  # a request that is taken back before it was read is none
+        finally:
+            wrapped.close()
 
     def keep(self) -> "Kept":
         """A connection for several requests."""

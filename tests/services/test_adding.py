@@ -254,7 +254,7 @@ class TestDryRun:
         assert plan == {
             "file": "book1.pdf", "title": "Manual 1", "pages": 8, "passages": plan["passages"],
             "known": False, "reason": "", "hint": "", "problems": [], "scans": 0,
-            "scan_seconds": 0, "scan_trouble": "",
+            "scan_seconds": 0, "scan_trouble": "", "namesake": "",
         }  # fmt: skip
 
     @pytest.mark.slow

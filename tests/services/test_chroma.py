@@ -23,7 +23,7 @@ from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import load_settings
 from bookbrain.store.catalog import NewBook
 
-SERVER, KEEPER = "chroma run", "chroma_child"
+SERVER, KEEPER = "chroma_server", "chroma_child"
 _QUERIES = ("lock queue", "the kernel waits", "probe_2_5", '"waits for the socket"')
 
 

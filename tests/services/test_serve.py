@@ -238,7 +238,7 @@ def test_our_own_chroma_may_be_killed(
         with serving(shelf) as app:
             wait_for(lambda: app.search("lock queue")["degraded"] is None, "Chroma")
             expected = app.search("lock queue") | {"took_ms": 0}
-            shelf.kill("chroma run")
+            shelf.kill("chroma_server")
             wait_for(lambda: not shelf.processes("chroma_child"), "the end of its keeper")
             wait_for(lambda: app.search("lock queue") | {"took_ms": 0} == expected, "the same hits")
             app.end()

@@ -31,8 +31,8 @@ class ChromaServer:
     def start(self) -> None:
         with (self._folder / "log").open("wb") as log:
             self._child = subprocess.Popen(
-                [Path(sys.executable).with_name("chroma"), "run", "--path", self._folder / "data",
-                 "--host", "127.0.0.1", "--port", str(self.port)],
+                [sys.executable, "-P", "-m", "bookbrain.store.chroma_server", "run", "--path",
+                 self._folder / "data", "--host", "127.0.0.1", "--port", str(self.port)],
                 env={"PATH": os.defpath, "HOME": str(self._folder)},
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             )  # fmt: skip

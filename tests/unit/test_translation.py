@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from copy import deepcopy
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from unicodedata import east_asian_width
@@ -36,6 +37,8 @@ from bookbrain.messages import (
 )
 from bookbrain.model import bill
 
+pytestmark = pytest.mark.xdist_group("trees")
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "bookbrain"
 with (PACKAGE / "i18n" / "ko.po").open("rb") as source:
@@ -47,8 +50,12 @@ CATALOGUE: dict[str, str] = {
     )
     for message in MESSAGES
 }
-SHOWN = shown_texts(PACKAGE)
 EXAMPLES = ["1,234", "BOOKBRAIN_X", fill("exit code {code}", code=31), "Go. Mend it. {x} %s"]
+
+
+@cache
+def _shown() -> set[str]:
+    return shown_texts(PACKAGE)
 
 
 def _of_click() -> dict[str, set[str]]:
@@ -98,12 +105,12 @@ def test_the_collector_sees_texts_of_every_kind() -> None:
         "Chroma at {url} does not answer.",
         "Another bookbrain is writing to the library: waiting for it …",
     ):
-        assert any(text in shown for shown in SHOWN), text
-    assert len(SHOWN) > 150
+        assert any(text in shown for shown in _shown()), text
+    assert len(_shown()) > 150
 
 
 def test_every_shown_text_has_a_korean_one() -> None:
-    assert sorted(SHOWN - set(CATALOGUE)) == []
+    assert sorted(_shown() - set(CATALOGUE)) == []
 
 
 def test_every_text_of_click_has_a_korean_one() -> None:
@@ -122,7 +129,7 @@ def test_no_words_of_ours_are_given_as_data() -> None:
 
 
 def test_no_entry_is_left_over() -> None:
-    assert sorted(set(CATALOGUE) - SHOWN - set(OF_CLICK)) == []
+    assert sorted(set(CATALOGUE) - _shown() - set(OF_CLICK)) == []
 
 
 def test_every_entry_is_there_once_and_whole() -> None:
@@ -133,7 +140,7 @@ def test_every_entry_is_there_once_and_whole() -> None:
 def test_every_entry_has_the_names_of_the_english() -> None:
     for english, korean in CATALOGUE.items():
         fields = _fields(korean)
-        if english in OF_CLICK and english not in SHOWN:  # a plural has the names of both
+        if english in OF_CLICK and english not in _shown():  # a plural has the names of both
             left_out = {"number_type"}  # "integer range", which click does not translate
             assert {*fields} <= OF_CLICK[english], english
             assert OF_CLICK[english] - {*fields} <= {"possibility", "choice", "format"} | left_out
@@ -145,7 +152,7 @@ def test_every_entry_has_the_names_of_the_english() -> None:
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_every_entry_is_found_again_with_its_values(example: str) -> None:
     for english, korean in CATALOGUE.items():
-        if english not in SHOWN:
+        if english not in _shown():
             continue
         values = dict.fromkeys(_fields(english), example)
         shown = dict.fromkeys(values, "종료 코드 31" if example == "exit code 31" else example)

@@ -1,6 +1,7 @@
 """The hosts of this folder: one for each release of Debian, through all its files in order.
 
-The two are there side by side where there are two processes, or else one after the other.
+The two are there side by side where there are two processes, or else one after the other. A file
+whose tests depend on nothing that differs between them runs on one.
 """
 
 from collections.abc import Iterator

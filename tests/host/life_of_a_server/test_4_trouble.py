@@ -4,7 +4,10 @@ import pytest
 from host.owner import Owner
 from host.server import Server
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [
+    pytest.mark.timeout(600),
+    pytest.mark.parametrize("server", ["bookworm"], indirect=True, scope="session"),
+]
 
 
 def _check(server: Server) -> dict[str, str]:
