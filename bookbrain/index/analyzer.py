@@ -2,8 +2,8 @@
 
 - Code identifiers keep their whole form ("=completablefuture.thencompose") beside their parts.
 - Hangul gives its content morphemes, and every pair of syllables ("~비동") as a second signal.
-- English is stemmed (Snowball); other alphabets are case-folded without accents; Chinese and
-  Japanese give pairs of characters.
+- Words of Latin letters lose their accents and are stemmed as English (Snowball); other alphabets
+  are case-folded without accents; Chinese and Japanese give pairs of characters.
 
 All are terms of one index, told apart by their first character, so that a field costs a query no
 more than a word does. The weights were chosen on tests/golden (tests/bench has the table).
@@ -25,7 +25,7 @@ from bookbrain.index.page_break import cut_words
 from bookbrain.korean import HANGUL, MORPHEMES, kiwi
 from bookbrain.model import Page
 
-ANALYZER_VERSION = 4
+ANALYZER_VERSION = 5
 WHOLE = "="  # marks an identifier's whole form
 PAIR = "~"  # marks a pair of syllables
 _MAX_TERM = 80
@@ -41,6 +41,18 @@ _TOKEN = re.compile(
       | [^\W\d_]+""",
     re.VERBOSE,
 )
+_BEYOND_ASCII = re.compile("[\u00c0-\u024f\u1e00-\u1eff]")  # Latin letters
+_UNDECOMPOSED = {
+    "ß": "ss",
+    "æ": "ae",
+    "œ": "oe",
+    "ø": "o",
+    "ł": "l",
+    "đ": "d",
+    "ð": "d",
+    "þ": "th",
+    "ı": "i",
+}
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 _PART = re.compile(r"[A-Za-z0-9]+")
 _CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
@@ -100,11 +112,23 @@ def literal_terms(text: str) -> list[str]:
 @lru_cache(maxsize=1 << 16)
 def stem(word: str) -> str:
     """The term that a single word of an alphabet becomes."""
+    word = _in_ascii(word)
     return str(_stemmer.stemWord(word.lower())) if word.isascii() else _unaccented(word)
 
 
 def _without_morphemes(text: str) -> Iterator[str]:
-    return chain.from_iterable(map(_token_terms, _TOKEN.findall(text)))
+    return chain.from_iterable(map(_token_terms, _TOKEN.findall(_in_ascii(text))))
+
+
+def _in_ascii(text: str) -> str:
+    """The text with Latin letters as ASCII has them, or naïve would be the words na and ve."""
+    return _BEYOND_ASCII.sub(lambda letter: _ascii_letter(letter[0]), text)
+
+
+@cache
+def _ascii_letter(letter: str) -> str:
+    plain = _UNDECOMPOSED.get(letter.lower()) or unicodedata.normalize("NFKD", letter)[0]
+    return plain if plain.isascii() else letter
 
 
 @lru_cache(maxsize=1 << 16)

@@ -7,10 +7,7 @@ import pytest
 from host.server import Server, succeeded
 from host.serving import served
 
-pytestmark = [
-    pytest.mark.timeout(1200),
-    pytest.mark.parametrize("server", ["trixie"], indirect=True, scope="session"),
-]
+pytestmark = pytest.mark.timeout(1200)
 
 
 def test_not_root(server: Server) -> None:
