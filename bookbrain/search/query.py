@@ -223,18 +223,24 @@ def _marker(
     return Marker(weights, phrases)
 
 
+_AS_TYPED = re.compile(r"[ .+#]")
+
+
 def _filter(
     catalog: Catalog, index: KeywordIndex, obeyed: Sequence[Instruction],
     books: Sequence[str] | None,
 ) -> Filter:  # fmt: skip
-    """What the commands leave of the books. A phrase without terms, as ".", is none."""
+    """What the commands leave of the books. A phrase without terms, as ".", is none.
+
+    To leave out C++ is not to leave out C: a word with signs is looked for as it is typed.
+    """
     wanted = [one.words for one in obeyed if one.kind == "exactly" and literal_terms(one.words)]
     without = [one.words for one in obeyed if one.kind == "without"]
-    unwanted = [words for words in without if " " in words]
+    unwanted = [words for words in without if _AS_TYPED.search(words)]
     mask = index.of_books(books) if books is not None else np.ones(index.documents, np.bool_)
     for phrase in wanted:
         mask &= _having(index, literal_terms(phrase), over_break=True)
-    for word in (words for words in without if " " not in words):
+    for word in (words for words in without if words not in unwanted):
         terms = literal_terms(word) or analyzer.terms(word)
         mask &= ~_having(index, terms) if terms else True
     return Filter(

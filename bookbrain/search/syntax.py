@@ -123,6 +123,7 @@ def _without(line: str) -> Iterator[Instruction]:
         yield Instruction("without", words, *match.span(), bool(_HANGUL.search(words)))
 
 
+_LATIN = re.compile("[A-Za-z0-9_]")
 _LINE_NUMBER = re.compile(r"\d{1,4}")
 _TWO_HYPHENS = re.compile(r"(?<!\\-)\\-\\-(?!\\-)")  # escaped
 
@@ -132,7 +133,8 @@ def phrase_pattern(phrase: str) -> re.Pattern[str]:
 
     Between Hangul syllables white space may be missing or added: line breaks cut words. Beside a
     sign it may be missing. A line may begin with its number, as in listings; two hyphens may have
-    become a dash.
+    become a dash. A Latin word stands for itself or its plural, and is no part of another one; a
+    Korean particle may follow it.
     """
     words = fold(phrase).split()
     all_hangul = all("가" <= c <= "힣" for word in words for c in word)
@@ -143,6 +145,10 @@ def phrase_pattern(phrase: str) -> re.Pattern[str]:
         if not _LINE_NUMBER.fullmatch(word):  # or it could be either: a search without end
             space = rf"(?:{space}|\s*\n\s*\d{{1,4}}\s+)"
         parts += [space, _word_pattern(word)]
+    if words and _LATIN.match(words[0]):
+        parts.insert(0, rf"(?<!{_LATIN.pattern})")
+    if words and _LATIN.match(words[-1][-1]):
+        parts.append(rf"(?:'?e?s)?(?!{_LATIN.pattern})")
     return re.compile("".join(parts), re.IGNORECASE)
 
 

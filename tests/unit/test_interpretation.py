@@ -1,6 +1,7 @@
 """What of a query is text and what a command, as the books decide it; and what is found then."""
 
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import pytest
 from support import pdfs
@@ -83,6 +84,19 @@ def test_a_command_is_obeyed_where_the_books_print_no_such_option(library: Libra
     assert 1 not in pages(ask(library, 'java -"jar"'))
     assert read(ask(library, 'java -"jar"')) == ["without jar"]
     assert pages(ask(library, '-jar "zip file"')) == [2]
+
+
+def test_words_with_signs_are_left_out_as_they_are_typed(tmp_path: Path) -> None:
+    texts = [
+        "Pointers of C.",
+        "Pointers of C++ are smart.",
+        "Pointers in node.",
+        "On node.js none.",
+    ]
+    with Library(Settings(home=tmp_path / "library")) as library:
+        library.add([pdfs.book(tmp_path / "languages.pdf", texts, title="Languages")])
+        assert sorted(pages(ask(library, "pointers -c++"))) == [1, 3]
+        assert sorted(pages(ask(library, "node -node.js"))) == [3]
 
 
 @pytest.mark.parametrize(

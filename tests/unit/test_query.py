@@ -163,6 +163,8 @@ def test_an_option_is_not_found(text: str) -> None:
         ("df -Tl", "df\u2212Tl"),
         ("dput --delayed", "dput \u2013delayed"),
         ('thread "main"', "thread \u201cmain\u201d"),
+        ("thread pool", "two thread pools"),
+        ("힙과 JVM", "힙과 JVM은"),
     ],
 )
 def test_a_phrase_is_found(phrase: str, text: str) -> None:
@@ -170,7 +172,15 @@ def test_a_phrase_is_found(phrase: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phrase", "text"), [("exact phrase", "exactphrase"), ("a.b", "acb"), ("둘 셋", "셋 둘")]
+    ("phrase", "text"),
+    [
+        ("exact phrase", "exactphrase"),
+        ("a.b", "acb"),
+        ("둘 셋", "셋 둘"),
+        ("form data", "platform data"),
+        ("form data", "a form database"),
+        ("Java 1", "Java 11"),
+    ],
 )
 def test_a_phrase_is_not_found(phrase: str, text: str) -> None:
     assert not phrase_pattern(phrase).search(fold(text))
