@@ -20,14 +20,9 @@ from .conftest import SCREENSHOTS, new_visitor, settle
 
 
 @pytest.fixture
-def openai() -> Iterator[OpenAIProcess]:
-    with OpenAIProcess() as process:
-        yield process
-
-
-@pytest.fixture
-def shelf(tmp_path: Path, openai: OpenAIProcess) -> Iterator[Shelf]:
-    with Shelf(tmp_path / "library", openai) as made:
+def shelf(tmp_path: Path) -> Iterator[Shelf]:
+    """One that is searched by keyword, which is there sooner."""
+    with Shelf(tmp_path / "library") as made:
         yield made
 
 
@@ -45,12 +40,17 @@ def progress(page: Page) -> str:
 
 
 def test_three_books_at_once_with_a_reload_and_a_second_tab(
-    browser: Browser, shelf: Shelf, openai: OpenAIProcess, tmp_path: Path
+    browser: Browser, tmp_path: Path
 ) -> None:
     files = [pdfs.long_book(tmp_path / f"book {n}.pdf", 8, seed=n) for n in (1, 2, 3)]
     broken = pdfs.truncated(tmp_path / "broken.pdf")
-    openai.fail("slow", times=None, seconds=8)  # so that there is a middle
-    with serving(shelf) as app, visiting(browser, app) as page:
+    with (
+        OpenAIProcess() as openai,
+        Shelf(tmp_path / "library", openai) as shelf,
+        serving(shelf) as app,
+        visiting(browser, app) as page,
+    ):
+        openai.fail("slow", times=None, seconds=8)  # so that there is a middle
         page.locator("input[type=file]").set_input_files([*files, broken])
         expect(page.locator("p.error")).to_have_text(
             "broken.pdf: not added, it is not a readable PDF (cut off or damaged). "
@@ -76,7 +76,7 @@ def test_three_books_at_once_with_a_reload_and_a_second_tab(
         for seed, file in enumerate(files, start=1):
             hit = app.search(f'"{pdfs.probe(seed, 5)}"')["hits"][0]
             assert (hit["file"], hit["page"]) == (file.name, 6)
-    assert not list((shelf.home / "inbox").iterdir())
+        assert not list((shelf.home / "inbox").iterdir())
 
 
 def test_uploads_are_on_the_disk_and_go_with_their_tab(

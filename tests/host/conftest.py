@@ -16,8 +16,12 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark the tests of this folder: those of a host stay in one process, for they share it."""
-    for mark in (pytest.mark.host, pytest.mark.slow, pytest.mark.xdist_group(_chain_of(item))):
+    """Mark the tests of this folder: those of a host stay in one process, for they share it.
+
+    One that fails is tried again at once: later, alone, it would have no host in its state.
+    """
+    chain, again = pytest.mark.xdist_group(_chain_of(item)), pytest.mark.flaky(reruns=1)
+    for mark in (pytest.mark.host, pytest.mark.slow, chain, again):
         item.add_marker(mark)
 
 
