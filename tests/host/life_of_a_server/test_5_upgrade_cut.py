@@ -89,9 +89,10 @@ class Scene:
 
 
 def points() -> list[tuple[str, Edit, Cut]]:
-    """From which release, to which, and where: all, or two. Making a scene takes a minute."""
+    """From which release, to which, and where: all, or one. The scene of an old release takes eight
+    minutes to make."""
     if not _ALL:
-        return [(_NOW, migrated, PASSING[5]), (_OLD, broken, FAILING[14])]
+        return [(_NOW, migrated, PASSING[5])]
     few = {_NOW: slice(None, None, 4), _OLD: slice(None)}
     return [
         (since, edit, cut)
