@@ -15,7 +15,8 @@ _SETTINGS = ("BOOKBRAIN_", "OPENAI_", "CHROMA_", "XDG_")
 _OTHERS = ("CREDENTIALS_DIRECTORY", "JOURNAL_STREAM", "FORCE_COLOR", "NO_COLOR", "COLUMNS")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy")
 
-_UNTIL, _OUT_OF_TIME = "BOOKBRAIN_UNTIL", "no time is left on this machine"
+_UNTIL = float(os.environ.get("BOOKBRAIN_UNTIL", "inf"))  # tests themselves do not see it
+_OUT_OF_TIME = "no time is left on this machine"
 
 # The tests of a group run in one process, one after another: the longest groups begin first.
 _LONGEST = ("bookworm", "trixie", "browser")
@@ -72,7 +73,7 @@ def _turn(item: pytest.Item) -> int:
 
 def pytest_runtest_setup() -> None:
     """Begin nothing after BOOKBRAIN_UNTIL: `tests/run` says what that is."""
-    if time.time() > float(os.environ.get(_UNTIL, "inf")):
+    if time.time() > _UNTIL:
         pytest.skip(_OUT_OF_TIME)
 
 

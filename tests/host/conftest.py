@@ -9,6 +9,8 @@ from host.lab import Lab, LabError
 from host.machine import copy_clean
 from host.network import do
 
+_REQUIRED = "host" in os.environ.get("BOOKBRAIN_REQUIRE", "").split(",")
+
 
 def pytest_configure(config: pytest.Config) -> None:
     """Know the mark of pytest-xdist even in a run without it."""
@@ -42,7 +44,7 @@ def lab() -> Iterator[Lab]:
             opened.made_once("tried", lambda tried: _try(opened, tried))
             yield opened
     except LabError as error:
-        if "host" in os.environ.get("BOOKBRAIN_REQUIRE", "").split(","):
+        if _REQUIRED:
             pytest.fail(f"no test host here, and BOOKBRAIN_REQUIRE asks for one: {error}")
         pytest.skip(f"no test host here: {error}")
 
