@@ -31,9 +31,7 @@ def main() -> None:
     os.set_inheritable(server_lock, True)
     users_lock = os.open(LibraryPaths(home).chroma_users, os.O_RDWR | os.O_CREAT, 0o600)
     port = _free_port()
-    folder = LibraryPaths(home).chroma
-    folder.mkdir(mode=0o700, exist_ok=True)
-    server = start_server(home, folder, port)
+    server = start_server(home, port)
     try:
         if _wait_until_ready(server, port):
             write_file(LibraryPaths(home).chroma_address, json.dumps({"port": port}).encode())

@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 from subprocess import Popen
 
+from bookbrain.paths import LibraryPaths
 from bookbrain.processes import start_program
 
 
-def start_server(home: Path, folder: Path, port: int) -> "Popen[bytes]":
-    """Start one on this machine that keeps its collections in `folder`; it says what goes wrong on
-    our stdout."""
+def start_server(home: Path, port: int) -> "Popen[bytes]":
+    """Start that of the library in `home`; it says on our stdout what goes wrong."""
+    folder = LibraryPaths(home).chroma
+    folder.mkdir(mode=0o700, exist_ok=True)
     # The client's environment may point elsewhere; a server needs none of it.
     env = {"PATH": os.environ.get("PATH", ""), "HOME": str(home), "RUST_LOG": "error"}
     env["ANONYMIZED_TELEMETRY"] = "False"
