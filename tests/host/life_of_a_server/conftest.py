@@ -1,7 +1,7 @@
 """The hosts of this folder: one for each release of Debian, through all its files in order.
 
-The two are there side by side where there are two processes, or else one after the other. A file
-whose tests depend on nothing that differs between them runs on one.
+The two are there side by side where there are two processes, or else one after the other. What
+takes long and does not differ between them runs on one of them: mark `only_on`.
 """
 
 from collections.abc import Iterator
@@ -14,6 +14,23 @@ from host.lab import Lab
 from host.owner import Owner, owner_at
 from host.server import WORD, Server, succeeded
 from host.serving import served
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "only_on(suite): run on the host with this Debian alone")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Drop each test from the host that its mark `only_on` does not name."""
+    items[:] = [item for item in items if _is_for_its_host(item)]
+
+
+def _is_for_its_host(item: pytest.Item) -> bool:
+    mark = item.get_closest_marker("only_on")
+    if mark is None:
+        return True
+    assert isinstance(item, pytest.Function)
+    return bool(item.callspec.params["server"] == mark.args[0])
 
 
 @pytest.fixture(scope="session", params=["bookworm", "trixie"])

@@ -20,6 +20,7 @@ def test_disk_full(server: Server) -> None:
     assert re.search(r"/opt has \d+ MB left", done.stdout), done.stdout
 
 
+@pytest.mark.only_on("trixie")
 def test_network_gone_in_the_middle(server: Server) -> None:
     given = f"--source {server.url} --domain {DOMAIN} --email owner@{DOMAIN} --user alice"
     command = f"curl -fsSL {server.url}/install.sh | bash -s -- {given}"

@@ -248,6 +248,7 @@ def test_caddy_is_still_reloaded(server: Server) -> None:
     server.wait("the site", server.is_up)
 
 
+@pytest.mark.only_on("bookworm")
 def test_a_server_of_before_comes_over(server: Server) -> None:
     """One session for all, an admin API for all, and no fail2ban."""
     host = server.host.root

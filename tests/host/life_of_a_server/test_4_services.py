@@ -122,6 +122,7 @@ def test_the_power_is_cut_while_a_book_is_added(server: Server, tmp_path: Path) 
     assert sorted(server.books()) == ["cut.pdf", "mine.pdf", "one.pdf", "slow.pdf"]
 
 
+@pytest.mark.only_on("bookworm")
 def test_the_power_is_cut_while_scans_are_read(server: Server, tmp_path: Path) -> None:
     """What was kept before a cut is not read again; in the end each page is found."""
     words = WORDS[: 6 + 8 * CUTS]

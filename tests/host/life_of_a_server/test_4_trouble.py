@@ -4,10 +4,7 @@ import pytest
 from host.owner import Owner
 from host.server import Server
 
-pytestmark = [
-    pytest.mark.timeout(600),
-    pytest.mark.parametrize("server", ["bookworm"], indirect=True, scope="session"),
-]
+pytestmark = [pytest.mark.timeout(600), pytest.mark.only_on("bookworm")]
 
 
 def _check(server: Server) -> dict[str, str]:

@@ -156,6 +156,7 @@ def told(owner: Owner) -> str:
     return "\n".join(f"{message['title']}\n{message['text']}" for message in owner.told)
 
 
+@pytest.mark.only_on("trixie")
 def test_no_room_for_a_backup(server: Server, owner: Owner) -> None:
     before = archives(server)
     with full(server, BACKUPS):
@@ -171,6 +172,7 @@ def archives_inside(server: Server) -> list[str]:
     return sorted(server.run(f"ls -A {BACKUPS}").split())
 
 
+@pytest.mark.only_on("trixie")
 def test_no_room_for_a_book_a_restore_or_the_logs(
     server: Server, owner: Owner, tmp_path: Path
 ) -> None:
@@ -228,6 +230,7 @@ def _renamed(year: str, other: str) -> str:
     )
 
 
+@pytest.mark.only_on("trixie")
 def test_what_may_pass_by_itself_is_told_when_it_stays(server: Server, owner: Owner) -> None:
     year = server.run("date +%Y").strip()
     faults = (

@@ -1,7 +1,7 @@
 """From one version to the next, and back when the next one does not work."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 
 import pytest
 from host.lab import Lab
@@ -44,15 +44,16 @@ def test_upgrades(server: Server, lab: Lab) -> None:
     assert settings.read_text().endswith("BOOKBRAIN_VECTOR_WEIGHT=0.3\n")
 
 
+@pytest.mark.only_on("trixie")
 def test_a_pipe_in_place_of_the_lock_stops_no_installer(server: Server, lab: Lab) -> None:
-    """It has the library that is damaged installed anew: only once, for it takes half a minute."""
+    """It has the library that is damaged installed anew."""
     lock = f"{HOME}/library.lock"
     server.run(f"runuser -u bookbrain -- sh -c 'rm -f {lock}; mkfifo {lock}'")
-    with harmed(server) if server.suite == "trixie" else nullcontext():
+    with harmed(server):
         code, said = install_edited(server, lab, crashing)
     assert code == 1 and "nothing was upgraded" in said, said
-    anew = "kubernetes/utils/quantity.py is not as it was installed" in said
-    assert anew == ("Installing BookBrain: about a minute" in said) == (server.suite == "trixie")
+    assert "kubernetes/utils/quantity.py is not as it was installed" in said
+    assert "Installing BookBrain: about a minute" in said
     server.run(f"rm {lock}")
     assert "9.0.0" in server.run("bookbrain --version")
     server.wait("the site", server.is_up)
@@ -92,6 +93,7 @@ def goes_back(server: Server, lab: Lab, edit: Edit) -> None:
     assert not list((server.host.root / "var/lib/bookbrain").glob(".before-upgrade*"))
 
 
+@pytest.mark.only_on("bookworm")
 def test_root_follows_no_link_and_waits_for_no_pipe(server: Server, lab: Lab) -> None:
     """An upgrade that goes back, and every command of root's that looks at the library."""
     before = plant(server)

@@ -81,6 +81,7 @@ def test_and_after_a_restart(server: Server) -> None:
     assert chain(server).count("bookbrain") == 1
 
 
+@pytest.mark.only_on("bookworm")
 def test_uninstall_keeps_the_library(server: Server) -> None:
     server.run("bookbrain-admin uninstall --yes")
     assert "bookbrain" not in chain(server)
@@ -107,6 +108,7 @@ def own_jails(server: Server) -> Path:
     return server.host.root / "etc/fail2ban/jail.local"
 
 
+@pytest.mark.only_on("bookworm")
 def test_another_installation_has_the_library_and_leaves_the_owners_fail2ban(
     server: Server,
 ) -> None:
@@ -121,9 +123,10 @@ def test_another_installation_has_the_library_and_leaves_the_owners_fail2ban(
 
 def test_purge_leaves_nothing(server: Server) -> None:
     server.run("bookbrain-admin uninstall --purge --yes")
-    assert jails(server) == ["sshd"]
-    own_jails(server).unlink()
-    server.run("systemctl stop fail2ban")
+    if own_jails(server).exists():
+        assert jails(server) == ["sshd"]
+        own_jails(server).unlink()
+        server.run("systemctl stop fail2ban")
     before = [line for line in RULES.splitlines() if line.startswith("-A INPUT")]
     assert chain(server).splitlines() == ["-P INPUT ACCEPT", *before]
     found = "find / -xdev -name '*bookbrain*' -not -path '/proc/*' -not -path '/tmp/*'"
