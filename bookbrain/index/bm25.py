@@ -26,7 +26,6 @@ from bookbrain.index.segment import (
     Segment,
     Signatures,
     Terms,
-    are_alike,
     open_segment,
     segments_of,
     term_key,
@@ -375,22 +374,3 @@ def _amid_others(
         document: score + _NEIGHBOUR * sum(known[page] for page in beside[document]) + _BOOK * book
         for (document, score), book in zip(found.items(), books, strict=True)
     }
-
-
-def fold_duplicates(
-    index: KeywordIndex, documents: Sequence[int], count: int
-) -> dict[int, list[int]]:
-    """The first `count` documents that are unlike each other, each with those that are like it."""
-    if not documents:
-        return {}
-    alike = are_alike(index.signatures(documents))
-    kept: dict[int, list[int]] = {}
-    places: list[int] = []
-    for place, document in enumerate(documents):
-        first = next((other for other in places if alike[place, other]), None)
-        if first is not None:
-            kept[documents[first]].append(document)
-        elif len(kept) < count:
-            kept[document] = []
-            places.append(place)
-    return kept

@@ -8,13 +8,14 @@ store; all marks are computed from there.
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
 import numpy as np
 from numpy import linalg
+from numpy.typing import NDArray
 
 from bookbrain.korean import HANGUL
 from bookbrain.messages import Filled, fill
@@ -72,11 +73,13 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Marks:
-    """Those of one model."""
+    """Those of one model. `translation` is the cosine from which a text in Korean is to it what one
+    in English says; None where that tells nothing."""
 
     english: Mark
     korean: Mark
     across: Mark
+    translation: float | None = None
 
     def weight(self, query: str) -> float:
         """What meaning counts for `query`, by its language.
@@ -141,24 +144,48 @@ def marked(vectors: Mapping[str, Vector]) -> Marks | None:
     english, korean, across = (
         _mark(task, vectors) for task in (paper.english, paper.korean, paper.across)
     )
-    return Marks(english, korean, across) if english and korean and across else None
+    if not english or not korean or not across:
+        return None
+    translations = _cosines(paper.english.questions, paper.across.questions, vectors)
+    return Marks(english, korean, across, _translation(translations))
 
 
-def _mark(task: Task, vectors: Mapping[str, Vector]) -> Mark | None:
+def _cosines(
+    some: Sequence[str], others: Sequence[str], vectors: Mapping[str, Vector]
+) -> NDArray[np.float64] | None:
+    """Of each of some texts, by row, with each of the others: (n, n), the pairs on the diagonal.
+
+    Of fewer pairs where vectors are missing; None where too many are.
+    """
     pairs = [
-        (vectors.get(text_digest(question)), vectors.get(text_digest(passage)))
-        for question, passage in zip(task.questions, task.passages, strict=True)
+        (vectors.get(text_digest(one)), vectors.get(text_digest(other)))
+        for one, other in zip(some, others, strict=True)
     ]
-    sound = [(q, p) for q, p in pairs if q is not None and p is not None]
-    sound = [(q, p) for q, p in sound if is_sound(q) and is_sound(p)]
+    sound = [(a, b) for a, b in pairs if a is not None and b is not None]
+    sound = [(a, b) for a, b in sound if is_sound(a) and is_sound(b)]
     if len(sound) < _ENOUGH * len(pairs):
         return None
-    questions, passages = (
+    rows, columns = (
         np.array([one / linalg.norm(one) for one in np.array(side, np.float64)])
         for side in zip(*sound, strict=True)
     )
-    cosines = questions @ passages.T
-    count = len(sound)
+    return np.asarray(rows @ columns.T)
+
+
+def _translation(cosines: NDArray[np.float64] | None) -> float | None:
+    """What three of four translations reach, and hardly anything else does."""
+    if cosines is None:
+        return None
+    reached = float(np.quantile(cosines.diagonal(), 0.25))
+    others = cosines[~np.eye(len(cosines), dtype=np.bool_)]
+    return reached if reached > np.quantile(others, 0.999) else None
+
+
+def _mark(task: Task, vectors: Mapping[str, Vector]) -> Mark | None:
+    cosines = _cosines(task.questions, task.passages, vectors)
+    if cosines is None:
+        return None
+    count = len(cosines)
     right = cosines.diagonal()
     wrong = cosines[~np.eye(count, dtype=np.bool_)].reshape(count, count - 1)
     spread = np.maximum(wrong.std(axis=1), 1e-9)  # 0 where a model gives all texts one vector

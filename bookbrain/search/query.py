@@ -272,7 +272,6 @@ def compile_page(
     words = _telling_terms(index, page)
     if not words:
         return None
-    near = [p for p in catalog.passages(book_id) if any(s.page == page.number for s in p.spans)]
     return CompiledQuery(
         index,
         "",
@@ -280,7 +279,7 @@ def compile_page(
         index.look_up(dict.fromkeys(words, 1.0)),
         Filter(catalog, index, _without(index, book_id, page.number)),
         _marker(index, words),
-        like=[passage.digest for passage in near],
+        like=catalog.digests(book_id, page.number),
     )
 
 

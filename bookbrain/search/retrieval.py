@@ -10,11 +10,12 @@ from itertools import chain, islice
 from typing import TYPE_CHECKING
 
 from bookbrain.errors import BookBrainError, InputError
-from bookbrain.index.bm25 import best_pages, fold_duplicates, page_scores
+from bookbrain.index.bm25 import best_pages, page_scores
 from bookbrain.listed import copied
 from bookbrain.messages import fill
 from bookbrain.model import Duplicate, Hit, LegHit, Mode, SearchResult, Why, told_apart
 from bookbrain.search import fusion
+from bookbrain.search.duplicates import fold_duplicates, fold_translations, is_korean
 from bookbrain.search.exam import UNKNOWN
 from bookbrain.search.query import CompiledQuery, compile_page, compile_query
 from bookbrain.search.snippet import make_snippet
@@ -156,17 +157,42 @@ def _answer(
     keyword = _keyword_leg(stores, query, depth) if mode != "vector" or instead else _Leg()
     fused = _fused(stores, query, keyword, vector, weight)
     ranked = sorted(fused, key=lambda document: -fused[document])  # equal ones as the legs had
-    folded = fold_duplicates(query.index, ranked[: _FOLDED * k], k)
+    least = _translation(stores) if vector.scores else None
+    count = k if least is None else 2 * k
+    folded = fold_duplicates(query.index, ranked[: _FOLDED * k], count)
     pages = _pages(stores, query, chain(folded, *folded.values()))
+    if least is not None:
+        folded = _translations_folded(stores, folded, pages, least)
     by_keyword, by_vector = keyword.why(), vector.why()
     hits: list[Hit] = []
-    for document, alike in folded.items():
+    for document, alike in islice(folded.items(), k):
         if document in pages:
             why = Why(by_keyword.get(document), by_vector.get(document))
             others = [pages[other] for other in alike if other in pages]
             hit = _hit(pages[document], query, len(hits) + 1, fused[document], why, others)
             hits.append(replace(hit, recognised=_confidence(stores, pages[document])))
     return _told_apart(stores, hits), vector.complaint
+
+
+def _translation(stores: ConnectedStores) -> float | None:
+    """From which cosine the model has two pages say the same in two languages; None for never."""
+    space = stores.space()
+    marks = stores.semantics.marks(space) if space else None
+    return marks.translation if marks else None
+
+
+def _translations_folded(
+    stores: ConnectedStores, folded: dict[int, list[int]], pages: Mapping[int, FoundPage],
+    least: float,
+) -> dict[int, list[int]]:  # fmt: skip
+    """Where there are pages in both languages, each with its translations."""
+    found = {document: pages[document] for document in folded if document in pages}
+    space = stores.space()
+    if space is None or len({is_korean(one.page.text) for one in found.values()}) < 2:
+        return folded
+    places = {document: (one.book_id, one.page.number) for document, one in found.items()}
+    vectors = stores.semantics.page_vectors(space, places)
+    return fold_translations(folded, found, vectors, least)
 
 
 def _told_apart(stores: Stores, hits: Sequence[Hit]) -> tuple[Hit, ...]:

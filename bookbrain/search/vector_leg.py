@@ -20,10 +20,10 @@ from bookbrain.models.local_model import LocalEmbedder, local_embedder
 from bookbrain.models.purchase import Progress, PurchaseUnderWay
 from bookbrain.search.exam import Marks, exam_digests, marked
 from bookbrain.search.query import CompiledQuery
-from bookbrain.store.embeddings import Vector, is_sound
+from bookbrain.store.embeddings import Vector, cosine, is_sound
 from bookbrain.store.folder import Stores
 from bookbrain.store.rows import StoredPassage
-from bookbrain.store.vectors import PassageKey, Vectors, check_server, cosine
+from bookbrain.store.vectors import PassageKey, Vectors, check_server
 
 # Up to so many passages are compared one by one, exactly: within chosen books, where Chroma's graph
 # is slow and may miss some, and in a small library, where it would save nothing.
@@ -208,6 +208,17 @@ class Semantics:
             )
         directions = [vector / linalg.norm(vector) for vector in sound]
         return np.asarray(np.mean(directions, axis=0), np.float32)
+
+    def page_vectors(
+        self, space: EmbeddingSpace, places: Mapping[T, tuple[str, int]]
+    ) -> dict[T, Vector]:
+        """What the passages of each page, given by book id and number, point to in common; of one
+        without vectors nothing."""
+        found: dict[T, Vector] = {}
+        for key, (book_id, number) in places.items():
+            with suppress(InputError):
+                found[key] = self.mean_vector(space, self._stores.catalog.digests(book_id, number))
+        return found
 
     def query_vector(self, space: EmbeddingSpace, query: str) -> Vector:
         """The query's vector; bought once, then kept like any other."""

@@ -384,6 +384,11 @@ class Catalog:
         )
         return [to_passage(row) for row in rows]
 
+    def digests(self, book_id: str, page: int) -> list[str]:
+        """What the passages that are on a page of a book are embedded under."""
+        passages = self.passages(book_id)
+        return [one.digest for one in passages if any(span.page == page for span in one.spans)]
+
     # The keyword index in use
 
     def index_commit(self) -> str | None:

@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from numpy import linalg
 from numpy.typing import NDArray
 
 from bookbrain.model import EmbeddingSpace
@@ -167,6 +168,19 @@ def is_sound(vector: Vector) -> bool:
     """Whether the cosine of it and any other sound vector is a number."""
     shortest, longest = LENGTHS
     return bool(shortest < np.linalg.norm(vector.astype(np.float64)) < longest)
+
+
+def cosine(query: Vector, vectors: Sequence[Vector]) -> list[float]:
+    """Cosine similarity of `query` to each vector, -1 to 1, computed exactly; NaN to an unsound
+    one, which an old release may have kept."""
+    if not vectors:
+        return []
+    rows = np.stack(vectors)  # and einsum: unlike BLAS it takes each row without the others
+    with np.errstate(all="ignore"):
+        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
+        scores = np.einsum("ij,j->i", rows, query) / (lengths * linalg.norm(query))
+        scores[~((lengths > LENGTHS[0]) & (lengths < LENGTHS[1]))] = np.nan
+    return [float(score) for score in scores]
 
 
 def _batches(digests: Iterable[str]) -> Iterator[list[str]]:

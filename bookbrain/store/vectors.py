@@ -1,7 +1,7 @@
 """Vectors for search: one Chroma collection a space, always through a server. Chroma's home."""
 
 import os
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache, lru_cache, partial
 from hashlib import sha256
@@ -16,7 +16,6 @@ from chromadb.api.models.AsyncCollection import AsyncCollection
 from chromadb.api.shared_system_client import SharedSystemClient
 from chromadb.config import Settings
 from chromadb.errors import ChromaError, NotFoundError
-from numpy import linalg
 from numpy.typing import NDArray
 
 from bookbrain.errors import UnavailableError
@@ -24,7 +23,7 @@ from bookbrain.messages import fill
 from bookbrain.model import EmbeddingSpace
 from bookbrain.remote import Service, quotable, run
 from bookbrain.settings import ChromaSettings
-from bookbrain.store.embeddings import LENGTHS, Vector
+from bookbrain.store.embeddings import Vector
 
 CHUNKER_VERSION = 1  # of formats/text.py: other passages are other vectors
 PassageKey = tuple[str, int]  # book id, ordinal
@@ -239,19 +238,6 @@ def collection_name(space: EmbeddingSpace) -> str:
     """The collection of a space and of the way that passages are cut."""
     digest = sha256(f"{space}|{CHUNKER_VERSION}".encode()).hexdigest()
     return f"bookbrain-{digest[:24]}"
-
-
-def cosine(query: Vector, vectors: Sequence[Vector]) -> list[float]:
-    """Cosine similarity of `query` to each vector, -1 to 1, computed exactly; NaN to an unsound
-    one, which an old release may have kept."""
-    if not vectors:
-        return []
-    rows = np.stack(vectors)  # and einsum: unlike BLAS it takes each row without the others
-    with np.errstate(all="ignore"):
-        lengths = np.sqrt(np.einsum("ij,ij->i", rows, rows))
-        scores = np.einsum("ij,j->i", rows, query) / (lengths * linalg.norm(query))
-        scores[~((lengths > LENGTHS[0]) & (lengths < LENGTHS[1]))] = np.nan
-    return [float(score) for score in scores]
 
 
 def _for_chroma(vector: Vector) -> "NDArray[np.float32 | np.int32]":

@@ -154,6 +154,27 @@ class TestMarks:
         assert marks.english.first == marks.korean.first == 1
 
 
+class TestTranslation:
+    """From which cosine two texts say the same in two languages."""
+
+    def test_who_knows_both_languages_has_one(self) -> None:
+        of = dict(zip(PAPER.across.questions, PAPER.english.questions, strict=True))
+        marks = marked(
+            vectors(lambda text: direction(of.get(text, text)) + 0.5 * direction(f"noise {text}"))
+        )
+        assert marks and marks.translation
+        assert 0.6 < marks.translation < 0.85
+
+    def test_who_knows_one_only_has_none(self) -> None:
+        for model in (knowing(PAPER.english), knowing(PAPER.english, PAPER.korean), direction):
+            marks = marked(vectors(model))
+            assert marks and marks.translation is None
+
+    def test_to_whom_all_is_the_same_has_none(self) -> None:
+        marks = marked(vectors(lambda text: direction("always")))
+        assert marks and marks.translation is None
+
+
 class TestWeight:
     def test_it_rises_with_the_margin_and_keeps_silent_at_chance(self) -> None:
         weights = [Mark(0.5, margin / 10).weight for margin in range(-20, 60)]

@@ -7,8 +7,9 @@ import pytest
 from support.shelving import index_of
 
 from bookbrain.index.analyzer import page_terms, terms
-from bookbrain.index.bm25 import KeywordIndex, best_pages, fold_duplicates, page_scores
+from bookbrain.index.bm25 import KeywordIndex, best_pages, page_scores
 from bookbrain.model import Heading, Page
+from bookbrain.search.duplicates import fold_duplicates
 from bookbrain.search.query import term_weights
 
 Place = tuple[str, int]

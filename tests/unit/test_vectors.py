@@ -14,9 +14,9 @@ from bookbrain.paths import STORE
 from bookbrain.search.retrieval import ConnectedStores
 from bookbrain.settings import ChromaSettings, Settings
 from bookbrain.store.catalog import NewBook
-from bookbrain.store.embeddings import is_sound, vector_of
+from bookbrain.store.embeddings import cosine, is_sound, vector_of
 from bookbrain.store.rows import revision_of
-from bookbrain.store.vectors import Vectors, cosine
+from bookbrain.store.vectors import Vectors
 
 
 def _vectors(count: int) -> list[np.ndarray]:
