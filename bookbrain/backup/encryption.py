@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from shutil import copyfileobj
 from subprocess import Popen
@@ -67,12 +67,10 @@ def encrypting(recipient: str, out: BinaryIO) -> Iterator[BinaryIO]:
 
 
 def _pass_on(program: "Popen[bytes]", out: BinaryIO) -> None:
-    try:
-        with cast(BinaryIO, program.stdout) as encrypted:
-            copyfileobj(encrypted, out)
-    except BaseException:
-        end(program)  # else it would wait for us, and we for it
-        raise
+    with ExitStack() as failed, cast(BinaryIO, program.stdout) as encrypted:
+        failed.callback(end, program)  # else it would wait for us, and we for it
+        copyfileobj(encrypted, out)
+        failed.pop_all()
 
 
 @contextmanager

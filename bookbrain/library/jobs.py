@@ -4,7 +4,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -310,12 +310,11 @@ def _new_book(stores: Stores, path: Path, book_id: str, ready: Prepared) -> Book
 def _commit(stores: Stores, new: NewBook, commit: str, job: int) -> None:
     """Make the book visible, with its file where those of books are."""
     taken = stores.take_file(new.book.id)
-    try:
-        stores.catalog.add_book(new, commit, job)
-    except BaseException:
+    with ExitStack() as failed:
         if taken:  # the copy is still there
-            remove(stores.paths.book_file(new.book.id))
-        raise
+            failed.callback(remove, stores.paths.book_file(new.book.id))
+        stores.catalog.add_book(new, commit, job)
+        failed.pop_all()
     write_cards(stores.paths, stores.catalog, new.book.id)
     if any(page.problem in TO_RECOGNISE for page in new.pages):
         with suppress(OSError):  # without room: the next start finds them

@@ -10,7 +10,7 @@ import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from time import monotonic
 
@@ -253,19 +253,18 @@ class _Work:
                     running[threads.submit(self._recognise, book, page)] = page
                 if not running:
                     return
-                try:
+                with ExitStack() as failed:
+                    failed.callback(self._keep_last, book, running)
                     done, _ = wait(running, return_when=FIRST_COMPLETED)
                     for failure in filter(None, (future.exception() for future in done)):
                         raise failure
-                except BaseException:
-                    self.ending = True
-                    self._keep_last(book, running)
-                    raise
+                    failed.pop_all()
                 for future in done:
                     yield running.pop(future), future.result()
 
     def _keep_last(self, book: Book, running: dict[Future[_Read], int]) -> None:
-        """Keep the pages under way, when they are done; one that failed has another chance."""
+        """End, and keep the pages under way when they are done; one that failed has another chance."""
+        self.ending = True
         for future, page in running.items():
             if not future.exception() and not isinstance(future.result(), UnreadPage):
                 self._keep(book, page, future.result())

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -78,14 +78,13 @@ def damaged_aside(home: Path, only: str | None) -> Iterator[list[Path]]:
         was_there = LibraryPaths(home).catalog.exists()
         aside = move_damaged(home)
         aside += begin_again(Settings(home)).aside
-    try:
-        yield aside
-    except BaseException:
+    with ExitStack() as failed:
+        for path in reversed(aside):
+            failed.callback(move_back, path)
         if not was_there:  # what was made for the restored books is no catalog of those here
-            remove_database(LibraryPaths(home).catalog)
-        for path in aside:
-            move_back(path)
-        raise
+            failed.callback(remove_database, LibraryPaths(home).catalog)
+        yield aside
+        failed.pop_all()
 
 
 def index_copies(other: Stores) -> None:

@@ -179,10 +179,9 @@ def check_library(home: Path, on_bytes: OnBytes = lambda done, total: None) -> C
                         noted = monotonic()
                 done += _size(home / unit)
                 on_bytes(done, total)
-        except BaseException:
+        finally:
             with suppress(OSError):
                 keep_state(home, state)
-            raise
         state = state.ended(datetime.now(UTC))
         keep_state(home, state)
     return state

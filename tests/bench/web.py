@@ -1,18 +1,22 @@
-"""What a person waits for in the browser: medians, through Caddy with a password.
+"""What a person waits for in the browser, through Caddy with a password.
 
-    PYTHONPATH=tests python tests/bench/web.py [--times 9] [--against CHECKOUT] [--turns 300]
+    PYTHONPATH=tests python tests/bench/web.py [--times 27] [--against CHECKOUT] [--searches 300]
+    PYTHONPATH=tests python tests/bench/web.py --tabs 20 --minutes 10
 
-Headless Chromium, `bookbrain serve` on five Debian books that the stand-in for OpenAI embedded, and
-a Caddy with BookBrain's own site in front of it. The times are taken in the page, at each frame
-that it draws: what waits from outside looks again after half a second. With the checkout of another
-version both serve at once and are visited in turn. `--turns` searches so often in one tab, and says
-what the memory of the server does meanwhile.
+Headless Chromium, `bookbrain serve` on twelve manuals of 5,000 pages that the stand-in for OpenAI
+embedded, and a Caddy with BookBrain's own site in front of it. The times are taken in the page, at
+each frame that it draws: what waits from outside looks again after half a second. With the checkout
+of another version each serves a library of its own, and they are visited in turn. `--searches`
+searches so often in one tab, `--tabs` in so many at once for some minutes; both say what the memory
+of the server does meanwhile.
 """
 
 import argparse
+import itertools
 import shutil
 import statistics
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -21,10 +25,17 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import Browser, Page, sync_playwright
 from support.app import serving
 from support.caddy import CADDIES, PASSWORD, caddy_site
-from support.debian_books import fetch, needed
+from support.debian_books import LIBRARY, fetch, needed
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf
 
+ROOT = Path(__file__).parents[2]
+MANUALS = (
+    "pgfmanual.pdf", "source2e.pdf", "pgfplots.pdf", "hyperref.pdf", "nicematrix.pdf",
+    "debian-reference.en.pdf", "circuitikzmanual.pdf", "babel.pdf", "install.ko.pdf",
+    "lshort-ko.pdf", "install.en.pdf", "developers-reference.pdf",
+)  # fmt: skip
+HELD = 30  # turns of a key that is held down
 QUERIES = (
     "partition", "네트워크 설정", "preseed file", "boot loader", "커널 모듈", "package signature",
     "encrypted volumes", "로그", "wireless firmware",
@@ -62,9 +73,9 @@ _FIND = f"""(query) => {{
     return [shown, decodeURIComponent(shown)].includes(query);
   }});
 }}"""
-_OPEN = f"""() => {{
+_OPEN = f"""(which) => {{
   {_UNTIL}
-  document.querySelector(".hit a.open").click();
+  [...document.querySelectorAll(".hit a.open")].at(which).click();
   return until(() => {{
     const reader = document.getElementById("bookbrain-reader")?.contentDocument ?? document;
     const picture = reader.querySelector("#picture, .sheet img");
@@ -72,41 +83,65 @@ _OPEN = f"""() => {{
     return picture && marked && picture.complete && picture.naturalWidth;
   }});
 }}"""
+# A page on by its button, as often as that; the page that is shown in the end, and when it was.
+_TURN = f"""async ([times, pause]) => {{
+  {_UNTIL}
+  const reader = document.getElementById("bookbrain-reader")?.contentDocument ?? document;
+  const picture = () => reader.querySelector("#picture, .sheet img");
+  const number = () => Number(reader.querySelector("#number, .stNumberInput input").value);
+  const next = () => reader.querySelector("[aria-label^='Next page'], .st-key-after button")
+    ?? [...reader.querySelectorAll("button")].find((one) => one.textContent.includes("Next page"));
+  const begun = performance.now(), first = number(), before = picture().src;
+  for (let turn = 0; turn < times; turn++) {{
+    if (turn) await new Promise((done) => setTimeout(done, pause));
+    next().click();
+  }}
+  let shown = first, since = performance.now();
+  await until(() => {{
+    if (number() !== shown) [shown, since] = [number(), performance.now()];
+    const drawn = picture()?.src !== before && picture()?.complete && picture()?.naturalWidth;
+    return (drawn && shown === first + times) || performance.now() - since > 5000;
+  }});
+  return [shown - first, performance.now() - begun - (times - 1) * pause];
+}}"""
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--times", type=int, default=len(QUERIES))
     parser.add_argument("--against", type=Path, metavar="CHECKOUT")
-    parser.add_argument("--turns", type=int, default=0)
+    parser.add_argument("--searches", type=int, default=0)
+    parser.add_argument("--tabs", type=int, default=0)
+    parser.add_argument("--minutes", type=float, default=10)
     options = parser.parse_args()
     with needed():
-        guides = {path.name: path for path in fetch("installation-guide-amd64")}
-        books = [guides["install.en.pdf"], guides["install.ko.pdf"], guides["install.de.pdf"]]
-        books += [*fetch("developers-reference")[:1], *fetch("debian-reference-en")[:1]]
+        found = {path.name: path for package in LIBRARY for path in fetch(package)}
+    books = [found[name] for name in MANUALS]
+    checkouts = {"this": ROOT} | ({"other": options.against} if options.against else {})
     with ExitStack() as until_end:
         folder = Path(until_end.enter_context(TemporaryDirectory()))
         openai = until_end.enter_context(OpenAIProcess())
-        shelf = until_end.enter_context(Shelf(folder / "library", openai))
-        shelf.add(*books)
         playwright = until_end.enter_context(sync_playwright())
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--no-sandbox"]
         )
         until_end.callback(browser.close)
-        apps = {"this": until_end.enter_context(serving(shelf))}
-        if options.against:
-            apps["other"] = until_end.enter_context(
-                serving(shelf, PYTHONPATH=str(options.against.resolve()))
+        apps, urls = {}, {}
+        for name, checkout in checkouts.items():
+            code = {"PYTHONPATH": str(checkout.resolve())}
+            shelf = until_end.enter_context(Shelf(folder / name, openai))
+            shelf.finish(shelf.start("add", *books, **code))
+            apps[name] = until_end.enter_context(serving(shelf, **code))
+            urls[name] = until_end.enter_context(
+                _published(folder / f"{name}.caddy", apps[name].port)
             )
-        urls = {
-            name: until_end.enter_context(_published(folder / name, app.port))
-            for name, app in apps.items()
-        }
+        if options.tabs:
+            show_tabs(browser, urls["this"], apps["this"].process.pid, options)
+            return 0
         show(browser, urls, options.times)
-        if options.turns:
+        if options.searches:
             for name, app in apps.items():
-                show_memory(browser, name, urls[name], app.process.pid, options.turns)
+                show_memory(browser, name, urls[name], app.process.pid, options.searches)
     return 0
 
 
@@ -167,7 +202,27 @@ def visit(page: Page, query: str) -> dict[str, float]:
         "first load, kB": sent,
         "second load to usable": load(page),
         "typing to new hits": find(page, query),
-        "hit to marked page": float(page.evaluate(_OPEN)),
+        **opened(page, query),
+    }
+
+
+def opened(page: Page, query: str) -> dict[str, float]:
+    """A hit that nobody has seen yet, one that was in view for a second, and pages turned there."""
+    out_of_view = float(page.evaluate(_OPEN, -1))
+    load(page)
+    find(page, query)
+    page.wait_for_timeout(1000)
+    in_view = float(page.evaluate(_OPEN, 0))
+    page.wait_for_timeout(1000)
+    _, turned = page.evaluate(_TURN, [1, 0])
+    page.wait_for_timeout(1000)
+    pages, held = page.evaluate(_TURN, [HELD, 30])
+    return {
+        "hit in view to page": in_view,
+        "other hit to page": out_of_view,
+        "page turn": turned,
+        "pages of 30 turns": pages,
+        "last of 30 turns": held,
     }
 
 
@@ -192,6 +247,32 @@ def show_memory(browser: Browser, name: str, url: str, pid: int, turns: int) -> 
                 sizes.append(_resident(pid))
     print(f"memory of {name}: {', '.join(f'{size:.0f}' for size in sizes)} MB")
     print(f"typing to new hits in one tab, {name}: median {statistics.median(taken):.0f} ms")
+
+
+def show_tabs(browser: Browser, url: str, pid: int, options: argparse.Namespace) -> None:
+    """So many tabs search and open pages in turn; memory by the minute, and what went wrong."""
+    sizes, taken, wrong = [], [], []
+    with ExitStack() as until_end:
+        tabs = [until_end.enter_context(visitor(browser, url)) for _ in range(options.tabs)]
+        for tab in tabs:
+            tab.on("console", lambda said: said.type == "error" and wrong.append(said.text))
+            tab.on("pageerror", lambda error: wrong.append(str(error)))
+            load(tab)
+        begun = time.monotonic()
+        for turn in itertools.count():
+            if (time.monotonic() - begun) / 60 >= len(sizes):
+                sizes.append(_resident(pid))
+            if time.monotonic() - begun > 60 * options.minutes:
+                break
+            tab = tabs[turn % len(tabs)]
+            taken.append(find(tab, f"{QUERIES[turn % len(QUERIES)]} {turn % 97}"))
+            tab.evaluate(_OPEN, 0)
+            tab.goto("/", wait_until="commit")
+            tab.wait_for_function("window.usable")
+    print(f"memory by the minute: {', '.join(f'{size:.0f}' for size in sizes)} MB")
+    print(f"{len(taken)} searches in {len(tabs)} tabs: median {statistics.median(taken):.0f} ms, "
+          f"p95 {sorted(taken)[int(0.95 * (len(taken) - 1))]:.0f} ms")  # fmt: skip
+    print(f"errors: {len(wrong)} {wrong[:3]}")
 
 
 def _resident(pid: int) -> float:
