@@ -35,6 +35,8 @@ _CODE = re.compile("[\x0b\x0c\x1c-\x1f\x85]|\r(?!\n)")
 _FIRST_SIGN = 0xFDD0  # what is no character, and is in no text
 _SIGN = re.compile("[\ufdd0-\ufdd7]")
 _BARE = _CODES.replace("\r", "")  # what is a code wherever it stands
+_WORD = re.compile(r"\S+")
+_OUTSIDE = 40  # characters of a word that may be outside the page
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -90,6 +92,25 @@ def read_glyphs(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> Glyphs:
         text = "".join(map(chr, codes)).replace("\0", " ")
     text = in_letters(text.replace("\ufffe", HYPHEN))
     return Glyphs(textpage, text + " ", page.get_rotation(), address)
+
+
+def seen_on(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, count: int) -> set[int]:
+    """The numbers of those of the first `count` characters that are inside the page, as pdfium
+    tells it: by some of them at least."""
+    left, bottom, right, top = page.get_bbox()
+    seen = set()
+    for number in range(count):
+        a, b, c, d = textpage.get_charbox(number)
+        if a < right and c > left and b < top and d > bottom:
+            seen.add(number)
+    return seen
+
+
+def in_whole_words(text: str, seen: set[int]) -> set[int]:
+    """The numbers with those of what is outside of a word that runs over the edge of the page."""
+    words = (range(*word.span()) for word in _WORD.finditer(text))
+    cut = [word for word in words if 0 < len(word) - len(seen.intersection(word)) <= _OUTSIDE]
+    return seen.union(*(word for word in cut if not seen.isdisjoint(word)))
 
 
 def text_at(glyphs: Glyphs, places: Sequence[int]) -> str:

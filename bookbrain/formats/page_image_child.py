@@ -25,6 +25,7 @@ import pypdfium2.raw as pdfium_c
 from PIL import Image, ImageChops, ImageStat
 
 from bookbrain.formats.fork_server import serve
+from bookbrain.formats.glyphs import in_whole_words, read_glyphs, seen_on
 from bookbrain.formats.letter_ink import find_part
 from bookbrain.formats.page_image import Letters
 from bookbrain.formats.page_layout import characters_of, lay_out
@@ -248,13 +249,8 @@ def _visible(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> list[int]:
     everything = range(min(textpage.count_chars(), MAX_PAGE_CHARACTERS))
     if textpage.count_chars() > MAX_PAGE_CHARACTERS or page.get_rotation() in (90, 270):
         return list(everything)
-    left, bottom, right, top = page.get_bbox()
-    inside = []
-    for index in everything:
-        a, b, c, d = textpage.get_charbox(index)
-        if a < right and c > left and b < top and d > bottom:
-            inside.append(index)
-    return inside
+    seen = seen_on(page, textpage, textpage.count_chars())
+    return sorted(in_whole_words(read_glyphs(page, textpage).text, seen))
 
 
 def _on_picture(page: pdfium.PdfPage, corners: Sequence[float]) -> Box:

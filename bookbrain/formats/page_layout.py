@@ -24,7 +24,9 @@ from bookbrain.formats.glyphs import (
     em_of,
     in_codes,
     in_letters,
+    in_whole_words,
     read_glyphs,
+    seen_on,
     sides_of,
     text_at,
     text_of_units,
@@ -105,13 +107,8 @@ def _walked(characters: str, at: int, line: str) -> list[list[int]] | None:
 
 def _lines_inside(page: pdfium.PdfPage, glyphs: Glyphs) -> list[Places]:
     """The lines of all characters that are inside the page."""
-    places = [place for place, character in enumerate(glyphs.text) if not character.isspace()]
-    left, bottom, right, top = page.get_bbox()
-    inside = {
-        place
-        for place, box in zip(places, boxes_of(glyphs, places, 0), strict=True)
-        if box.left < right and box.right > left and box.bottom < top and box.top > bottom
-    }
+    seen = seen_on(page, glyphs.textpage, len(glyphs.text) - 1)
+    inside = in_whole_words(glyphs.text, seen)
     lines: list[Places] = []
     for match in re.finditer(r"[^\r\n\x02]+\x02?", glyphs.text):
         line = [n for n in range(*match.span()) if n in inside or glyphs.text[n].isspace()]

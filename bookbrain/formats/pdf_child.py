@@ -23,6 +23,7 @@ import pypdfium2.raw as pdfium_c
 
 from bookbrain.formats.attachments import elsewhere
 from bookbrain.formats.fork_server import serve
+from bookbrain.formats.glyphs import in_whole_words, seen_on
 from bookbrain.formats.headline import headline
 from bookbrain.formats.ligatures import decode_ligatures
 from bookbrain.formats.page_content import content_of
@@ -185,7 +186,7 @@ def visible_text(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> str:
     if count > MAX_PAGE_CHARACTERS or page.get_rotation() in (90, 270):
         most = min(count, MAX_PAGE_CHARACTERS)
         return str(textpage.get_text_range(0, most, errors="replace"))
-    return _bounded(page, textpage, 2 * count + _SPARE)
+    return _with_whole_words(page, textpage, _bounded(page, textpage, 2 * count + _SPARE))
 
 
 def _bounded(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, most: int) -> str:
@@ -197,6 +198,38 @@ def _bounded(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, most: int) -> s
         return str(textpage.get_text_bounded(errors="replace"))
     text = bytes(memoryview(units)[:count]).decode("utf-16-le", "replace")
     return text.removesuffix("\0")  # at which it ends
+
+
+def _with_whole_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, text: str) -> str:
+    """The text, with what is beyond the edge of the page of a word that runs over it."""
+    everything = textpage.get_text_range(errors="surrogatepass").replace("\ufffe", HYPHEN)
+    if len(everything) != textpage.count_chars() or _letters(everything) <= _letters(text):
+        return text
+    seen = seen_on(page, textpage, len(everything))
+    letters = [n for n in sorted(seen) if not everything[n].isspace()]
+    if "".join(map(everything.__getitem__, letters)) != "".join(text.split()):
+        return text
+    whole, parts, at = in_whole_words(everything, seen), [], 0
+    for number in sorted(whole):
+        if everything[number].isspace():
+            continue
+        if number in seen or number - 1 not in whole or everything[number - 1].isspace():
+            start, at = at, _word_from(text, at) + (number in seen)
+            parts.append(text[start:at])
+        if number not in seen:
+            parts.append(everything[number])
+    return "".join(parts) + text[at:]
+
+
+def _word_from(text: str, at: int) -> int:
+    while text[at].isspace():
+        at += 1
+    return at
+
+
+def _letters(text: str) -> int:
+    """How many of its characters are no white space."""
+    return sum(map(len, text.split()))
 
 
 def _print(line: dict[str, Any]) -> None:

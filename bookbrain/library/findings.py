@@ -72,6 +72,13 @@ def check_chroma(stores: ConnectedStores) -> int:
     return held
 
 
+def wake_chroma(stores: ConnectedStores) -> None:
+    """As in `Library`."""
+    space = stores.space()
+    if space and stores.catalog.embedded_passages(str(space)):
+        stores.semantics.wake(space)
+
+
 def _lacking(held: int, expected: int) -> str:
     return fill(
         "Chroma lacks {missing} of {expected} passages.", missing=expected - held, expected=expected

@@ -297,6 +297,11 @@ class Library:
         """How many vectors Chroma holds; raises UnavailableError where it fails or lacks some."""
         return findings.check_chroma(self._stores)
 
+    def wake_chroma(self) -> None:
+        """Have Chroma load its index, and wait until it has; raises UnavailableError where it
+        fails. After its start that takes seconds, longer than a search waits for it."""
+        findings.wake_chroma(self._stores)
+
     def check_files(self) -> list[Check]:
         """What is wrong with the files of the books, at a glance: nothing is read."""
         return findings.check_files(self._stores)

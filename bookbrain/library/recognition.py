@@ -263,7 +263,7 @@ class _Work:
                     yield running.pop(future), future.result()
 
     def _keep_last(self, book: Book, running: dict[Future[_Read], int]) -> None:
-        """End, and keep the pages under way when they are done; one that failed has another chance."""
+        """End, keeping the pages under way when they are done; one that failed is read again."""
         self.ending = True
         for future, page in running.items():
             if not future.exception() and not isinstance(future.result(), UnreadPage):

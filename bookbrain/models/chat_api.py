@@ -34,6 +34,7 @@ _BYTES = 1 << 23  # of an answer on the wire, where each word is an event of som
 _CHARACTERS = 1 << 16  # of the words themselves
 _TAIL = 2.0  # seconds that an answer which is complete may take to end
 _MOST_TOKENS = 1 << 40
+_NO_SCHEMA = (400, 404, 415, 422, 501)  # said by servers that do not know `response_format`
 _AGAIN = "Search is not touched by this. Ask again later."
 _log = logging.getLogger(__name__)
 Hand = Callable[[str], None]
@@ -193,7 +194,7 @@ class ChatEndpoint:
             yield
         except openai.APIStatusError as error:
             sent.clear()
-            if error.status_code in (400, 404, 415, 422, 501) and schema:
+            if schema and (error.status_code in _NO_SCHEMA or "response_format" in str(error)):
                 raise _RefusedError from error
             raise self._status_error(error) from error
         except (openai.APIConnectionError, openai.APITimeoutError) as error:

@@ -284,6 +284,10 @@ class Semantics:
         check_server(self._stores.chroma())
         return self._ask_chroma(space, Vectors.count)
 
+    def wake(self, space: EmbeddingSpace) -> None:
+        """Ask for what has the index loaded, however long that takes; UnavailableError without."""
+        self._ask_chroma(space, Vectors.count)
+
     def check_chroma(self, space: EmbeddingSpace) -> None:
         """Search with a vector that is there already; raises UnavailableError when that fails."""
         catalog = self._stores.catalog

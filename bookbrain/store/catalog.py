@@ -29,7 +29,7 @@ from bookbrain.store.rows import (
     spans_json,
     to_found_page,
     to_page,
-    to_passage,
+    to_passages,
 )
 
 
@@ -373,7 +373,7 @@ class Catalog:
                AND ordinal = json_extract(key.value, '$[1]')""",
             (json.dumps(list(keys)),),
         )
-        return [to_passage(row) for row in rows]
+        return to_passages(rows)
 
     def passages(self, book_id: str) -> list[StoredPassage]:
         """All passages of a book, in order."""
@@ -382,7 +382,7 @@ class Catalog:
                FROM passage WHERE book_id = ? ORDER BY ordinal""",
             (book_id,),
         )
-        return [to_passage(row) for row in rows]
+        return to_passages(rows)
 
     def digests(self, book_id: str, page: int) -> list[str]:
         """What the passages that are on a page of a book are embedded under."""

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import streamlit
@@ -235,6 +236,7 @@ def make_app(settings: Settings, names: Names) -> ASGIApp:
         ingestion = None if settings.home == Layout().home else Ingestion(shelf)
         if ingestion:
             shelf.wake_ingestion = ingestion.wake
+        Thread(target=shelf.wake_chroma, name="wake Chroma", daemon=True).start()
         try:
             yield
         finally:

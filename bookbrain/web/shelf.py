@@ -3,7 +3,7 @@
 import logging
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import BoundedSemaphore, Event, Lock, Semaphore, Thread
 from time import monotonic
@@ -76,6 +76,11 @@ class Shelf:
         """The same for who answers a question, which may take minutes: four at most."""
         with _failures_told(), self._long.place(), self._long.lend() as library:
             yield library
+
+    def wake_chroma(self) -> None:
+        """Have Chroma load its index before a search asks for it."""
+        with suppress(BookBrainError), self.lasting_library() as library:
+            library.wake_chroma()
 
     def close(self) -> None:
         """Close the libraries: those in use when their blocks end."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from support import pdfs
+from support.app import serving
 from support.chroma_server import ChromaServer
 from support.openai_process import OpenAIProcess
 from support.shelf import Shelf, wait_for
@@ -283,3 +284,12 @@ def test_another_model_is_never_mixed(
     shelf.run("embed", "--yes")
     assert not openai.requests
     assert shelf.search(query) | {"took_ms": 0} == old | {"took_ms": 0}
+
+
+def test_it_is_awake_before_anybody_searches(local: Shelf, english: list[Path]) -> None:
+    """Its index takes seconds to load: an app has that done when it starts."""
+    local.add(english[0])
+    wait_for(lambda: not local.processes(SERVER), "its end after the command")
+    with serving(local):
+        wait_for(lambda: local.processes(SERVER), "Chroma")
+    wait_for(lambda: not local.processes(SERVER), "its end after the app")

@@ -25,6 +25,7 @@ Fault = Literal[
     "one_line",  # two megabytes without a new line
     "garbage",  # what is no event
     "no_schema",  # 400 for `response_format`, as many servers answer
+    "no_such_field",  # 500 that names it, as llama.cpp's Python server answers
     "error",  # an error in the stream
     "redirect",  # 307 to another address
     "lies",  # a usage that cannot be
@@ -119,9 +120,10 @@ class _Handler(BaseHTTPRequestHandler):
         server = self.server
         server.keys.append(self.headers.get("Authorization", "").removeprefix("Bearer "))
         server.asked.append(asked)
-        refused = server.fault == "no_schema" and "response_format" in asked
+        refusals = {"no_schema": 400, "no_such_field": 500}
+        refused = refusals.get(server.fault, 0) if "response_format" in asked else 0
         if refused or server.status != 200:
-            self._refuse(400 if refused else server.status)
+            self._refuse(refused or server.status)
         elif server.fault == "redirect":
             self.send_response(307)
             self.send_header("Location", server.to)
@@ -138,7 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(server.reply(read_prompt(asked)))
 
     def _refuse(self, status: int) -> None:
-        body = json.dumps({"error": {"message": "no \x1b[2J such thing", "code": None}}).encode()
+        what = "response_format" if status == 500 and self.server.status == 200 else "thing"
+        body = json.dumps({"error": {"message": f"no \x1b[2J such {what}", "code": None}}).encode()
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from support.chat_server import ChatServer, claims
+from support.chat_server import ChatServer, Fault, claims
 from support.stand_in import free_ports
 
 from bookbrain.errors import BookBrainError, BusyError, ConfigError, InputError, UnavailableError
@@ -131,8 +131,11 @@ def test_a_redirect_is_not_followed(server: ChatServer, tmp_path: Path) -> None:
         assert other.asked == []
 
 
-def test_a_server_that_knows_no_schema_is_asked_without(server: ChatServer, tmp_path: Path) -> None:
-    server.fault = "no_schema"
+@pytest.mark.parametrize("fault", ["no_schema", "no_such_field"])
+def test_a_server_that_knows_no_schema_is_asked_without(
+    server: ChatServer, tmp_path: Path, fault: Fault
+) -> None:
+    server.fault = fault
     endpoint = ChatEndpoint(settings(server), tmp_path)
     assert answer(endpoint) == WORDS
     assert answer(endpoint) == WORDS

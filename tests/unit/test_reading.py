@@ -86,6 +86,23 @@ class TestBooks:
         canvas.save()
         assert read(tmp_path / "c.pdf").pages[0].text == "Inside the page"
 
+    def test_a_word_that_runs_over_the_edge_is_whole(self, tmp_path: Path) -> None:
+        """Printed is a part of it, and meant is all of it; what is wholly outside is not read."""
+        canvas = Canvas(str(tmp_path / "e.pdf"), pagesize=(300, 400))
+        canvas.setFont("Courier", 10)
+        canvas.drawString(20, 350, "a line that ends with aptitude safe-upgrade")
+        canvas.drawString(20, 330, "of a-hyphenated-name and some more to be read now outside")
+        canvas.drawString(-20, 310, "aptitude begins outside")
+        canvas.drawString(20, 290, "the last line" + 40 * " " + "slug")
+        canvas.save()
+        text = read(tmp_path / "e.pdf").pages[0].text
+        assert [line.strip() for line in text.splitlines()] == [
+            "a line that ends with aptitude safe-upgrade",
+            "of a-hyphenated-name and some more to be read now",
+            "aptitude begins outside",
+            "the last line",
+        ]
+
     def test_odd_text(self, tmp_path: Path) -> None:
         pages = read(pdfs.odd_text(tmp_path / "o.pdf")).pages
         texts = dict(zip(pdfs.ODD_LINES, (page.text for page in pages), strict=True))
