@@ -24,6 +24,7 @@ _LONGEST = 700  # characters of a claim
 _MOST_QUOTES = 8  # of a claim that are looked at
 _SHARE = 0.2  # of the words of a claim must be in its quotations
 _HANGUL = re.compile("[가-힣]")
+_PARTICLE = re.compile(r"[A-Za-z](?:[은는이가을를에의와과로도]|에서|에게|으로)(?![가-힣]{2})")
 _LATIN = re.compile("[A-Za-z\u00c0-\u024f]")
 _REFERENCE = re.compile(r"\s*[\[(](?:pages?\s)?p\d+(?:\s*,\s*p\d+)*[\])]")
 # One in roman numerals; others are numbers that no quotation has.
@@ -162,6 +163,8 @@ def script_of(text: str) -> Script:
     it has no words."""
     for name in names_of(text):
         text = text.replace(name, " ")
+    if _PARTICLE.search(text):
+        return "hangul"
     hangul, latin = len(_HANGUL.findall(text)), len(_LATIN.findall(text))
     others = sum(map(str.isalpha, text)) - hangul - latin
     if others > hangul + latin:

@@ -1,7 +1,7 @@
 """A "not" turns what it belongs to: it may not be cut off a quotation, nor get lost in a claim."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bookbrain.answers.names import names_of
 from bookbrain.index.analyzer import FUNCTION_WORDS, WHOLE, literal_terms, stem
@@ -31,7 +31,9 @@ _TURNED_BEHIND = re.compile(
     rf"\b(?:not|unless|except|no longer|is (?:false|wrong))\b|{_KOREAN}|^\W*(?:{_DO_NOT})",
     re.IGNORECASE,
 )
-_CLAUSE = re.compile(r"[.,;:!?。—–]\s|\s[—–-]\s|\n")
+# Behind a reason or a contrast, which has a "not" of its own; a condition belongs to what follows.
+_REASON = re.compile(r"(?<=므로)\s|(?<=지만)\s|(?<=니까)\s|(?<=는데)\s|(?<=때문에)\s")
+_CLAUSE = re.compile(rf"[.,;:!?。—–]\s|\s[—–-]\s|\n|{_REASON.pattern}")
 _WORD = re.compile(r"\w+")
 _COPY = 0.7  # of the words of a claim are those of one clause: it says that, or turns it
 
@@ -46,12 +48,17 @@ def contradicts(claim: str, quotes: Iterable[str]) -> bool:
 
     Only clauses of the same script have words to compare.
     """
-    words = _words(claim)
-    clauses = [(_shared(words, part), part) for quote in quotes for part in _CLAUSE.split(quote)]
-    best = max((shared for shared, _ in clauses), default=0.0)
+    clauses = [clause for quote in quotes for clause in _CLAUSE.split(quote)]
+    return any(_is_denied(part, clauses) for part in _REASON.split(claim))
+
+
+def _is_denied(part: str, clauses: Sequence[str]) -> bool:
+    words = _words(part)
+    shares = [(_shared(words, clause), clause) for clause in clauses]
+    best = max((shared for shared, _ in shares), default=0.0)
     if best < _COPY:
         return False
-    return all(_differ(claim, part) for shared, part in clauses if shared == best)
+    return all(_differ(part, clause) for shared, clause in shares if shared == best)
 
 
 def _differ(one: str, other: str) -> bool:

@@ -29,6 +29,7 @@ _WORD = re.compile(r"[^\W_]+")
 # Before a quotation, and behind it, there is white space or one of these, or the page ends.
 _OPENING = frozenset("([{<\"'“‘«「『|>:;,—–•·*")
 _CLOSING = frozenset(")]}>\"'”’»」』|.,:;!?…—–。")
+_NOTE_BEHIND = re.compile(r"[가-힣][.!?]\d{1,3}\)?(?=\s|$)")  # the number of a footnote
 _SENTENCE = 240  # characters that are looked at for the sentence around a quotation
 _NEW = (
     r"\n\s*\n|\n(?=\s*(?:[•◦▪‣*·–—-]\s|\d+[.)]\s|[A-Z]))"  # a paragraph, an item, a line of its own
@@ -136,7 +137,7 @@ def _is_whole(page: str, start: int, end: int) -> bool:
             return False
         if before in "—–" and page[start].isdecimal():  # of a range, or a minus
             return False
-    if not behind or behind.isspace():
+    if not behind or behind.isspace() or _NOTE_BEHIND.match(page, end - 2):
         return True
     return behind in _CLOSING and not (behind in ".,:;!?'’—–" and page[end + 1 : end + 2].isalnum())
 

@@ -26,6 +26,7 @@ from bookbrain.search.retrieval import ConnectedStores, passage_of, search
 _DEPTH = 16  # pages of each query
 _MOST = 12  # pages that are read
 _OF_A_BOOK = 4  # before pages of others
+_BEST = 3  # pages that are given more of
 _LOOKED_AT = 2000  # characters of a page, to tell its script
 _FEWEST_TOKENS = 250  # of a page; less of it would say nothing
 _PARTS = re.compile(
@@ -112,14 +113,16 @@ def _of_several_books(hits: Sequence[Hit]) -> list[Hit]:
 
 
 def _fitting(asked: Inquiry, hits: Sequence[Hit], window: int) -> list[tuple[Hit, str]]:
-    """So many as fit, each with all of its text, or with what stands around its match."""
+    """So many as fit, each with all of its text, or with what stands around its match; the best
+    ones have three times the room of the others."""
     room = window - answer_tokens(window) - OVERHEAD - tokens_of(asked.question)
     room -= earlier_tokens(asked, window)
     room = max(room, _FEWEST_TOKENS)  # what the window does not have the endpoint refuses
     kept: list[tuple[Hit, str]] = []
     hits = hits[: max(room // _FEWEST_TOKENS, 1)]
+    parts = [3] * _BEST + [1] * len(hits)
     for number, hit in enumerate(hits):
-        share = room // (len(hits) - number)
+        share = room * parts[number] // sum(parts[number : len(hits)])
         text = hit.text
         if (needed := tokens_of(text)) > share:
             text = passage_of(hit, max(len(text) * share // needed, 0))

@@ -53,13 +53,15 @@ def words_of(text: str) -> set[str]:
 def join_hyphens(text: str, words: Container[str]) -> str:
     """Join what a hyphen at a line's end parted; a hyphen that belongs there stays.
 
-    It belongs when the joined word is none of the book's `words` and both its halves are.
+    It belongs when the joined word is none of the book's `words` and both its halves are, or the
+    second one is a name: Stefan-Boltzmann.
     """
 
     def join(match: re.Match[str]) -> str:
         first, second = match.groups()
-        keep = first + second not in words and first in words and second in words
-        return f"{first}-{second}" if keep else first + second
+        is_name = first[-1].islower() and second[0].isupper()
+        parts = is_name or (first in words and second in words)
+        return f"{first}-{second}" if parts and first + second not in words else first + second
 
     return _CUT.sub(join, text).replace(HYPHEN, "-") if HYPHEN in text else text
 

@@ -158,8 +158,9 @@ def test_what_was_said_before_is_no_source(
 
 
 @pytest.mark.parametrize(("question", "earlier", "spoken"), [
-    ("Windows는?", ["설정은 어디에 두나?"], "설정은 어디에 두나?"),
-    ("Kubernetes는?", ["설정은 어디에 두나?", "Windows는?"], "설정은 어디에 두나?"),
+    ("Windows는?", ["설정은 어디에 두나?"], "Windows는?"),
+    ("Windows? 왜?", ["설정은 어디에 두나?"], "설정은 어디에 두나?"),
+    ("Kubernetes? 왜?", ["설정은 어디에 두나?", "Windows? 왜?"], "설정은 어디에 두나?"),
     ("What does 세마포어 mean there?", ["What is a lock?"], "What is a lock?"),
     ("and on Windows?", ["설정은 어디에 두나?"], "and on Windows?"),
     ("윈도에서는?", ["What is a lock?"], "윈도에서는?"),

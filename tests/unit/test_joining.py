@@ -68,6 +68,8 @@ class TestHyphens:
             ("an asyn\x02\nchronous call", "an asynchronous call"),
             ("well\x02\nknown; well; known", "well-known; well; known"),
             ("note\x02book; note; book; notebook", "notebook; note; book; notebook"),
+            ("the Stefan\x02\nBoltzmann law", "the Stefan-Boltzmann law"),
+            ("Java\x02\nScript and JavaScript", "JavaScript and JavaScript"),
             ("a dash\x02", "a dash-"),
             ("see x\x02\n1", "see x-\n1"),
         ],

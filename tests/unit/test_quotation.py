@@ -96,6 +96,12 @@ def test_a_quotation_that_stands_twice_is_found_where_it_is_whole() -> None:
     assert find_quotation("Then lock the outer mutex first here.", page)
 
 
+def test_the_number_of_a_footnote_is_not_a_part_of_the_sentence() -> None:
+    page = "머리를 설정하려면 xob-paralist를 로드한다.8)\n판은 2.5 이다. 다음은 libfoo.5) 이다."
+    assert find_quotation("머리를 설정하려면 xob-paralist를 로드한다.", page)
+    assert find_quotation("다음은 libfoo.", page) is None
+
+
 @given(st.data())
 def test_what_is_found_is_the_quotation_itself(data: st.DataObject) -> None:
     """Any piece of the page that is found is that piece; with another letter it is not."""
