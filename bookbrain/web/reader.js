@@ -1,6 +1,7 @@
 // The reader: turns pages, marks what was searched for, and lays the text over the picture. Texts of
 // books get into the page as text only.
 
+import { pictureAddress, sheetAddress, widthFor } from "./ahead.js";
 import { outlineOf, picturesOf } from "./beside.js";
 import { keepReading } from "./reading.js";
 
@@ -14,7 +15,6 @@ import { keepReading } from "./reading.js";
  *   labels: string[], matches: number[]}} Book
  */
 
-const WIDTHS = [800, 1200, 1800, 2400];  // of pictures, so that the browser keeps few of each page
 const PHONE = "(max-width: 700px)";  // as in reader.css
 const NARROW = "(max-width: 900px)";  // where the title needs the room
 const LONGEST = 2000;  // characters of a query in an address
@@ -90,7 +90,7 @@ function remark(text, bad = false) {
 function sheetOf(page) {
   let sheet = sheets.get(page);
   if (!sheet) {
-    sheet = ask(`/api/book/${bookId}/${page}?${new URLSearchParams(quote ? { quote } : { q: query })}`);
+    sheet = ask(sheetAddress({ book: bookId, page, query, quote }));
     sheets.set(page, sheet);
     sheet.catch(() => sheets.delete(page));
     if (sheets.size > 60) sheets.delete([...sheets.keys()][0]);
@@ -100,9 +100,7 @@ function sheetOf(page) {
 
 /** @param {number} page */
 function pictureOf(page) {
-  const wanted = at("sheet").clientWidth * devicePixelRatio;
-  const width = WIDTHS.find((one) => one >= wanted) ?? WIDTHS[WIDTHS.length - 1];
-  return `/page/${bookId}/${page}.png?width=${width}`;
+  return pictureAddress(bookId, page, widthFor(at("sheet").clientWidth * devicePixelRatio));
 }
 
 // Moves

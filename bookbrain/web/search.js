@@ -1,5 +1,6 @@
 // The search page: asks while one types, keeps the question in the address and in the history.
 
+import { fetchAhead, stopAhead } from "./ahead.js";
 import { at, coded, filled, make, texts, tongue } from "./element.js";
 import { FACETS, choices, narrowed, turned, wanted } from "./facets.js";
 import { listOf } from "./hits.js";
@@ -21,6 +22,9 @@ const PAUSE = 100;  // ms after a key
 const REST = 1000;  // ms after which a question is a step in the history
 const CALM = 300;  // ms after the first hits, when all that are to be grouped are asked for
 const IDLE = 1200;  // ms after which covers are fetched
+const AHEAD = 250;  // ms after which the pages of the first hits are fetched
+const MOST_AHEAD = 3;
+const POINTED = 60;  // ms that a hit is pointed at, before its page is fetched
 const SLOW = 150;  // ms after which one is told that it takes time
 const LONGEST = 60_000;  // characters of an address that the server takes
 const MOST_KEPT = 30;  // results
@@ -71,6 +75,8 @@ function change(next, { step = true, wait = 0 } = {}) {
   placing = true;
   later("step", REST, settle);
   document.body.classList.add("asking");
+  clearTimeout(timers.ahead);
+  stopAhead();
   clearTimeout(timers.whole);
   later("ask", wait, ask);
   tell();
@@ -210,6 +216,7 @@ function show(result, key) {
   shown = key;
   performance.mark("hits", { detail: question.query });
   later("covers", IDLE, showCovers);
+  later("ahead", AHEAD, () => { if (!reader()) fetchAhead(links().slice(0, MOST_AHEAD)); });
   restore(again);
   if (focused) links().find((one) => one.href === focused)?.focus({ preventScroll: true });
   markOpened();
@@ -596,6 +603,13 @@ function onClick(event) {
   }
 }
 
+/** A hit that is pointed at, or has the focus, is the next one. @param {Event} event */
+function onPointed(event) {
+  const hit = /** @type {Element} */ (event.target).closest(".hit");
+  const link = /** @type {HTMLAnchorElement | null | undefined} */ (hit?.querySelector("a.open"));
+  if (link) later("ahead", POINTED, () => fetchAhead([link]));
+}
+
 /** @param {KeyboardEvent} event */
 function onKey(event) {
   if (event.isComposing || event.metaKey || event.ctrlKey || event.altKey) return;
@@ -657,6 +671,8 @@ at("save").addEventListener("click", () => {
 box.addEventListener("input", () =>
   change({ ...question, query: box.value, similar: "" }, { step: false, wait: PAUSE }));
 document.addEventListener("click", onClick);
+document.addEventListener("pointerover", onPointed);
+document.addEventListener("focusin", onPointed);
 document.addEventListener("keydown", onKey);
 startRow();
 addEventListener("scroll", () => later("place", 200, () => { keepPlace(); showCovers(); }), { passive: true });

@@ -88,7 +88,9 @@ _TURN = f"""async ([times, pause]) => {{
   {_UNTIL}
   const reader = document.getElementById("bookbrain-reader")?.contentDocument ?? document;
   const picture = () => reader.querySelector("#picture, .sheet img");
-  const number = () => Number(reader.querySelector("#number, .stNumberInput input").value);
+  const place = () => reader.defaultView.bookbrain?.place;
+  const number = () => Number(place() ? new URLSearchParams(place().split("?")[1]).get("page")
+    : reader.querySelector(".stNumberInput input").value);
   const next = () => reader.querySelector("[aria-label^='Next page'], .st-key-after button")
     ?? [...reader.querySelectorAll("button")].find((one) => one.textContent.includes("Next page"));
   const begun = performance.now(), first = number(), before = picture().src;
