@@ -163,13 +163,12 @@ def script_of(text: str) -> Script:
     it has no words."""
     for name in names_of(text):
         text = text.replace(name, " ")
-    if _PARTICLE.search(text):
-        return "hangul"
     hangul, latin = len(_HANGUL.findall(text)), len(_LATIN.findall(text))
     others = sum(map(str.isalpha, text)) - hangul - latin
     if others > hangul + latin:
         return "other"
-    return "hangul" if 4 * hangul > latin else "latin" if latin else ""
+    worth = 8 if _PARTICLE.search(text) else 4  # a letter of Hangul says as much as so many others
+    return "hangul" if worth * hangul > latin else "latin" if latin else ""
 
 
 def _speaks_as(text: str, question: str) -> bool:

@@ -31,9 +31,9 @@ _TURNED_BEHIND = re.compile(
     rf"\b(?:not|unless|except|no longer|is (?:false|wrong))\b|{_KOREAN}|^\W*(?:{_DO_NOT})",
     re.IGNORECASE,
 )
+_CLAUSE = re.compile(r"[.,;:!?。—–]\s|\s[—–-]\s|\n")
 # Behind a reason or a contrast, which has a "not" of its own; a condition belongs to what follows.
 _REASON = re.compile(r"(?<=므로)\s|(?<=지만)\s|(?<=니까)\s|(?<=는데)\s|(?<=때문에)\s")
-_CLAUSE = re.compile(rf"[.,;:!?。—–]\s|\s[—–-]\s|\n|{_REASON.pattern}")
 _WORD = re.compile(r"\w+")
 _COPY = 0.7  # of the words of a claim are those of one clause: it says that, or turns it
 
@@ -49,16 +49,25 @@ def contradicts(claim: str, quotes: Iterable[str]) -> bool:
     Only clauses of the same script have words to compare.
     """
     clauses = [clause for quote in quotes for clause in _CLAUSE.split(quote)]
-    return any(_is_denied(part, clauses) for part in _REASON.split(claim))
+    parted = any(map(_REASON.search, clauses))
+    return any(_is_denied(part, clauses) for part in (_REASON.split(claim) if parted else [claim]))
 
 
 def _is_denied(part: str, clauses: Sequence[str]) -> bool:
+    """Whether the clause that says nearly the same has its "not" where the words of `part` are."""
     words = _words(part)
     shares = [(_shared(words, clause), clause) for clause in clauses]
     best = max((shared for shared, _ in shares), default=0.0)
     if best < _COPY:
         return False
-    return all(_differ(part, clause) for shared, clause in shares if shared == best)
+    return all(
+        _differ(part, _nearest(words, clause)) for shared, clause in shares if shared == best
+    )
+
+
+def _nearest(words: set[str], clause: str) -> str:
+    """The piece of a clause that has most of the words: of several the last."""
+    return max(reversed(_REASON.split(clause)), key=lambda piece: _shared(words, piece))
 
 
 def _differ(one: str, other: str) -> bool:

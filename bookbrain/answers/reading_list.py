@@ -119,7 +119,8 @@ def _fitting(asked: Inquiry, hits: Sequence[Hit], window: int) -> list[tuple[Hit
     room -= earlier_tokens(asked, window)
     room = max(room, _FEWEST_TOKENS)  # what the window does not have the endpoint refuses
     kept: list[tuple[Hit, str]] = []
-    hits = hits[: max(room // _FEWEST_TOKENS, 1)]
+    fitting = room // _FEWEST_TOKENS
+    hits = hits[: max(fitting - 2 * _BEST, min(fitting, _BEST), 1)]
     parts = [3] * _BEST + [1] * len(hits)
     for number, hit in enumerate(hits):
         share = room * parts[number] // sum(parts[number : len(hits)])

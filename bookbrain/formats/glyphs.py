@@ -29,6 +29,8 @@ _FIXED_NAME = re.compile(
 )
 _LONGEST_NAME = 120
 _name, _flags = ctypes.create_string_buffer(_LONGEST_NAME), ctypes.c_int()  # of the font asked for
+_sides = (ctypes.c_double * 4)()  # left, right, bottom, top
+_SIDES_AT = [ctypes.addressof(_sides) + 8 * n for n in range(4)]
 _NAME_AT, _FLAGS_AT = map(ctypes.addressof, (_name, _flags))
 _CODES = "\x0b\x0c\r\x1c\x1d\x1e\x1f\x85"
 _CODE = re.compile("[\x0b\x0c\x1c-\x1f\x85]|\r(?!\n)")
@@ -48,6 +50,7 @@ def by_numbers(function: Any, *kinds: type, gives: type = ctypes.c_int) -> Calla
 
 _at, _number = ctypes.c_void_p, ctypes.c_int
 _box_at = by_numbers(pdfium_c.FPDFText_GetLooseCharBox, _at, _number, _at)
+_ink_at = by_numbers(pdfium_c.FPDFText_GetCharBox, _at, _number, _at, _at, _at, _at)
 _code_of = by_numbers(pdfium_c.FPDFText_GetUnicode, _at, _number)
 _angle_of = by_numbers(pdfium_c.FPDFText_GetCharAngle, _at, _number, gives=ctypes.c_float)
 _font_of = by_numbers(pdfium_c.FPDFText_GetFontInfo, _at, _number, _at, ctypes.c_ulong, _at)
@@ -94,15 +97,25 @@ def read_glyphs(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> Glyphs:
     return Glyphs(textpage, text + " ", page.get_rotation(), address)
 
 
-def seen_on(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, count: int) -> set[int]:
-    """The numbers of those of the first `count` characters that are inside the page, as pdfium
-    tells it: by some of them at least."""
+def seen_on(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, text: str) -> set[int]:
+    """The numbers of the characters of `text`, which is all that the page has, that are inside the
+    page as pdfium tells it: by some of them at least. White space is not looked at, and of a word
+    with both ends on one side no more."""
     left, bottom, right, top = page.get_bbox()
-    seen = set()
-    for number in range(count):
-        a, b, c, d = textpage.get_charbox(number)
-        if a < right and c > left and b < top and d > bottom:
-            seen.add(number)
+    address = ctypes.addressof(textpage.raw.contents)
+
+    def is_inside(number: int) -> bool:
+        _ink_at(address, number, *_SIDES_AT)
+        a, c, b, d = _sides
+        return bool(a < right and c > left and b < top and d > bottom)
+
+    seen: set[int] = set()
+    for start, end in (word.span() for word in _WORD.finditer(text)):
+        first = is_inside(start)
+        if first == is_inside(end - 1):
+            seen.update(range(start, end) if first else ())
+        else:
+            seen.update(filter(is_inside, range(start, end)))
     return seen
 
 

@@ -141,18 +141,19 @@ def boxes_of(
     picture, or has nothing else. These have a box each; parts of them are found on the `picture`.
     """
     textpage = page.get_textpage()
-    boxes: list[list[Box]] = []
+    best: list[list[Box]] = [[] for _ in marks]
     for visible in _orders(page, textpage):
-        there = _Characters(page, textpage, visible)
+        there, boxes = _Characters(page, textpage, visible), best
         if words:
             boxes = _find_boxes(there, text, marks, words, picture)
-        if not any(boxes):
+        if not words or not any(boxes):
             boxes = _find_boxes(there, text, marks, (), None)
-        if any(boxes):
+        best = max(best, boxes, key=lambda found: sum(map(bool, found)))
+        if all(best):
             break
     return [
         [box for box in one if box[2] > 0 and box[3] > 0 and box[0] < 1 and box[1] < 1]
-        for one in boxes
+        for one in best
     ]
 
 
@@ -238,19 +239,17 @@ def _beginning(characters: Sequence[str], letters: int) -> Sequence[str]:
 
 def _orders(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> Iterator[list[int]]:
     """The characters that `pdf_child` takes as the page's text: in reading order where it sets them
-    in that, then in pdfium's, as it did before it knew any other."""
+    in that, then in pdfium's, as it did before it knew any other. Those inside the page alone."""
     if laid := lay_out(page, textpage, visible_text(page, textpage)):
         yield characters_of(laid[1])
-    yield _visible(page, textpage)
-
-
-def _visible(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> list[int]:
-    """The characters inside the page, in pdfium's order."""
-    everything = range(min(textpage.count_chars(), MAX_PAGE_CHARACTERS))
-    if textpage.count_chars() > MAX_PAGE_CHARACTERS or page.get_rotation() in (90, 270):
-        return list(everything)
-    seen = seen_on(page, textpage, textpage.count_chars())
-    return sorted(in_whole_words(read_glyphs(page, textpage).text, seen))
+    count = textpage.count_chars()
+    if count > MAX_PAGE_CHARACTERS or page.get_rotation() in (90, 270):
+        yield list(range(min(count, MAX_PAGE_CHARACTERS)))
+        return
+    text = read_glyphs(page, textpage).text[:-1]
+    seen = seen_on(page, textpage, text)
+    yield sorted(in_whole_words(text, seen))
+    yield sorted(seen)  # as it was read before words over the edge were whole
 
 
 def _on_picture(page: pdfium.PdfPage, corners: Sequence[float]) -> Box:
@@ -262,6 +261,7 @@ def _on_picture(page: pdfium.PdfPage, corners: Sequence[float]) -> Box:
         pdfium_c.FPDF_PageToDevice(page, 0, 0, _GRID, _GRID, 0, x, y, across, down)
         places.append((across.value / _GRID, down.value / _GRID))
     (x, y), (z, w) = places
+    x, y, z, w = (min(max(side, 0.0), 1.0) for side in (x, y, z, w))  # of a word over the edge
     return min(x, z), min(y, w), max(x, z), max(y, w)
 
 

@@ -107,7 +107,7 @@ def _walked(characters: str, at: int, line: str) -> list[list[int]] | None:
 
 def _lines_inside(page: pdfium.PdfPage, glyphs: Glyphs) -> list[Places]:
     """The lines of all characters that are inside the page."""
-    seen = seen_on(page, glyphs.textpage, len(glyphs.text) - 1)
+    seen = seen_on(page, glyphs.textpage, glyphs.text[:-1])
     inside = in_whole_words(glyphs.text, seen)
     lines: list[Places] = []
     for match in re.finditer(r"[^\r\n\x02]+\x02?", glyphs.text):

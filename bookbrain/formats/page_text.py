@@ -59,7 +59,7 @@ def join_hyphens(text: str, words: Container[str]) -> str:
 
     def join(match: re.Match[str]) -> str:
         first, second = match.groups()
-        is_name = first[-1].islower() and second[0].isupper()
+        is_name = min(len(first), len(second)) > 3 and first[-1].islower() and second.istitle()
         parts = is_name or (first in words and second in words)
         return f"{first}-{second}" if parts and first + second not in words else first + second
 

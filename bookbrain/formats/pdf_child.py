@@ -205,9 +205,8 @@ def _with_whole_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, text: 
     everything = textpage.get_text_range(errors="surrogatepass").replace("\ufffe", HYPHEN)
     if len(everything) != textpage.count_chars() or _letters(everything) <= _letters(text):
         return text
-    seen = seen_on(page, textpage, len(everything))
-    letters = [n for n in sorted(seen) if not everything[n].isspace()]
-    if "".join(map(everything.__getitem__, letters)) != "".join(text.split()):
+    seen = seen_on(page, textpage, everything)
+    if "".join(map(everything.__getitem__, sorted(seen))) != "".join(text.split()):
         return text
     whole, parts, at = in_whole_words(everything, seen), [], 0
     for number in sorted(whole):
@@ -228,8 +227,8 @@ def _word_from(text: str, at: int) -> int:
 
 
 def _letters(text: str) -> int:
-    """How many of its characters are no white space."""
-    return sum(map(len, text.split()))
+    """How many of its characters are no white space, and no hyphens at a line's end."""
+    return sum(map(len, text.split())) - text.count(HYPHEN)
 
 
 def _print(line: dict[str, Any]) -> None:

@@ -194,7 +194,8 @@ class ChatEndpoint:
             yield
         except openai.APIStatusError as error:
             sent.clear()
-            if schema and (error.status_code in _NO_SCHEMA or "response_format" in str(error)):
+            named = error.status_code == 500 and "response_format" in str(error)
+            if schema and (named or error.status_code in _NO_SCHEMA):
                 raise _RefusedError from error
             raise self._status_error(error) from error
         except (openai.APIConnectionError, openai.APITimeoutError) as error:

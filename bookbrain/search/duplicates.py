@@ -7,6 +7,7 @@ its exam; and what a translator leaves as it is, code, names and figures, stands
 
 import re
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 from bookbrain.index.bm25 import KeywordIndex
 from bookbrain.index.segment import are_alike
@@ -14,8 +15,12 @@ from bookbrain.korean import HANGUL
 from bookbrain.store.embeddings import Vector, cosine
 from bookbrain.store.rows import FoundPage
 
-_LEFT_AS_IT_IS = re.compile(r"[a-z_][a-z0-9_]{2,}|[0-9]{3,}")
-_FEWEST, _SHARE = 6, 0.6  # words that a translation has of the original, and how many of its own
+# Identifiers, names in capitals, figures.
+_LEFT_AS_IT_IS = re.compile(
+    r"\b(?:[A-Za-z]\w*(?:_|\d)\w*|_\w+|[a-z]+[A-Z]\w*|[A-Z][a-z]+[A-Z]\w*|[A-Z]{3,}|\d{3,})",
+    re.ASCII,
+)
+_FEWEST, _SHARE = 6, 0.6  # of these that both pages have, and of what each of them has
 _KOREAN = 0.1  # of the characters of a page are Hangul
 
 
@@ -38,45 +43,56 @@ def fold_duplicates(
     return kept
 
 
+def may_translate(pages: Mapping[int, FoundPage]) -> dict[int, list[int]]:
+    """Of pages by document, best first, those in another language than better ones of other books,
+    with which they share what is not translated; each with these."""
+    korean = {document: is_korean(found.page.text) for document, found in pages.items()}
+    if len(set(korean.values())) < 2:
+        return {}
+    left = {document: _left_as_it_is(found.page.text) for document, found in pages.items()}
+    pairs: dict[int, list[int]] = {}
+    for better, other in combinations(pages, 2):
+        shared, most = len(left[better] & left[other]), max(len(left[better]), len(left[other]))
+        of_two_books = pages[better].book_id != pages[other].book_id
+        if (
+            korean[better] != korean[other]
+            and of_two_books
+            and shared >= max(_FEWEST, _SHARE * most)
+        ):
+            pairs.setdefault(other, []).append(better)
+    return pairs
+
+
 def fold_translations(
     folded: Mapping[int, Sequence[int]],
-    pages: Mapping[int, FoundPage],
+    pairs: Mapping[int, Sequence[int]],
     vectors: Mapping[int, Vector],
     least: float,
 ) -> dict[int, list[int]]:
     """The documents of `folded`, each with its like, where one that translates a better one is
     among the like of that one.
 
-    `least` is the cosine of a translation; `vectors` are of documents, those that have one.
+    `pairs` are as `may_translate` gives them, `vectors` those of their documents; `least` is the
+    cosine of a translation.
     """
     kept: dict[int, list[int]] = {}
     for document, alike in folded.items():
-        like = [other for other in kept if _may_translate(pages, document, other)]
-        like = [other for other in like if {document, other} <= vectors.keys()]
-        cosines = cosine(vectors[document], [vectors[other] for other in like]) if like else []
-        nearest, original = max(zip(cosines, like, strict=True), default=(-1.0, document))
-        if like and nearest >= least:
-            kept[original] += [document, *alike]
+        others = [
+            o for o in pairs.get(document, ()) if o in kept and {o, document} <= vectors.keys()
+        ]
+        cosines = [cosine(vectors[document], [vectors[other]])[0] for other in others]
+        near = [
+            (value, other) for value, other in zip(cosines, others, strict=True) if value >= least
+        ]
+        if near:
+            kept[max(near)[1]] += [document, *alike]
         else:
             kept[document] = [*alike]
     return kept
 
 
-def _may_translate(pages: Mapping[int, FoundPage], first: int, second: int) -> bool:
-    """Whether they are of two books, in two languages, and share what is not translated."""
-    if not {first, second} <= pages.keys():
-        return False
-    one, other = pages[first], pages[second]
-    if one.book_id == other.book_id or is_korean(one.page.text) == is_korean(other.page.text):
-        return False
-    korean, original = (one, other) if is_korean(one.page.text) else (other, one)
-    left = _left_as_it_is(korean)
-    shared = len(left & _left_as_it_is(original))
-    return shared >= max(_FEWEST, _SHARE * len(left))
-
-
-def _left_as_it_is(found: FoundPage) -> set[str]:
-    return set(_LEFT_AS_IT_IS.findall(found.page.text.casefold()))
+def _left_as_it_is(text: str) -> set[str]:
+    return set(_LEFT_AS_IT_IS.findall(text))
 
 
 def is_korean(text: str) -> bool:

@@ -15,7 +15,7 @@ from bookbrain.listed import copied
 from bookbrain.messages import fill
 from bookbrain.model import Duplicate, Hit, LegHit, Mode, SearchResult, Why, told_apart
 from bookbrain.search import fusion
-from bookbrain.search.duplicates import fold_duplicates, fold_translations, is_korean
+from bookbrain.search.duplicates import fold_duplicates, fold_translations, may_translate
 from bookbrain.search.exam import UNKNOWN
 from bookbrain.search.query import CompiledQuery, compile_page, compile_query
 from bookbrain.search.snippet import make_snippet
@@ -185,14 +185,16 @@ def _translations_folded(
     stores: ConnectedStores, folded: dict[int, list[int]], pages: Mapping[int, FoundPage],
     least: float,
 ) -> dict[int, list[int]]:  # fmt: skip
-    """Where there are pages in both languages, each with its translations."""
-    found = {document: pages[document] for document in folded if document in pages}
+    """Each page with its translations."""
+    pairs = may_translate({document: pages[document] for document in folded if document in pages})
     space = stores.space()
-    if space is None or len({is_korean(one.page.text) for one in found.values()}) < 2:
+    if space is None or not pairs:
         return folded
-    places = {document: (one.book_id, one.page.number) for document, one in found.items()}
-    vectors = stores.semantics.page_vectors(space, places)
-    return fold_translations(folded, found, vectors, least)
+    found = {*pairs, *chain(*pairs.values())}
+    places = {
+        document: (pages[document].book_id, pages[document].page.number) for document in found
+    }
+    return fold_translations(folded, pairs, stores.semantics.page_vectors(space, places), least)
 
 
 def _told_apart(stores: Stores, hits: Sequence[Hit]) -> tuple[Hit, ...]:

@@ -214,10 +214,13 @@ class Semantics:
     ) -> dict[T, Vector]:
         """What the passages of each page, given by book id and number, point to in common; of one
         without vectors nothing."""
+        books = {book_id for book_id, _ in places.values()}
+        passages = {book_id: self._stores.catalog.passages(book_id) for book_id in books}
         found: dict[T, Vector] = {}
         for key, (book_id, number) in places.items():
+            there = [p for p in passages[book_id] if any(span.page == number for span in p.spans)]
             with suppress(InputError):
-                found[key] = self.mean_vector(space, self._stores.catalog.digests(book_id, number))
+                found[key] = self.mean_vector(space, [passage.digest for passage in there])
         return found
 
     def query_vector(self, space: EmbeddingSpace, query: str) -> Vector:

@@ -76,6 +76,7 @@ function change(next, { step = true, wait = 0 } = {}) {
   later("step", REST, settle);
   document.body.classList.add("asking");
   clearTimeout(timers.ahead);
+  clearTimeout(timers.pointed);
   stopAhead();
   clearTimeout(timers.whole);
   later("ask", wait, ask);
@@ -607,7 +608,7 @@ function onClick(event) {
 function onPointed(event) {
   const hit = /** @type {Element} */ (event.target).closest(".hit");
   const link = /** @type {HTMLAnchorElement | null | undefined} */ (hit?.querySelector("a.open"));
-  if (link) later("ahead", POINTED, () => fetchAhead([link]));
+  if (link) later("pointed", POINTED, () => fetchAhead([link]));
 }
 
 /** @param {KeyboardEvent} event */

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from threading import BoundedSemaphore, Event, Lock, Semaphore, Thread
-from time import monotonic
+from time import monotonic, sleep
 
 from bookbrain.errors import BookBrainError, BusyError, ConfigError
 from bookbrain.library import Library
@@ -23,6 +23,7 @@ _OTHERS_SECONDS = 1.75  # for what a search asks others, but for the reranker
 _BUSY = BusyError("Too many searches are under way.", "Try again in a moment.")
 _MOST_ANSWERS = 4  # which take minutes, and hold up no search
 _BUSY_ANSWERING = BusyError("Too many questions are under way.", "Try again in a moment.")
+_WAKE_TRIES, _WAKE_PAUSE = 6, 10.0  # seconds between two
 _log = logging.getLogger(__name__)
 
 
@@ -78,9 +79,14 @@ class Shelf:
             yield library
 
     def wake_chroma(self) -> None:
-        """Have Chroma load its index before a search asks for it."""
-        with suppress(BookBrainError), self.lasting_library() as library:
-            library.wake_chroma()
+        """Have Chroma load its index before a search asks for it; one that is not there yet, as
+        after a start of the machine, is asked again a few times. The library is the next search's.
+        """
+        for _ in range(_WAKE_TRIES):
+            with suppress(BookBrainError), _failures_told(), self._slow.lend() as library:
+                library.wake_chroma()
+                return
+            sleep(_WAKE_PAUSE)
 
     def close(self) -> None:
         """Close the libraries: those in use when their blocks end."""

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import pytest
 from playwright.sync_api import Browser, Locator, Page, Route, expect
@@ -462,10 +462,28 @@ def test_while_new_hits_come_the_old_ones_are_dimmed(page: Page) -> None:
     expect(page.locator("#busy")).to_be_visible()
     expect(page.locator("#list")).to_have_css("opacity", "0.5")
     hits_of(page, "lock")
-    held.routes[0].continue_()
+    held.routes[-1].continue_()
     hits_of(page, "retry")
     expect(page.locator("#list")).to_have_css("opacity", "1")
     expect(page.locator("#busy")).to_be_hidden()
+
+
+def test_the_pages_of_the_first_hits_are_fetched_before_they_are_opened(page: Page) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto("/?q=lock&grouped=no")
+    hits_of(page, "lock")
+
+    def is_fetched(number: int) -> bool:
+        href = page.locator("a.open").nth(number).get_attribute("href") or ""
+        place = dict(parse_qsl(urlsplit(href).query))
+        return any(f"/api/book/{place['book']}/{place['page']}?q=lock" in one for one in asked)
+
+    wait_for(lambda: all(map(is_fetched, range(3))), "the pages")
+    last = page.locator("a.open").count() - 1
+    assert not is_fetched(last)
+    page.locator("a.open").nth(last).hover()
+    wait_for(lambda: is_fetched(last), "the page that is pointed at")
 
 
 def test_new_hits_begin_at_the_top_however_late_they_come(page: Page) -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from bookbrain.model import Page, TextId
-from bookbrain.search.duplicates import fold_translations, is_korean
+from bookbrain.search.duplicates import fold_translations, is_korean, may_translate
 from bookbrain.store.embeddings import Vector
 from bookbrain.store.rows import FoundPage
 
@@ -30,7 +30,8 @@ def found(book: str, text: str, number: int = 1) -> FoundPage:
 def folded(*pages: tuple[str, str, Vector], least: float = 0.9) -> dict[int, list[int]]:
     documents = {n: found(book, text) for n, (book, text, _) in enumerate(pages)}
     vectors = {n: vector for n, (_, _, vector) in enumerate(pages)}
-    return fold_translations({n: [] for n in documents}, documents, vectors, least)
+    pairs = may_translate(documents)
+    return fold_translations({n: [] for n in documents}, pairs, vectors, least)
 
 
 def test_a_translation_is_with_the_better_one() -> None:
@@ -44,6 +45,7 @@ def test_a_translation_is_with_the_better_one() -> None:
     [
         ("ko", KOREAN, FAR),  # it means something else to the model
         ("ko", OTHER_KOREAN, SAME),  # its code is another
+        ("ko", KOREAN + OTHER_KOREAN + "EPERM EBUSY", SAME),  # it has much that the other one lacks
         (
             "ko",
             "뮤텍스는 공유 상태를 지킨다. 쓰기 전에 잠그고 쓴 뒤에 푼다.",
@@ -52,7 +54,7 @@ def test_a_translation_is_with_the_better_one() -> None:
         ("de", ENGLISH.replace("shared", "common"), SAME),  # in the same language
         ("en", KOREAN, SAME),  # of the same book
     ],
-    ids=["meaning", "code", "no code", "language", "book"],
+    ids=["meaning", "code", "more code", "no code", "language", "book"],
 )
 def test_what_lacks_a_sign_is_a_hit_of_its_own(other: tuple[str, str, Vector]) -> None:
     assert folded(("en", ENGLISH, SAME), other) == {0: [], 1: []}
@@ -61,9 +63,9 @@ def test_what_lacks_a_sign_is_a_hit_of_its_own(other: tuple[str, str, Vector]) -
 def test_what_is_like_it_goes_along_and_what_has_no_vector_stays() -> None:
     pages = {0: found("en", ENGLISH), 1: found("ko", KOREAN), 2: found("ko2", KOREAN)}
     vectors = {0: SAME, 1: SAME}
-    kept = fold_translations({0: [7], 1: [8, 9], 2: []}, pages, vectors, 0.9)
+    kept = fold_translations({0: [7], 1: [8, 9], 2: []}, may_translate(pages), vectors, 0.9)
     assert kept == {0: [7, 1, 8, 9], 2: []}
-    assert fold_translations({3: [], 0: []}, pages, vectors, 0.9) == {3: [], 0: []}
+    assert fold_translations({3: [], 0: []}, may_translate(pages), vectors, 0.9) == {3: [], 0: []}
 
 
 def test_korean_with_much_code_is_korean() -> None:

@@ -1,8 +1,12 @@
 """Which drawn characters a mark in a page's text is."""
 
-import pytest
+from pathlib import Path
 
-from bookbrain.formats.page_image_child import locate
+import pytest
+from pypdfium2 import PdfDocument
+from reportlab.pdfgen.canvas import Canvas
+
+from bookbrain.formats.page_image_child import boxes_of, locate
 from bookbrain.formats.page_text import clean, join_hyphens
 from bookbrain.formats.text import join_lines
 
@@ -57,3 +61,23 @@ def test_a_page_that_reads_otherwise_has_no_marks() -> None:
 
 def test_a_mark_without_letters_is_nowhere() -> None:
     assert locate("a - b", [(1, 4), (0, 0)], "a - b") == [(), ()]
+
+
+@pytest.mark.parametrize("kept", ["safe-upgrade", "safe-upgrad"])
+def test_a_word_over_the_edge_is_marked_as_far_as_it_is_printed(tmp_path: Path, kept: str) -> None:
+    """Also in a text that was read before such words were whole."""
+    canvas = Canvas(str(tmp_path / "e.pdf"), pagesize=(300, 400))
+    canvas.setFont("Courier", 10)
+    canvas.drawString(20, 350, "a line that ends here with aptitude safe-upgrade")
+    canvas.drawString(20, 330, "and another one")
+    canvas.save()
+    page = PdfDocument(tmp_path / "e.pdf")[0]
+    text = f"a line that ends here with aptitude {kept}\nand another one"
+    start = text.index(kept)
+    (box,), (other,) = boxes_of(
+        page, text, [(start, start + len(kept)), (len(text) - 3, len(text))]
+    )
+    assert box[0] == pytest.approx((20 + 36 * 6) / 300, abs=0.01)
+    assert box[2] == pytest.approx(1, abs=0.01)
+    assert box[2] <= 1
+    assert other[3] > other[1] > box[1]
