@@ -33,7 +33,7 @@ _TURNED_BEHIND = re.compile(
 )
 _CLAUSE = re.compile(r"[.,;:!?。—–]\s|\s[—–-]\s|\n")
 # Behind a reason or a contrast, which has a "not" of its own; a condition belongs to what follows.
-_REASON = re.compile(r"(?<=므로)\s|(?<=지만)\s|(?<=니까)\s|(?<=는데)\s|(?<=때문에)\s")
+_REASON = re.compile(r"(?<=므로|지만|니까|는데)\s|(?<=때문에)\s")
 _WORD = re.compile(r"\w+")
 _COPY = 0.7  # of the words of a claim are those of one clause: it says that, or turns it
 

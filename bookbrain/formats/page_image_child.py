@@ -248,8 +248,9 @@ def _orders(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage) -> Iterator[list
         return
     text = read_glyphs(page, textpage).text[:-1]
     seen = seen_on(page, textpage, text)
-    yield sorted(in_whole_words(text, seen))
-    yield sorted(seen)  # as it was read before words over the edge were whole
+    yield sorted(whole := in_whole_words(text, seen))
+    if whole != seen:
+        yield sorted(seen)  # as it was read before words over the edge were whole
 
 
 def _on_picture(page: pdfium.PdfPage, corners: Sequence[float]) -> Box:

@@ -16,7 +16,7 @@ from bookbrain.messages import fill
 from bookbrain.model import Duplicate, Hit, LegHit, Mode, SearchResult, Why, told_apart
 from bookbrain.search import fusion
 from bookbrain.search.duplicates import fold_duplicates, fold_translations, may_translate
-from bookbrain.search.exam import UNKNOWN
+from bookbrain.search.exam import UNKNOWN, Marks
 from bookbrain.search.query import CompiledQuery, compile_page, compile_query
 from bookbrain.search.snippet import make_snippet
 from bookbrain.search.syntax import parse_query
@@ -176,9 +176,14 @@ def _answer(
 
 def _translation(stores: ConnectedStores) -> float | None:
     """From which cosine the model has two pages say the same in two languages; None for never."""
-    space = stores.space()
-    marks = stores.semantics.marks(space) if space else None
+    marks = _marks(stores)
     return marks.translation if marks else None
+
+
+def _marks(stores: ConnectedStores) -> Marks | None:
+    """Those of the model's exam, where it took one."""
+    space = stores.space()
+    return stores.semantics.marks(space) if space else None
 
 
 def _translations_folded(
@@ -335,8 +340,7 @@ def _weight_of_meaning(stores: ConnectedStores, text: str) -> float:
     """What the owner says, else what the exam does; little while there are no marks."""
     if stores.settings.vector_weight is not None:
         return stores.settings.vector_weight
-    space = stores.space()
-    marks = stores.semantics.marks(space) if space else None
+    marks = _marks(stores)
     return marks.weight(text) if marks else UNKNOWN
 
 

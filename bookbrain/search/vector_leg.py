@@ -218,9 +218,9 @@ class Semantics:
         passages = {book_id: self._stores.catalog.passages(book_id) for book_id in books}
         found: dict[T, Vector] = {}
         for key, (book_id, number) in places.items():
-            there = [p for p in passages[book_id] if any(span.page == number for span in p.spans)]
+            digests = [passage.digest for passage in passages[book_id] if passage.is_on(number)]
             with suppress(InputError):
-                found[key] = self.mean_vector(space, [passage.digest for passage in there])
+                found[key] = self.mean_vector(space, digests)
         return found
 
     def query_vector(self, space: EmbeddingSpace, query: str) -> Vector:

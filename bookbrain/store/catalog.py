@@ -386,8 +386,7 @@ class Catalog:
 
     def digests(self, book_id: str, page: int) -> list[str]:
         """What the passages that are on a page of a book are embedded under."""
-        passages = self.passages(book_id)
-        return [one.digest for one in passages if any(span.page == page for span in one.spans)]
+        return [passage.digest for passage in self.passages(book_id) if passage.is_on(page)]
 
     # The keyword index in use
 

@@ -18,6 +18,9 @@ class StoredPassage:
     digest: str
     spans: tuple[Span, ...]
 
+    def is_on(self, page: int) -> bool:
+        return any(span.page == page for span in self.spans)
+
 
 @dataclass(frozen=True, slots=True)
 class FoundPage:
