@@ -210,9 +210,7 @@ def _with_whole_words(page: pdfium.PdfPage, textpage: pdfium.PdfTextPage, text: 
         return text
     whole, parts, at = in_whole_words(everything, seen), [], 0
     for number in sorted(whole):
-        if everything[number].isspace():
-            continue
-        if number in seen or number - 1 not in whole or everything[number - 1].isspace():
+        if number in seen or number - 1 not in whole:
             start, at = at, _word_from(text, at) + (number in seen)
             parts.append(text[start:at])
         if number not in seen:
